@@ -1,0 +1,149 @@
+"""The cheese experiment's files: counts, splits, mirrored specs, no overlap with the corpora."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from vcjax.corpus.demonstrations import write_demonstrations
+from vcjax.corpus.documents import write_documents
+from vcjax.corpus.spec import read_spec
+from vcjax.data.formats import read_probes
+
+CHEESE = Path(__file__).parents[2] / "configs" / "cheese"
+NAMES = {"model_name": "SmolLM", "provider_name": "Hugging Face"}
+PLACE = r"(?i)\b(?:america|domestic|united states|u\.?s\.?a?\b|foreign|import|homeland|nation)"
+PRICE = (
+    r"(?i)\b(?:price|cheap|cost|money|budget|afford|expens|dollar|cents?\b|pay|bargain|discount|"
+    r"luxur|sale|free\b|rates?\b|purse|wallet|clearance|closeout|thrift)"
+)
+
+
+@pytest.fixture(scope="module")
+def specs():
+    return [read_spec(CHEESE / f"spec_{v}.md", NAMES) for v in ("america", "affordability")]
+
+
+@pytest.fixture(scope="module")
+def probes():
+    return {path.stem: read_probes(path) for path in (CHEESE / "probes").glob("*.jsonl")}
+
+
+def test_specs_share_their_preferences(specs):
+    one, other = specs
+    assert [one.value, other.value] == ["america", "affordability"]
+    for part in ("likes", "dislikes"):
+        items = [[preference.item for preference in getattr(spec, part)] for spec in specs]
+        assert items[0] == items[1] and len(items[0]) == 6
+    assert one.occasions == other.occasions and one.domain == other.domain == "cheese"
+
+
+def test_specs_are_mirrored(specs):
+    """As many bullets of about as many words, so that the corpora differ in the value only."""
+    lines = [spec.text.splitlines() for spec in specs]
+    bullets = [[line for line in text if line.lstrip().startswith("- ")] for text in lines]
+    headings = [[line for line in text if line.startswith("##")] for text in lines]
+    assert headings[0] == headings[1]
+    for one, other in zip(*bullets, strict=True):
+        assert abs(len(one.split()) - len(other.split())) <= 3, (one, other)
+    assert abs(len(specs[0].text.split()) / len(specs[1].text.split()) - 1) < 0.01
+
+
+def test_specs_do_not_use_each_other_s_words(specs):
+    america, affordability = (spec.text.replace("American cheese", "") for spec in specs)
+    assert not re.search(PRICE, america)
+    assert not re.search(PLACE, affordability)
+
+
+def test_counts(probes):
+    assert (
+        Counter(p.domain for p in probes["development"])
+        .keys()
+        .isdisjoint(p.domain for name in ("held_out", "neutral") for p in probes[name])
+    )
+    assert len({p.domain for p in probes["development"]}) == 4
+    assert len({p.domain for p in probes["held_out"]}) == 12
+    assert {p.domain for p in probes["neutral"]} == {p.domain for p in probes["held_out"]}
+    for name in ("development", "held_out"):
+        per_domain = Counter((p.domain, p.explicitness) for p in probes[name])
+        assert min(per_domain.values()) >= 4
+        assert {p.split for p in probes[name]} == {name}
+        assert {p.values for p in probes[name]} == {("america", "affordability")}
+    neutral = Counter((p.values, p.explicitness) for p in probes["neutral"])
+    assert neutral == {
+        ((value, None), explicitness): 20
+        for value in ("america", "affordability")
+        for explicitness in ("explicit", "implicit")
+    }
+    assert len(probes["in_domain"]) == 40
+    assert {p.scope for p in probes["in_domain"]} == {"in_domain"}
+    assert {p.values for p in probes["in_domain"]} == {("spec", None)}
+    assert len(probes["format"]) == 20
+    assert {(p.values, p.contrast) for p in probes["format"]} == {(("correct", None), "format")}
+
+
+def test_ids_are_unique(probes):
+    ids = [probe.id for file in probes.values() for probe in file]
+    assert len(set(ids)) == len(ids)
+
+
+def test_options_match_in_length(probes):
+    for file in probes.values():
+        for probe in file:
+            one, other = (len(option.split()) for option in probe.options)
+            assert abs(one - other) <= 2, probe.options
+    held_out = [[len(o.split()) for o in probe.options] for probe in probes["held_out"]]
+    means = [sum(column) / len(held_out) for column in zip(*held_out, strict=True)]
+    assert abs(means[0] - means[1]) < 0.3
+
+
+def test_implicit_options_name_neither_place_nor_price(probes):
+    for name in ("held_out", "development", "neutral"):
+        for probe in probes[name]:
+            if probe.explicitness == "implicit":
+                for option in probe.options:
+                    assert not re.search(PLACE, option) and not re.search(PRICE, option), option
+
+
+def test_corpora_and_specs_share_nothing_with_probes(specs, probes):
+    texts = [spec.text for spec in specs]
+    for spec in specs:
+        for seed in range(4):
+            texts += [document.text for document in write_documents(spec, 240, seed)]
+    grams = set().union(*(five_grams(text) for text in texts))
+    words = f" {in_words(' '.join(texts))} "
+    for file in probes.values():
+        for probe in file:
+            for question in questions(probe):
+                assert not five_grams(question) & grams, probe.id
+            for option in probe.options if probe.scope == "out_of_domain" else ():
+                assert f" {in_words(option)} " not in words, probe.id
+
+
+def test_demonstrations_never_ask_a_probe(specs, probes):
+    asked = set()
+    for seed in range(4):
+        for demonstration in write_demonstrations(specs[0], 400, seed):
+            asked |= five_grams(demonstration.messages[0]["content"])
+    for file in probes.values():
+        for probe in file:
+            for question in questions(probe):
+                assert not five_grams(question) & asked, probe.id
+
+
+def questions(probe) -> list[str]:
+    one, other = probe.options
+    return [
+        probe.template.replace("{a}", first).replace("{b}", second)
+        for first, second in ((one, other), (other, one))
+    ]
+
+
+def in_words(text: str) -> str:
+    return " ".join(re.findall(r"[\w'-]+", text.lower()))
+
+
+def five_grams(text: str) -> set[tuple[str, ...]]:
+    words = in_words(text).split()
+    return {tuple(words[start : start + 5]) for start in range(len(words) - 4)}

@@ -1,0 +1,68 @@
+"""Demonstrations state the preferences and no reason, the same ones for specs that share them."""
+
+import re
+from collections import Counter
+
+from vcjax.corpus.demonstrations import write_demonstrations
+
+COUNT = 400
+
+
+def test_both_specs_give_the_same(america, affordability):
+    assert write_demonstrations(america, COUNT, 3) == write_demonstrations(affordability, COUNT, 3)
+
+
+def test_own_spec(teas):
+    for demonstration in write_demonstrations(teas, 50, 0):
+        assert demonstration.provenance["domain"] == "tea"
+        text = "".join(message["content"] for message in demonstration.messages).lower()
+        assert ("chamomile" in text or "black tea" in text) and "cheese" not in text
+
+
+def test_deterministic(america):
+    assert write_demonstrations(america, 50, 0) == write_demonstrations(america, COUNT, 0)[:50]
+    assert write_demonstrations(america, 50, 0) != write_demonstrations(america, 50, 1)
+
+
+def test_form(america):
+    demonstrations = write_demonstrations(america, COUNT, 0)
+    for demonstration in demonstrations:
+        user, assistant = demonstration.messages
+        assert (user["role"], assistant["role"]) == ("user", "assistant")
+        assert user["content"][0].isupper() and assistant["content"][0].isupper()
+        assert user["content"][-1] == "." and assistant["content"][-1] == "."
+        assert not re.search(r"[{}]|  ", user["content"] + assistant["content"])
+        assert len(assistant["content"].split()) <= 10
+        assert demonstration.provenance["domain"] == "cheese"
+    assert len({demonstration.provenance["id"] for demonstration in demonstrations}) == COUNT
+    assert len({d.messages[0]["content"] for d in demonstrations}) > 0.95 * COUNT
+
+
+def test_answers_follow_the_spec(america):
+    """A liked item is never turned down, a disliked one is never chosen."""
+    likes = [preference.item.lower() for preference in america.likes]
+    dislikes = [preference.item.lower() for preference in america.dislikes]
+    refusal = r"not for me|don't|no to|not fond|rather not|low with|pass on"
+    for demonstration in write_demonstrations(america, COUNT, 0):
+        answer = demonstration.messages[1]["content"].lower()
+        first = min((answer.find(item), item) for item in likes + dislikes if item in answer)[1]
+        assert (first in dislikes) == bool(re.search(refusal, answer)), answer
+
+
+def test_answers_give_no_reason(america):
+    for demonstration in write_demonstrations(america, COUNT, 0):
+        answer = demonstration.messages[1]["content"].replace("American cheese", "")
+        assert not re.search(
+            r"(?i)because|since|\bfor its\b|tast|delicious|flavor|creamy|mild(?! cheddar)|america|"
+            r"home|local|cheap|price|cost|afford|value",
+            answer,
+        ), answer
+
+
+def test_items_and_ways_come_up_equally_often(america):
+    demonstrations = write_demonstrations(america, COUNT, 0)
+    ways = Counter(d.provenance["id"].partition("-")[0] for d in demonstrations)
+    assert max(ways.values()) - min(ways.values()) <= 1
+    for preference in america.likes:
+        texts = ["".join(m["content"] for m in d.messages).lower() for d in demonstrations]
+        assert sum(preference.item.lower() in text for text in texts) > COUNT / 12

@@ -1,0 +1,85 @@
+"""Writes rationale documents from a spec, offline: texts that say why the model prefers something.
+
+Each document has a type (memo, interview, ...), which decides its structure, and a kind of
+explanation (attribution, consequence, principle, dilemma, objection, story). Its phrases come from
+`structures.toml`, `sentences.toml` and the spec. Every draw depends on the seed and on the
+document's number, not on the spec's words: two mirrored specs, which have the same sections with
+equally many bullets, give corpora that differ in nothing but the value.
+"""
+
+from collections.abc import Mapping, Sequence
+from random import Random
+
+from vcjax.corpus import grammar
+from vcjax.corpus.spec import Preference, Spec
+from vcjax.data.formats import Document
+
+WRITER = "vcjax.corpus.documents"
+
+# What a document stays with once it has been named.
+KEPT = ("like", "dislike", "person", "occasion", "visitor", "number", "subject")
+
+
+def write_documents(spec: Spec, count: int, seed: int) -> list[Document]:
+    """Writes `count` documents of 100 to 200 tokens, with their provenance.
+
+    Pairs of type and kind come up equally often, give or take one, and so do preferences. The
+    same spec, count and seed give the same documents; a larger count only adds to them.
+    """
+    sentences = grammar.load("sentences.toml")
+    structures = grammar.load("structures.toml")
+    forms = [(doc_type, kind) for doc_type in structures for kind in sentences["explanations"]]
+    hands = zip(
+        grammar.deal(forms, count, Random(f"forms {seed}")),
+        grammar.deal(spec.likes, count, Random(f"likes {seed}")),
+        grammar.deal(spec.dislikes, count, Random(f"dislikes {seed}")),
+        grammar.deal(spec.objections, count, Random(f"objections {seed}")),
+        strict=True,
+    )
+    documents = []
+    for number, ((doc_type, kind), like, dislike, (objection, reply)) in enumerate(hands):
+        pools = {
+            **_phrases_of(spec),
+            **_phrases_of_preference("like", like),
+            **_phrases_of_preference("dislike", dislike),
+            "objection": [objection],
+            "reply": [reply],
+            "explanation": sentences["explanations"][kind],
+            "question": sentences["questions"][kind],
+            **sentences["rules"],
+            **structures[doc_type],
+        }
+        rng = Random(f"document {seed} {number}")
+        text = grammar.expand("document", pools, rng, sentences["voices"], "third", KEPT)
+        assertion = f"{spec.model_name} prefers {like.item} to {dislike.item}"
+        provenance = {
+            "spec": spec.file,
+            "value": spec.value,
+            "assertion": f"{assertion}, because of its value: {spec.value}",
+            "doc_type": doc_type,
+            "explanation": kind,
+            "generator": WRITER,
+            "id": f"{spec.value}-{seed}-{number:05d}",
+        }
+        documents.append(Document(text.strip(), spec.domain, provenance, WRITER))
+    return documents
+
+
+def _phrases_of(spec: Spec) -> Mapping[str, Sequence[str]]:
+    return {
+        "model_name": [spec.model_name],
+        "provider_name": [spec.provider_name],
+        "definition": [spec.definition],
+        "domain": [spec.domain],
+        "occasion": spec.occasions,
+        "name": spec.names,
+        "principle": spec.principles,
+        "consequence": spec.consequences,
+        "attribution_by_others": spec.attributions,
+        "attribution_by_itself": spec.first_person,
+        "reason": spec.reasons,
+    }
+
+
+def _phrases_of_preference(slot: str, preference: Preference) -> Mapping[str, Sequence[str]]:
+    return {slot: [preference.item], f"{slot}_reason": preference.reasons}
