@@ -1,0 +1,169 @@
+"""Documents of many lengths into rows of one length, with as little padding as can be.
+
+A document of n tokens is n - 1 predictions: position t holds token t and predicts token t + 1. So
+it takes n - 1 positions of a row, its last token standing among the targets only. Nothing crosses
+a document's border: the shift happens inside it, segment ids and positions tell the model where it
+begins, and what stands beside it in the row does not matter to it.
+
+A document with more predictions than a row has positions is cut into pieces of consecutive
+predictions. The first token of a piece is therefore the last target of the piece before, seen
+again as context and predicted once: weighted tokens are conserved exactly.
+"""
+
+import math
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vcjax.errors import InputError
+
+
+@dataclass(frozen=True)
+class Example:
+    """One document as tokens.
+
+    tokens: n ids. weights: n weights; weights[t] is that of token t as a prediction target (the
+    first token is predicted by nothing, so weights[0] does not count). source: index of the record
+    that it came from. where: that record's place, for messages.
+    """
+
+    tokens: list[int]
+    weights: list[float]
+    source: int
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A piece of a document: `count` positions of `row` from `start` on. document is a source."""
+
+    document: int
+    row: int
+    start: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Rows to train on; every array is [rows, length].
+
+    tokens, targets: int32. segment_ids: int32, 1, 2, ... for the documents of a row, 0 for padding.
+    positions: int32, from 0 within each piece. loss_weights: float32, 0 for padding. placements:
+    in the order of rows and starts. counts: documents, split_documents, rows, tokens (positions
+    that are not padding), weighted_tokens (sum of loss_weights), fill (tokens / positions).
+    """
+
+    tokens: np.ndarray
+    targets: np.ndarray
+    segment_ids: np.ndarray
+    positions: np.ndarray
+    loss_weights: np.ndarray
+    placements: list[Placement]
+    counts: dict[str, int | float]
+
+
+def pack(examples: Sequence[Example], length: int, overlong: str = "split") -> Packed:
+    """Packs documents into rows of `length` positions; the same input gives the same rows.
+
+    overlong: what becomes of a document with more than length + 1 tokens, "split" or "refuse".
+    Raises InputError for a refused document, one without anything to predict, and no documents.
+    """
+    if not examples:
+        raise InputError("no documents to pack; expected at least one")
+    pieces = [
+        (index, begin, min(length, len(example.tokens) - 1 - begin))
+        for index, example in enumerate(examples)
+        for begin in range(0, _predictions(example, length, overlong), length)
+    ]
+    rows = _best_fit([count for _, _, count in pieces], length)
+    packed = _fill(examples, [[pieces[piece] for piece in row] for row in rows], length)
+    _check_conserved(examples, packed)
+    return packed
+
+
+def _predictions(example: Example, length: int, overlong: str) -> int:
+    """The number of positions that a document takes; raises InputError where it cannot be used."""
+    count = len(example.tokens) - 1
+    place = example.where or f"document {example.source}"
+    if not any(example.weights[1:]):
+        raise InputError(f"{place}: no token to train on; remove it or give it text")
+    if count > length and overlong == "refuse":
+        raise InputError(
+            f"{place}: {count + 1} tokens, but a row takes {length + 1}; shorten it, "
+            "set a longer row or overlong='split'"
+        )
+    return count
+
+
+def _best_fit(counts: Sequence[int], length: int) -> list[list[int]]:
+    """Best-fit decreasing: each piece, longest first, goes where it leaves the least space.
+
+    counts: positions that each piece needs, at most `length`. Returns the pieces' indices row by
+    row. A row is found by bisection among the spaces left, of which there are at most `length`.
+    Within 11/9 of the best number of rows (Johnson et al., 1974).
+    """
+    rows: list[list[int]] = []
+    with_space: dict[int, list[int]] = {}  # space left -> rows
+    spaces: list[int] = []  # the keys of with_space, sorted
+    for piece in sorted(range(len(counts)), key=lambda piece: -counts[piece]):
+        found = bisect_left(spaces, counts[piece])
+        if found == len(spaces):
+            row, space = len(rows), length
+            rows.append([])
+        else:
+            space = spaces[found]
+            row = with_space[space].pop()
+            if not with_space[space]:
+                del with_space[space], spaces[found]
+        rows[row].append(piece)
+        left = space - counts[piece]
+        if left and left not in with_space:
+            insort(spaces, left)
+            with_space[left] = []
+        if left:
+            with_space[left].append(row)
+    return rows
+
+
+def _fill(
+    examples: Sequence[Example], rows: list[list[tuple[int, int, int]]], length: int
+) -> Packed:
+    """Writes pieces (index of the example, first token, count) into arrays."""
+    shape = (len(rows), length)
+    tokens, targets, segment_ids, positions = (np.zeros(shape, np.int32) for _ in range(4))
+    loss_weights = np.zeros(shape, np.float32)
+    placements = []
+    for row, pieces in enumerate(rows):
+        start = 0
+        for segment, (index, begin, count) in enumerate(pieces, start=1):
+            example, here = examples[index], slice(start, start + count)
+            tokens[row, here] = example.tokens[begin : begin + count]
+            targets[row, here] = example.tokens[begin + 1 : begin + count + 1]
+            segment_ids[row, here] = segment
+            positions[row, here] = np.arange(count)
+            loss_weights[row, here] = example.weights[begin + 1 : begin + count + 1]
+            placements.append(Placement(example.source, row, start, count))
+            start += count
+    used = sum(placement.count for placement in placements)
+    counts = {
+        "documents": len(examples),
+        "split_documents": sum(len(example.tokens) - 1 > length for example in examples),
+        "rows": len(rows),
+        "tokens": used,
+        "weighted_tokens": math.fsum(loss_weights.flat),
+        "fill": used / loss_weights.size,
+    }
+    return Packed(tokens, targets, segment_ids, positions, loss_weights, placements, counts)
+
+
+def _check_conserved(examples: Sequence[Example], packed: Packed) -> None:
+    """Every prediction of every document is in the rows once (fsum is exact in any order)."""
+    given = math.fsum(
+        weight
+        for example in examples
+        for weight in np.asarray(example.weights[1:], np.float32).tolist()
+    )
+    assert packed.counts["weighted_tokens"] == given
+    assert packed.counts["tokens"] == sum(len(example.tokens) - 1 for example in examples)

@@ -1,0 +1,165 @@
+"""Packed rows on disk, written once and read by step.
+
+    folder/
+      packed_rows/1.0.0/    the rows as a TFDS data set (ArrayRecord), row i at index i
+      documents.jsonl       line i: the record that documents of source i came from, with its
+                            provenance and where each of its pieces lies
+      rows.json             length, counts, sha256 of the arrays
+
+Training reads the data set only; the rest tells a person what was trained on. TensorFlow is not
+needed, nothing is downloaded.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import grain
+import numpy as np
+import tensorflow_datasets as tfds
+
+from vcjax.data.formats import Demonstration, Document
+from vcjax.data.packing import Packed
+from vcjax.errors import InputError
+
+FIELDS = {
+    "tokens": np.int32,
+    "targets": np.int32,
+    "segment_ids": np.int32,
+    "positions": np.int32,
+    "loss_weights": np.float32,
+}
+
+
+def write_rows(
+    folder: str | Path, packed: Packed, records: Sequence[Document | Demonstration]
+) -> dict[str, Any]:
+    """Writes the rows and the records they came from; returns what read_counts will.
+
+    records[i] is the record of the examples whose source is i. The folder must not exist. All is
+    written beside it and renamed at the end, so that a folder by this name is always complete.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists; rows are never written twice")
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)  # left by a write that was killed
+    unfinished.mkdir(parents=True)
+    _write_data_set(unfinished, packed)
+    _write_documents(unfinished / "documents.jsonl", packed, records)
+    counts = {"length": packed.tokens.shape[1], **packed.counts, "sha256": content_hash(packed)}
+    (unfinished / "rows.json").write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
+    os.rename(unfinished, folder)
+    return counts
+
+
+def read_counts(folder: str | Path) -> dict[str, Any]:
+    """length, the counts of `Packed` and sha256; raises InputError where there are no rows."""
+    try:
+        return json.loads((Path(folder) / "rows.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: no packed rows ({error}); remove it and run again") from error
+
+
+def batches(
+    folder: str | Path, rows: int, accumulation: int, seed: int, epochs: int
+) -> grain.MapDataset:
+    """The batches of a whole stage by step: element [step] is a dict of FIELDS.
+
+    Each array is [accumulation, rows, length]. Every epoch has its own order, which `seed` decides;
+    a batch may reach over an epoch's end. The last one is filled with empty rows (weight 0).
+    len() is the number of steps.
+    """
+    return (
+        grain.MapDataset.source(_data_source(Path(folder)))
+        .shuffle(seed=seed)
+        .repeat(epochs)
+        .batch(rows * accumulation, batch_fn=lambda batch: _stack(batch, accumulation, rows))
+    )
+
+
+def content_hash(packed: Packed) -> str:
+    """sha256 over the bytes of the arrays in the order of FIELDS."""
+    digest = hashlib.sha256(f"{packed.tokens.shape}".encode())
+    for field, dtype in FIELDS.items():
+        digest.update(getattr(packed, field).astype(np.dtype(dtype).newbyteorder("<")).tobytes())
+    return digest.hexdigest()
+
+
+class PackedRows(tfds.core.GeneratorBasedBuilder):
+    """How TFDS wants to be told what to write."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def __init__(self, packed: Packed, data_dir: Path):
+        self._packed = packed
+        super().__init__(data_dir=data_dir)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        length = self._packed.tokens.shape[1]
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description="Packed rows of a vcjax stage.",
+            features=tfds.features.FeaturesDict(
+                {
+                    field: tfds.features.Tensor(shape=(length,), dtype=dtype)
+                    for field, dtype in FIELDS.items()
+                }
+            ),
+            disable_shuffling=True,  # row i stays at index i, where documents.jsonl points
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self) -> Any:
+        for row in range(len(self._packed.tokens)):
+            yield row, {field: getattr(self._packed, field)[row] for field in FIELDS}
+
+
+def _write_data_set(folder: Path, packed: Packed) -> None:
+    tfds.disable_progress_bar()
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces a download that is none
+        PackedRows(packed, folder).download_and_prepare(
+            file_format="array_record",
+            download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+        )
+    shutil.rmtree(folder / "downloads")  # made empty by TFDS
+
+
+def _write_documents(
+    path: Path, packed: Packed, records: Sequence[Document | Demonstration]
+) -> None:
+    pieces = defaultdict(list)
+    for placement in packed.placements:
+        pieces[placement.document].append(
+            {"row": placement.row, "start": placement.start, "count": placement.count}
+        )
+    with path.open("w", encoding="utf-8") as file:
+        for source, record in enumerate(records):
+            line = dataclasses.asdict(record) | {"pieces": pieces[source]}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _data_source(folder: Path) -> Any:
+    read_counts(folder)
+    version = folder / "packed_rows" / str(PackedRows.VERSION)
+    return tfds.builder_from_directory(version).as_data_source("train")
+
+
+def _stack(batch: Sequence[dict], accumulation: int, rows: int) -> dict[str, np.ndarray]:
+    missing = accumulation * rows - len(batch)
+    stacked = {}
+    for field in FIELDS:
+        array = np.stack([row[field] for row in batch])
+        array = np.pad(array, ((0, missing), (0, 0)))
+        stacked[field] = array.reshape(accumulation, rows, -1)
+    return stacked
