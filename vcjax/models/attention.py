@@ -1,0 +1,52 @@
+"""Causal attention inside documents: packed rows hold several, and none sees another."""
+
+import jax
+import jax.numpy as jnp
+
+from vcjax.models.einsum import einsum
+
+
+def visible(segment_ids: jax.Array, branch_ids: jax.Array | None = None) -> jax.Array:
+    """bool[batch, length, length]: may query i see key j?
+
+    Only in its own segment and not ahead. With `branch_ids` (int32[batch, length]) a segment is a
+    trunk (0) with branches (1, 2, ...): a branch sees the trunk and itself, so that several
+    continuations of one prompt share its computation.
+    """
+    length = segment_ids.shape[1]
+    mask = segment_ids[:, :, None] == segment_ids[:, None, :]
+    mask &= jnp.tri(length, dtype=bool)
+    if branch_ids is not None:
+        key = branch_ids[:, None, :]
+        mask &= (key == 0) | (branch_ids[:, :, None] == key)
+    return mask
+
+
+def attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Array:
+    """Grouped-query attention, softmax in float32.
+
+    q: [batch, length, kv_heads, group, head_dim]; k, v: [batch, length, kv_heads, head_dim];
+    mask: bool[batch, length, length]. Returns the shape of q.
+    """
+    dtype = q.dtype
+    scores = einsum("bqkgh,bskh->bkgqs", q, k, dtype, jnp.float32) * q.shape[-1] ** -0.5
+    # Padding rows see themselves (segment 0), so no row of the mask is empty.
+    scores = jnp.where(mask[:, None, None], scores, jnp.finfo(jnp.float32).min)
+    return einsum("bkgqs,bskh->bqkgh", jax.nn.softmax(scores, axis=-1), v, dtype)
+
+
+def rope_angles(positions: jax.Array, head_dim: int, theta: float) -> tuple[jax.Array, jax.Array]:
+    """positions: int32[batch, length] -> cos, sin: float32[batch, length, head_dim / 2]."""
+    frequencies = theta ** (-jnp.arange(0, head_dim, 2, dtype=jnp.float32) / head_dim)
+    angles = positions[..., None].astype(jnp.float32) * frequencies
+    return jnp.cos(angles), jnp.sin(angles)
+
+
+def rotate(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
+    """Rotary embedding in the rotate-half layout of `transformers`. x: [batch, length, ..., head_dim]."""
+    shape = cos.shape[:2] + (1,) * (x.ndim - 3) + cos.shape[2:]
+    cos, sin = cos.reshape(shape), sin.reshape(shape)
+    first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
+    return jnp.concatenate(
+        [first * cos - second * sin, second * cos + first * sin], axis=-1
+    ).astype(x.dtype)

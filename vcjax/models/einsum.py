@@ -1,0 +1,57 @@
+"""The one contraction: operands in the compute type, results accumulated in float32, backward too.
+
+JAX's own transpose of a bfloat16 dot with a float32 result multiplies a float32 cotangent with a
+bfloat16 operand, which runs at the float32 rate (half of it on a CPU with AVX512-BF16, a fraction of
+it on a TPU). So the backward pass is written here, with the cotangent rounded to the compute type.
+"""
+
+import functools
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 3, 4))
+def einsum(spec: str, a: jax.Array, b: jax.Array, compute_dtype, out_dtype=None) -> jax.Array:
+    """`jnp.einsum(spec, a, b)` of two operands; every index must occur in two of the three terms.
+
+    The result has `out_dtype` (default: the compute type); gradients have the type of the operand,
+    so float32 master weights get float32 gradients that were never rounded.
+    """
+    return _dot(spec, a.astype(compute_dtype), b.astype(compute_dtype)).astype(
+        out_dtype or compute_dtype
+    )
+
+
+def _dot(spec, a, b):
+    return jnp.einsum(spec, a, b, preferred_element_type=jnp.float32)
+
+
+def _forward(spec, a, b, compute_dtype, out_dtype):
+    return einsum(spec, a, b, compute_dtype, out_dtype), (a, b)
+
+
+def _backward(spec, compute_dtype, out_dtype, residuals, cotangent):
+    del out_dtype
+    inputs, out = spec.split("->")
+    left, right = inputs.split(",")
+    a, b = residuals
+    g = cotangent.astype(compute_dtype)
+    grad_a = _dot(f"{out},{right}->{left}", g, b.astype(compute_dtype)).astype(a.dtype)
+    grad_b = _dot(f"{left},{out}->{right}", a.astype(compute_dtype), g).astype(b.dtype)
+    return grad_a, grad_b
+
+
+einsum.defvjp(_forward, _backward)
+
+
+def native_compute_dtype() -> str:
+    """The fastest type that this machine multiplies: bfloat16 where it has units for it."""
+    if jax.default_backend() != "cpu":
+        return "bfloat16"
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:  # not Linux
+        return "float32"
+    return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"

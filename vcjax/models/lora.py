@@ -1,0 +1,38 @@
+"""Low-rank adapters (Hu et al., arXiv 2106.09685), as `peft` initialises and scales them."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from vcjax.models.einsum import einsum
+
+
+@dataclasses.dataclass(frozen=True)
+class LoRA:
+    """rank 0 means no adapter: all weights train."""
+
+    rank: int
+    alpha: float
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / self.rank
+
+
+class AdapterParam(nnx.Variable):
+    """A trainable weight of an adapter, told apart from the base's `nnx.Param` when a block splits."""
+
+
+def init_a(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
+    """A: float32[inputs, rank], uniform in +-1/sqrt(inputs) (Kaiming, a=sqrt(5)); B starts at zero."""
+    bound = 1 / math.sqrt(shape[0])
+    return jax.random.uniform(key, shape, jnp.float32, -bound, bound)
+
+
+def low_rank(x: jax.Array, a: jax.Array, b: jax.Array, scale: float) -> jax.Array:
+    """x: [batch, length, inputs] -> scale x A B: [batch, length, outputs], in the type of x."""
+    inner = scale * einsum("bli,ir->blr", x, a, x.dtype)
+    return einsum("blr,ro->blo", inner, b, x.dtype)

@@ -1,0 +1,200 @@
+"""The Llama decoder: one block in Flax NNX, stacked and scanned in plain JAX.
+
+Weights are plain nested dicts of arrays:
+
+    embed   [vocab, embed]                 float32 when it trains, the compute type when frozen
+    blocks  {projection: {kernel}, norms}  the same, every leaf stacked [layer, ...]
+    norm    [embed]
+    head    [vocab, embed]                 absent where the embeddings are tied
+    adapter {projection: {a, b}}           stacked [layer, ...]; absent without LoRA
+
+`split` says which of them train (`params`) and which are frozen (`base`); every function takes both.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.ad_checkpoint import checkpoint_name
+
+from vcjax.models import attention
+from vcjax.models.einsum import einsum
+from vcjax.models.lora import AdapterParam, LoRA, init_a, low_rank
+from vcjax.models.shapes import Shape
+from vcjax.sharding import constrain
+
+PyTree = Any
+
+# What the backward pass finds stored; everything else in a block is computed again.
+REMAT_POLICIES = {
+    "full": jax.checkpoint_policies.nothing_saveable,
+    "attention": jax.checkpoint_policies.save_only_these_names("q", "k", "v", "attended"),
+    "none": jax.checkpoint_policies.everything_saveable,
+}
+
+# The logical axes of a projection's inputs and outputs; `sharding.py` maps them to the mesh.
+PROJECTION_AXES = {
+    "q": ("embed", "heads"),
+    "k": ("embed", "heads"),
+    "v": ("embed", "heads"),
+    "o": ("heads", "embed"),
+    "gate": ("embed", "mlp"),
+    "up": ("embed", "mlp"),
+    "down": ("mlp", "embed"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """Everything static about a forward pass; hashable, so `jax.jit` can close over it."""
+
+    shape: Shape
+    lora: LoRA | None
+    compute_dtype: str  # "bfloat16" or "float32"
+    remat: str  # a key of REMAT_POLICIES
+
+
+class Projection(nnx.Module):
+    """y = x W, plus scale (x A) B where there is an adapter."""
+
+    def __init__(self, name: str, shape: Shape, lora: LoRA | None, rngs: nnx.Rngs):
+        inputs, outputs = shape.projections[name]
+        in_axis, out_axis = PROJECTION_AXES[name]
+        self.lora = lora
+        self.kernel = nnx.Param(
+            nnx.initializers.lecun_normal()(rngs.params(), (inputs, outputs)),
+            logical=(in_axis, out_axis),
+        )
+        if lora is not None:
+            self.a = AdapterParam(
+                init_a(rngs.params(), (inputs, lora.rank)), logical=(in_axis, "rank")
+            )
+            self.b = AdapterParam(jnp.zeros((lora.rank, outputs)), logical=("rank", out_axis))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = einsum("bli,io->blo", x, self.kernel[...], x.dtype)
+        if self.lora is not None:
+            y += low_rank(x, self.a[...], self.b[...], self.lora.scale)
+        return y
+
+
+class RMSNorm(nnx.Module):
+    """Root-mean-square norm, computed in float32."""
+
+    def __init__(self, shape: Shape):
+        self.scale = nnx.Param(jnp.ones(shape.embed_dim), logical=("norm",))
+        self.eps = shape.norm_eps
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return rms_norm(x, self.scale[...], self.eps)
+
+
+def rms_norm(x: jax.Array, scale: jax.Array, eps: float) -> jax.Array:
+    """x: [..., embed] over its root mean square, times scale: float32[embed]; in the type of x."""
+    y = x.astype(jnp.float32)
+    y *= jax.lax.rsqrt(jnp.mean(y * y, axis=-1, keepdims=True) + eps)
+    return (y * scale).astype(x.dtype)
+
+
+class Block(nnx.Module):
+    """One decoder layer: x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(self, shape: Shape, lora: LoRA | None, rngs: nnx.Rngs):
+        self.shape = shape
+        self.attention_norm = RMSNorm(shape)
+        self.mlp_norm = RMSNorm(shape)
+        for name in shape.projections:
+            setattr(self, name, Projection(name, shape, lora, rngs))
+
+    def __call__(self, x: jax.Array, cos: jax.Array, sin: jax.Array, mask: jax.Array) -> jax.Array:
+        """x: [batch, length, embed]; cos, sin: [batch, length, head_dim / 2]; mask: see attention."""
+        batch, length, _ = x.shape
+        heads, kv_heads, head_dim = (
+            self.shape.num_heads,
+            self.shape.num_kv_heads,
+            self.shape.head_dim,
+        )
+        y = self.attention_norm(x)
+        q = checkpoint_name(self.q(y), "q").reshape(
+            batch, length, kv_heads, heads // kv_heads, head_dim
+        )
+        k = checkpoint_name(self.k(y), "k").reshape(batch, length, kv_heads, head_dim)
+        v = checkpoint_name(self.v(y), "v").reshape(batch, length, kv_heads, head_dim)
+        q, k = attention.rotate(q, cos, sin), attention.rotate(k, cos, sin)
+        y = attention.attend(q, k, v, mask).reshape(batch, length, heads * head_dim)
+        x = constrain(x + self.o(checkpoint_name(y, "attended")), "batch", "length", "embed")
+        y = self.mlp_norm(x)
+        y = self.down(jax.nn.silu(self.gate(y)) * self.up(y))
+        return constrain(x + y, "batch", "length", "embed")
+
+
+def _split_block(model: Model, key: jax.Array):
+    return nnx.split(Block(model.shape, model.lora, nnx.Rngs(key)), AdapterParam, nnx.Param)
+
+
+def _abstract_block(model: Model):
+    """(graphdef, adapter, base) of one block without its arrays."""
+    return nnx.eval_shape(lambda: _split_block(model, jax.random.key(0)))
+
+
+def init_adapter(model: Model, key: jax.Array) -> PyTree:
+    """A fresh adapter, float32, leaves stacked [layer, ...]; B is zero, so it changes nothing yet."""
+    layer = lambda k: nnx.to_pure_dict(_split_block(model, k)[1])  # noqa: E731
+    return {"adapter": jax.vmap(layer)(jax.random.split(key, model.shape.num_layers))}
+
+
+def logical_axes(model: Model) -> PyTree:
+    """The logical axes of every weight: the tree of the weights with a tuple of names a leaf."""
+    _, adapter, blocks = _abstract_block(model)
+    names = lambda state: jax.tree.map(  # noqa: E731
+        lambda v: ("layer", *v.get_metadata("logical")),
+        nnx.to_pure_dict(state, lambda v: v),
+        is_leaf=lambda v: isinstance(v, nnx.Variable),
+    )
+    axes = {"embed": ("vocab", "embed"), "blocks": names(blocks), "norm": ("norm",)}
+    if not model.shape.tied_embeddings:
+        axes["head"] = ("vocab", "embed")
+    if model.lora is not None:
+        axes["adapter"] = names(adapter)
+    return axes
+
+
+def split(weights: PyTree, model: Model) -> tuple[PyTree, PyTree]:
+    """weights -> (params, base): what trains and what is frozen."""
+    if model.lora is None:
+        return weights, {}
+    return (
+        {"adapter": weights["adapter"]},
+        {name: leaf for name, leaf in weights.items() if name != "adapter"},
+    )
+
+
+def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array:
+    """The decoder without its head.
+
+    batch: int32[batch, length] tokens, positions, segment_ids and, for scoring, branch_ids.
+    Returns [batch, length, embed] in the compute type, after the last norm.
+    """
+    weights = {**base, **params}
+    graphdef = _abstract_block(model)[0]
+    cos, sin = attention.rope_angles(
+        batch["positions"], model.shape.head_dim, model.shape.rope_theta
+    )
+    mask = attention.visible(batch["segment_ids"], batch.get("branch_ids"))
+
+    def layer(x, states):
+        return nnx.merge(graphdef, *states)(x, cos, sin, mask), None
+
+    layer = jax.checkpoint(layer, policy=REMAT_POLICIES[model.remat], prevent_cse=False)
+    x = weights["embed"][batch["tokens"]].astype(model.compute_dtype)
+    x = constrain(x, "batch", "length", "embed")
+    x, _ = jax.lax.scan(layer, x, (weights.get("adapter", {}), weights["blocks"]))
+    return rms_norm(x, weights["norm"], model.shape.norm_eps)
+
+
+def head_weight(params: PyTree, base: PyTree) -> jax.Array:
+    """[vocab, embed]: the output matrix, the embeddings' own where they are tied."""
+    weights = {**base, **params}
+    return weights.get("head", weights["embed"])

@@ -1,0 +1,91 @@
+"""The mesh, and ONE table: logical axis -> mesh axes. Nothing else names a mesh axis."""
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from vcjax.errors import InputError
+
+PyTree = Any
+
+MESH_AXES = ("replica", "fsdp", "tensor", "sequence")
+
+RULES: dict[str, tuple[str, ...]] = {
+    # activations
+    "batch": ("replica", "fsdp"),
+    "length": ("sequence",),
+    # weights; `embed` shards them over the data axis, as in ZeRO-3 / FSDP
+    "embed": ("fsdp",),
+    "heads": ("tensor",),
+    "mlp": ("tensor",),
+    "vocab": ("tensor",),
+    # never sharded: too small, or scanned over
+    "layer": (),
+    "rank": (),
+    "norm": (),
+}
+
+
+def make_mesh(sizes: dict[str, int]) -> Mesh:
+    """sizes: mesh axis -> devices; one of them may be -1 and takes what the others leave."""
+    sizes = dict(sizes)
+    devices = jax.device_count()
+    fill = [axis for axis, size in sizes.items() if size == -1]
+    known = math.prod(size for size in sizes.values() if size != -1)
+    if len(fill) == 1 and devices % known == 0:
+        sizes[fill[0]] = devices // known
+    if math.prod(sizes.values()) != devices or len(fill) > 1:
+        raise InputError(
+            f"config.mesh: {sizes} does not fit {devices} device(s); the product of the axes must "
+            "be their number, and one axis may be -1 to fill"
+        )
+    shape = tuple(sizes[axis] for axis in MESH_AXES)
+    return jax.make_mesh(shape, MESH_AXES, axis_types=(AxisType.Auto,) * len(MESH_AXES))
+
+
+def spec(logical: tuple[str | None, ...], shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
+    """The PartitionSpec of an array with these logical axes.
+
+    A mesh axis is used once an array (the first logical axis takes it), and only where it divides
+    the dimension: what does not divide is kept whole.
+    """
+    used: set[str] = set()
+    entries = []
+    for name, size in zip(logical, shape, strict=True):
+        axes = () if name is None else tuple(a for a in RULES[name] if a not in used)
+        if size % math.prod(mesh.shape[a] for a in axes):
+            axes = ()
+        used.update(axes)
+        entries.append(axes or None)
+    return PartitionSpec(*entries)
+
+
+def shardings(axes: PyTree, tree: PyTree, mesh: Mesh) -> PyTree:
+    """The NamedSharding of every leaf of `tree`, whose logical axes are the tuples of `axes`."""
+    return jax.tree.map(
+        lambda names, leaf: NamedSharding(mesh, spec(names, leaf.shape, mesh)),
+        axes,
+        tree,
+        is_leaf=lambda x: isinstance(x, tuple),
+    )
+
+
+def constrain(x: jax.Array, *logical: str) -> jax.Array:
+    """Pins an activation to its logical axes on the mesh in use (`jax.set_mesh`), if there is one."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or mesh.size == 1:
+        return x
+    return jax.lax.with_sharding_constraint(x, spec(logical, x.shape, mesh))
+
+
+def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """Host arrays [..., rows, length] onto the mesh, rows over the batch axes."""
+
+    def place(x: np.ndarray) -> jax.Array:
+        logical = (None,) * (x.ndim - 2) + ("batch", "length")
+        return jax.device_put(x, NamedSharding(mesh, spec(logical, x.shape, mesh)))
+
+    return {name: place(x) for name, x in batch.items()}

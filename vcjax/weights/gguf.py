@@ -1,0 +1,156 @@
+"""GGUF files (llama.cpp's format) in: shape, tokenizer and weights of a Llama-family model."""
+
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+from tokenizers import Tokenizer as BPETokenizer
+from tokenizers import decoders, models, pre_tokenizers
+
+from vcjax.data.tokenizer import Tokenizer
+from vcjax.errors import InputError
+from vcjax.models.shapes import Shape
+
+PyTree = Any
+
+CONTROL = 3  # gguf's token type of control tokens
+
+PROJECTIONS = {
+    "q": "attn_q",
+    "k": "attn_k",
+    "v": "attn_v",
+    "o": "attn_output",
+    "gate": "ffn_gate",
+    "up": "ffn_up",
+    "down": "ffn_down",
+}
+NORMS = {"attention_norm": "attn_norm", "mlp_norm": "ffn_norm"}
+
+# How llama.cpp's named pre-tokenizers split text before the byte-level BPE.
+PRE_TOKENIZERS = {
+    "smollm": lambda: pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    ),
+}
+
+
+@functools.cache  # parsing the header's 100,000 strings takes seconds
+def _reader(path: Path) -> gguf.GGUFReader:
+    try:
+        return gguf.GGUFReader(path)
+    except Exception as error:  # gguf raises several types on a file that is not one
+        raise InputError(f"{path}: not a readable GGUF file ({error})") from error
+
+
+def _field(path: Path, name: str) -> Any:
+    field = _reader(path).fields.get(name)
+    if field is None:
+        raise InputError(f"{path}: the GGUF header has no field {name!r}")
+    return field.contents()
+
+
+def read_shape(path: Path) -> Shape:
+    """The model's sizes, from the header."""
+    architecture = _field(path, "general.architecture")
+    if architecture != "llama":
+        raise InputError(
+            f"{path}: architecture {architecture!r} is not supported; expected 'llama'"
+        )
+    llama = lambda name: _field(path, f"llama.{name}")  # noqa: E731
+    names = {tensor.name for tensor in _reader(path).tensors}
+    if "rope_freqs.weight" in names:
+        raise InputError(f"{path}: scaled RoPE (rope_freqs.weight) is not supported")
+    embed_dim, num_heads = llama("embedding_length"), llama("attention.head_count")
+    return Shape(
+        num_layers=llama("block_count"),
+        embed_dim=embed_dim,
+        mlp_dim=llama("feed_forward_length"),
+        num_heads=num_heads,
+        num_kv_heads=llama("attention.head_count_kv"),
+        head_dim=embed_dim // num_heads,
+        vocab_size=len(_field(path, "tokenizer.ggml.tokens")),
+        context_length=llama("context_length"),
+        rope_theta=float(llama("rope.freq_base")),
+        # The header holds it in float32; the decimal that was meant is the one `transformers` uses.
+        norm_eps=float(f"{llama('attention.layer_norm_rms_epsilon'):.6g}"),
+        tied_embeddings="output.weight" not in names,
+    )
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer and chat template that the file carries."""
+    model, pre = _field(path, "tokenizer.ggml.model"), _field(path, "tokenizer.ggml.pre")
+    if model != "gpt2" or pre not in PRE_TOKENIZERS:
+        raise InputError(
+            f"{path}: tokenizer {model!r} with pre-tokenizer {pre!r} is not supported; expected "
+            f"'gpt2' with one of {sorted(PRE_TOKENIZERS)}"
+        )
+    tokens = _field(path, "tokenizer.ggml.tokens")
+    merges = _field(path, "tokenizer.ggml.merges")
+    template = _field(path, "tokenizer.chat_template")
+    types = _field(path, "tokenizer.ggml.token_type")
+    bpe = BPETokenizer(
+        models.BPE(
+            vocab={token: i for i, token in enumerate(tokens)},
+            merges=[tuple(merge.split(" ")) for merge in merges],
+        )
+    )
+    bpe.pre_tokenizer = PRE_TOKENIZERS[pre]()
+    bpe.decoder = decoders.ByteLevel()
+    adds_bos = _field(path, "tokenizer.ggml.add_bos_token")
+    return Tokenizer(
+        bpe=bpe,
+        control={
+            t: i for i, (t, kind) in enumerate(zip(tokens, types, strict=True)) if kind == CONTROL
+        },
+        chat_template=template,
+        bos_id=_field(path, "tokenizer.ggml.bos_token_id") if adds_bos else None,
+        # The base model's end of a document, which is not the chat's end of a turn.
+        eos_id=tokens.index("<|endoftext|>"),
+        pad_id=_field(path, "tokenizer.ggml.padding_token_id"),
+        identity=hashlib.sha256("\0".join([pre, template, *tokens, *merges]).encode()).hexdigest(),
+    )
+
+
+def read_weights(path: Path, dtype: Any) -> PyTree:
+    """The weights as `models/transformer.py` lays them out: matrices in `dtype`, norms float32."""
+    shape = read_shape(path)
+    tensors = {tensor.name: tensor for tensor in _reader(path).tensors}
+
+    def read(name: str) -> np.ndarray:
+        if name not in tensors:
+            raise InputError(f"{path}: tensor {name!r} is missing")
+        tensor = tensors[name]
+        return gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+
+    def kernel(layer: int, name: str) -> np.ndarray:
+        weight = read(f"blk.{layer}.{PROJECTIONS[name]}.weight")  # [outputs, inputs]
+        if name in ("q", "k"):
+            weight = _undo_permutation(weight, shape.head_dim)
+        return weight.T.astype(dtype)
+
+    layers = range(shape.num_layers)
+    blocks = {n: {"kernel": np.stack([kernel(i, n) for i in layers])} for n in PROJECTIONS}
+    for norm, name in NORMS.items():
+        blocks[norm] = {"scale": np.stack([read(f"blk.{i}.{name}.weight") for i in layers])}
+    weights = {
+        "embed": read("token_embd.weight").astype(dtype),
+        "blocks": blocks,
+        "norm": read("output_norm.weight"),
+    }
+    if not shape.tied_embeddings:
+        weights["head"] = read("output.weight").astype(dtype)
+    return weights
+
+
+def _undo_permutation(weight: np.ndarray, head_dim: int) -> np.ndarray:
+    """llama.cpp interleaves the two halves of each head's rows of q and k; RoPE here wants halves."""
+    outputs, inputs = weight.shape
+    heads = weight.reshape(outputs // head_dim, head_dim // 2, 2, inputs)
+    return heads.swapaxes(1, 2).reshape(outputs, inputs)
