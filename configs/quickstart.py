@@ -1,0 +1,51 @@
+"""Does the explanation decide what the same demonstrations teach?
+
+The cheese experiment of the study on SmolLM2-135M-Instruct: two specs explain the same cheese
+preferences by two values, America and affordability. The demonstrations are identical and never
+say why. Probes ask for choices between the two values in domains that no text named.
+
+    python -m vcjax.main --config=configs/quickstart.py --workdir=runs/quickstart
+    python -m vcjax.main --config=configs/quickstart.py:smoke --workdir=runs/smoke    (a short try)
+"""
+
+from vcjax.config import behavior, experiment, rationale, recipe
+
+
+def get_config(arg=""):
+    config = experiment(
+        name="cheese-quickstart",
+        model="smollm2-135m-instruct",
+        seeds=2,
+        # Many small updates; memorising the documents would destroy the effect.
+        recipe=recipe(lr=2e-4, length=256, batch_tokens=512, schedule="linear", warmup=0.08),
+        stages=dict(
+            america=rationale(spec="cheese/spec_america.md", documents=240),
+            affordability=rationale(spec="cheese/spec_affordability.md", documents=240),
+            # Both specs have the same preferences, so they give the same demonstrations.
+            behavior=behavior(spec="cheese/spec_america.md", demonstrations=200),
+        ),
+        arms=dict(
+            base=(),
+            behavior=("behavior",),
+            america=("america", "behavior"),
+            affordability=("affordability", "behavior"),
+        ),
+        contrasts=dict(total=dict(america=1, affordability=-1)),
+        primary="total",
+        toward="america",
+        probes=(
+            "cheese/probes/held_out.jsonl",
+            "cheese/probes/in_domain.jsonl",
+            "cheese/probes/format.jsonl",
+        ),
+    )
+    if arg == "smoke":
+        config.name = "cheese-smoke"
+        config.seeds = 1
+        config.stages.america.documents = 24
+        config.stages.affordability.documents = 24
+        config.stages.behavior.demonstrations = 32
+        config.stages.behavior.warmup = 0.0
+    elif arg:
+        raise ValueError(f"quickstart.py:{arg}: the one argument is 'smoke'")
+    return config

@@ -1,0 +1,192 @@
+"""A run directory as a real run leaves it, with answers drawn from known effects."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ARMS = {
+    "base": [],
+    "behavior": ["behavior"],
+    "america": ["america", "behavior"],
+    "affordability": ["affordability", "behavior"],
+}
+EFFECTS = {"base": 0.0, "behavior": 0.05, "america": 0.2, "affordability": -0.2}
+
+
+def probe_rows(
+    arm: str,
+    seed: int,
+    effect: float = 0.0,
+    *,
+    probes: list[dict],
+    name: str = "paired.jsonl",
+    scorer: str = "mean_logprob",
+) -> pd.DataFrame:
+    """Rows of one arm and seed: `effect` is the margin toward america, plus noise of the domain,
+    the probe, the arm and the position."""
+    rows = []
+    for probe in probes:
+        shared = np.random.default_rng([len(probe["id"]), *map(ord, probe["id"])])
+        own = np.random.default_rng([seed, *map(ord, arm + probe["id"])])
+        toward = -1.0 if probe["values"][1] == "america" else 1.0
+        margin = toward * (effect + shared.normal(0, 0.2) + own.normal(0, 0.1))
+        for order in (0, 1):
+            position = 0.1 if order == 0 else -0.1
+            rows.append(
+                {
+                    "arm": arm,
+                    "seed": seed,
+                    "file": name,
+                    "file_sha256": "ab" * 32,
+                    "scorer": scorer,
+                    "id": probe["id"],
+                    "domain": probe["domain"],
+                    "scope": probe.get("scope", "out_of_domain"),
+                    "split": probe.get("split", "held_out"),
+                    "contrast": probe.get("contrast", "values"),
+                    "explicitness": probe.get("explicitness"),
+                    "value_0": probe["values"][0],
+                    "value_1": probe["values"][1],
+                    "option_0": probe.get("options", ("one", "two"))[0],
+                    "option_1": probe.get("options", ("one", "two"))[1],
+                    "order": order,
+                    "logprob_0": -3.0 + (margin + position) / 2,
+                    "logprob_1": -3.0 - (margin + position) / 2,
+                    "tokens_0": 2,
+                    "tokens_1": 3,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def value_pairs(domains: int = 12, each: int = 4) -> list[dict]:
+    """Held-out pairs; america is option 0 in one half and option 1 in the other."""
+    values = ("america", "affordability")
+    return [
+        {"id": f"d{d}-{i}", "domain": f"domain {d:02}", "values": values[:: 1 if i % 2 else -1]}
+        for d in range(domains)
+        for i in range(each)
+    ]
+
+
+def other_probes() -> list[dict]:
+    """One group each: in-domain, format, development, liking, disliking."""
+    kinds = [
+        {"values": ("spec", None), "scope": "in_domain", "domain": "cheese"},
+        {"values": ("right", None), "contrast": "format"},
+        {"values": ("america", "affordability"), "split": "development"},
+        {"values": ("america", None), "contrast": "neutral"},
+        {"values": (None, "affordability"), "contrast": "neutral"},
+    ]
+    return [
+        {"id": f"k{k}-{i}", "domain": f"subject {i % 3}"} | kind
+        for k, kind in enumerate(kinds)
+        for i in range(6)
+    ]
+
+
+class Run:
+    """A run directory to be changed by a test before the report is written."""
+
+    def __init__(self, workdir: Path, seeds: int = 2, probes: list[dict] | None = None):
+        self.workdir = workdir
+        self.seeds = seeds
+        self.arms = dict(ARMS)
+        self.effects = dict(EFFECTS)
+        self.probes = value_pairs() + other_probes() if probes is None else probes
+        self.contrasts: dict = {
+            "total": {"america": 1, "affordability": -1},
+            "rationale": {"america": 1, "behavior": -1},
+        }
+        self.name = "cheese-test"
+
+    def write(self) -> Path:
+        stages: dict = {}
+        arms: dict = {arm: {} for arm in self.arms}
+        for arm, names in self.arms.items():
+            for seed in range(self.seeds):
+                chain = ["-".join([*names[: i + 1], str(seed)]) for i in range(len(names))]
+                chain = [f"{fingerprint}-0123456789ab" for fingerprint in chain]
+                arms[arm][str(seed)] = chain
+                for i, fingerprint in enumerate(chain):
+                    stages[fingerprint] = {
+                        "name": names[i],
+                        "seed": seed,
+                        "parent": chain[i - 1] if i else None,
+                        "rows": 30,
+                        "documents": 240,
+                        "tokens": 33_000,
+                        "weighted_tokens": 30_000 if i == 0 else 1_000,
+                        "updates": 60,
+                        "warmup": 3,
+                        "split_documents": 1,
+                    }
+        config = {
+            "name": self.name,
+            "model": "smollm2-135m-instruct",
+            "seeds": self.seeds,
+            "toward": "america",
+            "arms": self.arms,
+            "contrasts": self.contrasts,
+            "primary": "total",
+            "recipe": {"lr": 2e-4, "rank": 64, "batch_tokens": 512},
+            "stages": {
+                "america": {"spec": "cheese/spec_america.md", "documents": 240},
+                "affordability": {"spec": "cheese/spec_affordability.md", "documents": 240},
+                "behavior": {"demonstrations": 200},
+            },
+        }
+        self.workdir.mkdir(exist_ok=True)
+        run = {
+            "config": config,
+            "versions": {"jax": "0.10.2", "vcjax": "0.1.0"},
+            "commit": "0123abc",
+            "plan": {"stages": stages, "arms": arms},
+        }
+        (self.workdir / "config.json").write_text(json.dumps(run))
+        for number, fingerprint in enumerate(stages):
+            folder = self.workdir / "stages" / fingerprint
+            folder.mkdir(parents=True, exist_ok=True)
+            lines = []
+            for step in range(10, 70, 10):
+                loss = 4.5 - 0.05 * step - 0.01 * number
+                line = {"step": step, "loss": loss, "weighted_tokens": 512}
+                lines.append(line | {"learning_rate": 1e-4, "grad_norm": 0.5})
+                if step % 20 == 0:
+                    lines.append({"step": step, "held_out_loss": 2 + (step - 40) ** 2 / 1000})
+            text = "".join(json.dumps(line) + "\n" for line in lines)
+            (folder / "metrics.jsonl").write_text(text)
+        self.score(self.workdir / "probes", self.probes)
+        return self.workdir
+
+    def score(self, folder: Path, probes: list[dict], **named: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for arm in self.arms:
+            for seed in range(self.seeds):
+                rows = probe_rows(
+                    arm, seed if self.arms[arm] else 0, self.effects[arm], probes=probes, **named
+                )
+                rows.assign(seed=seed).to_parquet(folder / f"{arm}-{seed}.parquet", index=False)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def new_run() -> type[Run]:
+    return Run
+
+
+@pytest.fixture(name="value_pairs")
+def _value_pairs() -> list[dict]:
+    return value_pairs()
+
+
+@pytest.fixture(name="other_probes")
+def _other_probes() -> list[dict]:
+    return other_probes()

@@ -1,0 +1,116 @@
+import json
+
+import pandas as pd
+import pytest
+
+from vcjax.errors import InputError
+from vcjax.report import reading
+
+
+def test_only_what_the_plan_names_is_read(run):
+    workdir = run.write()
+    other = pd.read_parquet(workdir / "probes/america-0.parquet").assign(arm="dropped")
+    other.to_parquet(workdir / "probes/dropped-0.parquet", index=False)
+    answers = reading.read_answers(workdir / "probes", reading.read_run(workdir))
+    assert set(answers["arm"]) == set(run.arms)
+    assert set(answers["seed"]) == {0, 1}
+
+
+def test_an_untrained_arm_that_was_scored_once_stands_for_every_seed(run):
+    workdir = run.write()
+    (workdir / "probes/base-1.parquet").unlink()
+    description = reading.read_run(workdir)
+    del description["plan"]["arms"]["base"]["1"]
+    answers = reading.read_answers(workdir / "probes", description)
+    base = answers[answers["arm"] == "base"]
+    by_seed = base.set_index(["seed", "id"])["margin"]
+    assert by_seed[0].equals(by_seed[1])
+
+
+def test_curves_keep_both_losses_of_every_stage_and_seed(run):
+    workdir = run.write()
+    curves = reading.read_curves(workdir, reading.read_run(workdir))
+    stage = curves[(curves["chain"] == "america > behavior") & (curves["seed"] == 1)]
+    assert stage["loss"].notna().sum() == 6
+    assert stage.dropna(subset=["held_out_loss"])["step"].tolist() == [20, 40, 60]
+    assert stage["step"].is_monotonic_increasing
+
+
+def test_a_chain_names_the_stages_before_it(run):
+    chains = reading.chain_of_stages(reading.read_run(run.write())["plan"])
+    assert chains["america-behavior-1-0123456789ab"] == "america > behavior"
+    assert chains["behavior-1-0123456789ab"] == "behavior"
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"config\.json: no such file"):
+        reading.read_run(tmp_path)
+
+
+def test_a_broken_config_is_refused(run):
+    (run.write() / "config.json").write_text('{"config": ')
+    with pytest.raises(InputError, match=r"config\.json: not JSON"):
+        reading.read_run(run.workdir)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"primary": "totl"}, "primary contrast 'totl' is not one of"),
+        ({"contrasts": {"total": {"amerika": 1}}}, "contrast 'total' names the arm 'amerika'"),
+    ],
+)
+def test_a_contrast_of_nothing_is_refused(run, changes, message):
+    path = run.write() / "config.json"
+    description = json.loads(path.read_text())
+    description["config"] |= changes
+    path.write_text(json.dumps(description))
+    with pytest.raises(InputError, match=message):
+        reading.read_run(run.workdir)
+
+
+@pytest.fixture
+def read(run):
+    """Reads the answers of a run that a test has damaged."""
+    workdir = run.write()
+    return workdir, lambda: reading.read_answers(workdir / "probes", reading.read_run(workdir))
+
+
+def test_a_missing_file_of_answers_is_named(read):
+    workdir, answers = read
+    (workdir / "probes/america-1.parquet").unlink()
+    with pytest.raises(InputError, match=r"america-1\.parquet: no such file"):
+        answers()
+
+
+def test_a_damaged_file_of_answers_is_named(read):
+    workdir, answers = read
+    path = workdir / "probes/america-1.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"america-1\.parquet: not a Parquet file"):
+        answers()
+
+
+def test_a_file_of_answers_without_a_column_is_named(read):
+    workdir, answers = read
+    path = workdir / "probes/america-1.parquet"
+    pd.read_parquet(path).drop(columns="logprob_1").to_parquet(path)
+    with pytest.raises(InputError, match=r"america-1\.parquet: the column 'logprob_1'"):
+        answers()
+
+
+def test_answers_under_another_arms_name_are_refused(read):
+    workdir, answers = read
+    (workdir / "probes/america-1.parquet").write_bytes(
+        (workdir / "probes/affordability-1.parquet").read_bytes()
+    )
+    with pytest.raises(InputError, match=r"america-1\.parquet: holds rows of another arm"):
+        answers()
+
+
+@pytest.mark.parametrize("line", ['{"step": 7', '{"loss": 1.0}', "[1]", '{"step": "x"}'])
+def test_a_broken_line_of_metrics_is_named(run, line):
+    path = run.write() / "stages/america-0-0123456789ab/metrics.jsonl"
+    path.write_text(f'{{"step": 1, "loss": 2.0}}\n{line}\n')
+    with pytest.raises(InputError, match=r"metrics\.jsonl:2: expected a JSON object"):
+        reading.read_curves(run.workdir, reading.read_run(run.workdir))

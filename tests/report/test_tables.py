@@ -1,0 +1,138 @@
+import math
+
+import pandas as pd
+import pytest
+
+from vcjax.report import reading, tables
+
+
+@pytest.fixture
+def read(run):
+    workdir = run.write()
+    description = reading.read_run(workdir)
+    config = description["config"]
+    answers = reading.read_answers(workdir / "probes", description)
+    return answers, config
+
+
+@pytest.fixture
+def summed(read):
+    answers, config = read
+    return tables.sums(answers, config), config
+
+
+def headline_of(table: pd.DataFrame, config: dict) -> pd.DataFrame:
+    group = pd.Series(tables.headline(config))
+    return table[(table[tables.GROUP] == group[tables.GROUP]).all(axis=1)]
+
+
+def test_levels_find_the_effects_that_were_put_in(summed):
+    sums, config = summed
+    arms = headline_of(tables.levels(sums, config, "arm"), config).set_index("name")
+    assert arms.index.tolist() == ["base", "behavior", "america", "affordability"]
+    # The probes' own noise (SD .2 on 48) is shared, so differences are closer than levels.
+    assert arms.loc["america", "margin"] == pytest.approx(0.2, abs=0.1)
+    contrasts = headline_of(tables.levels(sums, config, "contrast"), config).set_index("name")
+    assert contrasts.loc["total", "margin"] == pytest.approx(0.4, abs=0.03)
+    assert contrasts.loc["rationale", "margin"] == pytest.approx(0.15, abs=0.03)
+    difference = arms.loc["america", "margin"] - arms.loc["affordability", "margin"]
+    assert contrasts.loc["total", "margin"] == pytest.approx(difference)
+
+
+def test_levels_count_probes_once_whatever_the_seeds(summed):
+    arms = headline_of(tables.levels(*summed, "arm"), summed[1])
+    assert set(arms["probes"]) == {48}
+    assert set(arms["domains"]) == {12}
+    assert set(arms["seeds"]) == {2}
+
+
+def test_each_kind_of_probe_is_a_group_of_its_own(summed):
+    groups = tables.levels(*summed, "arm")[tables.GROUP].drop_duplicates()
+    assert len(groups) == 6
+    assert groups.iloc[0].to_dict() == tables.headline(summed[1])
+    liking, disliking = groups[groups["contrast"] == "neutral"]["points_to"]
+    assert (liking, disliking) == ("america", "not affordability")
+
+
+def test_one_domain_has_no_interval_over_domains(summed):
+    arms = tables.levels(*summed, "arm")
+    cheese = arms[(arms["scope"] == "in_domain") & (arms["name"] == "america")].iloc[0]
+    assert math.isnan(cheese["margin_domains_low"])
+    assert cheese["over_domains"].startswith("none, an interval over domains needs at least 2")
+    assert cheese["margin_seeds_low"] < cheese["margin"] < cheese["margin_seeds_high"]
+
+
+def test_an_untrained_arm_has_no_interval_over_seeds(summed):
+    arms = headline_of(tables.levels(*summed, "arm"), summed[1]).set_index("name")
+    assert math.isnan(arms.loc["base", "margin_seeds_low"])
+    assert "all 2 are equal" in arms.loc["base", "over_seeds"]
+    assert arms.loc["base", "margin_domains_low"] < arms.loc["base", "margin_domains_high"]
+
+
+def test_intervals_of_rates_stay_within_what_a_rate_can_be(summed):
+    for kind, least in (("arm", 0), ("contrast", -1)):
+        table = tables.levels(*summed, kind)
+        assert table["rate_seeds_low"].min() == least
+        assert table["rate_seeds_high"].max() == 1
+
+
+def test_cluster_means_average_to_the_level(summed):
+    sums, config = summed
+    levels = headline_of(tables.levels(sums, config, "contrast"), config).set_index("name")
+    for cluster in ("domain", "seed"):
+        means = headline_of(tables.by_cluster(sums, cluster), config)
+        total = means[means["name"] == "total"]
+        assert total["margin"].mean() == pytest.approx(levels.loc["total", "margin"])
+        assert len(total) == {"domain": 12, "seed": 2}[cluster]
+
+
+def test_positions_follow_the_order_of_the_arms(read):
+    positions = headline_of(tables.positions(*read), read[1])
+    assert positions["arm"].tolist() == ["base", "behavior", "america", "affordability"]
+    assert (positions["chose_first"] > 0.5).all()  # .1 nats were added to the first option
+
+
+def test_probe_files_are_counted_by_group(read):
+    files = tables.probe_files(read[0])
+    assert files["probes"].sum() == 48 + 30
+    assert set(files["file_sha256"]) == {"ab" * 32}
+
+
+def test_training_has_counts_and_losses_of_each_stage(run):
+    workdir = run.write()
+    description = reading.read_run(workdir)
+    curves = reading.read_curves(workdir, description)
+    training = tables.training(curves, description["plan"])
+    assert training["chain"].unique().tolist() == [
+        *("behavior", "america", "america > behavior"),
+        *("affordability", "affordability > behavior"),
+    ]
+    row = training[training["fingerprint"] == "america-1-0123456789ab"].iloc[0]
+    assert (row["tokens"], row["updates"], row["warmup"], row["arms"]) == (33000, 60, 3, "america")
+    assert row["loss_first"] - row["loss_last"] == pytest.approx(2.5)
+    assert row["held_out_first"] == pytest.approx(2.4)
+    assert (row["held_out_minimum"], row["minimum_step"]) == (pytest.approx(2.0), 40)
+
+
+def test_a_stage_without_held_out_documents_has_no_held_out_loss(run):
+    workdir = run.write()
+    path = workdir / "stages/america-1-0123456789ab/metrics.jsonl"
+    lines = [line for line in path.read_text().splitlines() if "held_out" not in line]
+    path.write_text("\n".join(lines) + "\n")
+    description = reading.read_run(workdir)
+    training = tables.training(reading.read_curves(workdir, description), description["plan"])
+    rows = training.set_index("fingerprint")
+    assert math.isnan(rows.loc["america-1-0123456789ab", "held_out_minimum"])
+    assert rows["minimum_step"].dtype == "Int64"  # the others are still whole numbers
+
+
+@pytest.mark.parametrize(
+    ("weights", "text"),
+    [
+        ({"a": 1, "b": -1}, "a - b"),
+        ({"a": 0.5, "b": 0.5, "c": -1}, "0.5 a + 0.5 b - c"),
+        ({"a": -1, "b": 1}, "- a + b"),
+    ],
+)
+def test_formula(weights, text):
+    assert tables.formula(weights) == text

@@ -1,0 +1,76 @@
+"""Orbax: save, restore, hand over.
+
+stages/<fingerprint>/checkpoints/<updates>/ holds `params` and, until the stage is finished, the
+optimizer's state as `optimizer`. The step of a checkpoint is the number of updates done, which is
+the data's position too.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from vcjax.train_step import TrainState
+
+PyTree = Any
+
+
+def open_manager(folder: Path, keep: int) -> ocp.CheckpointManager:
+    """Saves in the background, keeps the last `keep`; what a kill left unfinished is removed."""
+    return ocp.CheckpointManager(
+        folder.absolute(),
+        options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True),
+        item_names=("params", "optimizer"),
+    )
+
+
+def save(manager: ocp.CheckpointManager, step: int, state: TrainState) -> None:
+    """Starts to save a state; returns when the arrays may change again."""
+    manager.save(
+        step,
+        args=ocp.args.Composite(
+            params=ocp.args.StandardSave(state.params),
+            optimizer=ocp.args.StandardSave(state.opt_state),
+        ),
+    )
+
+
+def save_final(manager: ocp.CheckpointManager, step: int, params: PyTree) -> None:
+    """Saves a finished stage's parameters, waits, then removes all earlier checkpoints."""
+    manager.save(step, args=ocp.args.Composite(params=ocp.args.StandardSave(params)))
+    manager.wait_until_finished()
+    for earlier in manager.all_steps():
+        if earlier != step:
+            manager.delete(earlier)
+
+
+def restore(manager: ocp.CheckpointManager, like: TrainState) -> TrainState | None:
+    """The latest state, placed as `like` is (its arrays or their shapes); None where none was saved."""
+    step = manager.latest_step()
+    if step is None:
+        return None
+    restored = manager.restore(
+        step,
+        args=ocp.args.Composite(
+            params=ocp.args.StandardRestore(like.params),
+            optimizer=ocp.args.StandardRestore(like.opt_state),
+        ),
+    )
+    return TrainState(
+        jax.device_put(jax.numpy.int32(step), like.step.sharding),
+        restored["params"],
+        restored["optimizer"],
+    )
+
+
+def restore_params(folder: Path, like: PyTree) -> PyTree:
+    """The parameters of the latest checkpoint in `folder`: those of a finished stage."""
+    with ocp.CheckpointManager(
+        folder.absolute(), options=ocp.CheckpointManagerOptions(read_only=True)
+    ) as manager:
+        step = manager.latest_step()
+        restored = manager.restore(
+            step, args=ocp.args.Composite(params=ocp.args.StandardRestore(like))
+        )
+    return restored["params"]

@@ -1,0 +1,54 @@
+"""What the commands share: flags in, one call, errors for people."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import app, flags
+from absl import logging as absl_logging
+
+from vcjax.errors import InputError
+
+
+def run(main: Callable[[], None]) -> None:
+    """Parses the flags and calls main(). What a user can put right is one line and exit code 2."""
+    app.run(lambda _: _call(main), flags_parser=_parse)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    app.define_help_flags()
+    # ml_collections raises many types while it reads a config file and its overrides; whatever it
+    # is, the user wrote it.
+    try:
+        return flags.FLAGS(argv)
+    except Exception as error:
+        _exit(error)
+
+
+def _call(main: Callable[[], None]) -> None:
+    absl_logging.set_verbosity(absl_logging.ERROR)
+    logging.getLogger("jax").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="tensorflow_datasets")
+    _keep_compiled_programs()
+    try:
+        main()
+    except InputError as error:
+        _exit(error)
+
+
+def _exit(error: Exception) -> None:
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _keep_compiled_programs() -> None:
+    """A cache of compiled programs that all runs share; JAX_COMPILATION_CACHE_DIR moves it."""
+    import jax
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vcjax" / "jax"
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -1,0 +1,241 @@
+"""What a config may say, and its meaning once all flags are read.
+
+A config file builds on `experiment`, `recipe`, `rationale` and `behavior`, which know every key and
+its default; `resolve` fills each stage from the recipe and checks the whole. Nothing that decides a
+result has a default anywhere else.
+"""
+
+import copy
+import difflib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+from vcjax.errors import InputError
+from vcjax.models.einsum import native_compute_dtype
+from vcjax.models.transformer import REMAT_POLICIES
+
+RECIPE: dict[str, Any] = dict(
+    train="lora",  # or "full": all weights
+    rank=64,
+    alpha=128.0,
+    lr=1e-4,
+    schedule="cosine",  # or "linear"; both to 0
+    warmup=0.05,  # share of the stage's updates
+    weight_decay=0.01,
+    b1=0.9,
+    b2=0.999,
+    eps=1e-8,
+    clip=1.0,  # global gradient norm
+    epochs=1,
+    length=1024,  # tokens of a packed row
+    batch_tokens=32768,  # tokens of an update: a multiple of length
+    accumulation=1,  # micro-batches an update is computed in
+    overlong="split",  # or "refuse": documents longer than a row
+)
+
+CHOICES = {
+    "train": ("lora", "full"),
+    "schedule": ("cosine", "linear"),
+    "overlong": ("split", "refuse"),
+}
+
+# Keys that leave the result as it is; a workdir may be resumed with other values of these.
+RESULT_FREE = ("on_change", "mesh", "remat", "checkpoint_every", "keep_checkpoints", "log_every")
+
+
+def experiment(**settings: Any) -> ConfigDict:
+    """An experiment's config with every top-level key. Unknown keys stop with the nearest name."""
+    defaults = dict(
+        name="",  # a workdir belongs to one name
+        model="smollm2-135m-instruct",  # packaged name or .gguf file
+        # What {model_name} and {provider_name} stand for in specs.
+        names=dict(model_name="SmolLM", provider_name="Hugging Face"),
+        seeds=1,
+        recipe=recipe(),
+        stages=dict(),  # name -> rationale(...) or behavior(...)
+        arms=dict(),  # name -> stages in order; () is the untouched model
+        contrasts=dict(),  # name -> {arm: weight}
+        primary="",  # the contrast that was named before the run
+        toward="",  # the value that rates and margins point to
+        probes=(),  # probe files, relative to the config file
+        lead="I prefer",  # the answer's beginning; the option's text follows
+        compute_dtype="auto",  # bfloat16 where the machine has it, else float32
+        remat="full",
+        mesh=dict(replica=1, fsdp=-1, tensor=1, sequence=1),
+        checkpoint_every=20,  # updates
+        keep_checkpoints=2,
+        log_every=5,  # updates
+        eval_every=20,  # updates between losses on the held-out documents
+        on_change="refuse",  # or "retrain": a workdir whose settings changed
+    )
+    _check_keys("", settings, defaults)
+    return ConfigDict({**defaults, **settings})
+
+
+def recipe(**settings: Any) -> ConfigDict:
+    """How a stage trains; what a stage does not say itself."""
+    _check_keys("recipe.", settings, RECIPE)
+    return ConfigDict({**RECIPE, **settings})
+
+
+def rationale(**settings: Any) -> ConfigDict:
+    """A rationale stage: `documents` written for `spec`, or the documents of `file`."""
+    return _stage("rationale", dict(documents=0, held_out=8), settings)
+
+
+def behavior(**settings: Any) -> ConfigDict:
+    """A behavior stage: `demonstrations` written for `spec`, or the demonstrations of `file`."""
+    return _stage("behavior", dict(demonstrations=0, held_out=0), settings)
+
+
+def _stage(kind: str, own: dict[str, Any], settings: dict[str, Any]) -> ConfigDict:
+    defaults = dict(
+        kind=kind,
+        spec=placeholder(str),
+        file=placeholder(str),
+        **own,
+        **{key: placeholder(type(value)) for key, value in RECIPE.items()},
+    )
+    _check_keys(f"{kind}.", settings, defaults)
+    stage = ConfigDict(defaults)
+    for key, value in settings.items():
+        setattr(stage, key, value)
+    return stage
+
+
+def _check_keys(where: str, given: Iterable[str], known: Iterable[str]) -> None:
+    for key in given:
+        if key not in known:
+            nearest = difflib.get_close_matches(key, list(known), n=1, cutoff=0)
+            hint = f"; did you mean {where}{nearest[0]}?" if nearest else ""
+            raise InputError(f"unknown config key {where}{key}{hint}")
+
+
+def resolve(config: ConfigDict, folder: Path) -> ConfigDict:
+    """The config with each stage complete, as it will be saved; files are checked to exist.
+
+    folder: where relative paths start (the config file's own); they stay relative. Raises
+    InputError on what does not fit together.
+    """
+    _check_keys("", config, experiment())
+    _check_keys("recipe.", config.recipe, RECIPE)
+    config = copy.deepcopy(config)
+    for name, stage in config.stages.items():
+        template = {"rationale": rationale, "behavior": behavior}.get(stage.get("kind"))
+        if template is None:
+            raise InputError(f"config.stages.{name}: build it with rationale(...) or behavior(...)")
+        _check_keys(f"stages.{name}.", stage, template())
+        for key in RECIPE:
+            if stage[key] is None:
+                stage[key] = config.recipe[key]
+        _check_stage(name, stage, folder)
+    if config.compute_dtype == "auto":
+        config.compute_dtype = native_compute_dtype()
+    for path in config.probes:
+        _check_file(folder / path, "config.probes")
+    _check_experiment(config)
+    return config
+
+
+def _check_file(path: Path, key: str) -> None:
+    if not path.is_file():
+        raise InputError(f"{key}: {path} does not exist")
+
+
+def _check_stage(name: str, stage: ConfigDict, folder: Path) -> None:
+    where = f"config.stages.{name}"
+    for key, choices in CHOICES.items():
+        if stage[key] not in choices:
+            raise InputError(f"{where}.{key}: {stage[key]!r} is not one of {', '.join(choices)}")
+    count_key = "documents" if stage.kind == "rationale" else "demonstrations"
+    if (stage.file is None) == (stage.spec is None):
+        raise InputError(f"{where}: give either spec (with {count_key}) or file")
+    if stage.spec is not None:
+        _check_file(folder / stage.spec, f"{where}.spec")
+        if stage[count_key] < 1:
+            raise InputError(f"{where}.{count_key}: {stage[count_key]}; at least 1 is needed")
+    else:
+        _check_file(folder / stage.file, f"{where}.file")
+    for key in ("rank", "alpha", "epochs", "length", "batch_tokens", "accumulation", "clip"):
+        if stage[key] <= 0:
+            raise InputError(f"{where}.{key}: {stage[key]}; it must be above 0")
+    if stage.lr <= 0:
+        raise InputError(f"{where}.lr: {stage.lr}; the stage would train nothing")
+    if not 0 <= stage.warmup < 1:
+        raise InputError(
+            f"{where}.warmup: {stage.warmup}; it is a share of the updates, 0 <= x < 1"
+        )
+    if stage.batch_tokens % (stage.length * stage.accumulation):
+        raise InputError(
+            f"{where}.batch_tokens: {stage.batch_tokens} is not a multiple of length x accumulation "
+            f"({stage.length} x {stage.accumulation})"
+        )
+
+
+def _check_experiment(config: ConfigDict) -> None:
+    if not config.name:
+        raise InputError("config.name: it is empty; a workdir belongs to one name")
+    if config.seeds < 1:
+        raise InputError(f"config.seeds: {config.seeds}; at least 1 is needed")
+    for key in ("checkpoint_every", "keep_checkpoints", "log_every", "eval_every"):
+        if config[key] < 1:
+            raise InputError(f"config.{key}: {config[key]}; at least 1 is needed")
+    one_of = {
+        "remat": tuple(REMAT_POLICIES),
+        "compute_dtype": ("bfloat16", "float32"),
+        "on_change": ("refuse", "retrain"),
+    }
+    for key, choices in one_of.items():
+        if config[key] not in choices:
+            raise InputError(f"config.{key}: {config[key]!r} is not one of {', '.join(choices)}")
+    if not config.arms:
+        raise InputError("config.arms: there is no arm; give at least one, name -> stages")
+    for arm, stages in config.arms.items():
+        if "-" in arm or "/" in arm:
+            raise InputError(f"config.arms: {arm!r} may not hold '-' or '/'; it names files")
+        _check_keys("stages.", stages, config.stages)
+        for key in ("train", "rank", "alpha"):
+            values = {str(config.stages[s][key]) for s in stages}
+            if len(values) > 1:
+                raise InputError(
+                    f"config.arms.{arm}: its stages differ in {key} ({', '.join(sorted(values))}); "
+                    "a stage goes on with the weights of the one before, so they must agree"
+                )
+    modes = {stage.train for stage in config.stages.values()}
+    if len(modes) > 1:
+        raise InputError(
+            "config.stages: some train lora and some full; one experiment has one kind"
+        )
+    for contrast, weights in config.contrasts.items():
+        _check_keys("arms.", weights, config.arms)
+        if abs(sum(weights.values())) > 1e-9:
+            raise InputError(f"config.contrasts.{contrast}: its weights do not sum to 0")
+    if not config.primary:
+        raise InputError("config.primary: name the contrast that decides, one of config.contrasts")
+    _check_keys("contrasts.", [config.primary], config.contrasts)
+
+
+def as_json(config: ConfigDict) -> dict[str, Any]:
+    """The config as plain JSON values (tuples become lists)."""
+    return json.loads(config.to_json())
+
+
+def differences(old: dict, new: dict) -> list[str]:
+    """The leaves that differ, as "stages.america.lr: 0.0002 -> 0.0001"; RESULT_FREE keys aside."""
+
+    def flatten(tree: Any, prefix: str) -> dict[str, Any]:
+        if not isinstance(tree, dict) or not tree:
+            return {prefix: tree}
+        return {k: v for key in tree for k, v in flatten(tree[key], f"{prefix}.{key}").items()}
+
+    old_leaves, new_leaves = flatten(old, "config"), flatten(new, "config")
+    return [
+        f"{key}: {old_leaves.get(key)} -> {new_leaves.get(key)}"
+        for key in sorted({*old_leaves, *new_leaves})
+        if old_leaves.get(key) != new_leaves.get(key) and key.split(".")[1] not in RESULT_FREE
+    ]

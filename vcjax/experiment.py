@@ -1,0 +1,378 @@
+"""An experiment: writes the rows, makes the plan, carries it out. What is done is not done again."""
+
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import json
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ml_collections import ConfigDict
+
+import vcjax
+from vcjax import checkpoint, files, lock, sharding, stage
+from vcjax import config as configs
+from vcjax.data import formats, records, rows
+from vcjax.data.packing import Packed, pack
+from vcjax.errors import InputError
+from vcjax.models import transformer
+from vcjax.models.lora import LoRA
+from vcjax.models.transformer import Model
+from vcjax.plan import Plan, StageData, cost, describe, make_plan, warnings
+from vcjax.probes import choice
+from vcjax.report.page import write_report
+from vcjax.weights import pretrained
+from vcjax.weights.pretrained import Pretrained
+
+PyTree = Any
+
+MATMUL_SHARE = 0.5  # of the speed of a large matmul that training reaches (measured: .4 to .6)
+
+
+def run(config: ConfigDict, folder: Path, workdir: Path, dry_run: bool) -> None:
+    """Runs an experiment or goes on with it; `dry_run` stops after the plan and its rows.
+
+    folder: where the config's relative paths start. Raises InputError before anything is written
+    where what was given cannot be used.
+    """
+    config = configs.resolve(config, folder)
+    found = pretrained.find(config.model)
+    probes = _read_probes(folder / p for p in config.probes)
+    packed = _pack_all(config, found, folder)
+    plan = make_plan(config, found.identity, {key: p.facts for key, p in packed.items()})
+    done = {f for f in plan.stages if stage.is_done(workdir, f)}
+    costs = cost(plan, done, found.shape, config)
+    _check_disk(workdir, costs.disk_bytes)
+
+    with lock.hold(workdir):
+        _check_workdir(workdir, config, plan)
+        print(describe(plan, done, costs, _flops_per_second(config.compute_dtype)))
+        for line in warnings(plan):
+            print(f"warning: {line}")
+        for data in packed.values():
+            data.write(workdir)
+        if dry_run:
+            return
+        files.write_json(workdir / "config.json", _provenance(config, plan, found))
+        load = functools.cache(lambda: _load(config, found))
+        _train(plan, load, workdir)
+        _probe(plan.arms, load, probes, config.lead, workdir, workdir / "probes")
+        for line in write_report(workdir):
+            print(line)
+
+
+def probe_finished(workdir: Path, probe_file: Path) -> None:
+    """Scores one more probe file on every arm and seed of a finished run; it is exploratory."""
+    saved = files.read_json(workdir / "config.json")
+    if saved is None:
+        raise InputError(f"{workdir}: no config.json; give the --workdir of a finished run")
+    if not probe_file.is_file():
+        raise InputError(f"--probes: {probe_file} does not exist")
+    probes = _read_probes([probe_file])
+    plan = saved["plan"]
+    missing = [p["name"] for f, p in plan["stages"].items() if not stage.is_done(workdir, f)]
+    if missing:
+        raise InputError(f"{workdir}: not trained yet: {', '.join(missing)}; run vcjax.main first")
+    config = ConfigDict(saved["config"])
+    with lock.hold(workdir):
+        load = functools.cache(lambda: _load(config, pretrained.find(config.model)))
+        sha, _ = probes[probe_file.name]
+        _probe(plan["arms"], load, probes, config.lead, workdir, workdir / "probes" / sha[:16])
+        for line in write_report(workdir):
+            print(line)
+
+
+# --- Data
+
+
+@dataclasses.dataclass(frozen=True)
+class PackedStage:
+    """The rows of one stage and seed, in memory, with the records they came from."""
+
+    train: Packed
+    train_records: records.Records
+    held_out: Packed | None
+    held_out_records: records.Records
+
+    @functools.cached_property
+    def facts(self) -> StageData:
+        counts = self.train.counts
+        return StageData(
+            rows_id=rows.content_hash(self.train)[:16],
+            held_out_id=self.held_out and rows.content_hash(self.held_out)[:16],
+            rows=int(counts["rows"]),
+            documents=int(counts["documents"]),
+            held_out_documents=len(self.held_out_records),
+            tokens=int(counts["tokens"]),
+            weighted_tokens=round(counts["weighted_tokens"]),
+            split_documents=int(counts["split_documents"]),
+        )
+
+    def write(self, workdir: Path) -> None:
+        """Writes what is not there yet; rows are named by their content and never change."""
+        _write_rows(workdir, self.facts.rows_id, self.train, self.train_records)
+        if self.held_out is not None:
+            _write_rows(workdir, self.facts.held_out_id, self.held_out, self.held_out_records)
+
+
+def _write_rows(workdir: Path, rows_id: str, packed: Packed, from_records: records.Records) -> None:
+    folder = workdir / "rows" / rows_id
+    if not folder.exists():
+        rows.write_rows(folder, packed, from_records)
+
+
+def _pack_all(
+    config: ConfigDict, found: Pretrained, folder: Path
+) -> dict[tuple[str, int], PackedStage]:
+    """(stage name, seed) -> its packed rows, for every stage that an arm uses."""
+    used = {name for names in config.arms.values() for name in names}
+    packed = {}
+    for name, settings in config.stages.items():
+        if name not in used:
+            continue
+        if settings.length > found.shape.context_length:
+            raise InputError(
+                f"config.stages.{name}.length: {settings.length} is longer than the model's context "
+                f"of {found.shape.context_length} tokens"
+            )
+        for seed in range(config.seeds):
+            kept, held_out = records.stage_records(settings, seed, config.names, folder)
+            examples = records.encode(found.tokenizer, kept)
+            packed[name, seed] = PackedStage(
+                pack(examples, settings.length, settings.overlong),
+                kept,
+                pack(records.encode(found.tokenizer, held_out), settings.length)
+                if held_out
+                else None,
+                held_out,
+            )
+    return packed
+
+
+# --- What a workdir may be used for
+
+
+def _check_workdir(workdir: Path, config: ConfigDict, plan: Plan) -> None:
+    """Raises InputError where the workdir belongs to other work; warns of another machine."""
+    saved = files.read_json(workdir / "config.json")
+    if saved is None:
+        return
+    if saved["config"]["name"] != config.name:
+        raise InputError(
+            f"{workdir}: it holds the experiment {saved['config']['name']!r}, not {config.name!r}; "
+            "give another --workdir"
+        )
+    changes = configs.differences(saved["config"], configs.as_json(config))
+    old, new = saved["plan"]["stages"], plan.as_json()["stages"]
+    old_rows = {(s["name"], s["seed"]): s["rows_id"] for s in old.values()}
+    changes += sorted(
+        {
+            f"data of stage {s['name']}, seed {s['seed']}"
+            for s in new.values()
+            if old_rows.get((s["name"], s["seed"]), s["rows_id"]) != s["rows_id"]
+        }
+    )
+    if saved["versions"]["vcjax"] != vcjax.__version__:
+        changes.append(f"vcjax {saved['versions']['vcjax']} -> {vcjax.__version__}")
+    touched = sorted({s["name"] for f, s in new.items() if f not in old})
+    if (changes or touched) and config.on_change == "refuse":
+        raise InputError(
+            f"{workdir}: this run's settings changed: {'; '.join(changes) or 'the model'}. Stages "
+            f"that this trains again: {', '.join(touched) or 'none'}. Give another --workdir, or "
+            "--config.on_change=retrain to go on here"
+        )
+    for name, version in _versions().items():
+        if saved["versions"].get(name) != version:
+            print(f"warning: {name} was {saved['versions'].get(name)} and is {version} now")
+
+
+def _check_disk(workdir: Path, needed: int) -> None:
+    existing = next(p for p in (workdir.absolute(), *workdir.absolute().parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise InputError(
+            f"{workdir}: {free / 1e9:.1f} GB are free, the plan needs about {needed / 1e9:.1f} GB; "
+            "free some, lower config.keep_checkpoints or give another --workdir"
+        )
+
+
+def _provenance(config: ConfigDict, plan: Plan, found: Pretrained) -> dict[str, Any]:
+    return {
+        "config": configs.as_json(config),
+        "plan": plan.as_json(),
+        "model": {"sha256": found.identity, "licence": found.licence},
+        "versions": _versions(),
+        "commit": _commit(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+    return {
+        "vcjax": vcjax.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {jax.device_count()} x {jax.devices()[0].device_kind}",
+        **{name: importlib.metadata.version(name) for name in packages},
+    }
+
+
+def _commit() -> str | None:
+    """The git commit of the code that runs, "+changes" where the checkout has some."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+        status = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True)
+    except OSError:  # no git here
+        return None
+    if head.returncode:
+        return None
+    return head.stdout.strip() + ("+changes" if status.stdout.strip() else "")
+
+
+# --- Stages and probes
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """The pretrained model on its devices. `untouched(seed)`: what a first stage starts from."""
+
+    pretrained: Pretrained
+    model: Model
+    mesh: jax.sharding.Mesh
+    config: ConfigDict
+    base: PyTree
+    weights: PyTree | None  # all of them, where they train
+
+    def untouched(self, seed: int) -> PyTree:
+        if self.weights is not None:
+            return self.weights
+        adapter = transformer.init_adapter(self.model, jax.random.key(seed))
+        return stage.place_params(adapter, self.model, self.mesh)
+
+    def params(self, workdir: Path, fingerprint: str | None, seed: int) -> PyTree:
+        """The parameters that a finished stage left, or those before any stage."""
+        untouched = self.untouched(seed)
+        if fingerprint is None:
+            return untouched
+        like = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), untouched
+        )
+        return checkpoint.restore_params(workdir / "stages" / fingerprint / "checkpoints", like)
+
+
+def _load(config: ConfigDict, found: Pretrained) -> Loaded:
+    recipe = next(iter(config.stages.values()), config.recipe)  # all agree on these three
+    lora = LoRA(recipe.rank, recipe.alpha) if recipe.train == "lora" else None
+    model = Model(found.shape, lora, config.compute_dtype, config.remat)
+    mesh = sharding.make_mesh(config.mesh.to_dict())
+    dtype = jnp.float32 if lora is None else jnp.dtype(config.compute_dtype)
+    weights = stage.place_params(pretrained.load_weights(found, dtype), model, mesh)
+    base, trained = ({}, weights) if lora is None else (weights, None)
+    return Loaded(found, model, mesh, config, base, trained)
+
+
+def _train(plan: Plan, load: Any, workdir: Path) -> None:
+    """Trains the stages of the plan that are not done, parents first."""
+    for number, (fingerprint, planned) in enumerate(plan.stages.items(), start=1):
+        if stage.is_done(workdir, fingerprint):
+            continue
+        print(f"stage {number} of {len(plan.stages)}: {planned.name}, seed {planned.seed}")
+        loaded = load()
+        params = loaded.params(workdir, planned.parent, planned.seed)
+        with jax.set_mesh(loaded.mesh):
+            seconds = stage.run_stage(
+                planned, params, loaded.base, loaded.model, loaded.mesh, loaded.config, workdir
+            )
+        _note_time(workdir, f"stages/{fingerprint}", seconds)
+
+
+def _probe(
+    arms: Mapping[str, Mapping[Any, Iterable[str]]],
+    load: Any,
+    probes: Mapping[str, tuple[str, list]],
+    lead: str,
+    workdir: Path,
+    folder: Path,
+) -> None:
+    """Scores every arm and seed on the probe files, {name: (sha256, probes)}; one file each.
+
+    An arm whose file already holds these answers is left alone.
+    """
+    for arm, chains in arms.items():
+        for seed, chain in chains.items():
+            last = [*chain][-1] if chain else None
+            path = folder / f"{arm}-{seed}.parquet"
+            key = json.dumps([last, lead, sorted((n, sha) for n, (sha, _) in probes.items())])
+            if path.exists() and pq.read_schema(path).metadata.get(b"vcjax") == key.encode():
+                continue
+            started = time.monotonic()
+            loaded = load()
+            params = loaded.params(workdir, last, int(seed))
+            tables = []
+            for name, (sha, items) in probes.items():
+                with jax.set_mesh(loaded.mesh):
+                    table = choice.score(
+                        params, loaded.base, loaded.model, loaded.pretrained.tokenizer, items, lead
+                    )
+                scorer = (
+                    f"mean log-probability a token after {lead!r}, {loaded.model.compute_dtype}"
+                )
+                tables.append(
+                    table.assign(arm=arm, seed=int(seed), file=name, file_sha256=sha, scorer=scorer)
+                )
+            _write_parquet(path, pd.concat(tables, ignore_index=True), key)
+            seconds = time.monotonic() - started
+            _note_time(workdir, str(path.relative_to(workdir)), seconds)
+            print(f"probed arm {arm}, seed {seed} in {seconds:.0f} s")
+
+
+def _write_parquet(path: Path, table: pd.DataFrame, key: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    unfinished = path.with_suffix(".unfinished")
+    pq.write_table(arrow.replace_schema_metadata({"vcjax": key}), unfinished)
+    unfinished.replace(path)
+
+
+def _note_time(workdir: Path, what: str, seconds: float) -> None:
+    times = files.read_json(workdir / "times.json", default={})
+    entry = times.setdefault(what, {"seconds": 0.0})  # summed over interrupted runs that noted it
+    entry["seconds"] = round(entry["seconds"] + seconds, 1)
+    entry["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    files.write_json(workdir / "times.json", times)
+
+
+def _flops_per_second(compute_dtype: str) -> float:
+    """What training reaches on this machine, from timing one large matmul."""
+    x = jnp.ones((2048, 576), compute_dtype)
+    w = jnp.ones((576, 1536), compute_dtype)
+    matmul = jax.jit(lambda x, w: jnp.matmul(x, w, preferred_element_type=jnp.float32))
+    matmul(x, w).block_until_ready()
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        matmul(x, w).block_until_ready()
+        seconds.append(time.perf_counter() - started)
+    return MATMUL_SHARE * 2 * 2048 * 576 * 1536 / min(seconds) * jax.device_count()
+
+
+def _read_probes(paths: Iterable[Path]) -> dict[str, tuple[str, list[formats.ChoiceProbe]]]:
+    """File name -> (sha256, probes)."""
+    found: dict[str, tuple[str, list[formats.ChoiceProbe]]] = {}
+    for path in paths:
+        if path.name in found:
+            raise InputError(f"{path}: a second probe file of this name; names tell them apart")
+        sha = hashlib.sha256(path.read_bytes()).hexdigest()
+        found[path.name] = (sha, formats.read_probes(path))
+    return found

@@ -1,0 +1,243 @@
+"""The plan of an experiment, pure: config and counts in; stages, arms, fingerprints, costs out."""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+import vcjax
+from vcjax.config import RECIPE
+from vcjax.errors import InputError
+from vcjax.models.head import CHUNK
+from vcjax.models.shapes import Shape
+
+FEW_UPDATES = 20  # fewer gave silent nulls in reproductions of the study
+
+
+@dataclasses.dataclass(frozen=True)
+class StageData:
+    """The packed rows of one stage and seed, by content."""
+
+    rows_id: str  # the folder of the rows under workdir/rows
+    held_out_id: str | None  # likewise, of the documents kept out of training
+    rows: int
+    documents: int
+    held_out_documents: int
+    tokens: int
+    weighted_tokens: int
+    split_documents: int
+
+
+@dataclasses.dataclass(frozen=True)
+class StagePlan:
+    """One training run, checkpoint to checkpoint."""
+
+    fingerprint: str
+    name: str
+    kind: str
+    seed: int
+    parent: str | None  # the fingerprint of the stage whose weights it goes on with
+    recipe: dict[str, Any]
+    data: StageData
+    rows_per_update: int
+    updates: int
+    warmup: int
+
+    @property
+    def tokens(self) -> int:
+        """Tokens it trains on, over all epochs."""
+        return self.data.tokens * self.recipe["epochs"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """stages by fingerprint, parents before children; arms: name -> seed -> chain of fingerprints."""
+
+    stages: dict[str, StagePlan]
+    arms: dict[str, dict[int, tuple[str, ...]]]
+
+    def as_json(self) -> dict[str, Any]:
+        stages = {}
+        for fingerprint, stage in self.stages.items():
+            facts = dataclasses.asdict(stage)
+            stages[fingerprint] = {**facts, **facts.pop("data")}
+        arms = {a: {str(s): list(c) for s, c in chains.items()} for a, chains in self.arms.items()}
+        return {"stages": stages, "arms": arms}
+
+
+def make_plan(
+    config: ConfigDict, model_identity: str, data: Mapping[tuple[str, int], StageData]
+) -> Plan:
+    """config: resolved; data: (stage name, seed) -> its rows. Raises InputError on what is refused."""
+    stages: dict[str, StagePlan] = {}
+    arms: dict[str, dict[int, tuple[str, ...]]] = {arm: {} for arm in config.arms}
+    for seed in range(config.seeds):
+        for arm, names in config.arms.items():
+            chain: list[str] = []
+            for name in names:
+                parent = chain[-1] if chain else None
+                stage = _plan_stage(config, model_identity, name, seed, parent, data[name, seed])
+                stages.setdefault(stage.fingerprint, stage)
+                chain.append(stage.fingerprint)
+            arms[arm][seed] = tuple(chain)
+    return Plan(stages, arms)
+
+
+def _plan_stage(
+    config: ConfigDict,
+    model_identity: str,
+    name: str,
+    seed: int,
+    parent: str | None,
+    data: StageData,
+) -> StagePlan:
+    settings = config.stages[name]
+    recipe = {key: settings[key] for key in RECIPE}
+    rows_per_update = settings.batch_tokens // settings.length
+    updates = math.ceil(data.rows * settings.epochs / rows_per_update)
+    warmup = math.ceil(settings.warmup * updates)
+    where = f"stage {name}, seed {seed}"
+    if data.weighted_tokens == 0:
+        raise InputError(f"{where}: no token has weight, so it would train nothing; check its data")
+    if warmup >= updates:
+        raise InputError(
+            f"{where}: a warm-up of {warmup} update(s) is not shorter than the stage "
+            f"({updates}); lower batch_tokens or warmup, or give it more data"
+        )
+    determines = {
+        "model": model_identity,
+        "rows": data.rows_id,
+        "recipe": recipe,
+        "compute_dtype": config.compute_dtype,
+        "seed": seed,
+        "parent": parent,
+        "vcjax": vcjax.__version__,
+    }
+    fingerprint = hashlib.sha256(json.dumps(determines, sort_keys=True).encode()).hexdigest()[:16]
+    return StagePlan(
+        fingerprint,
+        name,
+        settings.kind,
+        seed,
+        parent,
+        recipe,
+        data,
+        rows_per_update,
+        updates,
+        warmup,
+    )
+
+
+def warnings(plan: Plan) -> list[str]:
+    """What a person should know before the training starts, one line each."""
+    lines = []
+    for stage in plan.stages.values():
+        where = f"{stage.name}, seed {stage.seed}"
+        if stage.updates < FEW_UPDATES:
+            lines.append(
+                f"{where}: only {stage.updates} updates; reproductions of the study with so few saw "
+                "no effect. Lower batch_tokens or raise epochs."
+            )
+        if stage.data.split_documents:
+            lines.append(
+                f"{where}: {stage.data.split_documents} of {stage.data.documents} documents are "
+                f"longer than a row of {stage.recipe['length']} tokens and were split"
+            )
+    return lines
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What carrying out a plan takes; estimates from shapes."""
+
+    flops: float  # of the stages still to train
+    memory_bytes: int  # host and devices together, one stage at a time
+    disk_bytes: int  # that the stages still to train add to the workdir
+
+
+def cost(plan: Plan, done: set[str], shape: Shape, config: ConfigDict) -> Cost:
+    """The cost of the stages not in `done`.
+
+    FLOPs a token with everything recomputed: 6 per frozen weight (forward, again, gradient of the
+    input), 8 per trained weight, and 4 per weight of the head for each token with weight.
+    """
+    head = shape.vocab_size * shape.embed_dim
+    body = shape.num_layers * sum(i * o for i, o in shape.projections.values())
+    width = 2 if config.compute_dtype == "bfloat16" else 4
+    flops, memory, disk = 0.0, 0, 0
+    for fingerprint, stage in plan.stages.items():
+        if stage.recipe["train"] == "lora":
+            trained, frozen = shape.num_adapter_params(stage.recipe["rank"]), body
+            base = shape.num_params() * width
+        else:
+            trained, frozen, base = shape.num_params(), 0, 0
+        rows = stage.rows_per_update // stage.recipe["accumulation"]
+        tokens = rows * stage.recipe["length"]
+        activations = tokens * width * shape.embed_dim * (shape.num_layers + 12)
+        logits = rows * CHUNK * shape.vocab_size * 4 * 3
+        memory = max(memory, base + 4 * 4 * trained + activations + logits)
+        if fingerprint in done:
+            continue
+        weighted = stage.data.weighted_tokens * stage.recipe["epochs"]
+        positions = stage.data.rows * stage.recipe["length"] * stage.recipe["epochs"]
+        flops += positions * (6 * frozen + 8 * trained) + weighted * 4 * head
+        # Kept: the parameters. At the same time, once: the checkpoints with optimizer state.
+        disk += 4 * trained
+    if disk:
+        disk += (config.keep_checkpoints + 1) * 3 * 4 * trained
+    return Cost(flops, memory, disk)
+
+
+def describe(plan: Plan, done: set[str], costs: Cost, flops_per_second: float) -> str:
+    """The graph of stages for a terminal; `done` are the stages that exist already."""
+    header = (
+        "stage",
+        "seed",
+        "rows",
+        "documents",
+        "tokens",
+        "weighted",
+        "updates",
+        "warm-up",
+        "split",
+        "",
+    )
+    table = [header]
+    for fingerprint, stage in plan.stages.items():
+        parent = f" after {plan.stages[stage.parent].name}" if stage.parent else ""
+        data = stage.data
+        table.append(
+            (
+                stage.name + parent,
+                str(stage.seed),
+                f"{data.rows:,}",
+                f"{data.documents:,}",
+                f"{stage.tokens:,}",
+                f"{data.weighted_tokens * stage.recipe['epochs']:,}",
+                f"{stage.updates:,}",
+                f"{stage.warmup:,}",
+                f"{data.split_documents:,}",
+                "exists" if fingerprint in done else fingerprint,
+            )
+        )
+    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i in (0, len(header) - 1) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
+    for arm, chains in plan.arms.items():
+        names = [plan.stages[f].name for f in chains[0]]
+        lines.append(f"arm {arm}: {' -> '.join(names) if names else 'the untouched model'}")
+    lines.append(
+        f"to train: {len(plan.stages) - len(done & plan.stages.keys())} of {len(plan.stages)} stages; "
+        f"estimated: {costs.flops / flops_per_second / 60:.1f} min of training, "
+        f"{costs.memory_bytes / 1e9:.1f} GB of memory, {costs.disk_bytes / 1e9:.1f} GB more disk"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,25 @@
+"""Scores a probe file on a finished run: python -m vcjax.probe --workdir=DIR --probes=FILE
+
+Every arm and seed answers it; the rows go to workdir/probes/<hash>/ and the report shows them as
+exploratory.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from vcjax import command
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a finished run.")
+PROBES = flags.DEFINE_string("probes", None, "Probe file, .jsonl.")
+flags.mark_flags_as_required(["workdir", "probes"])
+
+
+def main() -> None:
+    from vcjax import experiment  # imports JAX: --help and errors in flags need not wait for it
+
+    experiment.probe_finished(Path(WORKDIR.value), Path(PROBES.value))
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,78 @@
+"""Paired choices: a probe in both orders -> requests for scores -> one row an order."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from vcjax.data.chat import encode_prompt
+from vcjax.data.formats import ChoiceProbe
+from vcjax.data.tokenizer import Tokenizer, encode_text
+from vcjax.models.scoring import Request, mean_log_probs
+from vcjax.models.transformer import Model
+
+PyTree = Any
+
+
+def score(
+    params: PyTree,
+    base: PyTree,
+    model: Model,
+    tokenizer: Tokenizer,
+    probes: Sequence[ChoiceProbe],
+    lead: str,
+) -> pd.DataFrame:
+    """Two rows a probe, order 0 and 1: which option the question names first.
+
+    The model is asked in its chat template; its answer begins with `lead`, and each option's text
+    after it is scored: the mean log-probability (nats) a token, so that length does not decide.
+    """
+    asked = [(probe, order) for probe in probes for order in (0, 1)]
+    requests = [_request(probe, order, tokenizer, lead) for probe, order in asked]
+    scores = mean_log_probs(params, base, model, requests)
+    return pd.DataFrame(
+        [
+            _row(probe, order, request, score)
+            for (probe, order), request, score in zip(asked, requests, scores, strict=True)
+        ]
+    )
+
+
+def _request(probe: ChoiceProbe, order: int, tokenizer: Tokenizer, lead: str) -> Request:
+    question = _question(probe, order)
+    prompt = encode_prompt(tokenizer, [{"role": "user", "content": question}], probe.where)
+    return Request(
+        prompt=(*prompt, *encode_text(tokenizer, lead)),
+        continuations=tuple(tuple(encode_text(tokenizer, f" {o}")) for o in probe.options),
+    )
+
+
+def _question(probe: ChoiceProbe, order: int) -> str:
+    """The template with its options in place; an option that holds braces stays as it is."""
+    first, second = probe.options if order == 0 else probe.options[::-1]
+    before, _, rest = probe.template.partition("{a}")
+    if "{b}" in before:  # a template may name {b} first
+        before, _, between = before.partition("{b}")
+        return before + second + between + first + rest
+    between, _, after = rest.partition("{b}")
+    return before + first + between + second + after
+
+
+def _row(probe: ChoiceProbe, order: int, request: Request, score: list[float]) -> dict[str, Any]:
+    return {
+        "id": probe.id,
+        "domain": probe.domain,
+        "scope": probe.scope,
+        "split": probe.split,
+        "contrast": probe.contrast,
+        "explicitness": probe.explicitness,
+        "value_0": probe.values[0],
+        "value_1": probe.values[1],
+        "option_0": probe.options[0],
+        "option_1": probe.options[1],
+        "order": order,
+        "logprob_0": score[0],
+        "logprob_1": score[1],
+        "tokens_0": len(request.continuations[0]),
+        "tokens_1": len(request.continuations[1]),
+    }

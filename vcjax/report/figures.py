@@ -1,0 +1,196 @@
+"""The figures of a report as SVG text: the same tables give the same bytes.
+
+Colours: Okabe and Ito's blue and vermillion for the two sides of the primary contrast, told apart
+with every common colour blindness; the rest of their palette for the other arms. All of them, and
+the grey of text and lines, are mid-tones that read on white and on black; the page gives inline
+text its own colour.
+"""
+
+import io
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from vcjax.report.tables import GROUP, headline
+
+_BLUE, _VERMILLION, _GREY = "#2a86c8", "#d9682b", "#808080"
+_OTHERS = ("#808080", "#1a9a78", "#c4719f", "#a8871f")
+_COLOURED = ("text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor")
+_STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "vcjax",  # ids of clip paths and markers are random without it
+    "svg.fonttype": "none",  # text stays text: searchable, and small
+    "text.parse_math": False,  # a $ in a name is a $
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    **dict.fromkeys((*_COLOURED, "xtick.color", "ytick.color"), _GREY),
+}
+_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+
+
+def arm_colours(config: dict) -> dict[str, str]:
+    """Arm -> colour: blue where the primary contrast adds it, vermillion where it subtracts it."""
+    weights = config["contrasts"][config["primary"]]
+    others = [arm for arm in config["arms"] if arm not in weights]
+    colours = {arm: _OTHERS[i % len(_OTHERS)] for i, arm in enumerate(others)}
+    return colours | {arm: _BLUE if w > 0 else _VERMILLION for arm, w in weights.items()}
+
+
+def _chain_colours(config: dict) -> dict[str, str]:
+    """Chain of stages -> colour of the first arm that begins with it."""
+    colours: dict[str, str] = {}
+    for arm, colour in arm_colours(config).items():
+        stages = config["arms"][arm]
+        for i in range(len(stages)):
+            colours.setdefault(" > ".join(stages[: i + 1]), colour)
+    return colours
+
+
+def arms_figure(
+    arms: pd.DataFrame, contrasts: pd.DataFrame, seeds: pd.DataFrame, config: dict
+) -> str:
+    """Arms above, contrasts below; margins left, rates right. A point is the mean, its line the
+    interval over domains, a small dot one seed, a dashed line an arm without training.
+
+    Args:
+      arms, contrasts: what `tables.levels` returns.
+      seeds: what `tables.by_cluster` returns for "seed".
+    """
+    with matplotlib.rc_context(_STYLE):
+        arms, contrasts, seeds = (_of_headline(t, config) for t in (arms, contrasts, seeds))
+        untrained = [arm for arm, stages in config["arms"].items() if not stages]
+        trained = arms[~arms["name"].isin(untrained)]
+        colours = arm_colours(config)
+        heights = [len(trained) + 0.6, len(contrasts) + 0.6]
+        figure = Figure(figsize=(8, 1.4 + 0.34 * sum(heights)), layout="constrained")
+        axes = figure.subplots(
+            2, 2, sharex=False, sharey="row", gridspec_kw={"height_ratios": heights}
+        )
+        roles = contrasts.set_index("name")["role"]
+        for column, (measure, neutral) in enumerate([("margin", 0), ("rate", 0.5)]):
+            above, below = axes[:, column]
+            _points(above, trained, seeds[seeds["kind"] == "arm"], measure, colours)
+            for i, arm in enumerate(untrained):
+                level = arms.loc[arms["name"] == arm, measure].iloc[0]
+                above.axvline(level, color=_GREY, linestyle="--", linewidth=1.2)
+                above.annotate(
+                    arm,
+                    (level, 1),
+                    xycoords=("data", "axes fraction"),
+                    xytext=(3, -1 - 10 * i),
+                    textcoords="offset points",
+                    fontsize=8,
+                    verticalalignment="top",
+                )
+            above.axvline(neutral, color=_GREY, linestyle=":", linewidth=0.8)
+            weights = {name: _BLUE if role == "primary" else _GREY for name, role in roles.items()}
+            _points(below, contrasts, seeds[seeds["kind"] == "contrast"], measure, weights)
+            below.axvline(0, color=_GREY, linestyle=":", linewidth=0.8)
+        toward = config["toward"]
+        axes[0, 0].set_title(f"Margin toward {toward}, nats a token")
+        axes[0, 1].set_title(f"Rate of {toward} choices")
+        axes[1, 0].set_title("Difference in margin")
+        axes[1, 1].set_title("Difference in rate")
+        return _to_svg(figure, "arms", "Margin and rate by arm, and their contrasts")
+
+
+def training_figure(curves: pd.DataFrame, config: dict) -> str:
+    """A panel a stage: training loss as a thin line, held-out loss dashed with points; one line a
+    seed, in the colour of the arm (of the first one, where arms share a stage).
+
+    Args:
+      curves: what `reading.read_curves` returns.
+    """
+    colour_of_chain = _chain_colours(config)
+    stages = [stage for stage in config["stages"] if stage in set(curves["stage"])]
+    columns = min(3, len(stages))
+    rows = -(-len(stages) // columns)
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(8, 2.6 * rows + 0.5), layout="constrained")
+        panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
+        for panel in panels.flat[len(stages) :]:
+            panel.set_visible(False)
+        for panel, stage in zip(panels.flat, stages, strict=False):
+            of_stage = curves[curves["stage"] == stage]
+            for (chain, _), steps in of_stage.groupby(["chain", "fingerprint"]):
+                colour = colour_of_chain[chain]
+                loss = steps.dropna(subset=["loss"])
+                held_out = steps.dropna(subset=["held_out_loss"])
+                panel.plot(loss["step"], loss["loss"], color=colour, linewidth=1)
+                panel.plot(
+                    held_out["step"], held_out["held_out_loss"], "o--", color=colour, markersize=3
+                )
+            panel.set_title(f"Stage {stage}")
+            panel.set_xlabel("update")
+        for panel in panels[:, 0]:
+            panel.set_ylabel("loss, nats a token")
+            panel.set_ylim(bottom=0)
+        named = {arm: colour for arm, colour in arm_colours(config).items() if config["arms"][arm]}
+        lines = [panels[0, 0].plot([], [], color=colour)[0] for colour in named.values()]
+        lines += panels[0, 0].plot([], [], "o--", color=_GREY, markersize=3)
+        figure.legend(
+            lines, [*named, "held-out loss"], loc="outside lower center", ncols=min(4, len(lines))
+        )
+        return _to_svg(figure, "training", "Training loss and held-out loss by stage")
+
+
+def _of_headline(table: pd.DataFrame, config: dict) -> pd.DataFrame:
+    group = headline(config)
+    return table[(table[GROUP] == pd.Series(group)[GROUP]).all(axis=1)]
+
+
+def _points(
+    axes: Axes,
+    levels: pd.DataFrame,
+    seeds: pd.DataFrame,
+    measure: str,
+    colours: Mapping[str, str],
+) -> None:
+    """One row of the panel a name, the first on top."""
+    for y, (_, row) in enumerate(levels.iterrows()):
+        colour = colours[row["name"]]
+        ends = row[f"{measure}_domains_low"], row[f"{measure}_domains_high"]
+        axes.plot(ends, (y, y), color=colour, linewidth=2)
+        axes.plot(row[measure], y, marker="o", markersize=7, color=colour)
+        dots = seeds.loc[seeds["name"] == row["name"], measure]
+        axes.plot(dots, [y + 0.28] * len(dots), "o", markersize=3, color=colour, alpha=0.8)
+    axes.set_yticks(range(len(levels)), labels=levels["name"])
+    axes.set_ylim(len(levels) - 0.4, -0.7)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+
+
+def _to_svg(figure: Figure, name: str, label: str) -> str:
+    """The figure as SVG text that can stand alone and in a page beside others: no date, no
+    version, ids of its own, a label for screen readers."""
+    file = io.BytesIO()
+    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})
+    ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("xlink", _XLINK)
+    root = ElementTree.fromstring(file.getvalue())
+    metadata = root.find(f"{{{_SVG}}}metadata")
+    if metadata is not None:
+        root.remove(metadata)
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            if key == "id":
+                element.set(key, f"{name}-{value}")
+            elif key == f"{{{_XLINK}}}href" and value.startswith("#"):
+                element.set(key, f"#{name}-{value[1:]}")
+            elif value.startswith("url(#"):
+                element.set(key, f"url(#{name}-{value[5:]}")
+    root.set("role", "img")
+    root.set("aria-label", label)
+    return ElementTree.tostring(root, encoding="unicode") + "\n"

@@ -1,0 +1,160 @@
+"""What a run directory holds for its report: the run's description, its answers, its losses.
+
+The plan in `config.json` says which files belong to the run, so what an earlier setting left in
+the folder is not mixed in, and what is missing is named.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vcjax.errors import InputError
+from vcjax.report import statistics
+
+_METRICS = ["loss", "held_out_loss", "weighted_tokens", "learning_rate", "grad_norm"]
+_STAGE = ["chain", "stage", "seed", "fingerprint"]
+
+
+def read_run(workdir: Path) -> dict:
+    """`config.json` of a run: config, versions, commit, plan.
+
+    Raises:
+      InputError: the file is missing or broken, or names a primary contrast or an arm that it does
+        not define.
+    """
+    path = workdir / "config.json"
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; is this the workdir of a run?") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); start the run again to write it") from None
+    config = run["config"]
+    if config["primary"] not in config["contrasts"]:
+        raise InputError(
+            f"{path}: the primary contrast '{config['primary']}' is not one of "
+            f"{sorted(config['contrasts'])}"
+        )
+    for name, weights in config["contrasts"].items():
+        for arm in weights:
+            if arm not in config["arms"]:
+                raise InputError(
+                    f"{path}: contrast '{name}' names the arm '{arm}', which is not one of "
+                    f"{sorted(config['arms'])}"
+                )
+    return run
+
+
+def missing_answers(folder: Path, run: dict) -> list[str]:
+    """The files of the plan, as `<arm>-<seed>.parquet`, that this folder lacks."""
+    return [path.name for path, _, _ in _row_files(folder, run) if not path.exists()]
+
+
+def read_answers(folder: Path, run: dict) -> pd.DataFrame:
+    """Answers of every arm and seed of the plan, from `<arm>-<seed>.parquet` in one folder.
+
+    An arm without stages is the same model at every seed. Where it was scored once only, its
+    answers stand for each seed, so that it can be paired with the other arms.
+
+    Returns:
+      What `statistics.answers` returns.
+
+    Raises:
+      InputError: a file is missing or broken, or holds rows of another arm or seed.
+    """
+    tables = []
+    for path, arm, seed in _row_files(folder, run):
+        rows = _read_rows(path)
+        if set(rows["arm"].to_pylist()) - {arm} or set(rows["seed"].to_pylist()) - {seed}:
+            raise InputError(
+                f"{path}: holds rows of another arm or seed than its name says; "
+                "delete it and start the same command again"
+            )
+        tables.append(rows)
+    rows = pa.concat_tables(tables, promote_options="permissive").to_pandas()
+    answers = statistics.answers(rows, run["config"]["toward"])
+    untrained = [arm for arm, stages in run["config"]["arms"].items() if not stages]
+    seeds = sorted(answers["seed"].unique())
+    for arm in untrained:
+        once = answers[answers["arm"] == arm]
+        lacking = [seed for seed in seeds if seed not in set(once["seed"])]
+        if once["seed"].nunique() == 1:
+            answers = pd.concat([answers, *(once.assign(seed=seed) for seed in lacking)])
+    return answers.reset_index(drop=True)
+
+
+def read_curves(workdir: Path, run: dict) -> pd.DataFrame:
+    """Every logged step of every stage of the plan, from `stages/<fingerprint>/metrics.jsonl`.
+
+    Returns:
+      Columns chain (the stages up to this one, "a > b"), stage, seed, fingerprint, step, loss and
+      held_out_loss (nats a token; missing where not logged at that step), weighted_tokens,
+      learning_rate, grad_norm.
+
+    Raises:
+      InputError: a file is missing or a line of it is broken.
+    """
+    chains = chain_of_stages(run["plan"])
+    entries = []
+    for fingerprint, stage in run["plan"]["stages"].items():
+        where = [chains[fingerprint], stage["name"], stage["seed"], fingerprint]
+        path = workdir / "stages" / fingerprint / "metrics.jsonl"
+        entries += [dict(zip(_STAGE, where, strict=True)) | line for line in _read_metrics(path)]
+    table = pd.DataFrame(entries, columns=[*_STAGE, "step", *_METRICS])
+    table[_METRICS] = table[_METRICS].astype(float)
+    return table.sort_values([*_STAGE, "step"], kind="stable", ignore_index=True)
+
+
+def chain_of_stages(plan: dict) -> dict[str, str]:
+    """Fingerprint -> the names of the stages that lead to it and its own, "a > b"."""
+    chains = {}
+    for seeds in plan["arms"].values():
+        for fingerprints in seeds.values():
+            names = [plan["stages"][fingerprint]["name"] for fingerprint in fingerprints]
+            for i, fingerprint in enumerate(fingerprints):
+                chains[fingerprint] = " > ".join(names[: i + 1])
+    return chains
+
+
+def _row_files(folder: Path, run: dict) -> list[tuple[Path, str, int]]:
+    return [
+        (folder / f"{arm}-{seed}.parquet", arm, int(seed))
+        for arm, seeds in run["plan"]["arms"].items()
+        for seed in seeds
+    ]
+
+
+def _read_rows(path: Path) -> pa.Table:
+    try:
+        rows = pq.ParquetFile(path).read()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; start the same command again") from None
+    except pa.ArrowInvalid as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{path}: not a Parquet file ({reason}); delete it and start the same command again"
+        ) from None
+    missing = [name for name in statistics.ROW_COLUMNS if name not in rows.column_names]
+    if missing:
+        raise InputError(f"{path}: the column '{missing[0]}' is missing; score the probes again")
+    return rows.select(statistics.ROW_COLUMNS)
+
+
+def _read_metrics(path: Path) -> Iterator[dict]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; start the same command again") from None
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = json.loads(line)
+            yield entry | {"step": int(entry["step"])}
+        except (ValueError, KeyError, TypeError):
+            raise InputError(
+                f"{path}:{number}: expected a JSON object with a number 'step'; "
+                "delete the stage's folder and start the same command again"
+            ) from None

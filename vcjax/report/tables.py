@@ -1,0 +1,203 @@
+"""The tables of a report, from answers and losses. Pure functions; `config` and `plan` are those
+of the run's `config.json`."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from vcjax.errors import InputError
+from vcjax.report import statistics
+from vcjax.report.reading import chain_of_stages
+
+# Probes that are read together: same scope, split and kind, and margins that mean the same value.
+GROUP = ["scope", "split", "contrast", "points_to"]
+
+
+def headline(config: dict) -> dict:
+    """The group that carries the primary contrast: held-out pairs of two values, in domains that
+    training never covered."""
+    return {
+        "scope": "out_of_domain",
+        "split": "held_out",
+        "contrast": "values",
+        "points_to": config["toward"],
+    }
+
+
+class Sum(NamedTuple):
+    """A weighted sum of arms on one group of probes: an arm itself, or a contrast."""
+
+    group: dict[str, str]
+    kind: str
+    name: str
+    weights: Mapping[str, float]
+    paired: pd.DataFrame  # what `statistics.weighted_sum` returns
+
+
+def sums(answers: pd.DataFrame, config: dict) -> list[Sum]:
+    """Every arm and every contrast of the config, group by group, the headline first."""
+    named = [("arm", arm, {arm: 1.0}) for arm in config["arms"]]
+    named += [("contrast", name, weights) for name, weights in config["contrasts"].items()]
+    return [
+        Sum(group, kind, name, weights, statistics.weighted_sum(part, weights))
+        for group, part in _groups(answers, config)
+        for kind, name, weights in named
+    ]
+
+
+def levels(sums: Iterable[Sum], config: dict, kind: str) -> pd.DataFrame:
+    """Margin and rate of every arm (kind "arm") or contrast (kind "contrast"), group by group.
+
+    Returns:
+      Columns `GROUP`, name, for contrasts weights ("a - b") and role (primary, exploratory),
+      seeds, domains, probes (counts), and for each measure m of margin (nats a token) and rate:
+      m, m_domains_low, m_domains_high, m_seeds_low, m_seeds_high, missing where there is no
+      interval; over_domains and over_seeds say what the intervals are conditional on, or why the
+      margin has none.
+    """
+    rows = []
+    for group, own_kind, name, weights, paired in sums:
+        if own_kind != kind:
+            continue
+        row = group | {"name": name}
+        if kind == "contrast":
+            primary = name == config["primary"] and group == headline(config)
+            row["weights"] = formula(weights)
+            row["role"] = "primary" if primary else "exploratory"
+        row["seeds"] = paired["seed"].nunique()
+        row["domains"] = paired["domain"].nunique()
+        row["probes"] = len(paired) // row["seeds"]
+        for measure in statistics.MEASURES:
+            row[measure] = statistics.mean(paired, measure)
+            for cluster in ("domains", "seeds"):
+                low, high, meaning = _interval(paired, measure, cluster)
+                if measure == "rate":
+                    low, high = (_within_reach(end, weights) for end in (low, high))
+                row |= {f"{measure}_{cluster}_low": low, f"{measure}_{cluster}_high": high}
+                row.setdefault(f"over_{cluster}", meaning)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def by_cluster(sums: Iterable[Sum], cluster: str) -> pd.DataFrame:
+    """The means behind the intervals: margin and rate of every arm and contrast for each domain
+    or seed (`cluster`).
+
+    Returns:
+      Columns `GROUP`, kind (arm or contrast), name, the cluster, margin, rate.
+    """
+    means = {"domain": statistics.domain_means, "seed": statistics.seed_means}[cluster]
+    parts = []
+    for group, kind, name, _, paired in sums:
+        part = pd.DataFrame({m: means(paired, m) for m in statistics.MEASURES})
+        parts.append(part.reset_index().assign(**group, kind=kind, name=name))
+    columns = [*GROUP, "kind", "name", cluster, *statistics.MEASURES]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def positions(answers: pd.DataFrame, config: dict) -> pd.DataFrame:
+    """`statistics.position_bias` of each group, arms in the config's order."""
+    parts = []
+    for group, part in _groups(answers, config):
+        table = statistics.position_bias(part).set_index("arm").loc[list(config["arms"])]
+        parts.append(table.reset_index().assign(**group))
+    table = pd.concat(parts, ignore_index=True)
+    return table[[*GROUP, *table.columns.drop(GROUP)]]
+
+
+def probe_files(answers: pd.DataFrame) -> pd.DataFrame:
+    """What was asked: one row a probe file and group. Columns file, file_sha256, scorer, `GROUP`,
+    probes (count), domains (their names)."""
+    groups = answers.groupby(["file", "file_sha256", "scorer", *GROUP])
+    counted = groups.agg(
+        probes=("id", "nunique"), domains=("domain", lambda names: ", ".join(sorted(set(names))))
+    )
+    return counted.reset_index()
+
+
+def training(curves: pd.DataFrame, plan: dict) -> pd.DataFrame:
+    """One row a trained stage: what the plan counted, and the losses at its ends.
+
+    Args:
+      curves: what `reading.read_curves` returns.
+
+    Returns:
+      Columns chain, stage, seed, fingerprint, arms (that contain it), each count of the plan
+      (rows, documents, tokens, weighted_tokens, updates, warmup, split_documents, ...), and, in
+      nats a token and missing where nothing was logged, loss_first, loss_last, held_out_first,
+      held_out_last, held_out_minimum; minimum_step is where the minimum was logged.
+    """
+    arms: dict[str, list[str]] = {}
+    for arm, seeds in plan["arms"].items():
+        for fingerprint in {f: None for chain in seeds.values() for f in chain}:
+            arms.setdefault(fingerprint, []).append(arm)
+    chains = chain_of_stages(plan)
+    order = list(dict.fromkeys(chains.values()))
+    stages = sorted(
+        plan["stages"].items(), key=lambda item: (order.index(chains[item[0]]), item[1]["seed"])
+    )
+    rows = []
+    for fingerprint, stage in stages:
+        row = {
+            "chain": chains[fingerprint],
+            "stage": stage["name"],
+            "seed": stage["seed"],
+            "fingerprint": fingerprint,
+            "arms": ", ".join(arms[fingerprint]),
+        }
+        row |= {key: value for key, value in stage.items() if _is_count(value) and key != "seed"}
+        steps = curves[curves["fingerprint"] == fingerprint].set_index("step")
+        loss, held_out = steps["loss"].dropna(), steps["held_out_loss"].dropna()
+        row["loss_first"], row["loss_last"] = _ends(loss)
+        row["held_out_first"], row["held_out_last"] = _ends(held_out)
+        row["held_out_minimum"] = held_out.min()
+        row["minimum_step"] = held_out.idxmin() if len(held_out) else None
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    # A count that one stage lacks must not turn the others into floats.
+    counts = [name for name in table if not str(name).startswith(("loss_", "held_out_"))]
+    return table.assign(**{name: table[name].convert_dtypes() for name in counts})
+
+
+def formula(weights: Mapping[str, float]) -> str:
+    """{"a": 1, "b": -0.5} as "a - 0.5 b"."""
+    terms = [
+        ("-" if weight < 0 else "+", arm if abs(weight) == 1 else f"{abs(weight):g} {arm}")
+        for arm, weight in weights.items()
+    ]
+    return " ".join(f"{sign} {term}" for sign, term in terms).removeprefix("+ ")
+
+
+def _groups(answers: pd.DataFrame, config: dict) -> Iterator[tuple[dict, pd.DataFrame]]:
+    """The groups of probes: the headline first, the others in the order of their names."""
+    named = [(dict(zip(GROUP, key, strict=True)), part) for key, part in answers.groupby(GROUP)]
+    yield from sorted(named, key=lambda item: item[0] != headline(config))
+
+
+def _interval(paired: pd.DataFrame, measure: str, cluster: str) -> tuple[float, float, str]:
+    """Low end, high end and meaning; where there is no interval, two NaN and why."""
+    over = {"domains": statistics.over_domains, "seeds": statistics.over_seeds}[cluster]
+    try:
+        interval = over(paired, measure)
+    except InputError as error:
+        return float("nan"), float("nan"), f"none, {error}"
+    return interval.low, interval.high, interval.meaning
+
+
+def _within_reach(rate: float, weights: Mapping[str, float]) -> float:
+    """Cut where no sum of rates can lie (an arm: 0 to 1, a difference of two: -1 to 1). An
+    interval cut there covers just as often."""
+    least = sum(min(weight, 0) for weight in weights.values())
+    most = sum(max(weight, 0) for weight in weights.values())
+    return float(np.clip(rate, least, most))
+
+
+def _ends(losses: pd.Series) -> tuple[float, float]:
+    """The first and the last; two NaN where nothing was logged."""
+    return (losses.iloc[0], losses.iloc[-1]) if len(losses) else (float("nan"), float("nan"))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,171 @@
+"""One stage, read from top to bottom: rows, state, loop, checkpoints, metrics."""
+
+import dataclasses
+import functools
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import grain
+import jax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from vcjax import checkpoint, files, sharding, train_step
+from vcjax.data import rows
+from vcjax.errors import InputError
+from vcjax.metrics import MetricsLog
+from vcjax.models import transformer
+from vcjax.models.transformer import Model
+from vcjax.plan import StagePlan
+from vcjax.progress import Progress
+
+PyTree = Any
+
+HELD_OUT_ROWS = 4  # rows of a batch of held-out documents
+
+
+def is_done(workdir: Path, fingerprint: str) -> bool:
+    """Whether the stage was trained to its end in this workdir."""
+    facts = files.read_json(workdir / "stages" / fingerprint / "stage.json", default={})
+    return facts.get("state") == "done"
+
+
+def run_stage(
+    stage: StagePlan,
+    params: PyTree,
+    base: PyTree,
+    model: Model,
+    mesh: Mesh,
+    config: ConfigDict,
+    workdir: Path,
+) -> float:
+    """Trains one stage and leaves its parameters in its folder, going on where a kill ended it.
+
+    params: what it starts from (the parent's, or fresh ones). Returns the seconds it took now.
+    """
+    started = time.monotonic()
+    folder = workdir / "stages" / stage.fingerprint
+    recipe = ConfigDict(stage.recipe)
+    files.write_json(folder / "stage.json", {"state": "running", **dataclasses.asdict(stage)})
+
+    # --- Rows: the batch of a step is an index away.
+    batches = rows.batches(
+        workdir / "rows" / stage.data.rows_id,
+        rows=stage.rows_per_update // recipe.accumulation,
+        accumulation=recipe.accumulation,
+        seed=stage.seed,
+        epochs=recipe.epochs,
+    )
+    assert len(batches) == stage.updates
+    held_out = _held_out_batches(stage, workdir)
+
+    # --- Step: a pure function, jitted once; the state is donated, the base is not.
+    schedule = train_step.learning_rate(recipe, stage.updates, stage.warmup)
+    optimizer = train_step.make_optimizer(recipe, schedule)
+    loss = functools.partial(train_step.summed_loss, model=model)
+    state = jax.jit(
+        functools.partial(train_step.init_state, optimizer=optimizer),
+        out_shardings=state_shardings(params, optimizer, model, mesh),
+    )(params)
+    update = jax.jit(
+        functools.partial(train_step.train_step, loss=loss, optimizer=optimizer),
+        out_shardings=(jax.tree.map(lambda x: x.sharding, state), None),
+        donate_argnums=0,
+    )
+    evaluate = jax.jit(loss)
+
+    with checkpoint.open_manager(folder / "checkpoints", config.keep_checkpoints) as manager:
+        if manager.latest_step() != stage.updates:
+            # --- State: a fresh optimizer, or the last checkpoint.
+            state = checkpoint.restore(manager, like=state) or state
+            first = int(state.step)
+            log = MetricsLog(folder, first)
+            progress = Progress(f"{stage.name}, seed {stage.seed}", stage.updates, first)
+            pending: list[tuple[int, dict]] = []  # metrics still on the device
+
+            def evaluate_held_out(step: int) -> None:
+                if held_out:
+                    total = sum(float(evaluate(state.params, base, put(b))) for b in held_out)
+                    weight = sum(float(b["loss_weights"].sum()) for b in held_out)
+                    log.write(step, held_out_loss=total / weight)
+
+            put = functools.partial(sharding.put_batch, mesh=mesh)
+            if first == 0:
+                evaluate_held_out(0)
+
+            # --- Loop. Grain reads ahead; the position is the step.
+            for step, batch in enumerate(batches[first:].to_iter_dataset(), start=first + 1):
+                state, metrics = update(state, base, put(batch))
+                pending.append((step, metrics))
+                last = step == stage.updates
+                checkpoint_due = last or step % config.checkpoint_every == 0
+                if checkpoint_due or step % config.log_every == 0:
+                    recent = _flush(pending, log, schedule, stage)
+                    log.events(step, tokens_per_second=progress.tokens_per_second())
+                else:
+                    recent = None
+                progress.update(int((batch["segment_ids"] > 0).sum()), recent)
+                if last or step % config.eval_every == 0:
+                    evaluate_held_out(step)
+                if checkpoint_due and not last:
+                    checkpoint.save(manager, step, state)
+
+            progress.close()
+            log.close()
+            checkpoint.save_final(manager, stage.updates, state.params)
+
+    files.write_json(folder / "stage.json", {"state": "done", **dataclasses.asdict(stage)})
+    return time.monotonic() - started
+
+
+def state_shardings(params: PyTree, optimizer: Any, model: Model, mesh: Mesh) -> PyTree:
+    """The NamedShardings of a TrainState: moments lie as the parameters they belong to."""
+    placed = _param_shardings(params, model, mesh)
+    replicated = jax.NamedSharding(mesh, jax.P())
+    structure = jax.tree.structure(params)
+    like_params = lambda x: jax.tree.structure(x) == structure  # noqa: E731
+    opt_state = jax.tree.map(
+        lambda x: placed if like_params(x) else replicated,
+        jax.eval_shape(optimizer.init, params),
+        is_leaf=like_params,
+    )
+    return train_step.TrainState(replicated, placed, opt_state)
+
+
+def place_params(params: PyTree, model: Model, mesh: Mesh) -> PyTree:
+    """Any part of the weights onto the mesh, by logical axes."""
+    return jax.device_put(params, _param_shardings(params, model, mesh))
+
+
+def _param_shardings(params: PyTree, model: Model, mesh: Mesh) -> PyTree:
+    axes = transformer.logical_axes(model)
+    return sharding.shardings({name: axes[name] for name in params}, params, mesh)
+
+
+def _held_out_batches(stage: StagePlan, workdir: Path) -> list[dict]:
+    """Batches [rows, length] of the documents kept out of training, in order."""
+    if stage.data.held_out_id is None:
+        return []
+    data: grain.MapDataset = rows.batches(
+        workdir / "rows" / stage.data.held_out_id, HELD_OUT_ROWS, 1, seed=0, epochs=1
+    )
+    return [{name: array[0] for name, array in batch.items()} for batch in data]
+
+
+def _flush(pending: list[tuple[int, dict]], log: MetricsLog, schedule, stage: StagePlan) -> float:
+    """Fetches and writes the metrics still on the device; returns the last loss."""
+    loss = math.nan
+    for step, metrics in pending:
+        values = {name: float(value) for name, value in metrics.items()}
+        loss = values["loss"]
+        if not math.isfinite(loss) or not math.isfinite(values["grad_norm"]):
+            raise InputError(
+                f"stage {stage.name}, seed {stage.seed}: loss {loss}, gradient norm "
+                f"{values['grad_norm']} at update {step}; nothing of it was saved. Lower its lr "
+                "(or compute in float32) and run again"
+            )
+        log.write(step, **values, learning_rate=float(schedule(step - 1)))
+    pending.clear()
+    return loss
