@@ -144,9 +144,10 @@ class Run:
             "config": config,
             "versions": {"jax": "0.10.2", "vcjax": "0.1.0"},
             "commit": "0123abc",
+            "model": {"sha256": "cd" * 32, "licence": "Apache-2.0"},
             "plan": {"stages": stages, "arms": arms},
         }
-        (self.workdir / "config.json").write_text(json.dumps(run))
+        (self.workdir / "config.json").write_text(json.dumps(run, sort_keys=True))
         for number, fingerprint in enumerate(stages):
             folder = self.workdir / "stages" / fingerprint
             folder.mkdir(parents=True, exist_ok=True)

@@ -7,26 +7,26 @@ from vcjax.report import figures, reading, tables
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-@pytest.fixture
-def drawn(run):
-    """Draws both figures of a run, as it is when called."""
+def draw(run) -> dict[str, str]:
+    """Both figures of a run."""
+    workdir = run.write()
+    description = reading.read_run(workdir)
+    config = description["config"]
+    sums = tables.sums(reading.read_answers(workdir / "probes", description), config)
+    return {
+        "arms": figures.arms_figure(
+            tables.levels(sums, config, "arm"),
+            tables.levels(sums, config, "contrast"),
+            tables.by_cluster(sums, "seed"),
+            config,
+        ),
+        "training": figures.training_figure(reading.read_curves(workdir, description), config),
+    }
 
-    def draw() -> dict[str, str]:
-        workdir = run.write()
-        description = reading.read_run(workdir)
-        config = description["config"]
-        sums = tables.sums(reading.read_answers(workdir / "probes", description), config)
-        return {
-            "arms": figures.arms_figure(
-                tables.levels(sums, config, "arm"),
-                tables.levels(sums, config, "contrast"),
-                tables.by_cluster(sums, "seed"),
-                config,
-            ),
-            "training": figures.training_figure(reading.read_curves(workdir, description), config),
-        }
 
-    return draw
+@pytest.fixture(scope="module")
+def drawn(new_run, tmp_path_factory) -> dict[str, str]:
+    return draw(new_run(tmp_path_factory.mktemp("figures") / "run"))
 
 
 def texts(svg: str) -> list[str]:
@@ -34,19 +34,18 @@ def texts(svg: str) -> list[str]:
 
 
 def test_figures_name_every_arm_contrast_and_stage(drawn):
-    svg = drawn()
     for name in ("base", "behavior", "america", "affordability", "total", "rationale"):
-        assert name in texts(svg["arms"])
+        assert name in texts(drawn["arms"])
     for name in ("Stage america", "Stage behavior", "held-out loss"):
-        assert name in texts(svg["training"])
+        assert name in texts(drawn["training"])
 
 
-def test_figures_are_the_same_bytes_each_time(drawn):
-    assert drawn() == drawn()
+def test_figures_are_the_same_bytes_each_time(run, drawn):
+    assert draw(run) == drawn
 
 
 def test_figures_hold_no_date_and_no_background(drawn):
-    for svg in drawn().values():
+    for svg in drawn.values():
         assert "<metadata" not in svg
         assert "dc:date" not in svg
         assert "#ffffff" not in svg.lower()
@@ -55,14 +54,14 @@ def test_figures_hold_no_date_and_no_background(drawn):
 def test_two_figures_on_one_page_share_no_id(drawn):
     ids = [
         {element.get("id") for element in ElementTree.fromstring(svg).iter() if element.get("id")}
-        for svg in drawn().values()
+        for svg in drawn.values()
     ]
     assert ids[0]
     assert not ids[0] & ids[1]
 
 
 def test_every_reference_inside_a_figure_is_kept(drawn):
-    for svg in drawn().values():
+    for svg in drawn.values():
         root = ElementTree.fromstring(svg)
         ids = {element.get("id") for element in root.iter()}
         uses = {use.get("{http://www.w3.org/1999/xlink}href") for use in root.iter(f"{SVG}use")}
@@ -73,20 +72,19 @@ def test_every_reference_inside_a_figure_is_kept(drawn):
             assert clip is None or clip[5:-1] in ids
 
 
-def test_names_are_text_and_never_markup_or_formulas(run, drawn):
+def test_names_are_text_and_never_markup_or_formulas(run):
     name = "<a> & $x_1$"
     run.arms[name] = ["behavior"]
     run.effects[name] = 0.0
-    assert name in texts(drawn()["arms"])
+    assert name in texts(draw(run)["arms"])
 
 
-def test_the_sides_of_the_primary_contrast_have_colours_of_their_own(run, drawn):
-    drawn()
-    colours = figures.arm_colours(reading.read_run(run.workdir)["config"])
+def test_the_sides_of_the_primary_contrast_have_colours_of_their_own(run):
+    colours = figures.arm_colours(reading.read_run(run.write())["config"])
     assert colours["america"] != colours["affordability"]
     assert colours["america"] not in (colours["behavior"], colours["base"])
 
 
-def test_figures_of_one_seed_are_drawn(run, drawn):
-    run.seeds = 1
-    assert "america" in texts(drawn()["arms"])
+def test_figures_of_one_seed_are_drawn(run, value_pairs):
+    run.seeds, run.probes = 1, value_pairs
+    assert "america" in texts(draw(run)["arms"])

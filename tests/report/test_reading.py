@@ -7,6 +7,12 @@ from vcjax.errors import InputError
 from vcjax.report import reading
 
 
+def test_arms_and_contrasts_come_in_a_readers_order(run):
+    config = reading.read_run(run.write())["config"]
+    assert [*config["arms"]] == ["base", "behavior", "america", "affordability"]
+    assert [*config["contrasts"]] == ["total", "rationale"]
+
+
 def test_only_what_the_plan_names_is_read(run):
     workdir = run.write()
     other = pd.read_parquet(workdir / "probes/america-0.parquet").assign(arm="dropped")

@@ -7,6 +7,7 @@ text its own colour.
 """
 
 import io
+import itertools
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from typing import Any
@@ -42,10 +43,12 @@ _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
 def arm_colours(config: dict) -> dict[str, str]:
     """Arm -> colour: blue where the primary contrast adds it, vermillion where it subtracts it."""
-    weights = config["contrasts"][config["primary"]]
-    others = [arm for arm in config["arms"] if arm not in weights]
-    colours = {arm: _OTHERS[i % len(_OTHERS)] for i, arm in enumerate(others)}
-    return colours | {arm: _BLUE if w > 0 else _VERMILLION for arm, w in weights.items()}
+    primary = config["contrasts"][config["primary"]]
+    others = itertools.cycle(_OTHERS)
+    return {
+        arm: (_BLUE if primary[arm] > 0 else _VERMILLION) if arm in primary else next(others)
+        for arm in config["arms"]
+    }
 
 
 def _chain_colours(config: dict) -> dict[str, str]:
@@ -114,7 +117,11 @@ def training_figure(curves: pd.DataFrame, config: dict) -> str:
       curves: what `reading.read_curves` returns.
     """
     colour_of_chain = _chain_colours(config)
-    stages = [stage for stage in config["stages"] if stage in set(curves["stage"])]
+    chains = list(config["arms"].values())
+    stages = sorted(  # what comes first in a chain, first
+        dict.fromkeys(stage for chain in chains for stage in chain),
+        key=lambda stage: max(chain.index(stage) for chain in chains if stage in chain),
+    )
     columns = min(3, len(stages))
     rows = -(-len(stages) // columns)
     with matplotlib.rc_context(_STYLE):

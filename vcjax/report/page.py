@@ -5,7 +5,6 @@ same bytes.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from vcjax import files
 from vcjax.report import figures, tables, view
 from vcjax.report.reading import missing_answers, read_answers, read_curves, read_run
 
@@ -55,19 +55,19 @@ def write_report(workdir: Path) -> list[str]:
         "added": added,
         "recipe": dict(_flat(config)),
         "plan": dict(_flat(run["plan"])),
+        "made_with": dict(_flat({k: v for k, v in run.items() if k not in ("config", "plan")})),
     }
     page = _environment().get_template("page.html.jinja").render(shown)
 
     folder = workdir / "report"
-    folder.mkdir(exist_ok=True)
     for name, table in (of_run | {"training": training, "curves": curves.round(6)}).items():
-        _write(folder / f"{name}.csv", _csv(table))
+        files.write_text(folder / f"{name}.csv", _csv(table))
     for probes in added:
         for name, table in probes["tables"].items():
-            _write(folder / f"{probes['name']}-{name}.csv", _csv(table))
+            files.write_text(folder / f"{probes['name']}-{name}.csv", _csv(table))
     for name, svg in drawings.items():
-        _write(folder / f"{name}.svg", svg)
-    _write(folder / "index.html", page)
+        files.write_text(folder / f"{name}.svg", svg)
+    files.write_text(folder / "index.html", page)
     return view.summary(of_run, config)
 
 
@@ -141,10 +141,3 @@ def _environment() -> jinja2.Environment:
 
 def _csv(table: pd.DataFrame) -> str:
     return table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all: a reader, or a run killed here, never leaves half a file."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(temporary, path)

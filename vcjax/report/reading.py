@@ -22,6 +22,9 @@ _STAGE = ["chain", "stage", "seed", "fingerprint"]
 def read_run(workdir: Path) -> dict:
     """`config.json` of a run: config, versions, commit, plan.
 
+    The file's keys are sorted by name. Here arms come with fewer stages first, then the plus side
+    of the primary contrast before its minus side; contrasts with the primary one first.
+
     Raises:
       InputError: the file is missing or broken, or names a primary contrast or an arm that it does
         not define.
@@ -46,6 +49,12 @@ def read_run(workdir: Path) -> dict:
                     f"{path}: contrast '{name}' names the arm '{arm}', which is not one of "
                     f"{sorted(config['arms'])}"
                 )
+    primary = config["contrasts"][config["primary"]]
+    config["arms"] = dict(
+        sorted(config["arms"].items(), key=lambda arm: (len(arm[1]), -primary.get(arm[0], 0)))
+    )
+    run["plan"]["arms"] = {arm: run["plan"]["arms"][arm] for arm in config["arms"]}
+    config["contrasts"] = {config["primary"]: primary, **config["contrasts"]}
     return run
 
 

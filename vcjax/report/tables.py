@@ -2,7 +2,7 @@
 of the run's `config.json`."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -61,7 +61,7 @@ def levels(sums: Iterable[Sum], config: dict, kind: str) -> pd.DataFrame:
     for group, own_kind, name, weights, paired in sums:
         if own_kind != kind:
             continue
-        row = group | {"name": name}
+        row: dict[str, Any] = group | {"name": name}
         if kind == "contrast":
             primary = name == config["primary"] and group == headline(config)
             row["weights"] = formula(weights)
@@ -162,10 +162,10 @@ def training(curves: pd.DataFrame, plan: dict) -> pd.DataFrame:
 
 
 def formula(weights: Mapping[str, float]) -> str:
-    """{"a": 1, "b": -0.5} as "a - 0.5 b"."""
+    """{"b": -0.5, "a": 1} as "a - 0.5 b"."""
     terms = [
         ("-" if weight < 0 else "+", arm if abs(weight) == 1 else f"{abs(weight):g} {arm}")
-        for arm, weight in weights.items()
+        for arm, weight in sorted(weights.items(), key=lambda item: item[1] < 0)
     ]
     return " ".join(f"{sign} {term}" for sign, term in terms).removeprefix("+ ")
 
