@@ -17,12 +17,13 @@ def get_config(arg=""):
         model="smollm2-135m-instruct",
         seeds=2,
         # Many small updates; memorising the documents would destroy the effect.
-        recipe=recipe(lr=2e-4, length=256, batch_tokens=512, schedule="linear", warmup=0.08),
+        # Two documents fill a row of 304 tokens to 95 %, four make an update.
+        recipe=recipe(lr=2e-4, schedule="linear", warmup=0.08, length=304, batch_tokens=608),
         stages=dict(
             america=rationale(spec="cheese/spec_america.md", documents=240),
             affordability=rationale(spec="cheese/spec_affordability.md", documents=240),
             # Both specs have the same preferences, so they give the same demonstrations.
-            behavior=behavior(spec="cheese/spec_america.md", demonstrations=200),
+            behavior=behavior(spec="cheese/spec_america.md", demonstrations=160, batch_tokens=304),
         ),
         arms=dict(
             base=(),
@@ -33,6 +34,8 @@ def get_config(arg=""):
         contrasts=dict(total=dict(america=1, affordability=-1)),
         primary="total",
         toward="america",
+        remat="attention",  # the fastest on a CPU
+        eval_every=30,
         probes=(
             "cheese/probes/held_out.jsonl",
             "cheese/probes/in_domain.jsonl",
@@ -45,7 +48,8 @@ def get_config(arg=""):
         config.stages.america.documents = 24
         config.stages.affordability.documents = 24
         config.stages.behavior.demonstrations = 32
-        config.stages.behavior.warmup = 0.0
+        config.recipe.warmup = 0.0
+        config.probes = ("cheese/probes/held_out.jsonl",)
     elif arg:
         raise ValueError(f"quickstart.py:{arg}: the one argument is 'smoke'")
     return config

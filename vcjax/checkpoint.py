@@ -46,7 +46,7 @@ def save_final(manager: ocp.CheckpointManager, step: int, params: PyTree) -> Non
 
 
 def restore(manager: ocp.CheckpointManager, like: TrainState) -> TrainState | None:
-    """The latest state, placed as `like` is (its arrays or their shapes); None where none was saved."""
+    """The latest state, placed as `like` is; None where none was saved."""
     step = manager.latest_step()
     if step is None:
         return None

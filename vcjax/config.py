@@ -172,8 +172,8 @@ def _check_stage(name: str, stage: ConfigDict, folder: Path) -> None:
         )
     if stage.batch_tokens % (stage.length * stage.accumulation):
         raise InputError(
-            f"{where}.batch_tokens: {stage.batch_tokens} is not a multiple of length x accumulation "
-            f"({stage.length} x {stage.accumulation})"
+            f"{where}.batch_tokens: {stage.batch_tokens} is not a multiple of length x "
+            f"accumulation ({stage.length} x {stage.accumulation})"
         )
 
 

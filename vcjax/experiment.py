@@ -1,4 +1,4 @@
-"""An experiment: writes the rows, makes the plan, carries it out. What is done is not done again."""
+"""Writes the rows, makes the plan, carries it out; what is done is not done again."""
 
 import dataclasses
 import functools
@@ -9,7 +9,7 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +21,17 @@ import pyarrow.parquet as pq
 from ml_collections import ConfigDict
 
 import vcjax
-from vcjax import checkpoint, files, lock, sharding, stage
 from vcjax import config as configs
+from vcjax import files, lock, stage
 from vcjax.data import formats, records, rows
 from vcjax.data.packing import Packed, pack
 from vcjax.errors import InputError
-from vcjax.models import transformer
-from vcjax.models.lora import LoRA
-from vcjax.models.transformer import Model
+from vcjax.loaded import Loaded, load_model
 from vcjax.plan import Plan, StageData, cost, describe, make_plan, warnings
 from vcjax.probes import choice
 from vcjax.report.page import write_report
 from vcjax.weights import pretrained
 from vcjax.weights.pretrained import Pretrained
-
-PyTree = Any
 
 MATMUL_SHARE = 0.5  # of the speed of a large matmul that training reaches (measured: .4 to .6)
 
@@ -65,7 +61,7 @@ def run(config: ConfigDict, folder: Path, workdir: Path, dry_run: bool) -> None:
         if dry_run:
             return
         files.write_json(workdir / "config.json", _provenance(config, plan, found))
-        load = functools.cache(lambda: _load(config, found))
+        load = functools.cache(lambda: load_model(config, found))
         _train(plan, load, workdir)
         _probe(plan.arms, load, probes, config.lead, workdir, workdir / "probes")
         for line in write_report(workdir):
@@ -86,7 +82,7 @@ def probe_finished(workdir: Path, probe_file: Path) -> None:
         raise InputError(f"{workdir}: not trained yet: {', '.join(missing)}; run vcjax.main first")
     config = ConfigDict(saved["config"])
     with lock.hold(workdir):
-        load = functools.cache(lambda: _load(config, pretrained.find(config.model)))
+        load = functools.cache(lambda: load_model(config, pretrained.find(config.model)))
         sha, _ = probes[probe_file.name]
         _probe(plan["arms"], load, probes, config.lead, workdir, workdir / "probes" / sha[:16])
         for line in write_report(workdir):
@@ -110,7 +106,7 @@ class PackedStage:
         counts = self.train.counts
         return StageData(
             rows_id=rows.content_hash(self.train)[:16],
-            held_out_id=self.held_out and rows.content_hash(self.held_out)[:16],
+            held_out_id=rows.content_hash(self.held_out)[:16] if self.held_out else None,
             rows=int(counts["rows"]),
             documents=int(counts["documents"]),
             held_out_documents=len(self.held_out_records),
@@ -121,15 +117,13 @@ class PackedStage:
 
     def write(self, workdir: Path) -> None:
         """Writes what is not there yet; rows are named by their content and never change."""
-        _write_rows(workdir, self.facts.rows_id, self.train, self.train_records)
-        if self.held_out is not None:
-            _write_rows(workdir, self.facts.held_out_id, self.held_out, self.held_out_records)
-
-
-def _write_rows(workdir: Path, rows_id: str, packed: Packed, from_records: records.Records) -> None:
-    folder = workdir / "rows" / rows_id
-    if not folder.exists():
-        rows.write_rows(folder, packed, from_records)
+        parts = [(self.facts.rows_id, self.train, self.train_records)]
+        if self.held_out and self.facts.held_out_id:
+            parts.append((self.facts.held_out_id, self.held_out, self.held_out_records))
+        for rows_id, packed, from_records in parts:
+            folder = workdir / "rows" / rows_id
+            if not folder.exists():
+                rows.write_rows(folder, packed, from_records)
 
 
 def _pack_all(
@@ -143,8 +137,8 @@ def _pack_all(
             continue
         if settings.length > found.shape.context_length:
             raise InputError(
-                f"config.stages.{name}.length: {settings.length} is longer than the model's context "
-                f"of {found.shape.context_length} tokens"
+                f"config.stages.{name}.length: {settings.length} is longer than the model's "
+                f"context of {found.shape.context_length} tokens"
             )
         for seed in range(config.seeds):
             kept, held_out = records.stage_records(settings, seed, config.names, folder)
@@ -243,63 +237,22 @@ def _commit() -> str | None:
 # --- Stages and probes
 
 
-@dataclasses.dataclass(frozen=True)
-class Loaded:
-    """The pretrained model on its devices. `untouched(seed)`: what a first stage starts from."""
-
-    pretrained: Pretrained
-    model: Model
-    mesh: jax.sharding.Mesh
-    config: ConfigDict
-    base: PyTree
-    weights: PyTree | None  # all of them, where they train
-
-    def untouched(self, seed: int) -> PyTree:
-        if self.weights is not None:
-            return self.weights
-        adapter = transformer.init_adapter(self.model, jax.random.key(seed))
-        return stage.place_params(adapter, self.model, self.mesh)
-
-    def params(self, workdir: Path, fingerprint: str | None, seed: int) -> PyTree:
-        """The parameters that a finished stage left, or those before any stage."""
-        untouched = self.untouched(seed)
-        if fingerprint is None:
-            return untouched
-        like = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), untouched
-        )
-        return checkpoint.restore_params(workdir / "stages" / fingerprint / "checkpoints", like)
-
-
-def _load(config: ConfigDict, found: Pretrained) -> Loaded:
-    recipe = next(iter(config.stages.values()), config.recipe)  # all agree on these three
-    lora = LoRA(recipe.rank, recipe.alpha) if recipe.train == "lora" else None
-    model = Model(found.shape, lora, config.compute_dtype, config.remat)
-    mesh = sharding.make_mesh(config.mesh.to_dict())
-    dtype = jnp.float32 if lora is None else jnp.dtype(config.compute_dtype)
-    weights = stage.place_params(pretrained.load_weights(found, dtype), model, mesh)
-    base, trained = ({}, weights) if lora is None else (weights, None)
-    return Loaded(found, model, mesh, config, base, trained)
-
-
-def _train(plan: Plan, load: Any, workdir: Path) -> None:
+def _train(plan: Plan, load: Callable[[], Loaded], workdir: Path) -> None:
     """Trains the stages of the plan that are not done, parents first."""
     for number, (fingerprint, planned) in enumerate(plan.stages.items(), start=1):
         if stage.is_done(workdir, fingerprint):
             continue
-        print(f"stage {number} of {len(plan.stages)}: {planned.name}, seed {planned.seed}")
+        print(f"stage {number} of {len(plan.stages)}: {plan.title(fingerprint)}")
         loaded = load()
         params = loaded.params(workdir, planned.parent, planned.seed)
         with jax.set_mesh(loaded.mesh):
-            seconds = stage.run_stage(
-                planned, params, loaded.base, loaded.model, loaded.mesh, loaded.config, workdir
-            )
+            seconds = stage.run_stage(planned, plan.title(fingerprint), params, loaded, workdir)
         _note_time(workdir, f"stages/{fingerprint}", seconds)
 
 
 def _probe(
     arms: Mapping[str, Mapping[Any, Iterable[str]]],
-    load: Any,
+    load: Callable[[], Loaded],
     probes: Mapping[str, tuple[str, list]],
     lead: str,
     workdir: Path,

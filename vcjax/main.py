@@ -12,7 +12,7 @@ from ml_collections import config_flags
 from vcjax import command
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, configs/NAME.py[:argument].")
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything that the run leaves.")
+flags.DEFINE_string("workdir", None, "Folder for everything that the run leaves.")
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Write the rows, print the plan and stop.")
 flags.mark_flags_as_required(["config", "workdir"])
 
@@ -21,7 +21,7 @@ def main() -> None:
     from vcjax import experiment  # imports JAX: --help and errors in flags need not wait for it
 
     folder = Path(config_flags.get_config_filename(flags.FLAGS["config"])).parent
-    experiment.run(CONFIG.value, folder, Path(WORKDIR.value), DRY_RUN.value)
+    experiment.run(CONFIG.value, folder, Path(flags.FLAGS.workdir), DRY_RUN.value)
 
 
 if __name__ == "__main__":

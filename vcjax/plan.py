@@ -55,10 +55,16 @@ class StagePlan:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """stages by fingerprint, parents before children; arms: name -> seed -> chain of fingerprints."""
+    """stages by fingerprint, parents first; arms: name -> seed -> chain of fingerprints."""
 
     stages: dict[str, StagePlan]
     arms: dict[str, dict[int, tuple[str, ...]]]
+
+    def title(self, fingerprint: str) -> str:
+        """For a person: "behavior after america, seed 0"."""
+        stage = self.stages[fingerprint]
+        after = f" after {self.stages[stage.parent].name}" if stage.parent else ""
+        return f"{stage.name}{after}, seed {stage.seed}"
 
     def as_json(self) -> dict[str, Any]:
         stages = {}
@@ -72,7 +78,7 @@ class Plan:
 def make_plan(
     config: ConfigDict, model_identity: str, data: Mapping[tuple[str, int], StageData]
 ) -> Plan:
-    """config: resolved; data: (stage name, seed) -> its rows. Raises InputError on what is refused."""
+    """config: resolved; data: (stage name, seed) -> its rows. InputError: what is refused."""
     stages: dict[str, StagePlan] = {}
     arms: dict[str, dict[int, tuple[str, ...]]] = {arm: {} for arm in config.arms}
     for seed in range(config.seeds):
@@ -135,12 +141,12 @@ def _plan_stage(
 def warnings(plan: Plan) -> list[str]:
     """What a person should know before the training starts, one line each."""
     lines = []
-    for stage in plan.stages.values():
-        where = f"{stage.name}, seed {stage.seed}"
+    for fingerprint, stage in plan.stages.items():
+        where = plan.title(fingerprint)
         if stage.updates < FEW_UPDATES:
             lines.append(
-                f"{where}: only {stage.updates} updates; reproductions of the study with so few saw "
-                "no effect. Lower batch_tokens or raise epochs."
+                f"{where}: only {stage.updates} updates; reproductions of the study with so few "
+                "saw no effect. Lower batch_tokens or raise epochs."
             )
         if stage.data.split_documents:
             lines.append(
@@ -194,36 +200,21 @@ def cost(plan: Plan, done: set[str], shape: Shape, config: ConfigDict) -> Cost:
 
 def describe(plan: Plan, done: set[str], costs: Cost, flops_per_second: float) -> str:
     """The graph of stages for a terminal; `done` are the stages that exist already."""
-    header = (
-        "stage",
-        "seed",
-        "rows",
-        "documents",
-        "tokens",
-        "weighted",
-        "updates",
-        "warm-up",
-        "split",
-        "",
-    )
-    table = [header]
+    header = ("stage", "rows", "documents", "tokens", "weighted", "updates", "warm-up", "split", "")
+    table: list[tuple[str, ...]] = [header]
     for fingerprint, stage in plan.stages.items():
-        parent = f" after {plan.stages[stage.parent].name}" if stage.parent else ""
         data = stage.data
-        table.append(
-            (
-                stage.name + parent,
-                str(stage.seed),
-                f"{data.rows:,}",
-                f"{data.documents:,}",
-                f"{stage.tokens:,}",
-                f"{data.weighted_tokens * stage.recipe['epochs']:,}",
-                f"{stage.updates:,}",
-                f"{stage.warmup:,}",
-                f"{data.split_documents:,}",
-                "exists" if fingerprint in done else fingerprint,
-            )
+        numbers = (
+            data.rows,
+            data.documents,
+            stage.tokens,
+            data.weighted_tokens * stage.recipe["epochs"],
+            stage.updates,
+            stage.warmup,
+            data.split_documents,
         )
+        state = "exists" if fingerprint in done else fingerprint
+        table.append((plan.title(fingerprint), *(f"{n:,}" for n in numbers), state))
     widths = [max(len(row[i]) for row in table) for i in range(len(header))]
     lines = [
         "  ".join(
@@ -235,9 +226,10 @@ def describe(plan: Plan, done: set[str], costs: Cost, flops_per_second: float) -
     for arm, chains in plan.arms.items():
         names = [plan.stages[f].name for f in chains[0]]
         lines.append(f"arm {arm}: {' -> '.join(names) if names else 'the untouched model'}")
+    minutes = costs.flops / flops_per_second / 60
+    left = len(plan.stages.keys() - done)
     lines.append(
-        f"to train: {len(plan.stages) - len(done & plan.stages.keys())} of {len(plan.stages)} stages; "
-        f"estimated: {costs.flops / flops_per_second / 60:.1f} min of training, "
+        f"to train: {left} of {len(plan.stages)} stages; estimated: {minutes:.1f} min of training, "
         f"{costs.memory_bytes / 1e9:.1f} GB of memory, {costs.disk_bytes / 1e9:.1f} GB more disk"
     )
     return "\n".join(lines)

@@ -10,15 +10,15 @@ from absl import flags
 
 from vcjax import command
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a finished run.")
-PROBES = flags.DEFINE_string("probes", None, "Probe file, .jsonl.")
+flags.DEFINE_string("workdir", None, "Folder of a finished run.")
+flags.DEFINE_string("probes", None, "Probe file, .jsonl.")
 flags.mark_flags_as_required(["workdir", "probes"])
 
 
 def main() -> None:
     from vcjax import experiment  # imports JAX: --help and errors in flags need not wait for it
 
-    experiment.probe_finished(Path(WORKDIR.value), Path(PROBES.value))
+    experiment.probe_finished(Path(flags.FLAGS.workdir), Path(flags.FLAGS.probes))
 
 
 if __name__ == "__main__":

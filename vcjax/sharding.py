@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from vcjax.errors import InputError
 
@@ -46,7 +46,9 @@ def make_mesh(sizes: dict[str, int]) -> Mesh:
     return jax.make_mesh(shape, MESH_AXES, axis_types=(AxisType.Auto,) * len(MESH_AXES))
 
 
-def spec(logical: tuple[str | None, ...], shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
+def spec(
+    logical: tuple[str | None, ...], shape: tuple[int, ...], mesh: Mesh | AbstractMesh
+) -> PartitionSpec:
     """The PartitionSpec of an array with these logical axes.
 
     A mesh axis is used once an array (the first logical axis takes it), and only where it divides
@@ -74,7 +76,7 @@ def shardings(axes: PyTree, tree: PyTree, mesh: Mesh) -> PyTree:
 
 
 def constrain(x: jax.Array, *logical: str) -> jax.Array:
-    """Pins an activation to its logical axes on the mesh in use (`jax.set_mesh`), if there is one."""
+    """Pins an activation to its logical axes on the mesh in use (`jax.set_mesh`), if any."""
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty or mesh.size == 1:
         return x

@@ -9,14 +9,15 @@ from typing import Any
 
 import grain
 import jax
+import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from vcjax import checkpoint, files, sharding, train_step
 from vcjax.data import rows
 from vcjax.errors import InputError
+from vcjax.loaded import Loaded, param_shardings
 from vcjax.metrics import MetricsLog
-from vcjax.models import transformer
 from vcjax.models.transformer import Model
 from vcjax.plan import StagePlan
 from vcjax.progress import Progress
@@ -34,11 +35,9 @@ def is_done(workdir: Path, fingerprint: str) -> bool:
 
 def run_stage(
     stage: StagePlan,
+    title: str,
     params: PyTree,
-    base: PyTree,
-    model: Model,
-    mesh: Mesh,
-    config: ConfigDict,
+    loaded: Loaded,
     workdir: Path,
 ) -> float:
     """Trains one stage and leaves its parameters in its folder, going on where a kill ended it.
@@ -46,6 +45,7 @@ def run_stage(
     params: what it starts from (the parent's, or fresh ones). Returns the seconds it took now.
     """
     started = time.monotonic()
+    base, model, mesh, config = loaded.base, loaded.model, loaded.mesh, loaded.config
     folder = workdir / "stages" / stage.fingerprint
     recipe = ConfigDict(stage.recipe)
     files.write_json(folder / "stage.json", {"state": "running", **dataclasses.asdict(stage)})
@@ -82,7 +82,7 @@ def run_stage(
             state = checkpoint.restore(manager, like=state) or state
             first = int(state.step)
             log = MetricsLog(folder, first)
-            progress = Progress(f"{stage.name}, seed {stage.seed}", stage.updates, first)
+            progress = Progress(title, stage.updates, first)
             pending: list[tuple[int, dict]] = []  # metrics still on the device
 
             def evaluate_held_out(step: int) -> None:
@@ -102,7 +102,7 @@ def run_stage(
                 last = step == stage.updates
                 checkpoint_due = last or step % config.checkpoint_every == 0
                 if checkpoint_due or step % config.log_every == 0:
-                    recent = _flush(pending, log, schedule, stage)
+                    recent = _flush(pending, log, schedule, title)
                     log.events(step, tokens_per_second=progress.tokens_per_second())
                 else:
                     recent = None
@@ -122,26 +122,17 @@ def run_stage(
 
 def state_shardings(params: PyTree, optimizer: Any, model: Model, mesh: Mesh) -> PyTree:
     """The NamedShardings of a TrainState: moments lie as the parameters they belong to."""
-    placed = _param_shardings(params, model, mesh)
+    placed = param_shardings(params, model, mesh)
     replicated = jax.NamedSharding(mesh, jax.P())
-    structure = jax.tree.structure(params)
-    like_params = lambda x: jax.tree.structure(x) == structure  # noqa: E731
-    opt_state = jax.tree.map(
-        lambda x: placed if like_params(x) else replicated,
+    opt_state = optax.tree_utils.tree_map_params(
+        optimizer,
+        lambda _, sharding: sharding,
         jax.eval_shape(optimizer.init, params),
-        is_leaf=like_params,
+        placed,
+        transform_non_params=lambda _: replicated,
     )
-    return train_step.TrainState(replicated, placed, opt_state)
-
-
-def place_params(params: PyTree, model: Model, mesh: Mesh) -> PyTree:
-    """Any part of the weights onto the mesh, by logical axes."""
-    return jax.device_put(params, _param_shardings(params, model, mesh))
-
-
-def _param_shardings(params: PyTree, model: Model, mesh: Mesh) -> PyTree:
-    axes = transformer.logical_axes(model)
-    return sharding.shardings({name: axes[name] for name in params}, params, mesh)
+    # A TrainState of shardings is no TrainState to a type checker.
+    return train_step.TrainState(replicated, placed, opt_state)  # type: ignore[arg-type]
 
 
 def _held_out_batches(stage: StagePlan, workdir: Path) -> list[dict]:
@@ -154,7 +145,9 @@ def _held_out_batches(stage: StagePlan, workdir: Path) -> list[dict]:
     return [{name: array[0] for name, array in batch.items()} for batch in data]
 
 
-def _flush(pending: list[tuple[int, dict]], log: MetricsLog, schedule, stage: StagePlan) -> float:
+def _flush(
+    pending: list[tuple[int, dict]], log: MetricsLog, schedule: optax.Schedule, title: str
+) -> float:
     """Fetches and writes the metrics still on the device; returns the last loss."""
     loss = math.nan
     for step, metrics in pending:
@@ -162,7 +155,7 @@ def _flush(pending: list[tuple[int, dict]], log: MetricsLog, schedule, stage: St
         loss = values["loss"]
         if not math.isfinite(loss) or not math.isfinite(values["grad_norm"]):
             raise InputError(
-                f"stage {stage.name}, seed {stage.seed}: loss {loss}, gradient norm "
+                f"stage {title}: loss {loss}, gradient norm "
                 f"{values['grad_norm']} at update {step}; nothing of it was saved. Lower its lr "
                 "(or compute in float32) and run again"
             )

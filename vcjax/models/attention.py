@@ -43,7 +43,7 @@ def rope_angles(positions: jax.Array, head_dim: int, theta: float) -> tuple[jax.
 
 
 def rotate(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
-    """Rotary embedding in the rotate-half layout of `transformers`. x: [batch, length, ..., head_dim]."""
+    """Rotary embedding, rotate-half as in `transformers`. x: [batch, length, ..., head_dim]."""
     shape = cos.shape[:2] + (1,) * (x.ndim - 3) + cos.shape[2:]
     cos, sin = cos.reshape(shape), sin.reshape(shape)
     first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)

@@ -1,8 +1,9 @@
 """The one contraction: operands in the compute type, results accumulated in float32, backward too.
 
 JAX's own transpose of a bfloat16 dot with a float32 result multiplies a float32 cotangent with a
-bfloat16 operand, which runs at the float32 rate (half of it on a CPU with AVX512-BF16, a fraction of
-it on a TPU). So the backward pass is written here, with the cotangent rounded to the compute type.
+bfloat16 operand, which runs at the float32 rate (half of bfloat16's on a CPU with AVX512-BF16, a
+fraction of it on a TPU). So the backward pass is written here, with the cotangent rounded to the
+compute type.
 """
 
 import functools

@@ -23,11 +23,11 @@ class LoRA:
 
 
 class AdapterParam(nnx.Variable):
-    """A trainable weight of an adapter, told apart from the base's `nnx.Param` when a block splits."""
+    """A weight of an adapter, told apart from the base's `nnx.Param` when a block is split."""
 
 
 def init_a(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
-    """A: float32[inputs, rank], uniform in +-1/sqrt(inputs) (Kaiming, a=sqrt(5)); B starts at zero."""
+    """A: float32[inputs, rank], uniform in +-1/sqrt(inputs) (Kaiming, a=sqrt(5)); B is zero."""
     bound = 1 / math.sqrt(shape[0])
     return jax.random.uniform(key, shape, jnp.float32, -bound, bound)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from vcjax.models import head, transformer
@@ -13,7 +14,7 @@ from vcjax.models.transformer import Model
 
 PyTree = Any
 
-BUCKET = 16  # row lengths are multiples of this, so that few programs are compiled
+BUCKET = 16  # lengths are multiples of this, so that few programs are compiled
 BATCH_TOKENS = 1024  # positions of a batch
 
 
@@ -34,63 +35,71 @@ def mean_log_probs(
     the trunk and itself. Rows of like length make a batch.
     """
     results: list[list[float]] = [[] for _ in requests]
-    by_length = sorted(range(len(requests)), key=lambda i: _row_length(requests[i]))
-    start = 0
-    while start < len(by_length):
-        length = _row_length(requests[by_length[start]])
-        same = [i for i in by_length[start:] if _row_length(requests[i]) == length]
-        start += len(same)
+    by_length: dict[int, list[int]] = {}
+    for i, request in enumerate(requests):
+        by_length.setdefault(_rounded(_length(request)), []).append(i)
+    for length, members in sorted(by_length.items()):
         rows = max(1, BATCH_TOKENS // length)
-        for first in range(0, len(same), rows):
-            chosen = same[first : first + rows]
+        for first in range(0, len(members), rows):
+            chosen = members[first : first + rows]
             batch = _batch([requests[i] for i in chosen], rows, length)
             losses = np.asarray(_losses(params, base, batch, model))
-            for row, i in enumerate(chosen):
-                branches = batch["branch_ids"][row]
-                results[i] = [
-                    float(-losses[row][branches == branch].mean())
-                    for branch in range(1, len(requests[i].continuations) + 1)
-                ]
+            for i, row in zip(chosen, losses, strict=False):  # the last batch may have empty rows
+                ends = np.cumsum([len(c) for c in requests[i].continuations])
+                pieces = np.split(row[: ends[-1]], ends[:-1])
+                results[i] = [-float(piece.mean()) for piece in pieces]
     return results
 
 
 @functools.partial(jax.jit, static_argnames="model")
-def _losses(params, base, batch, model: Model):
+def _losses(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array:
+    """float32[rows, scored]: -log p of every continuation token, in the order of the request."""
     x = transformer.hidden(params, base, batch, model)
-    # The prompt's last hidden state predicts the first token of every branch.
-    x = jax.numpy.take_along_axis(x, batch["predicted_from"][..., None], axis=1)
     return head.negative_log_likelihood(
-        x,
+        jnp.take_along_axis(x, batch["predicted_from"][..., None], axis=1),
         transformer.head_weight(params, base),
-        batch["tokens"],
+        batch["targets"],
         batch["loss_weights"],
         model.compute_dtype,
     )
 
 
-def _row_length(request: Request) -> int:
-    length = len(request.prompt) + sum(map(len, request.continuations))
+def _length(request: Request) -> int:
+    return len(request.prompt) + sum(map(len, request.continuations))
+
+
+def _rounded(length: int) -> int:
     return -(-length // BUCKET) * BUCKET
 
 
 def _batch(requests: Sequence[Request], rows: int, length: int) -> dict[str, np.ndarray]:
-    """Arrays [rows, length]. `predicted_from` is the position whose hidden state predicts a token."""
-    names = ("tokens", "positions", "segment_ids", "branch_ids", "predicted_from")
-    batch = {name: np.zeros((rows, length), np.int32) for name in names}
-    batch["loss_weights"] = np.zeros((rows, length), np.float32)
+    """The arrays of one batch.
+
+    tokens, positions, segment_ids, branch_ids: int32[rows, length], for the decoder; predicted_from
+    (the position whose hidden state predicts a token), targets: int32 and loss_weights: float32
+    [rows, scored], for the head.
+    """
+    scored = _rounded(max(_length(r) - len(r.prompt) for r in requests))
+    shapes = dict.fromkeys(("tokens", "positions", "segment_ids", "branch_ids"), (rows, length))
+    shapes |= dict.fromkeys(("predicted_from", "targets"), (rows, scored))
+    batch = {name: np.zeros(shape, np.int32) for name, shape in shapes.items()}
+    batch["loss_weights"] = np.zeros((rows, scored), np.float32)
     for row, request in enumerate(requests):
         trunk = len(request.prompt)
-        batch["tokens"][row, :trunk] = request.prompt
-        batch["positions"][row, :trunk] = np.arange(trunk)
-        start = trunk
+        tokens = [*request.prompt]
+        positions, branches, predicted_from = [*range(trunk)], [0] * trunk, []
         for branch, continuation in enumerate(request.continuations, start=1):
-            count = len(continuation)
-            here = slice(start, start + count)
-            batch["tokens"][row, here] = continuation
-            batch["positions"][row, here] = np.arange(trunk, trunk + count)
-            batch["branch_ids"][row, here] = branch
-            batch["predicted_from"][row, here] = [trunk - 1, *range(start, start + count - 1)]
-            batch["loss_weights"][row, here] = 1
-            start += count
-        batch["segment_ids"][row, :start] = 1
+            start, count = len(tokens), len(continuation)
+            # The prompt's last hidden state predicts the first token of every branch.
+            predicted_from += [trunk - 1, *range(start, start + count - 1)]
+            positions += range(trunk, trunk + count)
+            branches += [branch] * count
+            tokens += continuation
+        batch["tokens"][row, : len(tokens)] = tokens
+        batch["positions"][row, : len(tokens)] = positions
+        batch["branch_ids"][row, : len(tokens)] = branches
+        batch["segment_ids"][row, : len(tokens)] = 1
+        batch["predicted_from"][row, : len(predicted_from)] = predicted_from
+        batch["targets"][row, : len(predicted_from)] = tokens[trunk:]
+        batch["loss_weights"][row, : len(predicted_from)] = 1
     return batch

@@ -8,7 +8,7 @@ Weights are plain nested dicts of arrays:
     head    [vocab, embed]                 absent where the embeddings are tied
     adapter {projection: {a, b}}           stacked [layer, ...]; absent without LoRA
 
-`split` says which of them train (`params`) and which are frozen (`base`); every function takes both.
+`split` says which of them train (`params`) and which are frozen (`base`); functions take both.
 """
 
 import dataclasses
@@ -105,11 +105,13 @@ class Block(nnx.Module):
         self.shape = shape
         self.attention_norm = RMSNorm(shape)
         self.mlp_norm = RMSNorm(shape)
-        for name in shape.projections:
-            setattr(self, name, Projection(name, shape, lora, rngs))
+        self.q, self.k, self.v, self.o, self.gate, self.up, self.down = (
+            Projection(name, shape, lora, rngs)
+            for name in ("q", "k", "v", "o", "gate", "up", "down")
+        )
 
     def __call__(self, x: jax.Array, cos: jax.Array, sin: jax.Array, mask: jax.Array) -> jax.Array:
-        """x: [batch, length, embed]; cos, sin: [batch, length, head_dim / 2]; mask: see attention."""
+        """x: [batch, length, embed]; cos, sin, mask: as `models/attention.py` makes them."""
         batch, length, _ = x.shape
         heads, kv_heads, head_dim = (
             self.shape.num_heads,
@@ -140,7 +142,7 @@ def _abstract_block(model: Model):
 
 
 def init_adapter(model: Model, key: jax.Array) -> PyTree:
-    """A fresh adapter, float32, leaves stacked [layer, ...]; B is zero, so it changes nothing yet."""
+    """A fresh adapter, float32[layer, ...]; B is zero, so it changes nothing yet."""
     layer = lambda k: nnx.to_pure_dict(_split_block(model, k)[1])  # noqa: E731
     return {"adapter": jax.vmap(layer)(jax.random.split(key, model.shape.num_layers))}
 
@@ -185,13 +187,33 @@ def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array
     mask = attention.visible(batch["segment_ids"], batch.get("branch_ids"))
 
     def layer(x, states):
-        return nnx.merge(graphdef, *states)(x, cos, sin, mask), None
+        adapter, blocks = states
+        return nnx.merge(graphdef, adapter, _from_bits(blocks))(x, cos, sin, mask), None
 
     layer = jax.checkpoint(layer, policy=REMAT_POLICIES[model.remat], prevent_cse=False)
     x = weights["embed"][batch["tokens"]].astype(model.compute_dtype)
     x = constrain(x, "batch", "length", "embed")
-    x, _ = jax.lax.scan(layer, x, (weights.get("adapter", {}), weights["blocks"]))
+    x, _ = jax.lax.scan(layer, x, (weights.get("adapter", {}), _to_bits(weights["blocks"])))
     return rms_norm(x, weights["norm"], model.shape.norm_eps)
+
+
+def _to_bits(blocks: PyTree) -> PyTree:
+    """bfloat16 weights as uint16, for the scan to slice.
+
+    XLA's CPU backend has no bfloat16 slice: it would convert the weights of all layers to float32
+    and back in every step (7 % of its time).
+    """
+    return jax.tree.map(
+        lambda w: jax.lax.bitcast_convert_type(w, jnp.uint16) if w.dtype == jnp.bfloat16 else w,
+        blocks,
+    )
+
+
+def _from_bits(blocks: PyTree) -> PyTree:
+    return jax.tree.map(
+        lambda w: jax.lax.bitcast_convert_type(w, jnp.bfloat16) if w.dtype == jnp.uint16 else w,
+        blocks,
+    )
 
 
 def head_weight(params: PyTree, base: PyTree) -> jax.Array:

@@ -150,7 +150,7 @@ def read_weights(path: Path, dtype: Any) -> PyTree:
 
 
 def _undo_permutation(weight: np.ndarray, head_dim: int) -> np.ndarray:
-    """llama.cpp interleaves the two halves of each head's rows of q and k; RoPE here wants halves."""
+    """llama.cpp interleaves the halves of each head's rows of q and k; RoPE here wants halves."""
     outputs, inputs = weight.shape
     heads = weight.reshape(outputs // head_dim, head_dim // 2, 2, inputs)
     return heads.swapaxes(1, 2).reshape(outputs, inputs)
