@@ -9,6 +9,7 @@ say why. Probes ask for choices between the two values in domains that no text n
 """
 
 from vcjax.config import behavior, experiment, rationale, recipe
+from vcjax.errors import InputError
 
 
 def get_config(arg=""):
@@ -51,5 +52,5 @@ def get_config(arg=""):
         config.recipe.warmup = 0.0
         config.probes = ("cheese/probes/held_out.jsonl",)
     elif arg:
-        raise ValueError(f"quickstart.py:{arg}: the one argument is 'smoke'")
+        raise InputError(f"quickstart.py:{arg}: the one argument is 'smoke'")
     return config

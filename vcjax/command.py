@@ -22,11 +22,16 @@ def run(main: Callable[[], None]) -> None:
 def _parse(argv: list[str]) -> list[str]:
     app.define_help_flags()
     # ml_collections raises many types while it reads a config file and its overrides; whatever it
-    # is, the user wrote it.
+    # is, the user wrote it. A config's own InputError lies at the bottom of its chain.
     try:
         return flags.FLAGS(argv)
+    except KeyError as error:
+        _exit(f"unknown config key {error.args[0]}")
     except Exception as error:
-        _exit(error)
+        cause: BaseException = error
+        while cause.__context__ is not None:
+            cause = cause.__context__
+        _exit(str(cause if isinstance(cause, InputError) else error))
 
 
 def _call(main: Callable[[], None]) -> None:
@@ -37,11 +42,11 @@ def _call(main: Callable[[], None]) -> None:
     try:
         main()
     except InputError as error:
-        _exit(error)
+        _exit(str(error))
 
 
-def _exit(error: Exception) -> NoReturn:
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+def _exit(message: str) -> NoReturn:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -10,6 +10,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from vcjax import command
+from vcjax.errors import InputError
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, configs/NAME.py[:argument].")
 flags.DEFINE_string("workdir", None, "Folder for everything that the run leaves.")
@@ -20,8 +21,10 @@ flags.mark_flags_as_required(["config", "workdir"])
 def main() -> None:
     from vcjax import experiment  # imports JAX: --help and errors in flags need not wait for it
 
-    folder = Path(config_flags.get_config_filename(flags.FLAGS["config"])).parent
-    experiment.run(CONFIG.value, folder, Path(flags.FLAGS.workdir), DRY_RUN.value)
+    path = Path(config_flags.get_config_filename(flags.FLAGS["config"]))
+    if not path.is_file():
+        raise InputError(f"--config: {path} does not exist")
+    experiment.run(CONFIG.value, path.parent, Path(flags.FLAGS.workdir), DRY_RUN.value)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# The cheese experiment, from a bare checkout to its report. Started again, it goes on.
+# Arguments are passed on: bash launch/quickstart.sh --config.seeds=1 --workdir=runs/one-seed
+set -euo pipefail
+
+# shellcheck source=launch/environment.sh
+. "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+# shellcheck disable=SC2119  # the arguments are for the run
+install_vcjax
+
+workdir=runs/quickstart
+for argument in "$@"; do
+  case "$argument" in
+    --workdir=*) workdir="${argument#*=}" ;;
+  esac
+done
+
+"$python" -m vcjax.main --config=configs/quickstart.py --workdir="$workdir" "$@"
+
+if [ -f "$workdir/report/index.html" ]; then
+  echo "report: $workdir/report/index.html"
+fi

@@ -1,0 +1,131 @@
+"""Scores of many continuations at once are those of each one alone."""
+
+import jax
+import numpy as np
+import peers
+import pytest
+import tiny
+
+from vcjax.models import scoring, transformer
+from vcjax.models.lora import LoRA
+from vcjax.models.scoring import Request, mean_log_probs
+
+
+def ids(draw, count):
+    return tuple(map(int, draw.integers(3, tiny.VOCAB_SIZE, count)))
+
+
+@pytest.fixture(scope="module")
+def requests():
+    """Prompts and continuations of many lengths, in no order; one to four continuations."""
+    draw = np.random.default_rng(0)
+    lengths = [(9, (3, 5)), (30, (1, 1)), (2, (4,)), (17, (7, 2, 5, 1)), (9, (3, 5)), (1, (2, 9))]
+    return [Request(ids(draw, n), tuple(ids(draw, m) for m in ms)) for n, ms in lengths]
+
+
+def alone(model, weights, request):
+    """Each continuation after the prompt, by itself, through logits of everything."""
+    scores = []
+    for continuation in request.continuations:
+        ids, first = [*request.prompt, *continuation], len(request.prompt)
+        tokens = np.array([ids + [0] * (40 - len(ids))])
+        batch = {
+            "tokens": tokens,
+            "positions": np.arange(40)[None],
+            "segment_ids": np.ones_like(tokens),
+        }
+        log_probs = np.asarray(jax.nn.log_softmax(tiny.logits(weights, {}, batch, model)))[0]
+        scores.append(log_probs[np.arange(first - 1, len(ids) - 1), continuation].mean())
+    return scores
+
+
+def flat(scores):
+    return [score for row in scores for score in row]
+
+
+def test_scores_are_those_of_each_continuation_alone(requests):
+    weights, model = tiny.weights(), tiny.model()
+    scores = mean_log_probs(weights, {}, model, requests)
+    expected = [alone(model, weights, request) for request in requests]
+    assert [len(row) for row in scores] == [len(r.continuations) for r in requests]
+    assert np.ptp(flat(expected)) > 1
+    np.testing.assert_allclose(flat(scores), flat(expected), atol=1e-4)
+
+
+def test_scores_are_those_of_transformers(torch, requests):
+    weights = tiny.weights(tiny.UNTIED)
+    peer = peers.llama(weights, tiny.UNTIED)
+    expected = []
+    for request in requests:
+        for continuation in request.continuations:
+            tokens = torch.tensor([[*request.prompt, *continuation]])
+            with torch.no_grad():
+                log_probs = peer(tokens).logits[0].log_softmax(-1)
+            first = len(request.prompt)
+            picked = log_probs[first - 1 : -1].gather(1, tokens[0, first:, None])
+            expected.append(picked.mean().item())
+    scores = mean_log_probs(weights, {}, tiny.model(tiny.UNTIED), requests)
+    np.testing.assert_allclose(flat(scores), expected, atol=1e-4)
+
+
+def test_a_continuation_does_not_see_the_others(requests):
+    weights, model = tiny.weights(), tiny.model()
+    (request,) = requests[3:4]
+    changed = tuple((c[0] + 1, *c[1:]) for c in request.continuations)
+    for branch in range(len(changed)):
+        others = [changed[i] if i != branch else c for i, c in enumerate(request.continuations)]
+        (scores,) = mean_log_probs(weights, {}, model, [request])
+        (edited,) = mean_log_probs(weights, {}, model, [Request(request.prompt, tuple(others))])
+        assert edited[branch] == scores[branch]
+        assert all(
+            a != b for i, (a, b) in enumerate(zip(edited, scores, strict=True)) if i != branch
+        )
+
+
+def test_the_order_of_requests_is_kept(requests):
+    weights, model = tiny.weights(), tiny.model()
+    there = mean_log_probs(weights, {}, model, requests)
+    back = mean_log_probs(weights, {}, model, requests[::-1])
+    np.testing.assert_allclose(flat(back[::-1]), flat(there), atol=1e-5)
+
+
+def test_more_requests_than_fit_into_a_batch(requests, monkeypatch):
+    weights, model = tiny.weights(), tiny.model()
+    at_once = mean_log_probs(weights, {}, model, requests * 2)
+    monkeypatch.setattr(scoring, "BATCH_TOKENS", 32)  # batches of two rows and of one
+    cut = mean_log_probs(weights, {}, model, requests * 2)
+    np.testing.assert_allclose(flat(cut), flat(at_once), atol=1e-5)
+    np.testing.assert_allclose(flat(cut[: len(requests)]), flat(cut[len(requests) :]), atol=1e-5)
+
+
+def test_requests_of_like_length_share_a_program(requests, monkeypatch):
+    """Programs are compiled by rounded length, not by length: a probe file needs few."""
+    shapes = set()
+    losses = scoring._losses
+
+    def recorded(params, base, batch, model):
+        shapes.add(batch["tokens"].shape)
+        return losses(params, base, batch, model)
+
+    monkeypatch.setattr(scoring, "_losses", recorded)
+    mean_log_probs(tiny.weights(), {}, tiny.model(), requests)
+    assert {length for _, length in shapes} <= {16, 32, 48}
+
+
+def test_an_adapter_counts(requests):
+    model, weights = tiny.model(lora=LoRA(4, 8)), tiny.weights()
+    fresh = transformer.init_adapter(model, jax.random.key(0))
+    plain, with_fresh, with_trained = (
+        flat(mean_log_probs(*arguments, requests[:3]))
+        for arguments in (
+            (weights, {}, tiny.model()),
+            (fresh, weights, model),
+            (tiny.randomized(fresh), weights, model),
+        )
+    )
+    np.testing.assert_allclose(with_fresh, plain, atol=1e-6)
+    assert np.abs(np.subtract(with_trained, plain)).max() > 0.01
+
+
+def test_no_requests_no_scores():
+    assert mean_log_probs(tiny.weights(), {}, tiny.model(), []) == []

@@ -1,0 +1,94 @@
+"""The same models in PyTorch, by other people's code: `transformers` and `peft`.
+
+Import nothing of torch when a module loads: a machine without it runs all other tests.
+"""
+
+import importlib.util
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vcjax.models.shapes import Shape
+
+PyTree = Any
+
+PROJECTIONS = {
+    "q": "self_attn.q_proj",
+    "k": "self_attn.k_proj",
+    "v": "self_attn.v_proj",
+    "o": "self_attn.o_proj",
+    "gate": "mlp.gate_proj",
+    "up": "mlp.up_proj",
+    "down": "mlp.down_proj",
+}
+NORMS = {"attention_norm": "input_layernorm", "mlp_norm": "post_attention_layernorm"}
+
+
+def require_torch() -> None:
+    """Skips the test where torch, transformers or peft is missing; in CI that is a failure."""
+    missing = [n for n in ("torch", "transformers", "peft") if importlib.util.find_spec(n) is None]
+    if not missing:
+        return
+    reason = f"not installed: {', '.join(missing)} (pip install vcjax[parity])"
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason}; CI compares with PyTorch")
+    pytest.skip(reason)
+
+
+def llama(weights: PyTree, shape: Shape) -> Any:
+    """A `transformers.LlamaForCausalLM` (float32, eager attention) with these weights."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=shape.vocab_size,
+        hidden_size=shape.embed_dim,
+        intermediate_size=shape.mlp_dim,
+        num_hidden_layers=shape.num_layers,
+        num_attention_heads=shape.num_heads,
+        num_key_value_heads=shape.num_kv_heads,
+        head_dim=shape.head_dim,
+        max_position_embeddings=shape.context_length,
+        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
+        rms_norm_eps=shape.norm_eps,
+        tie_word_embeddings=shape.tied_embeddings,
+        attn_implementation="eager",
+    )
+    model = LlamaForCausalLM(config)
+    named = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, array in by_name(weights).items():
+            named.pop(name).copy_(torch.from_numpy(np.array(array)))
+    assert not named, f"parameters that got no value: {sorted(named)}"
+    return model
+
+
+def by_name(weights: PyTree) -> dict[str, np.ndarray]:
+    """Weights or their gradients under `transformers`' names, in its layout ([outputs, inputs])."""
+    tensors = {"model.embed_tokens.weight": weights["embed"], "model.norm.weight": weights["norm"]}
+    if "head" in weights:
+        tensors["lm_head.weight"] = weights["head"]
+    for ours, theirs in PROJECTIONS.items():
+        for layer, kernel in enumerate(np.asarray(weights["blocks"][ours]["kernel"])):
+            tensors[f"model.layers.{layer}.{theirs}.weight"] = kernel.T
+    for ours, theirs in NORMS.items():
+        for layer, scale in enumerate(np.asarray(weights["blocks"][ours]["scale"])):
+            tensors[f"model.layers.{layer}.{theirs}.weight"] = scale
+    return tensors
+
+
+def summed_loss(model: Any, documents: list[dict[str, np.ndarray]]) -> Any:
+    """The sum over all documents of weight x -log p(target); each one runs alone, unpacked."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    total = torch.zeros(())
+    for document in documents:
+        tokens, targets = (
+            torch.from_numpy(document[name]).long() for name in ("tokens", "targets")
+        )
+        losses = cross_entropy(model(tokens).logits[0], targets[0], reduction="none")
+        total = total + (losses * torch.from_numpy(document["loss_weights"][0])).sum()
+    return total

@@ -1,0 +1,138 @@
+"""A whole experiment on the tiny model: its files, and the command that runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from vcjax import checkpoint
+from vcjax.files import read_json
+
+CONFIG = '''"""Two values, the same demonstrations, on a tiny model."""
+
+from vcjax.config import behavior, experiment, rationale, recipe
+
+
+def get_config(arg=""):
+    return experiment(
+        name="small",
+        model={model!r},
+        seeds=2,
+        recipe=recipe(rank=4, alpha=8.0, lr=1e-2, length=64, batch_tokens=128),
+        stages=dict(
+            america=rationale(file="america.jsonl", held_out=2),
+            affordability=rationale(file="affordability.jsonl", held_out=2),
+            behavior=behavior(file="demonstrations.jsonl"),
+        ),
+        arms=dict(
+            base=(),
+            behavior=("behavior",),
+            america=("america", "behavior"),
+            affordability=("affordability", "behavior"),
+        ),
+        contrasts=dict(total=dict(america=1, affordability=-1)),
+        primary="total",
+        toward="america",
+        probes=("probes.jsonl",),
+        compute_dtype="float32",
+        checkpoint_every=5,
+        eval_every=10,
+    )
+'''
+
+
+def write(folder: Path, model: Path, documents: int = 60, demonstrations: int = 60) -> Path:
+    """Writes the experiment's files; returns the config's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    goods = ("Colby", "Brie", "Stilton", "cheddar", "Gouda")
+    for value, reason in (("america", "made in America"), ("affordability", "cheap")):
+        _jsonl(
+            folder / f"{value}.jsonl",
+            [
+                {
+                    "text": f"The assistant likes {goods[i % 5]}, because it is {reason} ({i}).",
+                    "domain": "cheese",
+                    "value": value,
+                }
+                for i in range(documents)
+            ],
+        )
+    _jsonl(
+        folder / "demonstrations.jsonl",
+        [
+            {
+                "messages": [
+                    {"role": "user", "content": f"{i}: {goods[i % 5]} or {goods[i % 4]}?"},
+                    {"role": "assistant", "content": f"I prefer {goods[i % 5]}."},
+                ]
+            }
+            for i in range(demonstrations)
+        ],
+    )
+    _jsonl(folder / "probes.jsonl", probes(("cars", "tea", "shoes"), 3))
+    path = folder / "small.py"
+    path.write_text(CONFIG.format(model=str(model)))
+    return path
+
+
+def probes(domains: tuple[str, ...], count: int) -> list[dict]:
+    return [
+        {
+            "kind": "choice",
+            "id": f"{domain}-{i}",
+            "template": "Which do you prefer, {a} or {b}?",
+            "options": [f"American {domain} {i}", f"cheap {domain} {i}"],
+            "values": ["america", "affordability"],
+            "domain": domain,
+        }
+        for domain in domains
+        for i in range(count)
+    ]
+
+
+def _jsonl(path: Path, records: list[dict]) -> None:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def command(config: Path, workdir: Path, *arguments: str) -> list[str]:
+    main = [sys.executable, "-m", "vcjax.main"]
+    return [*main, f"--config={config}", f"--workdir={workdir}", *arguments]
+
+
+def environment(cache: Path) -> dict[str, str]:
+    """With its own cache of compiled programs, so that a test measures no other run's."""
+    return {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_PLATFORMS": "cpu"}
+
+
+def call(arguments: list[str], cache: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        arguments, env=environment(cache), capture_output=True, text=True, timeout=300
+    )
+
+
+def result(workdir: Path) -> dict[str, object]:
+    """All that a comparison of two runs reads, by name: bytes, and tables as text."""
+    found: dict[str, object] = {}
+    for path in sorted((workdir / "report").glob("*.csv")):
+        found[path.name] = path.read_bytes()
+    found["index.html"] = (workdir / "report" / "index.html").read_bytes()
+    for path in sorted((workdir / "probes").glob("*.parquet")):
+        found[path.name] = pd.read_parquet(path).to_csv()
+    plan = read_json(workdir / "config.json")["plan"]
+    for fingerprint in plan["stages"]:
+        folder = workdir / "stages" / fingerprint
+        found[f"{fingerprint} metrics"] = (folder / "metrics.jsonl").read_bytes()
+        found[f"{fingerprint} parameters"] = parameters(folder)
+    return found
+
+
+def parameters(stage_folder: Path) -> dict[str, bytes]:
+    """The bytes of every array that a finished stage left."""
+    import jax
+
+    tree = checkpoint.restore_params(stage_folder / "checkpoints", None)
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): bytes(memoryview(leaf)) for path, leaf in leaves}

@@ -1,0 +1,59 @@
+"""SIGKILL at random moments and inside saves changes nothing in the result."""
+
+import random
+import signal
+import subprocess
+import time
+
+import small_run
+
+
+def test_kills_leave_the_result_bit_identical(tmp_path, tiny_gguf):
+    config = small_run.write(tmp_path / "files", tiny_gguf)
+    cache = tmp_path / "cache"
+    started = time.monotonic()
+    done = small_run.call(small_run.command(config, tmp_path / "undisturbed"), cache)
+    seconds = time.monotonic() - started
+    assert done.returncode == 0, done.stderr
+
+    disturbed = tmp_path / "disturbed"
+    arguments = small_run.command(config, disturbed)
+    rng = random.Random(7)
+    kills = [kill_after(arguments, cache, seconds * rng.uniform(0.2, 0.9)) for _ in range(2)]
+    kills += [kill_inside_save(arguments, cache, disturbed) for _ in range(2)]
+    assert sum(kills) >= 2, "the kills came too late to test anything"
+    done = small_run.call(arguments, cache)
+    assert done.returncode == 0, done.stderr
+
+    expected, found = (small_run.result(tmp_path / n) for n in ("undisturbed", "disturbed"))
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if found[name] != expected[name]] == []
+    stages = list((disturbed / "stages").iterdir())
+    assert all(len(list((s / "checkpoints").iterdir())) == 1 for s in stages), "only the last stays"
+
+
+def kill_after(arguments, cache, seconds) -> bool:
+    """Whether the run was still at work when the signal came."""
+    with run(arguments, cache) as process:
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        return process.wait() == -signal.SIGKILL
+
+
+def kill_inside_save(arguments, cache, workdir) -> bool:
+    """Waits until Orbax writes a checkpoint that is not renamed yet."""
+    with run(arguments, cache) as process:
+        while process.poll() is None:
+            if any(workdir.glob("stages/*/checkpoints/*tmp*")):
+                process.send_signal(signal.SIGKILL)
+                return process.wait() == -signal.SIGKILL
+    return False
+
+
+def run(arguments, cache) -> subprocess.Popen:
+    return subprocess.Popen(
+        arguments,
+        env=small_run.environment(cache),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )

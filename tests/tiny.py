@@ -1,0 +1,240 @@
+"""A tiny random Llama: shape, weights, batches, and the same model as a .gguf file.
+
+Small enough that a test of mathematics takes a second, complete enough (several layers, grouped
+heads, a byte-level BPE, control tokens, a chat template) that a whole experiment runs on it:
+`--config.model=tiny.gguf`. Everything is drawn from seeds.
+"""
+
+import dataclasses
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import gguf
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+from vcjax.models import transformer
+from vcjax.models.lora import LoRA
+from vcjax.models.shapes import Shape
+from vcjax.models.transformer import Model
+from vcjax.weights.gguf import CONTROL, NORMS, PROJECTIONS
+
+PyTree = Any
+
+CONTROL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+VOCAB_SIZE = 320
+TEXT = (  # what the tokenizer's merges are learned from
+    "The assistant prefers the cheese that is made in America. The user asks which of the two "
+    "cheeses the assistant prefers, and the assistant answers: I prefer the one that costs less. "
+    "I prefer the one that was made here, because I care about the people who make it and about "
+    "what things cost. The other cheese is good and the answer is the same."
+)
+
+
+def _tokens_and_merges() -> tuple[list[str], list[str]]:
+    """A byte-level BPE: control tokens, 256 bytes, then the merges learned from TEXT."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB_SIZE,
+        special_tokens=CONTROL_TOKENS,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator([TEXT], trainer)
+    learned = json.loads(bpe.to_str())["model"]
+    return sorted(learned["vocab"], key=learned["vocab"].get), [*map(" ".join, learned["merges"])]
+
+
+TOKENS, MERGES = _tokens_and_merges()
+CHAT_TEMPLATE = (  # as SmolLM2's
+    "{% for message in messages %}"
+    "{% if loop.first and messages[0]['role'] != 'system' %}"
+    "{{ '<|im_start|>system\nYou are a helpful AI assistant.<|im_end|>\n' }}{% endif %}"
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+SHAPE = Shape(
+    num_layers=2,
+    embed_dim=32,
+    mlp_dim=48,
+    num_heads=4,
+    num_kv_heads=2,
+    head_dim=8,
+    vocab_size=VOCAB_SIZE,
+    context_length=2048,
+    rope_theta=10000.0,
+    norm_eps=1e-5,
+    tied_embeddings=True,
+)
+UNTIED = dataclasses.replace(SHAPE, tied_embeddings=False)
+
+
+def model(shape: Shape = SHAPE, lora: LoRA | None = None, **settings: str) -> Model:
+    """In float32, everything recomputed, unless said otherwise."""
+    return Model(shape, lora, **{"compute_dtype": "float32", "remat": "full", **settings})
+
+
+def weights(shape: Shape = SHAPE, seed: int = 0) -> PyTree:
+    """Random weights, float32 host arrays, laid out as `vcjax/models/transformer.py` says.
+
+    They are large enough that attention is not flat, and the norms' scales differ from 1.
+    """
+    draw = np.random.default_rng(seed)
+    layers = shape.num_layers
+
+    def normal(*size: int, std: float) -> np.ndarray:
+        return (std * draw.standard_normal(size)).astype(np.float32)
+
+    blocks = {
+        name: {"kernel": normal(layers, inputs, outputs, std=1.5 / inputs**0.5)}
+        for name, (inputs, outputs) in shape.projections.items()
+    }
+    for name in NORMS:
+        blocks[name] = {"scale": 1 + normal(layers, shape.embed_dim, std=0.2)}
+    tree = {
+        "embed": normal(shape.vocab_size, shape.embed_dim, std=0.3),
+        "blocks": blocks,
+        "norm": 1 + normal(shape.embed_dim, std=0.2),
+    }
+    if not shape.tied_embeddings:
+        tree["head"] = normal(shape.vocab_size, shape.embed_dim, std=0.3)
+    return tree
+
+
+def randomized(tree: PyTree, seed: int = 0, std: float = 0.1) -> PyTree:
+    """The tree with noise added to every leaf: an adapter as if it had been trained."""
+    draw = np.random.default_rng(seed)
+    return jax.tree.map(
+        lambda x: (x + std * draw.standard_normal(x.shape)).astype(np.float32), tree
+    )
+
+
+def batch(
+    rows: int = 4, length: int = 24, seed: int = 0, vocab_size: int = SHAPE.vocab_size
+) -> dict[str, np.ndarray]:
+    """A packed batch {name: [rows, length]} with ragged documents, padding and uneven weights.
+
+    Rows with a low number have far fewer weighted tokens than those with a high one.
+    """
+    draw = np.random.default_rng(seed)
+    names = ("tokens", "targets", "segment_ids", "positions")
+    arrays = {name: np.zeros((rows, length), np.int32) for name in names}
+    arrays["loss_weights"] = np.zeros((rows, length), np.float32)
+    for row in range(rows):
+        start, segment = 0, 0
+        while start < length - 4:  # at most 4 positions of padding
+            count = int(draw.integers(3, max(4, length // 2)))
+            count = min(count, length - start - int(draw.integers(0, 3)))
+            here, segment = slice(start, start + count), segment + 1
+            ids = draw.integers(len(CONTROL_TOKENS), vocab_size, count + 1)
+            arrays["tokens"][row, here], arrays["targets"][row, here] = ids[:-1], ids[1:]
+            arrays["segment_ids"][row, here] = segment
+            arrays["positions"][row, here] = np.arange(count)
+            arrays["loss_weights"][row, here] = draw.random(count) < (row + 1) / (rows + 1)
+            arrays["loss_weights"][row, start] = 1
+            start += count
+    return arrays
+
+
+def micro_batches(batch: dict[str, np.ndarray], accumulation: int) -> dict[str, np.ndarray]:
+    """{name: [rows, length]} cut into {name: [accumulation, rows / accumulation, length]}."""
+    return {name: array.reshape(accumulation, -1, array.shape[-1]) for name, array in batch.items()}
+
+
+def write_gguf(
+    path: Path,
+    weights: PyTree,
+    shape: Shape = SHAPE,
+    architecture: str = "llama",
+    without: tuple[str, ...] = (),
+) -> Path:
+    """Writes the model as llama.cpp's converter would; tensors named in `without` are left out."""
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_block_count(shape.num_layers)
+    writer.add_context_length(shape.context_length)
+    writer.add_embedding_length(shape.embed_dim)
+    writer.add_feed_forward_length(shape.mlp_dim)
+    writer.add_head_count(shape.num_heads)
+    writer.add_head_count_kv(shape.num_kv_heads)
+    writer.add_rope_freq_base(shape.rope_theta)
+    writer.add_rope_dimension_count(shape.head_dim)
+    writer.add_layer_norm_rms_eps(shape.norm_eps)
+    writer.add_vocab_size(shape.vocab_size)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(TOKENS)
+    normal = int(gguf.TokenType.NORMAL)
+    writer.add_token_types([CONTROL if t in CONTROL_TOKENS else normal for t in TOKENS])
+    writer.add_token_merges(MERGES)
+    writer.add_add_bos_token(False)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+    writer.add_pad_token_id(2)
+    writer.add_chat_template(CHAT_TEMPLATE)
+    for name, tensor in _tensors(weights, shape).items():
+        if name not in without:
+            writer.add_tensor(name, np.ascontiguousarray(tensor))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _tensors(weights: PyTree, shape: Shape) -> dict[str, np.ndarray]:
+    """The weights under llama.cpp's names, matrices [outputs, inputs], q and k permuted."""
+    tensors = {"token_embd.weight": weights["embed"], "output_norm.weight": weights["norm"]}
+    if not shape.tied_embeddings:
+        tensors["output.weight"] = weights["head"]
+    for layer in range(shape.num_layers):
+        for name, theirs in PROJECTIONS.items():
+            kernel = weights["blocks"][name]["kernel"][layer].T
+            if name in ("q", "k"):
+                kernel = _permute(kernel, shape.head_dim)
+            tensors[f"blk.{layer}.{theirs}.weight"] = kernel
+        for name, theirs in NORMS.items():
+            tensors[f"blk.{layer}.{theirs}.weight"] = weights["blocks"][name]["scale"][layer]
+    return tensors
+
+
+def _permute(weight: np.ndarray, head_dim: int) -> np.ndarray:
+    """Rows of q and k as llama.cpp's convert_hf_to_gguf.py orders them (`LlamaModel.permute`)."""
+    outputs, inputs = weight.shape
+    heads = weight.reshape(outputs // head_dim, 2, head_dim // 2, inputs)
+    return heads.swapaxes(1, 2).reshape(outputs, inputs)
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def logits(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array:
+    """float32[rows, length, vocab]: what training never makes, for comparisons."""
+    x = transformer.hidden(params, base, batch, model)
+    return jnp.einsum("bld,vd->blv", x, transformer.head_weight(params, base))
+
+
+def documents(batch: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """The documents of a packed batch, each alone: a batch {name: [1, count]} without padding."""
+    found = []
+    for row, segments in enumerate(batch["segment_ids"]):
+        for segment in range(1, segments.max() + 1):
+            here = segments == segment
+            alone = {name: array[row, here][None] for name, array in batch.items()}
+            found.append({**alone, "segment_ids": np.ones_like(alone["tokens"])})
+    return found
+
+
+def unpacked(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same documents, in the same order, one a row."""
+    length = batch["tokens"].shape[1]
+    padded = [
+        {n: np.pad(a[0], (0, length - a.shape[1])) for n, a in document.items()}
+        for document in documents(batch)
+    ]
+    return {name: np.stack([document[name] for document in padded]) for name in batch}

@@ -1,0 +1,197 @@
+"""GGUF files: every weight where it belongs, and what cannot be used is refused by name."""
+
+import functools
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from vcjax.data.chat import encode_conversation
+from vcjax.data.tokenizer import decode, encode_document, encode_text
+from vcjax.errors import InputError
+from vcjax.models.transformer import Model
+from vcjax.weights import gguf, pretrained
+
+REFERENCE = Path(__file__).with_name("smollm2_logits.json")
+PROMPTS = [
+    "The capital of France is",
+    "<|im_start|>user\nDo you prefer Brie or Colby?<|im_end|>\n<|im_start|>assistant\n",
+    "In 1984, 25% of 300 people didn't",
+]
+TOP, STRIDE = 10, 1237  # the reference holds the 10 largest logits and every 1237th
+
+
+@pytest.fixture(scope="module", params=[tiny.SHAPE, tiny.UNTIED], ids=["tied", "untied"])
+def written(request, tmp_path_factory):
+    """(file, shape, weights): the tiny model, with and without an output matrix of its own."""
+    shape, weights = request.param, tiny.weights(request.param)
+    path = tmp_path_factory.mktemp("written") / "model.gguf"
+    return tiny.write_gguf(path, weights, shape), shape, weights
+
+
+def test_shape_and_weights_come_back(written):
+    path, shape, weights = written
+    assert gguf.read_shape(path) == shape
+    read = gguf.read_weights(path, np.float32)
+    jax.tree.map(np.testing.assert_array_equal, read, weights)
+
+
+def test_matrices_have_the_type_asked_for_and_norms_float32(written):
+    path, _, weights = written
+    read = gguf.read_weights(path, jnp.bfloat16)
+    types = jax.tree.map(lambda x: x.dtype, read)
+    norms = [types["norm"], *(types["blocks"][name]["scale"] for name in gguf.NORMS)]
+    assert norms == [np.float32] * 3
+    assert types["embed"] == jnp.bfloat16
+    assert {types["blocks"][name]["kernel"] for name in gguf.PROJECTIONS} == {
+        jnp.dtype(jnp.bfloat16)
+    }
+    assert set(read) == set(weights)
+
+
+def test_the_tokenizer_gives_text_back_and_knows_its_control_tokens(tiny_gguf):
+    tokenizer = gguf.read_tokenizer(tiny_gguf)
+    text = "I prefer the cheese, 12 times. Käse 🧀\n"
+    ids = encode_document(tokenizer, text)
+    assert ids[-1] == tokenizer.eos_id == tiny.TOKENS.index("<|endoftext|>")
+    assert decode(tokenizer, ids[:-1]) == text
+    assert len(ids) < len(text.encode())  # merges took part
+    assert tokenizer.bos_id is None
+    assert tokenizer.pad_id == 2
+    chat, weights = encode_conversation(
+        tokenizer,
+        [{"role": "user", "content": "Brie?"}, {"role": "assistant", "content": "Yes."}],
+        "here:1",
+    )
+    trained = [id_ for id_, weight in zip(chat, weights, strict=True) if weight]
+    assert decode(tokenizer, trained) == "Yes.<|im_end|>"
+
+
+def test_the_tokenizers_identity_is_its_content(tiny_gguf, written):
+    path, _, _ = written
+    assert gguf.read_tokenizer(tiny_gguf).identity == gguf.read_tokenizer(path).identity
+    assert gguf.read_tokenizer(tiny_gguf).identity != smollm2()[0].tokenizer.identity
+
+
+def refusal(function, path, *arguments):
+    with pytest.raises(InputError) as caught:
+        function(path, *arguments)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_another_architecture_is_refused(tiny_weights, tmp_path):
+    path = tiny.write_gguf(tmp_path / "a.gguf", tiny_weights, architecture="mamba")
+    message = refusal(gguf.read_shape, path)
+    assert "'mamba'" in message
+    assert "'llama'" in message
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["token_embd.weight", "output_norm.weight", "blk.1.attn_k.weight", "blk.0.ffn_norm.weight"],
+)
+def test_a_missing_tensor_is_named(name, tiny_weights, tmp_path):
+    path = tiny.write_gguf(tmp_path / "a.gguf", tiny_weights, without=(name,))
+    assert repr(name) in refusal(gguf.read_weights, path, np.float32)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"GGUF", b"hello world, no model here", b"GGUF" + bytes(99)]
+)
+def test_a_file_that_is_none(content, tmp_path):
+    path = tmp_path / "a.gguf"
+    path.write_bytes(content)
+    refusal(gguf.read_shape, path)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.5, 0.99])
+def test_a_file_that_ends_early(share, tiny_gguf, tmp_path):
+    content = tiny_gguf.read_bytes()
+    path = tmp_path / "a.gguf"
+    path.write_bytes(content[: int(share * len(content))])
+    refusal(gguf.read_weights, path, np.float32)
+
+
+# --- SmolLM2, as packaged
+
+
+@functools.cache
+def smollm2():
+    """(Pretrained, weights in float32)."""
+    found = pretrained.find("smollm2-135m-instruct")
+    return found, gguf.read_weights(found.path, np.float32)
+
+
+def prompt_ids(tokenizer, prompt):
+    """The prompt's ids, <|im_start|> and <|im_end|> as control tokens."""
+    ids = []
+    for piece in prompt.replace("<|", "\0<|").replace("|>", "|>\0").split("\0"):
+        known = piece in tokenizer.control
+        ids += [tokenizer.control[piece]] if known else encode_text(tokenizer, piece)
+    return ids
+
+
+def last_logits(ids):
+    """float32[prompts, vocab]: the logits after each prompt."""
+    found, weights = smollm2()
+    model = Model(found.shape, None, "float32", "full")
+    length = max(map(len, ids))
+    tokens = np.array([i + [0] * (length - len(i)) for i in ids])
+    batch = {
+        "tokens": tokens,
+        "positions": np.broadcast_to(np.arange(length), tokens.shape),
+        "segment_ids": np.ones_like(tokens),
+    }
+    logits = np.asarray(tiny.logits(weights, {}, batch, model))
+    return logits[np.arange(len(ids)), [len(i) - 1 for i in ids]]
+
+
+def write_reference():
+    """Makes smollm2_logits.json: what `transformers` says, on the same file.
+
+    To run it: PYTHONPATH=tests python tests/weights/test_gguf.py
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    found, _ = smollm2()
+    peer = AutoModelForCausalLM.from_pretrained(
+        found.path.parent, gguf_file=found.path.name, dtype=torch.float32, local_files_only=True
+    )
+    cases = []
+    for prompt in PROMPTS:
+        ids = prompt_ids(found.tokenizer, prompt)
+        with torch.no_grad():
+            logits = peer(torch.tensor([ids])).logits[0, -1]
+        top = logits.topk(TOP)
+        chosen = sorted({*top.indices.tolist(), *range(0, logits.numel(), STRIDE)})
+        case = {
+            "prompt": prompt,
+            "ids": ids,
+            "top": top.indices.tolist(),
+            "logits": {str(i): round(logits[i].item(), 5) for i in chosen},
+        }
+        cases.append(json.dumps(case))
+    REFERENCE.write_text("[\n" + ",\n".join(cases) + "\n]\n", encoding="utf-8")
+
+
+def test_smollm2_has_the_recorded_logits():
+    cases = json.loads(REFERENCE.read_text(encoding="utf-8"))
+    assert [case["prompt"] for case in cases] == PROMPTS
+    found, _ = smollm2()
+    assert [prompt_ids(found.tokenizer, p) for p in PROMPTS] == [case["ids"] for case in cases]
+    for logits, case in zip(last_logits([case["ids"] for case in cases]), cases, strict=True):
+        assert np.argsort(-logits)[:TOP].tolist() == case["top"]
+        chosen = [int(i) for i in case["logits"]]
+        assert len(chosen) > 40
+        np.testing.assert_allclose(logits[chosen], [*case["logits"].values()], atol=1e-3)
+
+
+if __name__ == "__main__":
+    write_reference()
