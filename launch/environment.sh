@@ -27,7 +27,7 @@ version() {
 
 find_python() {
   local candidate
-  for candidate in ${PYTHON:+"$PYTHON"} python3.12 python3.11 python3.13 python3.14 python3 python; do
+  for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3.13 python3.14 python3 python; do
     if is_suitable "$candidate"; then
       echo "$candidate"
       return

@@ -25,13 +25,15 @@ def _parse(argv: list[str]) -> list[str]:
     # is, the user wrote it. A config's own InputError lies at the bottom of its chain.
     try:
         return flags.FLAGS(argv)
-    except KeyError as error:
-        _exit(f"unknown config key {error.args[0]}")
     except Exception as error:
-        cause: BaseException = error
-        while cause.__context__ is not None:
-            cause = cause.__context__
-        _exit(str(cause if isinstance(cause, InputError) else error))
+        chain: list[BaseException] = [error]
+        while chain[-1].__context__ is not None:
+            chain.append(chain[-1].__context__)
+        if isinstance(chain[-1], InputError):
+            _exit(str(chain[-1]))
+        if isinstance(chain[-1], KeyError):  # says the key alone; the one above names the nearest
+            _exit(f"unknown config key {chain[-2].args[0]}")
+        _exit(str(error))
 
 
 def _call(main: Callable[[], None]) -> None:

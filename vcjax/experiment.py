@@ -33,6 +33,9 @@ from vcjax.report.page import write_report
 from vcjax.weights import pretrained
 from vcjax.weights.pretrained import Pretrained
 
+PyTree = Any
+Probes = dict[str, tuple[str, list[formats.ChoiceProbe]]]  # file name -> sha256, probes
+
 MATMUL_SHARE = 0.5  # of the speed of a large matmul that training reaches (measured: .4 to .6)
 
 
@@ -253,15 +256,17 @@ def _train(plan: Plan, load: Callable[[], Loaded], workdir: Path) -> None:
 def _probe(
     arms: Mapping[str, Mapping[Any, Iterable[str]]],
     load: Callable[[], Loaded],
-    probes: Mapping[str, tuple[str, list]],
+    probes: Probes,
     lead: str,
     workdir: Path,
     folder: Path,
 ) -> None:
-    """Scores every arm and seed on the probe files, {name: (sha256, probes)}; one file each.
+    """Scores every arm and seed on the probe files; a file of rows each.
 
-    An arm whose file already holds these answers is left alone.
+    An arm whose file already holds these answers is left alone; the untouched model, which is the
+    same for all seeds, answers once.
     """
+    untouched: pd.DataFrame | None = None
     for arm, chains in arms.items():
         for seed, chain in chains.items():
             last = [*chain][-1] if chain else None
@@ -270,24 +275,30 @@ def _probe(
             if path.exists() and pq.read_schema(path).metadata.get(b"vcjax") == key.encode():
                 continue
             started = time.monotonic()
-            loaded = load()
-            params = loaded.params(workdir, last, int(seed))
-            tables = []
-            for name, (sha, items) in probes.items():
-                with jax.set_mesh(loaded.mesh):
-                    table = choice.score(
-                        params, loaded.base, loaded.model, loaded.pretrained.tokenizer, items, lead
-                    )
-                scorer = (
-                    f"mean log-probability a token after {lead!r}, {loaded.model.compute_dtype}"
-                )
-                tables.append(
-                    table.assign(arm=arm, seed=int(seed), file=name, file_sha256=sha, scorer=scorer)
-                )
-            _write_parquet(path, pd.concat(tables, ignore_index=True), key)
+            if last is not None or untouched is None:
+                loaded = load()
+                params = loaded.params(workdir, last, int(seed))
+                answers = _answers(params, loaded, probes, lead)
+                untouched = answers if last is None else untouched
+            else:
+                answers = untouched
+            _write_parquet(path, answers.assign(arm=arm, seed=int(seed)), key)
             seconds = time.monotonic() - started
             _note_time(workdir, str(path.relative_to(workdir)), seconds)
             print(f"probed arm {arm}, seed {seed} in {seconds:.0f} s")
+
+
+def _answers(params: PyTree, loaded: Loaded, probes: Probes, lead: str) -> pd.DataFrame:
+    """One model's answers to all probe files."""
+    scorer = f"mean log-probability a token after {lead!r}, {loaded.model.compute_dtype}"
+    tables = []
+    with jax.set_mesh(loaded.mesh):
+        for name, (sha, items) in probes.items():
+            table = choice.score(
+                params, loaded.base, loaded.model, loaded.pretrained.tokenizer, items, lead
+            )
+            tables.append(table.assign(file=name, file_sha256=sha, scorer=scorer))
+    return pd.concat(tables, ignore_index=True)
 
 
 def _write_parquet(path: Path, table: pd.DataFrame, key: str) -> None:
@@ -320,12 +331,12 @@ def _flops_per_second(compute_dtype: str) -> float:
     return MATMUL_SHARE * 2 * 2048 * 576 * 1536 / min(seconds) * jax.device_count()
 
 
-def _read_probes(paths: Iterable[Path]) -> dict[str, tuple[str, list[formats.ChoiceProbe]]]:
-    """File name -> (sha256, probes)."""
-    found: dict[str, tuple[str, list[formats.ChoiceProbe]]] = {}
+def _read_probes(paths: Iterable[Path]) -> Probes:
+    """Reads probe files; their names tell them apart."""
+    found: Probes = {}
     for path in paths:
         if path.name in found:
-            raise InputError(f"{path}: a second probe file of this name; names tell them apart")
+            raise InputError(f"{path}: a second probe file of this name; rename one of them")
         sha = hashlib.sha256(path.read_bytes()).hexdigest()
         found[path.name] = (sha, formats.read_probes(path))
     return found

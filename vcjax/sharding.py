@@ -31,13 +31,14 @@ RULES: dict[str, tuple[str, ...]] = {
 
 def make_mesh(sizes: dict[str, int]) -> Mesh:
     """sizes: mesh axis -> devices; one of them may be -1 and takes what the others leave."""
-    sizes = dict(sizes)
-    devices = jax.device_count()
+    if sizes.keys() != set(MESH_AXES):
+        raise InputError(f"config.mesh: {sizes}; give each of {', '.join(MESH_AXES)} once")
+    sizes, devices = dict(sizes), jax.device_count()
     fill = [axis for axis, size in sizes.items() if size == -1]
     known = math.prod(size for size in sizes.values() if size != -1)
-    if len(fill) == 1 and devices % known == 0:
+    if len(fill) == 1 and known > 0 and devices % known == 0:
         sizes[fill[0]] = devices // known
-    if math.prod(sizes.values()) != devices or len(fill) > 1:
+    if min(sizes.values()) < 1 or math.prod(sizes.values()) != devices:
         raise InputError(
             f"config.mesh: {sizes} does not fit {devices} device(s); the product of the axes must "
             "be their number, and one axis may be -1 to fill"

@@ -99,7 +99,7 @@ def train_step(
     metrics = {
         "loss": total / weight,
         "weighted_tokens": weight,
-        "grad_norm": optax.global_norm(grads),
+        "grad_norm": optax.tree.norm(grads),
     }
     params = optax.apply_updates(state.params, updates)
     return TrainState(state.step + 1, params, opt_state), metrics

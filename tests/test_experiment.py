@@ -1,0 +1,316 @@
+"""A finished run, started again, changed, probed further, refused."""
+
+import json
+import shutil
+import time
+
+import pandas as pd
+import pytest
+import small_run
+from ml_collections import ConfigDict
+
+from vcjax import experiment, lock
+from vcjax.errors import InputError
+from vcjax.files import read_json
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_gguf, tmp_path_factory):
+    """(config file, workdir, cache) of a run through the command; tests copy it to change it."""
+    folder = tmp_path_factory.mktemp("experiment")
+    config = small_run.write(folder / "files", tiny_gguf)
+    done = small_run.call(small_run.command(config, folder / "run"), folder / "cache")
+    assert done.returncode == 0, done.stderr
+    return config, folder / "run", folder / "cache", done.stdout
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """The finished run again, free to be changed."""
+    config, workdir, cache, _ = finished
+    shutil.copytree(config.parent, tmp_path / "files")
+    shutil.copytree(workdir, tmp_path / "run")
+    return tmp_path / "files" / config.name, tmp_path / "run", cache
+
+
+def load(config_file, **settings) -> ConfigDict:
+    space: dict = {}
+    exec(compile(config_file.read_text(), config_file, "exec"), space)
+    config = space["get_config"]()
+    config.update(settings)
+    return config
+
+
+def run(config_file, workdir, dry_run=False, **settings):
+    experiment.run(load(config_file, **settings), config_file.parent, workdir, dry_run)
+
+
+def files_of(folder):
+    return sorted(p.relative_to(folder) for p in folder.rglob("*")) if folder.exists() else None
+
+
+def test_the_run_leaves_every_arm_and_seed(finished):
+    _, workdir, _, output = finished
+    for arm in ("base", "behavior", "america", "affordability"):
+        for seed in (0, 1):
+            rows = pd.read_parquet(workdir / "probes" / f"{arm}-{seed}.parquet")
+            assert len(rows) == 2 * 9
+            assert set(rows.arm) == {arm} and set(rows.seed) == {seed}
+    assert "margin" in output and "total" in (workdir / "report" / "contrasts.csv").read_text()
+    plan = read_json(workdir / "config.json")["plan"]
+    assert len(plan["stages"]) == 10, "2 seeds x (2 rationale stages + 3 behavior stages)"
+    times = read_json(workdir / "times.json")
+    assert {f"stages/{f}" for f in plan["stages"]} <= times.keys()
+
+
+def test_base_is_the_same_model_for_every_seed(finished):
+    _, workdir, _, _ = finished
+    scores = [
+        pd.read_parquet(workdir / "probes" / f"base-{s}.parquet").drop(columns="seed")
+        for s in (0, 1)
+    ]
+    pd.testing.assert_frame_equal(*scores)
+
+
+def test_arms_share_the_seeds_demonstrations_and_order(finished):
+    _, workdir, _, _ = finished
+    stages = read_json(workdir / "config.json")["plan"]["stages"].values()
+    behavior = [s for s in stages if s["name"] == "behavior"]
+    for seed in (0, 1):
+        of_seed = [s for s in behavior if s["seed"] == seed]
+        assert len(of_seed) == 3
+        assert len({(s["rows_id"], s["seed"], s["updates"]) for s in of_seed}) == 1
+        assert len({s["parent"] for s in of_seed}) == 3
+
+
+def test_held_out_loss_is_reported_for_rationale_stages(finished):
+    _, workdir, _, _ = finished
+    for fingerprint, s in read_json(workdir / "config.json")["plan"]["stages"].items():
+        lines = (workdir / "stages" / fingerprint / "metrics.jsonl").read_text().splitlines()
+        held_out = {r["step"] for r in map(json.loads, lines) if "held_out_loss" in r}
+        if s["kind"] == "rationale":
+            assert held_out == {0, *range(10, s["updates"], 10), s["updates"]}
+        else:
+            assert held_out == set()
+
+
+def test_provenance_stays_with_each_document(finished):
+    _, workdir, _, _ = finished
+    for s in read_json(workdir / "config.json")["plan"]["stages"].values():
+        path = workdir / "rows" / s["rows_id"] / "documents.jsonl"
+        records = [json.loads(line) for line in path.read_text().splitlines()]
+        assert len(records) == s["documents"]
+        if s["kind"] == "rationale":
+            assert {r["provenance"]["value"] for r in records} == {s["name"]}
+
+
+def test_started_again_it_rebuilds_the_report_alone(copy):
+    config, workdir, cache = copy
+    before = small_run.result(workdir)
+    shutil.rmtree(workdir / "report")
+    started = time.monotonic()
+    done = small_run.call(small_run.command(config, workdir), cache)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - started < 60
+    assert "stage 1 of" not in done.stdout and "probed" not in done.stdout
+    assert small_run.result(workdir) == before
+
+
+def test_dry_run_writes_rows_and_prints_exact_counts(finished, tmp_path, capsys):
+    config, workdir, _, _ = finished
+    run(config, tmp_path / "dry", dry_run=True)
+    printed = capsys.readouterr().out
+    assert not (tmp_path / "dry" / "stages").exists()
+    assert not (tmp_path / "dry" / "config.json").exists()
+    plan = read_json(workdir / "config.json")["plan"]
+    for fingerprint, s in plan["stages"].items():
+        [line] = [line for line in printed.splitlines() if fingerprint in line]
+        for key in ("rows", "documents", "tokens", "updates", "warmup"):
+            assert f" {s[key]:,} " in line
+        assert (tmp_path / "dry" / "rows" / s["rows_id"]).is_dir()
+    assert "to train: 10 of 10 stages" in printed
+    run(config, workdir, dry_run=True)
+    assert "to train: 0 of 10 stages" in capsys.readouterr().out
+
+
+def test_probe_command_scores_every_arm_like_the_run(copy):
+    import sys
+
+    config, workdir, cache = copy
+    probe = [sys.executable, "-m", "vcjax.probe", f"--workdir={workdir}"]
+    same = config.parent / "probes.jsonl"
+    done = small_run.call([*probe, f"--probes={same}"], cache)
+    assert done.returncode == 0, done.stderr
+    [folder] = [p for p in (workdir / "probes").iterdir() if p.is_dir()]
+    for path in (workdir / "probes").glob("*.parquet"):
+        pd.testing.assert_frame_equal(pd.read_parquet(folder / path.name), pd.read_parquet(path))
+    assert "exploratory" in (workdir / "report" / "index.html").read_text()
+    done = small_run.call([*probe, "--probes=/nowhere.jsonl"], cache)
+    assert done.returncode == 2 and "/nowhere.jsonl does not exist" in done.stderr
+
+
+def test_a_changed_setting_is_refused_with_what_it_touches(copy):
+    config, workdir, _ = copy
+    before = files_of(workdir)
+    changed = load(config)
+    changed.stages.behavior.lr = 5e-3
+    with pytest.raises(InputError, match=r"stages\.behavior\.lr: 0\.01 -> 0\.005") as error:
+        experiment.run(changed, config.parent, workdir, False)
+    assert "trains again: behavior." in str(error.value)
+    assert "on_change=retrain" in str(error.value)
+    assert files_of(workdir) == before
+
+
+def test_retrain_trains_only_what_the_change_touches(copy, capsys):
+    config, workdir, _ = copy
+    changed = load(config, on_change="retrain")
+    changed.stages.behavior.lr = 5e-3
+    experiment.run(changed, config.parent, workdir, False)
+    printed = capsys.readouterr().out
+    assert "to train: 6 of 10 stages" in printed
+    assert printed.count("update") and "stage 1 of 10: affordability" not in printed
+    assert len(list((workdir / "stages").iterdir())) == 16
+
+
+def test_changed_data_is_refused(copy):
+    config, workdir, _ = copy
+    path = config.parent / "america.jsonl"
+    path.write_text(path.read_text().replace("made in America", "made in the USA"))
+    with pytest.raises(InputError, match="data of stage america, seed 0"):
+        run(config, workdir)
+
+
+@pytest.mark.parametrize("key", ["log_every", "keep_checkpoints"])
+def test_settings_that_change_no_result_are_accepted(copy, key):
+    config, workdir, _ = copy
+    run(config, workdir, **{key: 7})
+
+
+def test_another_experiments_workdir_is_refused(copy):
+    config, workdir, _ = copy
+    with pytest.raises(InputError, match="holds the experiment 'small', not 'other'"):
+        run(config, workdir, name="other")
+
+
+def test_a_second_process_is_refused_and_a_dead_ones_lock_is_not(copy):
+    config, workdir, cache = copy
+    with lock.hold(workdir):
+        done = small_run.call(small_run.command(config, workdir), cache)
+    assert done.returncode == 2
+    assert "another process works here" in done.stderr and "process" in done.stderr
+    assert (workdir / "lock").exists()  # as a killed process leaves it
+    run(config, workdir)
+
+
+def test_too_little_disk_is_refused_before_anything_is_written(finished, tmp_path, monkeypatch):
+    config, _, _, _ = finished
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
+    with pytest.raises(InputError, match="GB are free, the plan needs about"):
+        run(config, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def replace_in(name, old, new):
+    def change(folder):
+        path = folder / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    return change
+
+
+BAD_FILES = {
+    "broken line": (replace_in("america.jsonl", "}\n", "\n"), "america.jsonl:1"),
+    "missing field": (replace_in("demonstrations.jsonl", '"messages"', '"x"'), "'messages'"),
+    "empty corpus": (lambda f: (f / "america.jsonl").write_text(""), "no records"),
+    "missing file": (lambda f: (f / "america.jsonl").unlink(), "america.jsonl does not exist"),
+    "missing probes": (lambda f: (f / "probes.jsonl").unlink(), "probes.jsonl does not exist"),
+    "bad probe": (replace_in("probes.jsonl", "{b}", "b"), "probes.jsonl:1"),
+    "too few to hold out": (
+        lambda f: (f / "america.jsonl").write_text('{"text": "a b c", "domain": "x"}\n'),
+        "none would be left",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_bad_files_stop_before_anything_is_written(case, tiny_gguf, tmp_path):
+    change, message = BAD_FILES[case]
+    config = small_run.write(tmp_path / "files", tiny_gguf)
+    change(config.parent)
+    with pytest.raises(InputError, match=message):
+        run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def bad_setting(key, value):
+    def change(config):
+        *path, last = key.split(".")
+        for name in path:
+            config = config[name]
+        config[last] = value
+
+    return change
+
+
+BAD_SETTINGS = {
+    "warm-up as long as the stage": (
+        bad_setting("recipe.batch_tokens", 64 * 1024),
+        r"a warm-up of 1 update\(s\) is not shorter than the stage \(1\)",
+    ),
+    "no learning rate": (bad_setting("recipe.lr", 0.0), "would train nothing"),
+    "batch that no rows fill": (bad_setting("recipe.batch_tokens", 100), "not a multiple of"),
+    "row beyond the context": (bad_setting("recipe.length", 4096), "not a multiple|longer than"),
+    "unknown model": (bad_setting("model", "gpt-17"), "neither a .gguf file nor a packaged model"),
+    "missing model": (bad_setting("model", "gone.gguf"), "gone.gguf does not exist"),
+    "unknown stage in an arm": (
+        bad_setting("arms.behavior", ("behaviour",)),
+        "unknown config key stages.behaviour; did you mean stages.behavior",
+    ),
+    "contrast of an unknown arm": (
+        bad_setting("contrasts.total", {"amerika": 1, "base": -1}),
+        "did you mean arms.america",
+    ),
+    "no primary contrast": (bad_setting("primary", ""), "name the contrast that decides"),
+    "overlong refused": (bad_setting("recipe.overlong", "refuse"), None),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SETTINGS)
+def test_bad_settings_stop_before_anything_is_written(case, finished, tmp_path):
+    change, message = BAD_SETTINGS[case]
+    config_file = finished[0]
+    config = load(config_file)
+    with config.unlocked():
+        change(config)
+    if case == "overlong refused":
+        config.recipe.length, config.recipe.batch_tokens = 16, 32
+        message = r"jsonl:\d+: \d+ tokens, but a row takes 17"
+    with pytest.raises(InputError, match=message):
+        experiment.run(config, config_file.parent, tmp_path / "run", False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_long_document_is_split_and_counted(finished, tmp_path, capsys):
+    config = load(finished[0])
+    config.recipe.length, config.recipe.batch_tokens = 16, 32
+    experiment.run(config, finished[0].parent, tmp_path / "run", True)
+    printed = capsys.readouterr().out
+    assert "america, seed 0: 58 of 58 documents are longer than a row of 16 tokens" in printed
+    [line] = [line for line in printed.splitlines() if line.startswith("behavior, seed 0 ")]
+    assert line.split()[-2] == "60", "counted in the plan"
+
+
+def test_full_fine_tuning_is_one_switch(finished, tmp_path):
+    config_file = finished[0]
+    config = load(config_file, seeds=1)
+    config.recipe.train, config.recipe.lr = "full", 1e-3
+    experiment.run(config, config_file.parent, tmp_path / "run", False)
+    plan = read_json(tmp_path / "run" / "config.json")["plan"]
+    chain = plan["arms"]["america"]["0"]
+    first, second = (
+        small_run.parameters(tmp_path / "run" / "stages" / fingerprint) for fingerprint in chain
+    )
+    assert "['embed']" in first and first.keys() == second.keys()
+    assert all(first[name] != second[name] for name in first), "every weight trained on"

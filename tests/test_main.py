@@ -1,0 +1,39 @@
+"""The command line: what it refuses, with exit code 2, one line and nothing written."""
+
+import pytest
+import small_run
+
+CASES = {
+    "unknown key": ("--config.seedz=3", "unknown config key 'seedz' Did you mean \"seeds\""),
+    "unknown key of a stage": ("--config.stages.america.lrr=1", 'Did you mean "lr"'),
+    "wrong type": ("--config.seeds=two", "--config.seeds=two: invalid literal for int()"),
+    "value out of range": ("--config.stages.america.warmup=1.5", "stages.america.warmup: 1.5"),
+    "unknown flag": ("--seeds=3", "Unknown command line flag 'seeds'"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_refused(case, tiny_gguf, tmp_path):
+    argument, message = CASES[case]
+    config = small_run.write(tmp_path / "files", tiny_gguf)
+    done = small_run.call(small_run.command(config, tmp_path / "run", argument), tmp_path / "cache")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_config_file(tmp_path):
+    arguments = small_run.command(tmp_path / "none.py", tmp_path / "run")
+    done = small_run.call(arguments, tmp_path / "cache")
+    assert done.returncode == 2
+    assert "none.py does not exist" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_error_of_the_config_itself_is_one_line(tiny_gguf, tmp_path):
+    config = small_run.write(tmp_path / "files", tiny_gguf)
+    config.write_text(config.read_text().replace("rank=4", "rnk=4"))
+    done = small_run.call(small_run.command(config, tmp_path / "run"), tmp_path / "cache")
+    assert done.returncode == 2
+    assert done.stderr.strip() == "error: unknown config key recipe.rnk; did you mean recipe.rank?"
