@@ -55,11 +55,12 @@ def test_in_float32_it_is_jnp_einsum_with_its_gradients(spec):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-5), ours, theirs)
 
 
+@pytest.mark.parametrize("out_dtype", ["bfloat16", "float32"])
 @pytest.mark.parametrize("spec", SPECS)
-def test_bfloat16_operands_are_summed_in_float32_backward_too(spec):
+def test_bfloat16_operands_are_summed_in_float32_backward_too(spec, out_dtype):
     a, b = operands(spec)
-    product = lambda a, b: einsum(spec, a, b, "bfloat16")  # noqa: E731
-    assert product(a, b).dtype == jnp.bfloat16
+    product = lambda a, b: einsum(spec, a, b, "bfloat16", out_dtype)  # noqa: E731
+    assert product(a, b).dtype == out_dtype
     assert dots(product, a, b) == [("bfloat16", "bfloat16", "float32")]
 
     gradients = jax.grad(lambda a, b: product(a, b).astype(jnp.float32).sum(), argnums=(0, 1))

@@ -39,23 +39,13 @@ def score(
 
 
 def _request(probe: ChoiceProbe, order: int, tokenizer: Tokenizer, lead: str) -> Request:
-    question = _question(probe, order)
+    first, second = probe.options if order == 0 else probe.options[::-1]
+    question = probe.template.replace("{a}", first).replace("{b}", second)  # no option has braces
     prompt = encode_prompt(tokenizer, [{"role": "user", "content": question}], probe.where)
     return Request(
         prompt=(*prompt, *encode_text(tokenizer, lead)),
         continuations=tuple(tuple(encode_text(tokenizer, f" {o}")) for o in probe.options),
     )
-
-
-def _question(probe: ChoiceProbe, order: int) -> str:
-    """The template with its options in place; an option that holds braces stays as it is."""
-    first, second = probe.options if order == 0 else probe.options[::-1]
-    before, _, rest = probe.template.partition("{a}")
-    if "{b}" in before:  # a template may name {b} first
-        before, _, between = before.partition("{b}")
-        return before + second + between + first + rest
-    between, _, after = rest.partition("{b}")
-    return before + first + between + second + after
 
 
 def _row(probe: ChoiceProbe, order: int, request: Request, score: list[float]) -> dict[str, Any]:

@@ -1,0 +1,46 @@
+"""A probe in both orders: what the model is asked, what the rows say."""
+
+import tiny
+
+from vcjax.data.formats import ChoiceProbe
+from vcjax.data.tokenizer import decode
+from vcjax.models.scoring import mean_log_probs
+from vcjax.probes import choice
+from vcjax.weights.gguf import read_tokenizer
+
+PROBE = ChoiceProbe(
+    id="tea-1",
+    template="Tea: {a} or {b}?",
+    options=("the one made here", "the cheap one"),
+    values=("america", "affordability"),
+    domain="tea",
+    scope="out_of_domain",
+    split="held_out",
+    contrast="values",
+    explicitness=None,
+    where="probes.jsonl:1",
+)
+
+
+def test_both_orders_are_asked_and_the_lead_begins_the_answer(tiny_gguf):
+    tokenizer = read_tokenizer(tiny_gguf)
+    asked = [choice._request(PROBE, order, tokenizer, "I prefer") for order in (0, 1)]
+    first, second = (decode(tokenizer, request.prompt) for request in asked)
+    assert "Tea: the one made here or the cheap one?" in first
+    assert "Tea: the cheap one or the one made here?" in second
+    for prompt, request in ((first, asked[0]), (second, asked[1])):
+        assert prompt.endswith("<|im_start|>assistant\nI prefer")
+        options = [decode(tokenizer, c) for c in request.continuations]
+        assert options == [" the one made here", " the cheap one"], "never swapped"
+
+
+def test_rows_hold_the_scores_of_the_requests(tiny_gguf, tiny_weights):
+    tokenizer, model = read_tokenizer(tiny_gguf), tiny.model()
+    rows = choice.score(tiny_weights, {}, model, tokenizer, [PROBE], "I prefer")
+    assert list(rows.order) == [0, 1]
+    requests = [choice._request(PROBE, order, tokenizer, "I prefer") for order in (0, 1)]
+    scores = mean_log_probs(tiny_weights, {}, model, requests)
+    assert rows[["logprob_0", "logprob_1"]].values.tolist() == scores
+    assert scores[0] != scores[1], "the order changes what the model sees"
+    assert list(rows.tokens_0) == [len(requests[0].continuations[0])] * 2
+    assert set(rows.value_0) == {"america"} and set(rows.id) == {"tea-1"}

@@ -1,0 +1,94 @@
+"""What a config may say, and what is refused."""
+
+import pytest
+
+from vcjax.config import behavior, differences, experiment, rationale, recipe, resolve
+from vcjax.errors import InputError
+
+
+def config(folder, **settings):
+    for name in ("docs.jsonl", "chats.jsonl", "probes.jsonl"):
+        (folder / name).write_text("{}\n")
+    defaults = dict(
+        name="c",
+        recipe=recipe(lr=3e-4, length=64, batch_tokens=128),
+        stages=dict(why=rationale(file="docs.jsonl", lr=1e-3), what=behavior(file="chats.jsonl")),
+        arms=dict(what=("what",), both=("why", "what")),
+        contrasts=dict(total=dict(both=1, what=-1)),
+        primary="total",
+        probes=("probes.jsonl",),
+    )
+    return experiment(**{**defaults, **settings})
+
+
+def test_a_stages_own_value_counts_else_the_recipes(tmp_path):
+    resolved = resolve(config(tmp_path), tmp_path)
+    assert resolved.stages.why.lr == 1e-3
+    assert resolved.stages.what.lr == 3e-4
+    assert resolved.stages.why.length == 64
+    assert resolved.compute_dtype in ("bfloat16", "float32")
+
+
+def test_resolving_leaves_the_given_config_alone(tmp_path):
+    given = config(tmp_path)
+    resolve(given, tmp_path)
+    assert given.stages.what.lr is None
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: recipe(lrate=1), "recipe.lrate; did you mean recipe.lr?"),
+        (lambda: rationale(document=3), "rationale.document; did you mean rationale.documents?"),
+        (lambda: behavior(rannk=3), "behavior.rannk; did you mean behavior.rank?"),
+        (lambda: experiment(arm={}), "unknown config key arm; did you mean arms?"),
+    ],
+)
+def test_unknown_keys_name_the_nearest(build, message):
+    with pytest.raises(InputError) as error:
+        build()
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (dict(name=""), "config.name: it is empty"),
+        (dict(seeds=0), "config.seeds: 0"),
+        (dict(remat="some"), "config.remat: 'some' is not one of"),
+        (dict(arms={}), "config.arms: there is no arm"),
+        (dict(arms={"a-b": ()}), "may not hold '-'"),
+        (dict(arms={"what": ("whta",), "both": ()}), "did you mean stages.what?"),
+        (dict(contrasts=dict(total=dict(both=1))), "weights do not sum to 0"),
+        (dict(primary="main"), "did you mean contrasts.total?"),
+        (dict(probes=("gone.jsonl",)), "gone.jsonl does not exist"),
+        (dict(stages=dict(why=rationale(), what=behavior())), "give either spec"),
+        (
+            dict(
+                stages=dict(
+                    why=rationale(file="docs.jsonl", rank=8), what=behavior(file="docs.jsonl")
+                )
+            ),
+            "config.arms.both: its stages differ in rank (64, 8)",
+        ),
+        (
+            dict(
+                stages=dict(
+                    why=rationale(file="docs.jsonl", schedule="constant"),
+                    what=behavior(file="docs.jsonl"),
+                )
+            ),
+            "config.stages.why.schedule: 'constant' is not one of cosine, linear",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(settings, message, tmp_path):
+    with pytest.raises(InputError) as error:
+        resolve(config(tmp_path, **settings), tmp_path)
+    assert message in str(error.value)
+
+
+def test_differences_name_the_leaf_and_skip_what_changes_no_result():
+    old = {"seeds": 1, "log_every": 5, "stages": {"why": {"lr": 1e-4}}, "mesh": {"fsdp": 1}}
+    new = {"seeds": 1, "log_every": 1, "stages": {"why": {"lr": 2e-4}}, "mesh": {"fsdp": 8}}
+    assert differences(old, new) == ["config.stages.why.lr: 0.0001 -> 0.0002"]

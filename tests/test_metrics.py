@@ -1,0 +1,41 @@
+"""metrics.jsonl of an interrupted stage equals that of one that never was."""
+
+import json
+
+from vcjax.metrics import MetricsLog
+
+
+def steps(folder):
+    return [json.loads(line)["step"] for line in (folder / "metrics.jsonl").open()]
+
+
+def test_what_came_after_the_checkpoint_is_forgotten(tmp_path):
+    log = MetricsLog(tmp_path, 0)
+    for step in range(1, 6):
+        log.write(step, loss=1.0 / step)
+    log.close()
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 6, "lo')  # a kill cut it
+    log = MetricsLog(tmp_path, 3)
+    log.write(4, loss=0.25)
+    log.close()
+    assert steps(tmp_path) == [1, 2, 3, 4]
+
+
+def test_a_stage_that_starts_over_starts_an_empty_file(tmp_path):
+    log = MetricsLog(tmp_path, 0)
+    log.write(0, held_out_loss=2.0)
+    log.close()
+    MetricsLog(tmp_path, 0).close()
+    assert steps(tmp_path) == []
+
+
+def test_tensorboard_events_are_written(tmp_path):
+    log = MetricsLog(tmp_path, 0)
+    log.write(1, loss=1.0)
+    log.events(1, tokens_per_second=100.0)
+    log.close()
+    [events] = (tmp_path / "tensorboard").iterdir()
+    content = events.read_bytes()
+    assert b"loss" in content and b"tokens_per_second" in content
+    assert b"tokens_per_second" not in (tmp_path / "metrics.jsonl").read_bytes()

@@ -1,0 +1,149 @@
+"""The plan, from made-up counts."""
+
+import dataclasses
+
+import pytest
+
+from vcjax.config import behavior, experiment, rationale, recipe, resolve
+from vcjax.errors import InputError
+from vcjax.models.shapes import Shape
+from vcjax.plan import StageData, cost, describe, make_plan, warnings
+
+SHAPE = Shape(2, 32, 48, 4, 2, 8, 320, 2048, 1e4, 1e-5, True)
+DATA = StageData(
+    rows_id="r",
+    held_out_id=None,
+    rows=100,
+    documents=180,
+    held_out_documents=0,
+    tokens=6000,
+    weighted_tokens=6000,
+    split_documents=0,
+)
+
+
+@pytest.fixture
+def config(tmp_path):
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_text("{}\n")
+    made = experiment(
+        name="planned",
+        recipe=recipe(length=64, batch_tokens=256, rank=4, alpha=8.0, warmup=0.1),
+        stages=dict(why=rationale(file="a.jsonl"), what=behavior(file="b.jsonl")),
+        arms=dict(base=(), what=("what",), both=("why", "what"), swapped=("what", "why")),
+        contrasts=dict(total=dict(both=1, what=-1)),
+        primary="total",
+        compute_dtype="float32",
+    )
+    return resolve(made, tmp_path)
+
+
+def plan_of(config, identity="model", **changes):
+    data = {}
+    for name in config.stages:
+        for seed in range(config.seeds):
+            facts = dataclasses.replace(DATA, rows_id=f"{name}{seed}")
+            data[name, seed] = dataclasses.replace(facts, **changes)
+    return make_plan(config, identity, data)
+
+
+def test_a_stage_shared_by_arms_is_planned_once(config):
+    plan = plan_of(config)
+    assert len(plan.stages) == 4, "what, why, why > what, what > why"
+    assert plan.arms["base"][0] == ()
+    assert plan.arms["swapped"][0][0] == plan.arms["what"][0][0]
+    assert len({plan.arms[arm][0][-1] for arm in ("what", "both", "swapped")}) == 3
+
+
+def test_parents_come_before_children(config):
+    seen = set()
+    for fingerprint, stage in plan_of(config).stages.items():
+        assert stage.parent is None or stage.parent in seen
+        seen.add(fingerprint)
+
+
+def test_updates_and_warm_up(config):
+    stage = next(iter(plan_of(config).stages.values()))
+    assert (stage.rows_per_update, stage.updates, stage.warmup) == (4, 25, 3)
+
+
+@pytest.mark.parametrize("key", ["lr", "rank", "seed", "model", "rows", "dtype", "mesh"])
+def test_the_fingerprint_covers_what_determines_the_result(config, key):
+    before = plan_of(config).arms["both"][0]
+    identity, changes = "model", {}
+    if key == "lr":
+        config.stages.why.lr = 5e-4
+    if key == "rank":
+        config.stages.why.rank = config.stages.what.rank = 8
+    if key == "seed":
+        config.seeds = 2
+        assert set(plan_of(config).arms["both"][1]).isdisjoint(before)
+        return
+    if key == "model":
+        identity = "another"
+    if key == "rows":
+        changes = {"rows_id": "changed"}
+    if key == "dtype":
+        config.compute_dtype = "bfloat16"
+    if key == "mesh":
+        config.mesh.tensor = 2
+    after = plan_of(config, identity, **changes).arms["both"][0]
+    if key == "mesh":
+        assert after == before
+    else:
+        assert set(after).isdisjoint(before)
+
+
+def test_a_changed_second_stage_leaves_the_first(config):
+    before = plan_of(config).arms["both"][0]
+    config.stages.what.lr = 5e-4
+    after = plan_of(config).arms["both"][0]
+    assert after[0] == before[0] and after[1] != before[1]
+
+
+def test_a_stage_without_weight_is_refused(config):
+    with pytest.raises(InputError, match=r"stage \w+, seed 0: no token has weight"):
+        plan_of(config, weighted_tokens=0)
+
+
+def test_a_warm_up_not_shorter_than_its_stage_is_refused(config):
+    with pytest.raises(InputError, match=r"a warm-up of 1 update\(s\) is not shorter"):
+        plan_of(config, rows=3)
+
+
+def test_few_updates_and_split_documents_are_warned_of(config):
+    assert warnings(plan_of(config)) == []
+    lines = warnings(plan_of(config, rows=40, split_documents=5))
+    assert any("only 10 updates" in line for line in lines)
+    assert any("5 of 180 documents are longer than a row of 64 tokens" in line for line in lines)
+
+
+def test_what_is_done_costs_nothing(config):
+    plan = plan_of(config)
+    all_of_it = cost(plan, set(), SHAPE, config)
+    one_less = cost(plan, {next(iter(plan.stages))}, SHAPE, config)
+    nothing = cost(plan, set(plan.stages), SHAPE, config)
+    assert all_of_it.flops == pytest.approx(one_less.flops * 4 / 3)
+    assert nothing.flops == nothing.disk_bytes == 0
+    assert all_of_it.memory_bytes == nothing.memory_bytes > 0
+
+
+def test_the_cost_counts_a_matmul_for_every_weight(config):
+    """6 FLOPs a frozen weight, 8 a trained one, 4 a weight of the head, from the shapes."""
+    config.arms = dict(what=("what",))
+    positions = 100 * 64
+    body = 2 * (32 * 32 + 2 * 32 * 16 + 32 * 32 + 3 * 32 * 48)
+    adapter = 2 * 4 * (64 + 48 + 48 + 64 + 3 * 80)
+    expected = positions * (6 * body + 8 * adapter) + 6000 * 4 * 320 * 32
+    assert cost(plan_of(config), set(), SHAPE, config).flops == expected
+
+
+def test_the_description_names_stages_counts_and_what_exists(config):
+    plan = plan_of(config)
+    first = next(iter(plan.stages))
+    text = describe(plan, {first}, cost(plan, {first}, SHAPE, config), 1e12)
+    assert "exists" in text and first not in text
+    assert "what after why, seed 0" in text
+    assert "arm base: the untouched model" in text
+    assert "arm both: why -> what" in text
+    assert "to train: 3 of 4 stages" in text
