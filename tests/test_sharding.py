@@ -91,6 +91,7 @@ def test_one_axis_may_fill(measured):
         (("layer", "heads", "embed"), (2, 16, 32), P(None, "tensor", "fsdp")),
         (("vocab", "embed"), (64, 16), P("tensor", "fsdp")),
         (("layer", "embed", "rank"), (2, 16, 8), P(None, "fsdp", None)),
+        (("layer", "rank", "heads"), (2, 8, 16), P(None, "fsdp", "tensor")),
         (("layer", "norm"), (2, 16), P(None, None)),
         ((None, "batch", "length"), (3, 8, 32), P(None, ("replica", "fsdp"), "sequence")),
         # What does not divide is kept whole, and its axes go to whoever comes next.

@@ -22,9 +22,10 @@ RULES: dict[str, tuple[str, ...]] = {
     "heads": ("tensor",),
     "mlp": ("tensor",),
     "vocab": ("tensor",),
-    # never sharded: too small, or scanned over
+    # of an adapter: takes the data axis where its other side is not `embed`
+    "rank": ("fsdp",),
+    # never sharded: scanned over, or too small
     "layer": (),
-    "rank": (),
     "norm": (),
 }
 

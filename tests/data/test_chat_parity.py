@@ -1,8 +1,8 @@
 """The ids are those of `transformers`, which reads the same GGUF file on its own."""
 
+import peers
 import pytest
 from tokenizers import pre_tokenizers
-from transformers import AutoTokenizer
 
 from vcjax.data.chat import encode_conversation, encode_prompt
 from vcjax.data.tokenizer import encode_text
@@ -32,6 +32,9 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def peer(gguf_path):
+    peers.require_torch()
+    from transformers import AutoTokenizer
+
     peer = AutoTokenizer.from_pretrained(
         gguf_path.parent, gguf_file=gguf_path.name, local_files_only=True
     )

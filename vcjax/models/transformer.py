@@ -12,6 +12,7 @@ Weights are plain nested dicts of arrays:
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -141,6 +142,7 @@ def _abstract_block(model: Model):
     return nnx.eval_shape(lambda: _split_block(model, jax.random.key(0)))
 
 
+@functools.partial(jax.jit, static_argnames="model")
 def init_adapter(model: Model, key: jax.Array) -> PyTree:
     """A fresh adapter, float32[layer, ...]; B is zero, so it changes nothing yet."""
     layer = lambda k: nnx.to_pure_dict(_split_block(model, k)[1])  # noqa: E731

@@ -17,6 +17,8 @@ from vcjax.models.shapes import Shape
 PyTree = Any
 
 CONTROL = 3  # gguf's token type of control tokens
+# The base model's; the file's own eos token is the chat's end of a turn.
+END_OF_DOCUMENT = "<|endoftext|>"
 
 PROJECTIONS = {
     "q": "attn_q",
@@ -94,6 +96,8 @@ def read_tokenizer(path: Path) -> Tokenizer:
     tokens = _field(path, "tokenizer.ggml.tokens")
     merges = _field(path, "tokenizer.ggml.merges")
     template = _field(path, "tokenizer.chat_template")
+    if END_OF_DOCUMENT not in tokens:
+        raise InputError(f"{path}: the vocabulary has no {END_OF_DOCUMENT}, which ends documents")
     types = _field(path, "tokenizer.ggml.token_type")
     bpe = BPETokenizer(
         models.BPE(
@@ -111,8 +115,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
         },
         chat_template=template,
         bos_id=_field(path, "tokenizer.ggml.bos_token_id") if adds_bos else None,
-        # The base model's end of a document, which is not the chat's end of a turn.
-        eos_id=tokens.index("<|endoftext|>"),
+        eos_id=tokens.index(END_OF_DOCUMENT),
         pad_id=_field(path, "tokenizer.ggml.padding_token_id"),
         identity=hashlib.sha256("\0".join([pre, template, *tokens, *merges]).encode()).hexdigest(),
     )
