@@ -1,12 +1,15 @@
 """A whole experiment on the tiny model: its files, and the command that runs it."""
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from ml_collections import ConfigDict
 
 from vcjax import checkpoint
 from vcjax.files import read_json
@@ -93,11 +96,21 @@ def probes(domains: tuple[str, ...], count: int) -> list[dict]:
     ]
 
 
+def load(config_file: Path, **settings: Any) -> ConfigDict:
+    """The config that the file makes, before it is resolved."""
+    spec = importlib.util.spec_from_file_location("config", config_file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config()
+    config.update(settings)
+    return config
+
+
 def _jsonl(path: Path, records: list[dict]) -> None:
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
-def command(config: Path, workdir: Path, *arguments: str) -> list[str]:
+def command(config: Path | str, workdir: Path, *arguments: str) -> list[str]:
     main = [sys.executable, "-m", "vcjax.main"]
     return [*main, f"--config={config}", f"--workdir={workdir}", *arguments]
 

@@ -62,6 +62,16 @@ def test_unknown_keys_name_the_nearest(build, message):
         (dict(contrasts=dict(total=dict(both=1))), "weights do not sum to 0"),
         (dict(primary="main"), "did you mean contrasts.total?"),
         (dict(probes=("gone.jsonl",)), "gone.jsonl does not exist"),
+        (dict(probes=()), "config.probes: there is no probe file"),
+        (dict(contrasts=dict(total={})), "config.contrasts.total: its weights do not sum to 0"),
+        (
+            dict(stages=dict(why=rationale(file="docs.jsonl", documents=3))),
+            "config.stages.why.documents: all records of file are used",
+        ),
+        (
+            dict(stages=dict(why=rationale(file="docs.jsonl", held_out=-1))),
+            "config.stages.why.held_out: -1",
+        ),
         (dict(stages=dict(why=rationale(), what=behavior())), "give either spec"),
         (
             dict(
@@ -69,7 +79,7 @@ def test_unknown_keys_name_the_nearest(build, message):
                     why=rationale(file="docs.jsonl", rank=8), what=behavior(file="docs.jsonl")
                 )
             ),
-            "config.arms.both: its stages differ in rank (64, 8)",
+            "config.stages: they differ in rank (64, 8)",
         ),
         (
             dict(

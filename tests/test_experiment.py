@@ -7,9 +7,8 @@ import time
 import pandas as pd
 import pytest
 import small_run
-from ml_collections import ConfigDict
 
-from vcjax import experiment, lock
+from vcjax import experiment, files, lock
 from vcjax.errors import InputError
 from vcjax.files import read_json
 
@@ -33,16 +32,8 @@ def copy(finished, tmp_path):
     return tmp_path / "files" / config.name, tmp_path / "run", cache
 
 
-def load(config_file, **settings) -> ConfigDict:
-    space: dict = {}
-    exec(compile(config_file.read_text(), config_file, "exec"), space)
-    config = space["get_config"]()
-    config.update(settings)
-    return config
-
-
 def run(config_file, workdir, dry_run=False, **settings):
-    experiment.run(load(config_file, **settings), config_file.parent, workdir, dry_run)
+    experiment.run(small_run.load(config_file, **settings), config_file.parent, workdir, dry_run)
 
 
 def files_of(folder):
@@ -152,7 +143,7 @@ def test_probe_command_scores_every_arm_like_the_run(copy):
 def test_a_changed_setting_is_refused_with_what_it_touches(copy):
     config, workdir, _ = copy
     before = files_of(workdir)
-    changed = load(config)
+    changed = small_run.load(config)
     changed.stages.behavior.lr = 5e-3
     with pytest.raises(InputError, match=r"stages\.behavior\.lr: 0\.01 -> 0\.005") as error:
         experiment.run(changed, config.parent, workdir, False)
@@ -163,7 +154,7 @@ def test_a_changed_setting_is_refused_with_what_it_touches(copy):
 
 def test_retrain_trains_only_what_the_change_touches(copy, capsys):
     config, workdir, _ = copy
-    changed = load(config, on_change="retrain")
+    changed = small_run.load(config, on_change="retrain")
     changed.stages.behavior.lr = 5e-3
     experiment.run(changed, config.parent, workdir, False)
     printed = capsys.readouterr().out
@@ -184,6 +175,36 @@ def test_changed_data_is_refused(copy):
 def test_settings_that_change_no_result_are_accepted(copy, key):
     config, workdir, _ = copy
     run(config, workdir, **{key: 7})
+
+
+def test_changed_probes_are_refused_and_named(copy):
+    config, workdir, _ = copy
+    replace_in("probes.jsonl", "American cars 0", "Michigan cars 0")(config.parent)
+    with pytest.raises(InputError, match=r"changed: probe file probes\.jsonl"):
+        run(config, workdir)
+    run(config, workdir, on_change="retrain")
+    rows = pd.read_parquet(workdir / "probes" / "base-1.parquet")
+    assert "Michigan cars 0" in set(rows.option_0)
+
+
+def test_the_report_alone_keeps_what_trained_it(copy, capsys):
+    config, workdir, _ = copy
+    saved = read_json(workdir / "config.json")
+    saved["commit"] = "an earlier one"
+    files.write_json(workdir / "config.json", saved)
+    run(config, workdir)
+    assert "warning: commit was an earlier one" in capsys.readouterr().out
+    assert read_json(workdir / "config.json") == saved
+
+
+def test_answers_of_retrained_stages_are_not_shown_for_the_new_ones(copy, capsys):
+    config, workdir, _ = copy
+    experiment.probe_finished(workdir, config.parent / "probes.jsonl")
+    changed = small_run.load(config, on_change="retrain")
+    changed.stages.behavior.lr = 5e-3
+    experiment.run(changed, config.parent, workdir, False)
+    page = (workdir / "report" / "index.html").read_text()
+    assert "Not complete: " in page and "behavior-0.parquet" in page
 
 
 def test_another_experiments_workdir_is_refused(copy):
@@ -272,6 +293,8 @@ BAD_SETTINGS = {
         bad_setting("contrasts.total", {"amerika": 1, "base": -1}),
         "did you mean arms.america",
     ),
+    "value that no probe has": (bad_setting("toward", "amerika"), "'amerika' is the value of no"),
+    "mesh that does not fit": (bad_setting("mesh.tensor", 3), "config.mesh"),
     "no primary contrast": (bad_setting("primary", ""), "name the contrast that decides"),
     "overlong refused": (bad_setting("recipe.overlong", "refuse"), None),
 }
@@ -281,7 +304,7 @@ BAD_SETTINGS = {
 def test_bad_settings_stop_before_anything_is_written(case, finished, tmp_path):
     change, message = BAD_SETTINGS[case]
     config_file = finished[0]
-    config = load(config_file)
+    config = small_run.load(config_file)
     with config.unlocked():
         change(config)
     if case == "overlong refused":
@@ -293,7 +316,7 @@ def test_bad_settings_stop_before_anything_is_written(case, finished, tmp_path):
 
 
 def test_a_long_document_is_split_and_counted(finished, tmp_path, capsys):
-    config = load(finished[0])
+    config = small_run.load(finished[0])
     config.recipe.length, config.recipe.batch_tokens = 16, 32
     experiment.run(config, finished[0].parent, tmp_path / "run", True)
     printed = capsys.readouterr().out
@@ -304,7 +327,7 @@ def test_a_long_document_is_split_and_counted(finished, tmp_path, capsys):
 
 def test_full_fine_tuning_is_one_switch(finished, tmp_path):
     config_file = finished[0]
-    config = load(config_file, seeds=1)
+    config = small_run.load(config_file, seeds=1)
     config.recipe.train, config.recipe.lr = "full", 1e-3
     experiment.run(config, config_file.parent, tmp_path / "run", False)
     plan = read_json(tmp_path / "run" / "config.json")["plan"]

@@ -31,6 +31,15 @@ def test_a_missing_config_file(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_configs_argument_follows_a_colon(tiny_gguf, tmp_path):
+    config = small_run.write(tmp_path / "files", tiny_gguf)
+    config.write_text(config.read_text().replace('name="small"', 'name=f"small-{arg}"'))
+    arguments = small_run.command(f"{config}:twice", tmp_path / "run", "--dry_run")
+    done = small_run.call(arguments, tmp_path / "cache")
+    assert done.returncode == 0, done.stderr
+    assert "to train: 10 of 10 stages" in done.stdout
+
+
 def test_an_error_of_the_config_itself_is_one_line(tiny_gguf, tmp_path):
     config = small_run.write(tmp_path / "files", tiny_gguf)
     config.write_text(config.read_text().replace("rank=4", "rnk=4"))

@@ -33,6 +33,7 @@ def config(tmp_path):
         arms=dict(base=(), what=("what",), both=("why", "what"), swapped=("what", "why")),
         contrasts=dict(total=dict(both=1, what=-1)),
         primary="total",
+        probes=("a.jsonl",),
         compute_dtype="float32",
     )
     return resolve(made, tmp_path)

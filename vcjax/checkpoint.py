@@ -37,9 +37,13 @@ def save(manager: ocp.CheckpointManager, step: int, state: TrainState) -> None:
 
 
 def save_final(manager: ocp.CheckpointManager, step: int, params: PyTree) -> None:
-    """Saves a finished stage's parameters, waits, then removes all earlier checkpoints."""
+    """Saves a finished stage's parameters and waits until they are there."""
     manager.save(step, args=ocp.args.Composite(params=ocp.args.StandardSave(params)))
     manager.wait_until_finished()
+
+
+def delete_all_but(manager: ocp.CheckpointManager, step: int) -> None:
+    """Removes the checkpoints, with their optimizer state, of a stage that is finished."""
     for earlier in manager.all_steps():
         if earlier != step:
             manager.delete(earlier)

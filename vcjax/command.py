@@ -31,7 +31,9 @@ def _parse(argv: list[str]) -> list[str]:
             chain.append(chain[-1].__context__)
         if isinstance(chain[-1], InputError):
             _exit(str(chain[-1]))
-        if isinstance(chain[-1], KeyError):  # says the key alone; the one above names the nearest
+        if (
+            isinstance(chain[-1], KeyError) and len(chain) > 1
+        ):  # says the key alone; the one above names the nearest
             _exit(f"unknown config key {chain[-2].args[0]}")
         _exit(str(error))
 

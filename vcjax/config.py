@@ -161,6 +161,10 @@ def _check_stage(name: str, stage: ConfigDict, folder: Path) -> None:
             raise InputError(f"{where}.{count_key}: {stage[count_key]}; at least 1 is needed")
     else:
         _check_file(folder / stage.file, f"{where}.file")
+        if stage[count_key]:
+            raise InputError(f"{where}.{count_key}: all records of file are used; leave it out")
+    if stage.held_out < 0:
+        raise InputError(f"{where}.held_out: {stage.held_out}; it must be 0 or more")
     for key in ("rank", "alpha", "epochs", "length", "batch_tokens", "accumulation", "clip"):
         if stage[key] <= 0:
             raise InputError(f"{where}.{key}: {stage[key]}; it must be above 0")
@@ -199,22 +203,19 @@ def _check_experiment(config: ConfigDict) -> None:
         if "-" in arm or "/" in arm:
             raise InputError(f"config.arms: {arm!r} may not hold '-' or '/'; it names files")
         _check_keys("stages.", stages, config.stages)
-        for key in ("train", "rank", "alpha"):
-            values = {str(config.stages[s][key]) for s in stages}
-            if len(values) > 1:
-                raise InputError(
-                    f"config.arms.{arm}: its stages differ in {key} ({', '.join(sorted(values))}); "
-                    "a stage goes on with the weights of the one before, so they must agree"
-                )
-    modes = {stage.train for stage in config.stages.values()}
-    if len(modes) > 1:
-        raise InputError(
-            "config.stages: some train lora and some full; one experiment has one kind"
-        )
+    for key in ("train", "rank", "alpha"):
+        values = {str(stage[key]) for stage in config.stages.values()}
+        if len(values) > 1:
+            raise InputError(
+                f"config.stages: they differ in {key} ({', '.join(sorted(values))}); a stage goes "
+                "on with the weights of the one before, so all of an experiment must agree"
+            )
     for contrast, weights in config.contrasts.items():
         _check_keys("arms.", weights, config.arms)
-        if abs(sum(weights.values())) > 1e-9:
+        if not weights or abs(sum(weights.values())) > 1e-9:
             raise InputError(f"config.contrasts.{contrast}: its weights do not sum to 0")
+    if not config.probes:
+        raise InputError("config.probes: there is no probe file; nothing would be measured")
     if not config.primary:
         raise InputError("config.primary: name the contrast that decides, one of config.contrasts")
     _check_keys("contrasts.", [config.primary], config.contrasts)

@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 
 import vcjax
 from vcjax import config as configs
-from vcjax import files, lock, stage
+from vcjax import files, lock, sharding, stage
 from vcjax.data import formats, records, rows
 from vcjax.data.packing import Packed, pack
 from vcjax.errors import InputError
@@ -48,6 +48,8 @@ def run(config: ConfigDict, folder: Path, workdir: Path, dry_run: bool) -> None:
     config = configs.resolve(config, folder)
     found = pretrained.find(config.model)
     probes = _read_probes(folder / p for p in config.probes)
+    _check_toward(config, probes)
+    sharding.make_mesh(config.mesh.to_dict())  # refuses a mesh that does not fit these devices
     packed = _pack_all(config, found, folder)
     plan = make_plan(config, found.identity, {key: p.facts for key, p in packed.items()})
     done = {f for f in plan.stages if stage.is_done(workdir, f)}
@@ -55,7 +57,8 @@ def run(config: ConfigDict, folder: Path, workdir: Path, dry_run: bool) -> None:
     _check_disk(workdir, costs.disk_bytes)
 
     with lock.hold(workdir):
-        _check_workdir(workdir, config, plan)
+        facts = _provenance(config, plan, found, probes)
+        changed = _check_workdir(workdir, config, facts)
         print(describe(plan, done, costs, _flops_per_second(config.compute_dtype)))
         for line in warnings(plan):
             print(f"warning: {line}")
@@ -63,10 +66,11 @@ def run(config: ConfigDict, folder: Path, workdir: Path, dry_run: bool) -> None:
             data.write(workdir)
         if dry_run:
             return
-        files.write_json(workdir / "config.json", _provenance(config, plan, found))
+        if changed:  # else it keeps the versions and the commit that trained
+            files.write_json(workdir / "config.json", facts)
         load = functools.cache(lambda: load_model(config, found))
         _train(plan, load, workdir)
-        _probe(plan.arms, load, probes, config.lead, workdir, workdir / "probes")
+        _probe(plan.arms, load, probes, _untouched_id(facts), config.lead, workdir, "probes")
         for line in write_report(workdir):
             print(line)
 
@@ -84,10 +88,17 @@ def probe_finished(workdir: Path, probe_file: Path) -> None:
     if missing:
         raise InputError(f"{workdir}: not trained yet: {', '.join(missing)}; run vcjax.main first")
     config = ConfigDict(saved["config"])
+    found = pretrained.find(config.model)
+    if (found.identity, vcjax.__version__) != (saved["model"]["sha256"], _trained_by(saved)):
+        raise InputError(
+            f"{workdir}: it was trained on another file of {config.model} or by another version of "
+            f"vcjax ({_trained_by(saved)}); its adapters belong to those"
+        )
     with lock.hold(workdir):
-        load = functools.cache(lambda: load_model(config, pretrained.find(config.model)))
+        load = functools.cache(lambda: load_model(config, found))
         sha, _ = probes[probe_file.name]
-        _probe(plan["arms"], load, probes, config.lead, workdir, workdir / "probes" / sha[:16])
+        place = f"probes/{sha[:16]}"
+        _probe(plan["arms"], load, probes, _untouched_id(saved), config.lead, workdir, place)
         for line in write_report(workdir):
             print(line)
 
@@ -149,7 +160,7 @@ def _pack_all(
             packed[name, seed] = PackedStage(
                 pack(examples, settings.length, settings.overlong),
                 kept,
-                pack(records.encode(found.tokenizer, held_out), settings.length)
+                pack(records.encode(found.tokenizer, held_out), settings.length, settings.overlong)
                 if held_out
                 else None,
                 held_out,
@@ -160,18 +171,31 @@ def _pack_all(
 # --- What a workdir may be used for
 
 
-def _check_workdir(workdir: Path, config: ConfigDict, plan: Plan) -> None:
-    """Raises InputError where the workdir belongs to other work; warns of another machine."""
+def _check_toward(config: ConfigDict, probes: Probes) -> None:
+    """Raises InputError where no probe could answer the primary contrast."""
+    values = {v for _, items in probes.values() for p in items for v in p.values if v is not None}
+    if config.toward not in values:
+        raise InputError(
+            f"config.toward: {config.toward!r} is the value of no probe; the probes have "
+            f"{', '.join(sorted(values))}"
+        )
+
+
+def _check_workdir(workdir: Path, config: ConfigDict, facts: dict[str, Any]) -> bool:
+    """Whether config.json must be written: there is none, or a change was accepted.
+
+    Raises InputError where the workdir belongs to other work; warns of another machine or commit.
+    """
     saved = files.read_json(workdir / "config.json")
     if saved is None:
-        return
+        return True
     if saved["config"]["name"] != config.name:
         raise InputError(
             f"{workdir}: it holds the experiment {saved['config']['name']!r}, not {config.name!r}; "
             "give another --workdir"
         )
-    changes = configs.differences(saved["config"], configs.as_json(config))
-    old, new = saved["plan"]["stages"], plan.as_json()["stages"]
+    changes = configs.differences(saved["config"], facts["config"])
+    old, new = saved["plan"]["stages"], facts["plan"]["stages"]
     old_rows = {(s["name"], s["seed"]): s["rows_id"] for s in old.values()}
     changes += sorted(
         {
@@ -180,18 +204,27 @@ def _check_workdir(workdir: Path, config: ConfigDict, plan: Plan) -> None:
             if old_rows.get((s["name"], s["seed"]), s["rows_id"]) != s["rows_id"]
         }
     )
-    if saved["versions"]["vcjax"] != vcjax.__version__:
-        changes.append(f"vcjax {saved['versions']['vcjax']} -> {vcjax.__version__}")
+    if saved["model"] != facts["model"]:
+        changes.append(f"the file of the model {config.model}")
+    changes += [
+        f"probe file {name}"
+        for name, sha in facts["probes"].items()
+        if saved["probes"].get(name, sha) != sha
+    ]
+    if _trained_by(saved) != vcjax.__version__:
+        changes.append(f"vcjax {_trained_by(saved)} -> {vcjax.__version__}")
     touched = sorted({s["name"] for f, s in new.items() if f not in old})
     if (changes or touched) and config.on_change == "refuse":
         raise InputError(
-            f"{workdir}: this run's settings changed: {'; '.join(changes) or 'the model'}. Stages "
+            f"{workdir}: this run's settings changed: {'; '.join(changes)}. Stages "
             f"that this trains again: {', '.join(touched) or 'none'}. Give another --workdir, or "
             "--config.on_change=retrain to go on here"
         )
-    for name, version in _versions().items():
-        if saved["versions"].get(name) != version:
-            print(f"warning: {name} was {saved['versions'].get(name)} and is {version} now")
+    before = {**saved["versions"], "commit": saved["commit"]}
+    for name, version in {**facts["versions"], "commit": facts["commit"]}.items():
+        if before.get(name) != version:
+            print(f"warning: {name} was {before.get(name)} and is {version} now")
+    return bool(changes or touched)
 
 
 def _check_disk(workdir: Path, needed: int) -> None:
@@ -204,14 +237,27 @@ def _check_disk(workdir: Path, needed: int) -> None:
         )
 
 
-def _provenance(config: ConfigDict, plan: Plan, found: Pretrained) -> dict[str, Any]:
+def _provenance(
+    config: ConfigDict, plan: Plan, found: Pretrained, probes: Probes
+) -> dict[str, Any]:
+    """What config.json holds."""
     return {
         "config": configs.as_json(config),
         "plan": plan.as_json(),
+        "probes": {name: sha for name, (sha, _) in probes.items()},
         "model": {"sha256": found.identity, "licence": found.licence},
         "versions": _versions(),
         "commit": _commit(),
     }
+
+
+def _trained_by(facts: dict[str, Any]) -> str:
+    return facts["versions"]["vcjax"]
+
+
+def _untouched_id(facts: dict[str, Any]) -> str:
+    """What decides the answers of the untouched model, as a fingerprint does a trained one's."""
+    return f"{facts['model']['sha256']} {facts['config']['compute_dtype']} {_trained_by(facts)}"
 
 
 def _versions() -> dict[str, str]:
@@ -257,11 +303,12 @@ def _probe(
     arms: Mapping[str, Mapping[Any, Iterable[str]]],
     load: Callable[[], Loaded],
     probes: Probes,
+    untouched_id: str,
     lead: str,
     workdir: Path,
-    folder: Path,
+    place: str,
 ) -> None:
-    """Scores every arm and seed on the probe files; a file of rows each.
+    """Scores every arm and seed on the probe files; a file of rows each, in workdir/place.
 
     An arm whose file already holds these answers is left alone; the untouched model, which is the
     same for all seeds, answers once.
@@ -270,8 +317,11 @@ def _probe(
     for arm, chains in arms.items():
         for seed, chain in chains.items():
             last = [*chain][-1] if chain else None
-            path = folder / f"{arm}-{seed}.parquet"
-            key = json.dumps([last, lead, sorted((n, sha) for n, (sha, _) in probes.items())])
+            name = f"{place}/{arm}-{seed}.parquet"
+            path = workdir / name
+            key = json.dumps(
+                [last or untouched_id, lead, sorted((n, sha) for n, (sha, _) in probes.items())]
+            )
             if path.exists() and pq.read_schema(path).metadata.get(b"vcjax") == key.encode():
                 continue
             started = time.monotonic()
@@ -284,7 +334,7 @@ def _probe(
                 answers = untouched
             _write_parquet(path, answers.assign(arm=arm, seed=int(seed)), key)
             seconds = time.monotonic() - started
-            _note_time(workdir, str(path.relative_to(workdir)), seconds)
+            _note_time(workdir, name, seconds)
             print(f"probed arm {arm}, seed {seed} in {seconds:.0f} s")
 
 
@@ -310,10 +360,10 @@ def _write_parquet(path: Path, table: pd.DataFrame, key: str) -> None:
 
 
 def _note_time(workdir: Path, what: str, seconds: float) -> None:
+    """seconds: of the process that finished it; what a killed one did before is not in it."""
     times = files.read_json(workdir / "times.json", default={})
-    entry = times.setdefault(what, {"seconds": 0.0})  # summed over interrupted runs that noted it
-    entry["seconds"] = round(entry["seconds"] + seconds, 1)
-    entry["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    times[what] = {"seconds": round(seconds, 1), "finished": finished}
     files.write_json(workdir / "times.json", times)
 
 

@@ -20,12 +20,14 @@ def hold(workdir: Path) -> Iterator[None]:
     The operating system drops the lock with the process that holds it, however that ends, so a dead
     one's is free. The file's text says whose it is: host, process, start.
     """
+    if workdir.exists() and not workdir.is_dir():
+        raise InputError(f"--workdir: {workdir} is a file; give a folder")
     workdir.mkdir(parents=True, exist_ok=True)
     path = workdir / "lock"
     with path.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             holder = path.read_text(encoding="utf-8").strip()
             raise InputError(
                 f"{workdir}: another process works here ({holder}); wait for it, end it, or give "

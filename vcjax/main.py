@@ -21,7 +21,8 @@ flags.mark_flags_as_required(["config", "workdir"])
 def main() -> None:
     from vcjax import experiment  # imports JAX: --help and errors in flags need not wait for it
 
-    path = Path(config_flags.get_config_filename(flags.FLAGS["config"]))
+    name = config_flags.get_config_filename(flags.FLAGS["config"])
+    path = Path(name.split(":", 1)[0])  # what follows is the argument of get_config
     if not path.is_file():
         raise InputError(f"--config: {path} does not exist")
     experiment.run(CONFIG.value, path.parent, Path(flags.FLAGS.workdir), DRY_RUN.value)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
+from vcjax import files
+
 
 class MetricsLog:
     """Appends one JSON line a record; opened at `step`, it first forgets what came after it.
@@ -17,7 +19,7 @@ class MetricsLog:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "metrics.jsonl"
         kept = [line for line in _lines(path) if json.loads(line)["step"] <= step]
-        path.write_text("".join(kept) if step else "", encoding="utf-8")
+        files.write_text(path, "".join(kept) if step else "")
         self._file = path.open("a", encoding="utf-8")
         self._events = SummaryWriter(
             str(folder / "tensorboard"), purge_step=step, flush_secs=10, write_to_disk=True

@@ -117,6 +117,7 @@ def _plan_stage(
     determines = {
         "model": model_identity,
         "rows": data.rows_id,
+        "held_out": [data.held_out_id, config.eval_every],
         "recipe": recipe,
         "compute_dtype": config.compute_dtype,
         "seed": seed,

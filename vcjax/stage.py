@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import grain
 import jax
 import optax
 from jax.sharding import Mesh
@@ -23,8 +22,6 @@ from vcjax.plan import StagePlan
 from vcjax.progress import Progress
 
 PyTree = Any
-
-HELD_OUT_ROWS = 4  # rows of a batch of held-out documents
 
 
 def is_done(workdir: Path, fingerprint: str) -> bool:
@@ -115,6 +112,7 @@ def run_stage(
             progress.close()
             log.close()
             checkpoint.save_final(manager, stage.updates, state.params)
+        checkpoint.delete_all_but(manager, stage.updates)
 
     files.write_json(folder / "stage.json", {"state": "done", **dataclasses.asdict(stage)})
     return time.monotonic() - started
@@ -136,12 +134,11 @@ def state_shardings(params: PyTree, optimizer: Any, model: Model, mesh: Mesh) ->
 
 
 def _held_out_batches(stage: StagePlan, workdir: Path) -> list[dict]:
-    """Batches [rows, length] of the documents kept out of training, in order."""
+    """Batches [rows, length] of the documents kept out of training, as large as a micro-batch."""
     if stage.data.held_out_id is None:
         return []
-    data: grain.MapDataset = rows.batches(
-        workdir / "rows" / stage.data.held_out_id, HELD_OUT_ROWS, 1, seed=0, epochs=1
-    )
+    size = stage.rows_per_update // stage.recipe["accumulation"]
+    data = rows.batches(workdir / "rows" / stage.data.held_out_id, size, 1, seed=0, epochs=1)
     return [{name: array[0] for name, array in batch.items()} for batch in data]
 
 
@@ -155,9 +152,9 @@ def _flush(
         loss = values["loss"]
         if not math.isfinite(loss) or not math.isfinite(values["grad_norm"]):
             raise InputError(
-                f"stage {title}: loss {loss}, gradient norm "
-                f"{values['grad_norm']} at update {step}; nothing of it was saved. Lower its lr "
-                "(or compute in float32) and run again"
+                f"stage {title}: loss {loss}, gradient norm {values['grad_norm']} at update "
+                f"{step}; the checkpoints before it stay. Lower its lr, with "
+                "--config.on_change=retrain or in another --workdir"
             )
         log.write(step, **values, learning_rate=float(schedule(step - 1)))
     pending.clear()

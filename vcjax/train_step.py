@@ -94,6 +94,7 @@ def train_step(
     zero = jnp.zeros(())
     zeros = (zero, jax.tree.map(jnp.zeros_like, state.params), zero)
     (total, grads, weight), _ = jax.lax.scan(add, zeros, batch)
+    weight = jnp.maximum(weight, 1e-9)  # a batch without weight changes nothing
     grads = jax.tree.map(lambda g: g / weight, grads)  # divide once, after everything is summed
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     metrics = {

@@ -61,7 +61,6 @@ def test_the_tokenizer_gives_text_back_and_knows_its_control_tokens(tiny_gguf):
     assert decode(tokenizer, ids[:-1]) == text
     assert len(ids) < len(text.encode())  # merges took part
     assert tokenizer.bos_id is None
-    assert tokenizer.pad_id == 2
     chat, weights = encode_conversation(
         tokenizer,
         [{"role": "user", "content": "Brie?"}, {"role": "assistant", "content": "Yes."}],

@@ -17,7 +17,6 @@ class Tokenizer:
     chat_template: the Jinja source, "" where the model has none.
     bos_id: begins a document, None where the model has no such token.
     eos_id: ends a document (not a turn: that is the template's affair).
-    pad_id: fills up where something must stand.
     identity: sha256 of vocabulary, merges and template, for fingerprints.
     """
 
@@ -26,7 +25,6 @@ class Tokenizer:
     chat_template: str
     bos_id: int | None
     eos_id: int
-    pad_id: int
     identity: str
 
 

@@ -12,7 +12,7 @@ from vcjax.models.einsum import einsum
 
 @dataclasses.dataclass(frozen=True)
 class LoRA:
-    """rank 0 means no adapter: all weights train."""
+    """Rank and alpha of the adapters; a model without (`None`) trains all weights."""
 
     rank: int
     alpha: float

@@ -59,8 +59,19 @@ def read_run(workdir: Path) -> dict:
 
 
 def missing_answers(folder: Path, run: dict) -> list[str]:
-    """The files of the plan, as `<arm>-<seed>.parquet`, that this folder lacks."""
-    return [path.name for path, _, _ in _row_files(folder, run) if not path.exists()]
+    """The files of the plan, as `<arm>-<seed>.parquet`, that this folder lacks, or holds with the
+    answers of a stage that the plan no longer has."""
+    return [
+        path.name
+        for path, arm, seed in _row_files(folder, run)
+        if not path.exists() or _is_outdated(path, run["plan"]["arms"][arm][str(seed)])
+    ]
+
+
+def _is_outdated(path: Path, chain: list[str]) -> bool:
+    """Whether the answers name another last stage than the arm has now."""
+    key = (pq.read_schema(path).metadata or {}).get(b"vcjax", b"[null]")
+    return bool(chain) and json.loads(key)[0] not in (None, chain[-1])
 
 
 def read_answers(folder: Path, run: dict) -> pd.DataFrame:

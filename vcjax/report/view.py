@@ -39,7 +39,7 @@ def answer(made: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
         seeds += ": margin {}, rate {}".format(*over)
     return {
         "question": question,
-        "verdict": _verdict(row["margin_domains_low"], row["margin_domains_high"]),
+        "verdict": _verdict(row),
         "sentence": f"on {row['probes']} held-out pairs the margin toward {toward} moves by "
         f"{margin} nats a token, the rate of {toward} choices by {rate}.",
         "domains": f"In brackets: {row['over_domains']}.",
@@ -115,14 +115,17 @@ def primary(made: dict[str, pd.DataFrame]) -> dict | None:
     return next(iter(rows[rows["role"] == "primary"].to_dict("records")), None)
 
 
-def _verdict(low: float, high: float) -> str:
+def _verdict(row: dict) -> str:
+    """In words, from the margin's two intervals: a yes of these seeds alone is said to be one."""
+    low, high = row["margin_domains_low"], row["margin_domains_high"]
     if math.isnan(low):
         return "No interval, so no answer:"
-    if low > 0:
-        return "Yes:"
-    if high < 0:
-        return "No, the other way round:"
-    return "No difference that these domains can show:"
+    if low <= 0 <= high:
+        return "No difference that these domains can show:"
+    said = "Yes" if low > 0 else "No, the other way round"
+    if row["margin_seeds_low"] > 0 or row["margin_seeds_high"] < 0:
+        return f"{said}:"
+    return f"{said} for the seeds trained here, open for others:"
 
 
 def _with_interval(row: dict, measure: str, cluster: str) -> str:

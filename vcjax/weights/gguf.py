@@ -116,7 +116,6 @@ def read_tokenizer(path: Path) -> Tokenizer:
         chat_template=template,
         bos_id=_field(path, "tokenizer.ggml.bos_token_id") if adds_bos else None,
         eos_id=tokens.index(END_OF_DOCUMENT),
-        pad_id=_field(path, "tokenizer.ggml.padding_token_id"),
         identity=hashlib.sha256("\0".join([pre, template, *tokens, *merges]).encode()).hexdigest(),
     )
 

@@ -1,0 +1,75 @@
+"""One stage: interrupted and gone on with, and what it does when the loss is no number."""
+
+import json
+
+import pytest
+import small_run
+
+from vcjax import experiment, progress, stage
+from vcjax.errors import InputError
+from vcjax.files import read_json
+
+
+@pytest.fixture
+def one_stage(tiny_gguf, tmp_path):
+    """(config of one behavior stage of two epochs, its folder)."""
+    path = small_run.write(tmp_path / "files", tiny_gguf)
+    config = small_run.load(path, seeds=1, checkpoint_every=4)
+    with config.unlocked():
+        config.arms = dict(base=(), behavior=("behavior",))
+        config.contrasts = dict(total=dict(behavior=1, base=-1))
+    config.stages.behavior.epochs = 2
+    return config, path.parent
+
+
+def test_interrupted_at_any_update_it_ends_the_same(one_stage, tmp_path, monkeypatch):
+    config, folder = one_stage
+    experiment.run(config, folder, tmp_path / "whole", False)
+    expected = small_run.result(tmp_path / "whole")
+    [facts] = read_json(tmp_path / "whole" / "config.json")["plan"]["stages"].values()
+    epoch = facts["updates"] // 2
+
+    class Interrupted(Exception):
+        pass
+
+    def stop_at(update):
+        counted = progress.Progress.update
+
+        def count(self, tokens, loss):
+            counted(self, tokens, loss)
+            if self._done == update:
+                raise Interrupted
+
+        return count
+
+    for update in (2, epoch - 1, epoch + 1):  # before the first checkpoint, around the epoch's end
+        with monkeypatch.context() as patch:
+            patch.setattr(progress.Progress, "update", stop_at(update))
+            with pytest.raises(Interrupted):
+                experiment.run(config, folder, tmp_path / "parts", False)
+    experiment.run(config, folder, tmp_path / "parts", False)
+    assert small_run.result(tmp_path / "parts") == expected
+
+
+def test_every_update_and_its_rate_are_logged(one_stage, tmp_path):
+    config, folder = one_stage
+    experiment.run(config, folder, tmp_path / "run", False)
+    [(fingerprint, facts)] = read_json(tmp_path / "run" / "config.json")["plan"]["stages"].items()
+    path = tmp_path / "run" / "stages" / fingerprint / "metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [*range(1, facts["updates"] + 1)]
+    rates = [line["learning_rate"] for line in lines]
+    assert rates[0] == 0 and max(rates) == pytest.approx(1e-2) and 0 < rates[-1] < 1e-3
+    weighted = sum(line["weighted_tokens"] for line in lines)
+    assert weighted == 2 * facts["weighted_tokens"], "every target once an epoch"
+    assert lines[-1]["loss"] < lines[0]["loss"] / 2
+
+
+def test_a_loss_that_is_no_number_stops_before_it_is_saved(one_stage, tmp_path):
+    config, folder = one_stage
+    config.stages.behavior.lr = 1e30
+    with pytest.raises(InputError, match=r"stage behavior, seed 0: loss nan.*at update \d+"):
+        experiment.run(config, folder, tmp_path / "run", False)
+    [fingerprint] = read_json(tmp_path / "run" / "config.json")["plan"]["stages"]
+    assert not stage.is_done(tmp_path / "run", fingerprint)
+    assert not list((tmp_path / "run" / "stages" / fingerprint / "checkpoints").iterdir())
