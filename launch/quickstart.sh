@@ -8,15 +8,4 @@ set -euo pipefail
 # shellcheck disable=SC2119  # the arguments are for the run
 install_vcjax
 
-workdir=runs/quickstart
-for argument in "$@"; do
-  case "$argument" in
-    --workdir=*) workdir="${argument#*=}" ;;
-  esac
-done
-
-"$python" -m vcjax.main --config=configs/quickstart.py --workdir="$workdir" "$@"
-
-if [ -f "$workdir/report/index.html" ]; then
-  echo "report: $workdir/report/index.html"
-fi
+exec "$python" -m vcjax.main --config=configs/quickstart.py --workdir=runs/quickstart "$@"

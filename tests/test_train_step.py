@@ -97,6 +97,18 @@ def test_rows_of_padding_change_nothing():
     assert relative(with_padding.opt_state[0], plain.opt_state[0]) < 1e-6
 
 
+def test_a_batch_without_weight_has_no_loss_and_no_gradient():
+    """A row of a split demonstration may hold its user's turn alone."""
+    params, base, optimizer, step = setup("lora")
+    batch = tiny.batch(ROWS)
+    batch["loss_weights"] = np.zeros_like(batch["loss_weights"])
+    state, metrics = step(
+        train_step.init_state(params, optimizer), base, tiny.micro_batches(batch, 2)
+    )
+    assert float(metrics["loss"]) == float(metrics["grad_norm"]) == 0
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(state.params))
+
+
 @pytest.mark.parametrize("train", ["lora", "full"])
 def test_every_weight_that_trains_moves(train):
     params, _, _, _ = setup(train)

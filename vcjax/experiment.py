@@ -71,8 +71,7 @@ def run(config: ConfigDict, folder: Path, workdir: Path, dry_run: bool) -> None:
         load = functools.cache(lambda: load_model(config, found))
         _train(plan, load, workdir)
         _probe(plan.arms, load, probes, _untouched_id(facts), config.lead, workdir, "probes")
-        for line in write_report(workdir):
-            print(line)
+        _report(workdir)
 
 
 def probe_finished(workdir: Path, probe_file: Path) -> None:
@@ -99,8 +98,13 @@ def probe_finished(workdir: Path, probe_file: Path) -> None:
         sha, _ = probes[probe_file.name]
         place = f"probes/{sha[:16]}"
         _probe(plan["arms"], load, probes, _untouched_id(saved), config.lead, workdir, place)
-        for line in write_report(workdir):
-            print(line)
+        _report(workdir)
+
+
+def _report(workdir: Path) -> None:
+    for line in write_report(workdir):
+        print(line)
+    print(f"report: {workdir / 'report' / 'index.html'}")
 
 
 # --- Data
