@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from vcjax.errors import InputError
+
 
 def write_text(path: Path, text: str) -> None:
     """Writes beside it and renames: a reader or a kill never meets half a file."""
@@ -19,5 +21,10 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, default: Any = None) -> Any:
-    """The file's value, or `default` where there is no such file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
+    """The file's value, or `default` where there is no such file; InputError where it is broken."""
+    if not path.exists():
+        return default
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); restore it or remove it") from error

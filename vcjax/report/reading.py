@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vcjax import files
 from vcjax.errors import InputError
 from vcjax.report import statistics
 
@@ -26,29 +27,13 @@ def read_run(workdir: Path) -> dict:
     of the primary contrast before its minus side; contrasts with the primary one first.
 
     Raises:
-      InputError: the file is missing or broken, or names a primary contrast or an arm that it does
-        not define.
+      InputError: the file is missing or broken.
     """
     path = workdir / "config.json"
-    try:
-        run = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; is this the workdir of a run?") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); start the run again to write it") from None
+    run = files.read_json(path)
+    if run is None:
+        raise InputError(f"{path}: no such file; is this the workdir of a run?")
     config = run["config"]
-    if config["primary"] not in config["contrasts"]:
-        raise InputError(
-            f"{path}: the primary contrast '{config['primary']}' is not one of "
-            f"{sorted(config['contrasts'])}"
-        )
-    for name, weights in config["contrasts"].items():
-        for arm in weights:
-            if arm not in config["arms"]:
-                raise InputError(
-                    f"{path}: contrast '{name}' names the arm '{arm}', which is not one of "
-                    f"{sorted(config['arms'])}"
-                )
     primary = config["contrasts"][config["primary"]]
     config["arms"] = dict(
         sorted(config["arms"].items(), key=lambda arm: (len(arm[1]), -primary.get(arm[0], 0)))
@@ -77,9 +62,6 @@ def _is_outdated(path: Path, chain: list[str]) -> bool:
 def read_answers(folder: Path, run: dict) -> pd.DataFrame:
     """Answers of every arm and seed of the plan, from `<arm>-<seed>.parquet` in one folder.
 
-    An arm without stages is the same model at every seed. Where it was scored once only, its
-    answers stand for each seed, so that it can be paired with the other arms.
-
     Returns:
       What `statistics.answers` returns.
 
@@ -96,15 +78,7 @@ def read_answers(folder: Path, run: dict) -> pd.DataFrame:
             )
         tables.append(rows)
     rows = pa.concat_tables(tables, promote_options="permissive").to_pandas()
-    answers = statistics.answers(rows, run["config"]["toward"])
-    untrained = [arm for arm, stages in run["config"]["arms"].items() if not stages]
-    seeds = sorted(answers["seed"].unique())
-    for arm in untrained:
-        once = answers[answers["arm"] == arm]
-        lacking = [seed for seed in seeds if seed not in set(once["seed"])]
-        if once["seed"].nunique() == 1:
-            answers = pd.concat([answers, *(once.assign(seed=seed) for seed in lacking)])
-    return answers.reset_index(drop=True)
+    return statistics.answers(rows, run["config"]["toward"])
 
 
 def read_curves(workdir: Path, run: dict) -> pd.DataFrame:

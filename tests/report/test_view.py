@@ -1,0 +1,24 @@
+"""The verdict in words."""
+
+import math
+
+import pytest
+
+from vcjax.report import view
+
+
+@pytest.mark.parametrize(
+    ("domains", "seeds", "said"),
+    [
+        ((0.1, 0.3), (0.05, 0.4), "Yes:"),
+        ((-0.3, -0.1), (-0.4, -0.05), "No, the other way round:"),
+        ((-0.1, 0.3), (0.05, 0.4), "No difference that these domains can show:"),
+        ((0.1, 0.3), (-0.7, 0.9), "Yes for the seeds trained here, open for others:"),
+        ((0.1, 0.3), (math.nan, math.nan), "Yes for the seeds trained here, open for others:"),
+        ((math.nan, math.nan), (0.1, 0.3), "No interval, so no answer:"),
+    ],
+)
+def test_a_yes_of_these_seeds_alone_is_said_to_be_one(domains, seeds, said):
+    row = dict(zip(("margin_domains_low", "margin_domains_high"), domains, strict=True))
+    row |= dict(zip(("margin_seeds_low", "margin_seeds_high"), seeds, strict=True))
+    assert view._verdict(row) == said

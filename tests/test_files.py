@@ -1,0 +1,27 @@
+"""Small files: whole or not at all."""
+
+import pytest
+
+from vcjax import files
+from vcjax.errors import InputError
+
+
+def test_what_was_written_is_read(tmp_path):
+    files.write_json(tmp_path / "a" / "b.json", {"x": [1, "é"]})
+    assert files.read_json(tmp_path / "a" / "b.json") == {"x": [1, "é"]}
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["b.json"]
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.json"
+    files.write_json(path, 1)
+    with pytest.raises(TypeError):
+        files.write_json(path, object())
+    assert files.read_json(path) == 1
+
+
+def test_a_missing_file_is_the_default_and_a_broken_one_an_error(tmp_path):
+    assert files.read_json(tmp_path / "none.json", default=7) == 7
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(InputError, match=r"broken\.json: not JSON"):
+        files.read_json(tmp_path / "broken.json")
