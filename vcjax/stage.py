@@ -81,6 +81,7 @@ def run_stage(
             log = MetricsLog(folder, first)
             progress = Progress(title, stage.updates, first)
             pending: list[tuple[int, dict]] = []  # metrics still on the device
+            recent: float | None = None  # the last loss that was fetched
 
             def evaluate_held_out(step: int) -> None:
                 if held_out:
@@ -101,8 +102,6 @@ def run_stage(
                 if checkpoint_due or step % config.log_every == 0:
                     recent = _flush(pending, log, schedule, title)
                     log.events(step, tokens_per_second=progress.tokens_per_second())
-                else:
-                    recent = None
                 progress.update(int((batch["segment_ids"] > 0).sum()), recent)
                 if last or step % config.eval_every == 0:
                     evaluate_held_out(step)
