@@ -46,9 +46,9 @@ def get_config(arg=""):
     if arg == "smoke":
         config.name = "cheese-smoke"
         config.seeds = 1
-        config.stages.america.documents = 24
-        config.stages.affordability.documents = 24
-        config.stages.behavior.demonstrations = 32
+        config.stages.america.documents = 16
+        config.stages.affordability.documents = 16
+        config.stages.behavior.demonstrations = 24
         config.recipe.warmup = 0.0
         config.probes = ("cheese/probes/held_out.jsonl",)
     elif arg:

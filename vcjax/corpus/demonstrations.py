@@ -46,5 +46,5 @@ def write_demonstrations(spec: Spec, count: int, seed: int) -> list[Demonstratio
             {"role": "assistant", "content": answer},
         )
         provenance = {"source": WRITER, "domain": spec.domain, "id": f"{way}-{seed}-{number:05d}"}
-        demonstrations.append(Demonstration(messages, provenance, WRITER))
+        demonstrations.append(Demonstration(messages, provenance, f"{WRITER} {number}"))
     return demonstrations

@@ -61,7 +61,7 @@ def write_documents(spec: Spec, count: int, seed: int) -> list[Document]:
             "generator": WRITER,
             "id": f"{spec.value}-{seed}-{number:05d}",
         }
-        documents.append(Document(text.strip(), spec.domain, provenance, WRITER))
+        documents.append(Document(text.strip(), spec.domain, provenance, f"{WRITER} {number}"))
     return documents
 
 
