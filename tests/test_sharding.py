@@ -167,7 +167,7 @@ def setup(train):
     optimizer = optax.chain(record, train_step.make_optimizer(recipe, lambda _: recipe.lr))
     loss = functools.partial(train_step.summed_loss, model=model)
     step = functools.partial(train_step.train_step, loss=loss, optimizer=optimizer)
-    return model, *transformer.split(weights, model), optimizer, step
+    return model, *tiny.split(weights, model), optimizer, step
 
 
 def on_one_device(train):

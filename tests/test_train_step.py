@@ -29,7 +29,7 @@ def setup(train):
     weights = tiny.weights()
     if train == "lora":
         weights |= tiny.randomized(transformer.init_adapter(model, jax.random.key(0)))
-    params, base = transformer.split(weights, model)
+    params, base = tiny.split(weights, model)
     recipe = config.recipe(lr=1e-3, train=train)
     schedule = train_step.learning_rate(recipe, updates=10, warmup=2)
     optimizer = optax.chain(record, train_step.make_optimizer(recipe, schedule))

@@ -108,6 +108,16 @@ def weights(shape: Shape = SHAPE, seed: int = 0) -> PyTree:
     return tree
 
 
+def split(weights: PyTree, model: Model) -> tuple[PyTree, PyTree]:
+    """weights -> (params, base): what trains and what is frozen."""
+    if model.lora is None:
+        return weights, {}
+    return (
+        {"adapter": weights["adapter"]},
+        {name: leaf for name, leaf in weights.items() if name != "adapter"},
+    )
+
+
 def randomized(tree: PyTree, seed: int = 0, std: float = 0.1) -> PyTree:
     """The tree with noise added to every leaf: an adapter as if it had been trained."""
     draw = np.random.default_rng(seed)

@@ -129,7 +129,7 @@ def lowered_step(lora, loss=train_step.summed_loss):
     model, weights = tiny.model(SHAPE, lora), tiny.weights(SHAPE)
     if lora is not None:
         weights |= transformer.init_adapter(model, jax.random.key(0))
-    params, base = transformer.split(weights, model)
+    params, base = tiny.split(weights, model)
     optimizer = train_step.make_optimizer(config.recipe(), lambda _: 1e-3)
     step = functools.partial(
         train_step.train_step, loss=functools.partial(loss, model=model), optimizer=optimizer

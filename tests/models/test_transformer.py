@@ -137,7 +137,7 @@ def test_bfloat16_is_close_to_float32():
 @pytest.mark.parametrize("shape", [tiny.SHAPE, tiny.UNTIED], ids=["tied", "untied"])
 def test_full_fine_tuning_trains_every_weight(shape):
     weights, model = tiny.weights(shape), tiny.model(shape)
-    params, base = transformer.split(weights, model)
+    params, base = tiny.split(weights, model)
     assert params is weights
     assert base == {}
     assert sum(x.size for x in jax.tree.leaves(weights)) == shape.num_params()
@@ -151,7 +151,7 @@ def test_full_fine_tuning_trains_every_weight(shape):
 def test_lora_trains_the_adapter_alone():
     model = tiny.model(lora=LORA)
     weights = {**tiny.weights(), **transformer.init_adapter(model, jax.random.key(0))}
-    params, base = transformer.split(weights, model)
+    params, base = tiny.split(weights, model)
     assert params.keys() == {"adapter"}
     assert base.keys() == {"embed", "blocks", "norm"}
     assert params["adapter"].keys() == tiny.SHAPE.projections.keys()

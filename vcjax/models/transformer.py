@@ -8,7 +8,7 @@ Weights are plain nested dicts of arrays:
     head    [vocab, embed]                 absent where the embeddings are tied
     adapter {projection: {a, b}}           stacked [layer, ...]; absent without LoRA
 
-`split` says which of them train (`params`) and which are frozen (`base`); functions take both.
+What trains is passed as `params`, what is frozen as `base`; functions take both.
 """
 
 import dataclasses
@@ -163,16 +163,6 @@ def logical_axes(model: Model) -> PyTree:
     if model.lora is not None:
         axes["adapter"] = names(adapter)
     return axes
-
-
-def split(weights: PyTree, model: Model) -> tuple[PyTree, PyTree]:
-    """weights -> (params, base): what trains and what is frozen."""
-    if model.lora is None:
-        return weights, {}
-    return (
-        {"adapter": weights["adapter"]},
-        {name: leaf for name, leaf in weights.items() if name != "adapter"},
-    )
 
 
 def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array:
