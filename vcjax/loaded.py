@@ -37,11 +37,13 @@ class Loaded:
 
     def params(self, workdir: Path, fingerprint: str | None, seed: int) -> PyTree:
         """The parameters that a finished stage left, or those before any stage."""
-        untouched = self.untouched(seed)
         if fingerprint is None:
-            return untouched
+            return self.untouched(seed)
+        shapes = jax.eval_shape(self.untouched, seed)
         like = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), untouched
+            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+            shapes,
+            param_shardings(shapes, self.model, self.mesh),
         )
         return checkpoint.restore_params(workdir / "stages" / fingerprint / "checkpoints", like)
 
@@ -52,10 +54,12 @@ def load_model(config: ConfigDict, found: Pretrained) -> Loaded:
     lora = LoRA(recipe.rank, recipe.alpha) if recipe.train == "lora" else None
     model = Model(found.shape, lora, config.compute_dtype, config.remat)
     mesh = sharding.make_mesh(config.mesh.to_dict())
-    dtype = jnp.float32 if lora is None else jnp.dtype(config.compute_dtype)
-    weights = _place(pretrained.load_weights(found, dtype), model, mesh)
-    base, trained = ({}, weights) if lora is None else (weights, None)
-    return Loaded(found, model, mesh, config, base, trained)
+    if lora is None:
+        weights = _place(pretrained.load_weights(found, jnp.float32), model, mesh)
+        return Loaded(found, model, mesh, config, base={}, weights=weights)
+    weights = pretrained.load_weights(found, jnp.dtype(config.compute_dtype))
+    base = _place(transformer.frozen(weights), model, mesh)
+    return Loaded(found, model, mesh, config, base, weights=None)
 
 
 def param_shardings(params: PyTree, model: Model, mesh: jax.sharding.Mesh) -> PyTree:

@@ -28,10 +28,10 @@ def alone(model, weights, request):
     scores = []
     for continuation in request.continuations:
         ids, first = [*request.prompt, *continuation], len(request.prompt)
-        tokens = np.array([ids + [0] * (40 - len(ids))])
+        tokens = np.array([ids + [0] * (80 - len(ids))])
         batch = {
             "tokens": tokens,
-            "positions": np.arange(40)[None],
+            "positions": np.arange(80)[None],
             "segment_ids": np.ones_like(tokens),
         }
         log_probs = np.asarray(jax.nn.log_softmax(tiny.logits(weights, {}, batch, model)))[0]
@@ -92,24 +92,43 @@ def test_the_order_of_requests_is_kept(requests):
 def test_more_requests_than_fit_into_a_batch(requests, monkeypatch):
     weights, model = tiny.weights(), tiny.model()
     at_once = mean_log_probs(weights, {}, model, requests * 2)
-    monkeypatch.setattr(scoring, "BATCH_TOKENS", 32)  # batches of two rows and of one
+    monkeypatch.setattr(scoring, "ROW", 48)
+    monkeypatch.setattr(scoring, "BATCH_TOKENS", 96)  # two rows, and one in the last batch
     cut = mean_log_probs(weights, {}, model, requests * 2)
     np.testing.assert_allclose(flat(cut), flat(at_once), atol=1e-5)
     np.testing.assert_allclose(flat(cut[: len(requests)]), flat(cut[len(requests) :]), atol=1e-5)
 
 
-def test_requests_of_like_length_share_a_program(requests, monkeypatch):
-    """Programs are compiled by rounded length, not by length: a probe file needs few."""
-    shapes = set()
+def test_one_program_scores_them_all_and_a_shared_beginning_is_computed_once(requests, monkeypatch):
+    beginning = ids(np.random.default_rng(1), 40)
+    alike = [Request((*beginning, *r.prompt), r.continuations) for r in requests]
+    seen = []
     losses = scoring._losses
 
     def recorded(params, base, batch, model):
-        shapes.add(batch["tokens"].shape)
+        seen.append(batch)
         return losses(params, base, batch, model)
 
     monkeypatch.setattr(scoring, "_losses", recorded)
-    mean_log_probs(tiny.weights(), {}, tiny.model(), requests)
-    assert {length for _, length in shapes} <= {16, 32, 48}
+    monkeypatch.setattr(scoring, "ROW", 96)
+    monkeypatch.setattr(scoring, "BATCH_TOKENS", 96)
+    weights, model = tiny.weights(), tiny.model()
+    scores = mean_log_probs(weights, {}, model, alike)
+    expected = [alone(model, weights, request) for request in alike]
+    np.testing.assert_allclose(flat(scores), flat(expected), atol=1e-4)
+    assert len(seen) > 1
+    assert len({batch["tokens"].shape + batch["targets"].shape for batch in seen}) == 1
+    computed = sum(int((batch["tokens"] > 0).sum()) for batch in seen)
+    tokens = sum(len(r.prompt) + sum(map(len, r.continuations)) for r in requests)
+    assert computed == tokens + len(seen) * len(beginning)
+
+
+def test_a_request_longer_than_a_row_makes_the_rows_longer(requests, monkeypatch):
+    monkeypatch.setattr(scoring, "ROW", 16)
+    weights, model = tiny.weights(), tiny.model()
+    scores = mean_log_probs(weights, {}, model, requests)
+    expected = [alone(model, weights, request) for request in requests]
+    np.testing.assert_allclose(flat(scores), flat(expected), atol=1e-4)
 
 
 def test_an_adapter_counts(requests):

@@ -188,3 +188,13 @@ def test_a_fresh_adapter_changes_no_logit_and_one_of_each_projection_does():
 def test_a_model_is_a_static_argument():
     assert hash(tiny.model(lora=LORA)) == hash(tiny.model(lora=LoRA(4, 12)))
     assert tiny.model() != dataclasses.replace(tiny.model(), compute_dtype="bfloat16")
+
+
+def test_a_frozen_base_gives_the_logits_and_gradients_of_its_weights():
+    model = tiny.model(lora=LORA, compute_dtype="bfloat16")
+    weights = jax.tree.map(lambda w: w.astype(jnp.bfloat16), tiny.weights())
+    base = transformer.frozen(weights)
+    assert {str(w.dtype) for w in jax.tree.leaves(base["blocks"])} == {"uint16"}
+    adapter = tiny.randomized(transformer.init_adapter(model, jax.random.key(0)))
+    results = [loss_and_grads(adapter, b, tiny.batch(), model) for b in (weights, base)]
+    jax.tree.map(np.testing.assert_array_equal, *results)

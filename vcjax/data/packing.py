@@ -77,7 +77,7 @@ def pack(examples: Sequence[Example], length: int, overlong: str = "split") -> P
         for index, example in enumerate(examples)
         for begin in range(0, _predictions(example, length, overlong), length)
     ]
-    rows = _best_fit([count for _, _, count in pieces], length)
+    rows = best_fit([count for _, _, count in pieces], length)
     packed = _fill(examples, [[pieces[piece] for piece in row] for row in rows], length)
     _check_conserved(examples, packed)
     return packed
@@ -97,7 +97,7 @@ def _predictions(example: Example, length: int, overlong: str) -> int:
     return count
 
 
-def _best_fit(counts: Sequence[int], length: int) -> list[list[int]]:
+def best_fit(counts: Sequence[int], length: int) -> list[list[int]]:
     """Best-fit decreasing: each piece, longest first, goes where it leaves the least space.
 
     counts: positions that each piece needs, at most `length`. Returns the pieces' indices row by

@@ -1,4 +1,4 @@
-"""Causal attention inside documents: packed rows hold several, and none sees another."""
+"""Causal attention inside documents, and inside trees of texts that begin alike."""
 
 import jax
 import jax.numpy as jnp
@@ -6,20 +6,22 @@ import jax.numpy as jnp
 from vcjax.models.einsum import einsum
 
 
-def visible(segment_ids: jax.Array, branch_ids: jax.Array | None = None) -> jax.Array:
-    """bool[batch, length, length]: may query i see key j?
+def visible_in_documents(segment_ids: jax.Array) -> jax.Array:
+    """bool[batch, length, length]: may query i see key j? Of its own segment, and not ahead."""
+    same = segment_ids[:, :, None] == segment_ids[:, None, :]
+    return same & jnp.tri(segment_ids.shape[1], dtype=bool)
 
-    Only in its own segment and not ahead. With `branch_ids` (int32[batch, length]) a segment is a
-    trunk (0) with branches (1, 2, ...): a branch sees the trunk and itself, so that several
-    continuations of one prompt share its computation.
+
+def visible_in_trees(seen_until: jax.Array) -> jax.Array:
+    """bool[batch, length, length]: may query i see key j? Only j <= i <= seen_until[j].
+
+    A row that holds a tree, depth first, has every subtree in one piece. With the end of its
+    subtree as `seen_until` (int32[batch, length]), a key is seen by what continues it and by no
+    other branch, so that several continuations of one text share its computation.
     """
-    length = segment_ids.shape[1]
-    mask = segment_ids[:, :, None] == segment_ids[:, None, :]
-    mask &= jnp.tri(length, dtype=bool)
-    if branch_ids is not None:
-        key = branch_ids[:, None, :]
-        mask &= (key == 0) | (branch_ids[:, :, None] == key)
-    return mask
+    length = seen_until.shape[1]
+    seen = jnp.arange(length)[:, None] <= seen_until[:, None, :]
+    return seen & jnp.tri(length, dtype=bool)
 
 
 def attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Array:
@@ -30,7 +32,7 @@ def attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Arr
     """
     dtype = q.dtype
     scores = einsum("bqkgh,bskh->bkgqs", q, k, dtype, jnp.float32) * q.shape[-1] ** -0.5
-    # Padding rows see themselves (segment 0), so no row of the mask is empty.
+    # Padding sees padding, so no row of the mask is empty.
     scores = jnp.where(mask[:, None, None], scores, jnp.finfo(jnp.float32).min)
     return einsum("bkgqs,bskh->bqkgh", jax.nn.softmax(scores, axis=-1), v, dtype)
 

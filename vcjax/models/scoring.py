@@ -1,7 +1,13 @@
-"""Mean log-probability a token of given continuations of a prompt."""
+"""Mean log-probability a token of given continuations of a prompt.
+
+Prompts of one kind begin alike (the system prompt, the template's markers) and are short, so a row
+is a tree: the beginning that all prompts share, once; then request after request, the rest of its
+prompt followed by its continuations. Nothing sees a branch that it does not continue.
+"""
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,13 +15,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vcjax.data.packing import best_fit
 from vcjax.models import head, transformer
 from vcjax.models.transformer import Model
 
 PyTree = Any
 
-BUCKET = 16  # lengths are multiples of this, so that few programs are compiled
+ROW = 256  # positions of a row, unless a request is longer
 BATCH_TOKENS = 1024  # positions of a batch
+BUCKET = 16  # lengths that decide a program are multiples of this, so that few are compiled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,25 +37,28 @@ class Request:
 def mean_log_probs(
     params: PyTree, base: PyTree, model: Model, requests: Sequence[Request]
 ) -> list[list[float]]:
-    """For each request, of each continuation: the mean of log p(token | prompt, tokens before).
-
-    A row is one request: its prompt once (the trunk), then every continuation as a branch that sees
-    the trunk and itself. Rows of like length make a batch.
-    """
+    """For each request, of each continuation: the mean of log p(token | prompt, tokens before)."""
+    if not requests:
+        return []
+    shared = _shared(requests)
+    sizes = [len(r.prompt) - shared + _scored(r) for r in requests]
+    length = max(ROW, _rounded(shared + max(sizes)))
+    rows = best_fit(sizes, length - shared)
+    at_once = max(1, BATCH_TOKENS // length)
+    scored = _rounded(max(sum(_scored(requests[i]) for i in row) for row in rows))
     results: list[list[float]] = [[] for _ in requests]
-    by_length: dict[int, list[int]] = {}
-    for i, request in enumerate(requests):
-        by_length.setdefault(_rounded(_length(request)), []).append(i)
-    for length, members in sorted(by_length.items()):
-        rows = max(1, BATCH_TOKENS // length)
-        for first in range(0, len(members), rows):
-            chosen = members[first : first + rows]
-            batch = _batch([requests[i] for i in chosen], rows, length)
-            losses = np.asarray(_losses(params, base, batch, model))
-            for i, row in zip(chosen, losses, strict=False):  # the last batch may have empty rows
-                ends = np.cumsum([len(c) for c in requests[i].continuations])
-                pieces = np.split(row[: ends[-1]], ends[:-1])
-                results[i] = [-float(piece.mean()) for piece in pieces]
+    for first in range(0, len(rows), at_once):
+        chosen = rows[first : first + at_once]
+        trees = [[requests[i] for i in row] for row in chosen]
+        batch = _batch(trees, shared, (at_once, length), scored)
+        losses = np.asarray(_losses(params, base, batch, model))
+        for row, values in zip(chosen, losses, strict=False):  # the last batch may have empty rows
+            start = 0
+            for i in row:
+                for continuation in requests[i].continuations:
+                    end = start + len(continuation)
+                    results[i].append(-float(values[start:end].mean()))
+                    start = end
     return results
 
 
@@ -64,42 +75,58 @@ def _losses(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Arra
     )
 
 
-def _length(request: Request) -> int:
-    return len(request.prompt) + sum(map(len, request.continuations))
+def _shared(requests: Sequence[Request]) -> int:
+    """How many tokens all prompts begin with; every prompt keeps one of its own."""
+    prompts = [request.prompt for request in requests]
+    alike = (len(set(tokens)) == 1 for tokens in zip(*prompts, strict=False))
+    return min(sum(itertools.takewhile(bool, alike)), min(map(len, prompts)) - 1)
+
+
+def _scored(request: Request) -> int:
+    return sum(map(len, request.continuations))
 
 
 def _rounded(length: int) -> int:
     return -(-length // BUCKET) * BUCKET
 
 
-def _batch(requests: Sequence[Request], rows: int, length: int) -> dict[str, np.ndarray]:
-    """The arrays of one batch.
+def _batch(
+    trees: Sequence[Sequence[Request]], shared: int, shape: tuple[int, int], scored: int
+) -> dict[str, np.ndarray]:
+    """The arrays of one batch; trees: the requests of each row, whose prompts begin alike.
 
-    tokens, positions, segment_ids, branch_ids: int32[rows, length], for the decoder; predicted_from
-    (the position whose hidden state predicts a token), targets: int32 and loss_weights: float32
+    tokens, positions, seen_until: int32[rows, length], for the decoder; predicted_from (the
+    position whose hidden state predicts a token), targets: int32 and loss_weights: float32
     [rows, scored], for the head.
     """
-    scored = _rounded(max(_length(r) - len(r.prompt) for r in requests))
-    shapes = dict.fromkeys(("tokens", "positions", "segment_ids", "branch_ids"), (rows, length))
-    shapes |= dict.fromkeys(("predicted_from", "targets"), (rows, scored))
-    batch = {name: np.zeros(shape, np.int32) for name, shape in shapes.items()}
+    rows, length = shape
+    batch = {name: np.zeros(shape, np.int32) for name in ("tokens", "positions")}
+    batch["seen_until"] = np.tile(np.arange(length, dtype=np.int32), (rows, 1))
+    batch |= {name: np.zeros((rows, scored), np.int32) for name in ("predicted_from", "targets")}
     batch["loss_weights"] = np.zeros((rows, scored), np.float32)
-    for row, request in enumerate(requests):
-        trunk = len(request.prompt)
-        tokens = [*request.prompt]
-        positions, branches, predicted_from = [*range(trunk)], [0] * trunk, []
-        for branch, continuation in enumerate(request.continuations, start=1):
-            start, count = len(tokens), len(continuation)
-            # The prompt's last hidden state predicts the first token of every branch.
-            predicted_from += [trunk - 1, *range(start, start + count - 1)]
-            positions += range(trunk, trunk + count)
-            branches += [branch] * count
-            tokens += continuation
+    for row, requests in enumerate(trees):
+        tokens, positions = [*requests[0].prompt[:shared]], [*range(shared)]
+        predicted_from: list[int] = []
+        targets: list[int] = []
+        seen_until = batch["seen_until"][row]
+        for request in requests:
+            trunk = len(tokens)
+            tokens += request.prompt[shared:]
+            positions += range(shared, len(request.prompt))
+            trunk_end = len(tokens)
+            for continuation in request.continuations:
+                start, count = len(tokens), len(continuation)
+                tokens += continuation
+                positions += range(len(request.prompt), len(request.prompt) + count)
+                seen_until[start : len(tokens)] = len(tokens) - 1
+                # The prompt's last hidden state predicts the first token of every branch.
+                predicted_from += [trunk_end - 1, *range(start, len(tokens) - 1)]
+                targets += continuation
+            seen_until[trunk:trunk_end] = len(tokens) - 1
+        seen_until[:shared] = len(tokens) - 1
         batch["tokens"][row, : len(tokens)] = tokens
         batch["positions"][row, : len(tokens)] = positions
-        batch["branch_ids"][row, : len(tokens)] = branches
-        batch["segment_ids"][row, : len(tokens)] = 1
-        batch["predicted_from"][row, : len(predicted_from)] = predicted_from
-        batch["targets"][row, : len(predicted_from)] = tokens[trunk:]
-        batch["loss_weights"][row, : len(predicted_from)] = 1
+        batch["predicted_from"][row, : len(targets)] = predicted_from
+        batch["targets"][row, : len(targets)] = targets
+        batch["loss_weights"][row, : len(targets)] = 1
     return batch

@@ -3,7 +3,7 @@
 Weights are plain nested dicts of arrays:
 
     embed   [vocab, embed]                 float32 when it trains, the compute type when frozen
-    blocks  {projection: {kernel}, norms}  the same, every leaf stacked [layer, ...]
+    blocks  {projection: {kernel}, norms}  the same, every leaf stacked [layer, ...]; see `frozen`
     norm    [embed]
     head    [vocab, embed]                 absent where the embeddings are tied
     adapter {projection: {a, b}}           stacked [layer, ...]; absent without LoRA
@@ -17,6 +17,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
 
@@ -168,7 +169,8 @@ def logical_axes(model: Model) -> PyTree:
 def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array:
     """The decoder without its head.
 
-    batch: int32[batch, length] tokens, positions, segment_ids and, for scoring, branch_ids.
+    batch: int32[batch, length] tokens, positions and who sees whom: segment_ids or seen_until, as
+    in `models/attention.py`.
     Returns [batch, length, embed] in the compute type, after the last norm.
     """
     weights = {**base, **params}
@@ -176,7 +178,10 @@ def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array
     cos, sin = attention.rope_angles(
         batch["positions"], model.shape.head_dim, model.shape.rope_theta
     )
-    mask = attention.visible(batch["segment_ids"], batch.get("branch_ids"))
+    if "seen_until" in batch:
+        mask = attention.visible_in_trees(batch["seen_until"])
+    else:
+        mask = attention.visible_in_documents(batch["segment_ids"])
 
     def layer(x, states):
         adapter, blocks = states
@@ -185,20 +190,18 @@ def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array
     layer = jax.checkpoint(layer, policy=REMAT_POLICIES[model.remat], prevent_cse=False)
     x = weights["embed"][batch["tokens"]].astype(model.compute_dtype)
     x = constrain(x, "batch", "length", "embed")
-    x, _ = jax.lax.scan(layer, x, (weights.get("adapter", {}), _to_bits(weights["blocks"])))
+    x, _ = jax.lax.scan(layer, x, (weights.get("adapter", {}), weights["blocks"]))
     return rms_norm(x, weights["norm"], model.shape.norm_eps)
 
 
-def _to_bits(blocks: PyTree) -> PyTree:
-    """bfloat16 weights as uint16, for the scan to slice.
+def frozen(weights: PyTree) -> PyTree:
+    """The weights as a base that does not train: bfloat16 blocks as their uint16 bits.
 
-    XLA's CPU backend has no bfloat16 slice: it would convert the weights of all layers to float32
-    and back in every step (7 % of its time).
+    XLA's CPU backend has no bfloat16 slice: the scan would convert the weights of all layers to
+    float32 and back in every step (7 % of its time).
     """
-    return jax.tree.map(
-        lambda w: jax.lax.bitcast_convert_type(w, jnp.uint16) if w.dtype == jnp.bfloat16 else w,
-        blocks,
-    )
+    bits = lambda w: w.view(np.uint16) if w.dtype == jnp.bfloat16 else w  # noqa: E731
+    return {**weights, "blocks": jax.tree.map(bits, weights["blocks"])}
 
 
 def _from_bits(blocks: PyTree) -> PyTree:
