@@ -3,6 +3,7 @@
 Import nothing of torch when a module loads: a machine without it runs all other tests.
 """
 
+import dataclasses
 import importlib.util
 import os
 from typing import Any
@@ -23,7 +24,12 @@ PROJECTIONS = {
     "up": "mlp.up_proj",
     "down": "mlp.down_proj",
 }
-NORMS = {"attention_norm": "input_layernorm", "mlp_norm": "post_attention_layernorm"}
+NORMS = {
+    "attention_norm": "input_layernorm",
+    "mlp_norm": "post_attention_layernorm",
+    "q_norm": "self_attn.q_norm",
+    "k_norm": "self_attn.k_norm",
+}
 
 
 def require_torch() -> None:
@@ -37,26 +43,33 @@ def require_torch() -> None:
     pytest.skip(reason)
 
 
-def llama(weights: PyTree, shape: Shape) -> Any:
-    """A `transformers.LlamaForCausalLM` (float32, eager attention) with these weights."""
+def llama(weights: PyTree, shape: Shape, family: str = "llama") -> Any:
+    """The family's `transformers` model (float32, eager attention) with these weights."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    import transformers
 
-    config = LlamaConfig(
+    prefix = {"qwen2": "Qwen2", "qwen3": "Qwen3", "mistral": "Mistral", "nemo": "Mistral"}
+    name = prefix.get(family, "Llama")
+    rope = {"rope_type": "default", "rope_theta": shape.rope_theta}
+    if shape.rope_scaling is not None:
+        rope |= {"rope_type": "llama3", **dataclasses.asdict(shape.rope_scaling)}
+    config = getattr(transformers, f"{name}Config")(
         vocab_size=shape.vocab_size,
         hidden_size=shape.embed_dim,
         intermediate_size=shape.mlp_dim,
         num_hidden_layers=shape.num_layers,
         num_attention_heads=shape.num_heads,
         num_key_value_heads=shape.num_kv_heads,
-        head_dim=shape.head_dim,
         max_position_embeddings=shape.context_length,
-        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
+        rope_parameters=rope,
         rms_norm_eps=shape.norm_eps,
         tie_word_embeddings=shape.tied_embeddings,
         attn_implementation="eager",
+        # Qwen2 knows no head size of its own.
+        **({} if family == "qwen2" else {"head_dim": shape.head_dim}),
+        **({"sliding_window": None} if name == "Mistral" else {}),
     )
-    model = LlamaForCausalLM(config)
+    model = getattr(transformers, f"{name}ForCausalLM")(config)
     named = dict(model.named_parameters())
     with torch.no_grad():
         for name, array in by_name(weights).items():
@@ -73,7 +86,11 @@ def by_name(weights: PyTree) -> dict[str, np.ndarray]:
     for ours, theirs in PROJECTIONS.items():
         for layer, kernel in enumerate(np.asarray(weights["blocks"][ours]["kernel"])):
             tensors[f"model.layers.{layer}.{theirs}.weight"] = kernel.T
+        for layer, bias in enumerate(np.asarray(weights["blocks"][ours].get("bias", ()))):
+            tensors[f"model.layers.{layer}.{theirs}.bias"] = bias
     for ours, theirs in NORMS.items():
+        if ours not in weights["blocks"]:
+            continue
         for layer, scale in enumerate(np.asarray(weights["blocks"][ours]["scale"])):
             tensors[f"model.layers.{layer}.{theirs}.weight"] = scale
     return tensors

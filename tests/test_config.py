@@ -2,7 +2,16 @@
 
 import pytest
 
-from vcjax.config import behavior, differences, experiment, rationale, recipe, resolve
+from vcjax.config import (
+    adapter,
+    behavior,
+    differences,
+    experiment,
+    missing_files,
+    rationale,
+    recipe,
+    resolve,
+)
 from vcjax.errors import InputError
 
 
@@ -27,6 +36,28 @@ def test_a_stages_own_value_counts_else_the_recipes(tmp_path):
     assert resolved.stages.what.lr == 3e-4
     assert resolved.stages.why.length == 64
     assert resolved.compute_dtype in ("bfloat16", "float32")
+
+
+def test_missing_files_are_named_with_their_keys(tmp_path):
+    stages = dict(
+        why=rationale(file="gone.jsonl"),
+        what=behavior(file="chats.jsonl", mix="lost.jsonl", mix_share=0.5),
+    )
+    given = config(tmp_path, stages=stages, probes=("probes.jsonl", "none.jsonl"))
+    assert missing_files(resolve(given, tmp_path), tmp_path) == [
+        f"config.stages.what.mix: {tmp_path / 'lost.jsonl'} does not exist",
+        f"config.stages.why.file: {tmp_path / 'gone.jsonl'} does not exist",
+        f"config.probes: {tmp_path / 'none.jsonl'} does not exist",
+    ]
+
+
+def test_a_named_chat_template_is_kept_by_its_text(tmp_path):
+    resolved = resolve(config(tmp_path, chat_template="chatml"), tmp_path)
+    assert "<|im_start|>" in resolved.chat_template
+    (tmp_path / "own.jinja").write_text("{{ messages }}")
+    assert resolve(config(tmp_path, chat_template="own.jinja"), tmp_path).chat_template == (
+        "{{ messages }}"
+    )
 
 
 def test_resolving_leaves_the_given_config_alone(tmp_path):
@@ -61,7 +92,22 @@ def test_unknown_keys_name_the_nearest(build, message):
         (dict(arms={"what": ("whta",), "both": ()}), "did you mean stages.what?"),
         (dict(contrasts=dict(total=dict(both=1))), "weights do not sum to 0"),
         (dict(primary="main"), "did you mean contrasts.total?"),
-        (dict(probes=("gone.jsonl",)), "gone.jsonl does not exist"),
+        (
+            dict(stages=dict(what=behavior(file="chats.jsonl", mix="chats.jsonl"))),
+            "config.stages.what: give mix and mix_share together",
+        ),
+        (
+            dict(stages=dict(what=behavior(file="chats.jsonl", mix="chats.jsonl", mix_share=1.0))),
+            "config.stages.what.mix_share: 1.0; it is a share",
+        ),
+        (dict(stages=dict(what=adapter())), "config.stages.what.file: give the folder of a PEFT"),
+        (
+            dict(
+                stages=dict(why=rationale(file="docs.jsonl"), what=adapter(file="docs.jsonl")),
+            ),
+            "config.arms.both: the adapter 'what' can only come first",
+        ),
+        (dict(chat_template="lama3"), "config.chat_template: 'lama3' is unknown"),
         (dict(probes=()), "config.probes: there is no probe file"),
         (dict(contrasts=dict(total={})), "config.contrasts.total: its weights do not sum to 0"),
         (

@@ -4,13 +4,18 @@ import json
 import shutil
 import time
 
+import jax
 import pandas as pd
 import pytest
 import small_run
+from ml_collections import ConfigDict
 
+from vcjax import config as configs
 from vcjax import experiment, files, lock
 from vcjax.errors import InputError
 from vcjax.files import read_json
+from vcjax.loaded import load_model
+from vcjax.weights import peft, pretrained
 
 
 @pytest.fixture(scope="module")
@@ -283,7 +288,7 @@ BAD_SETTINGS = {
     "no learning rate": (bad_setting("recipe.lr", 0.0), "would train nothing"),
     "batch that no rows fill": (bad_setting("recipe.batch_tokens", 100), "not a multiple of"),
     "row beyond the context": (bad_setting("recipe.length", 4096), "not a multiple|longer than"),
-    "unknown model": (bad_setting("model", "gpt-17"), "neither a .gguf file nor a packaged model"),
+    "unknown model": (bad_setting("model", "gpt-17"), "is no folder, .gguf file, hub id"),
     "missing model": (bad_setting("model", "gone.gguf"), "gone.gguf does not exist"),
     "unknown stage in an arm": (
         bad_setting("arms.behavior", ("behaviour",)),
@@ -337,3 +342,68 @@ def test_full_fine_tuning_is_one_switch(finished, tmp_path):
     )
     assert "['embed']" in first and first.keys() == second.keys()
     assert all(first[name] != second[name] for name in first), "every weight trained on"
+
+
+def test_an_adapter_that_somebody_else_trained_can_be_the_rationale_stage(copy, tmp_path):
+    """Taken out of one run, it is followed by the same behavior stage: the same answers."""
+    config_file, workdir, _ = copy
+    plan = read_json(workdir / "config.json")["plan"]
+    rationale, behavior = plan["arms"]["america"]["0"]
+    model = load_model(
+        ConfigDict(read_json(workdir / "config.json")["config"]),
+        pretrained.find(small_run.load(config_file).model),
+    )
+    trained = jax.device_get(model.params(workdir, rationale, 0)["adapter"])
+    peft.write_adapter(config_file.parent, trained, model.model.lora, "somebody/model")
+
+    settings = small_run.load(config_file, seeds=1)
+    with settings.unlocked():
+        settings.stages = dict(taken=configs.adapter(file="."), behavior=settings.stages.behavior)
+        settings.arms = dict(base=(), taken=("taken",), america=("taken", "behavior"))
+        settings.contrasts = dict(total=dict(america=1, base=-1))
+    experiment.run(settings, config_file.parent, tmp_path / "second", False)
+    again = read_json(tmp_path / "second" / "config.json")["plan"]
+    taken, after = again["arms"]["america"]["0"]
+    assert again["stages"][taken]["updates"] == 0
+    for old, new in ((rationale, taken), (behavior, after)):
+        assert small_run.parameters(workdir / "stages" / old) == small_run.parameters(
+            tmp_path / "second" / "stages" / new
+        )
+    # One that does not fit is refused before anything is written.
+    for stage in settings.stages.values():
+        stage.rank = 8
+    with pytest.raises(InputError, match=r"set recipe\(rank=4, alpha=8\)"):
+        experiment.run(settings, config_file.parent, tmp_path / "third", False)
+    assert not (tmp_path / "third").exists()
+    for stage in settings.stages.values():
+        stage.rank = 4
+    # Another adapter is other data.
+    bytes_ = (config_file.parent / peft.WEIGHTS).read_bytes()
+    (config_file.parent / peft.WEIGHTS).write_bytes(bytes_[:-4] + b"\0\0\0\1")
+    with pytest.raises(InputError, match="data of stage taken, seed 0"):
+        experiment.run(settings, config_file.parent, tmp_path / "second", False)
+
+
+def test_general_instructions_are_mixed_into_a_behavior_stage(copy, tmp_path):
+    config_file, _, _ = copy
+    files_ = config_file.parent
+    chats = [
+        {"messages": [{"role": "user", "content": f"{i}?"}, {"role": "assistant", "content": "No"}]}
+        for i in range(50)
+    ]
+    (files_ / "mix.jsonl").write_text("".join(json.dumps(c) + "\n" for c in chats))
+    settings = small_run.load(config_file, seeds=1)
+    settings.stages.behavior.update(mix="mix.jsonl", mix_share=0.4)
+    experiment.run(settings, files_, tmp_path / "dry", dry_run=True)
+    [rows] = [
+        folder
+        for folder in (tmp_path / "dry" / "rows").iterdir()
+        if "mix.jsonl" in (folder / "documents.jsonl").read_text()
+    ]
+    records = [json.loads(line) for line in (rows / "documents.jsonl").read_text().splitlines()]
+    mixed = ["mix.jsonl" in json.dumps(record) for record in records]
+    assert len(records) == 100 and sum(mixed) == 40
+    assert mixed != sorted(mixed), "they lie among the others"
+    settings.stages.behavior.mix_share = 0.9
+    with pytest.raises(InputError, match=r"50 demonstrations, but a share of 0\.9"):
+        experiment.run(settings, files_, tmp_path / "more", dry_run=True)

@@ -171,14 +171,14 @@ def zero_gradient_updates(params):
     return optimizer.update(zeros, optimizer.init(params), params)[0]
 
 
-@pytest.mark.parametrize("shape", [tiny.SHAPE, tiny.UNTIED], ids=["tied", "untied"])
-def test_matrices_decay_and_norms_do_not(shape):
+@pytest.mark.parametrize("shape", [tiny.UNTIED, *tiny.FAMILIES.values()])
+def test_matrices_decay_and_norms_and_biases_do_not(shape):
     params = tiny.weights(shape)
     updates = zero_gradient_updates(params)
     for path, update in jax.tree_util.tree_leaves_with_path(updates):
         weight = functools.reduce(lambda tree, key: tree[key.key], path, params)
-        is_norm = weight.ndim == 1 or path[-1].key == "scale"
-        expected = 0 * weight if is_norm else -0.1 * 0.5 * weight
+        is_vector = weight.ndim == 1 or path[-1].key in ("scale", "bias")
+        expected = 0 * weight if is_vector else -0.1 * 0.5 * weight
         np.testing.assert_allclose(update, expected, rtol=1e-5, atol=1e-9, err_msg=str(path))
 
 

@@ -17,11 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+from vcjax import sharding
 from vcjax.models import transformer
 from vcjax.models.lora import LoRA
-from vcjax.models.shapes import Shape
+from vcjax.models.shapes import RopeScaling, Shape
 from vcjax.models.transformer import Model
+from vcjax.weights import huggingface, placement
 from vcjax.weights.gguf import CONTROL, NORMS, PROJECTIONS
+from vcjax.weights.placement import Reader
 
 PyTree = Any
 
@@ -74,6 +77,25 @@ SHAPE = Shape(
     tied_embeddings=True,
 )
 UNTIED = dataclasses.replace(SHAPE, tied_embeddings=False)
+FAMILIES = {
+    "llama3": dataclasses.replace(
+        SHAPE,
+        tied_embeddings=False,
+        rope_theta=500000.0,
+        # Within the few positions of a test some frequencies are kept, blended and stretched.
+        rope_scaling=RopeScaling(
+            factor=8.0,
+            low_freq_factor=1.0,
+            high_freq_factor=4.0,
+            original_max_position_embeddings=32,
+        ),
+    ),
+    "qwen2": dataclasses.replace(SHAPE, qkv_bias=True, norm_eps=1e-6),
+    "qwen3": dataclasses.replace(SHAPE, qk_norm=True, head_dim=12, norm_eps=1e-6),
+    "mistral": UNTIED,
+    "nemo": dataclasses.replace(UNTIED, head_dim=12, rope_theta=1000000.0),
+    "smollm2": SHAPE,
+}
 
 
 def model(shape: Shape = SHAPE, lora: LoRA | None = None, **settings: str) -> Model:
@@ -98,6 +120,10 @@ def weights(shape: Shape = SHAPE, seed: int = 0) -> PyTree:
     }
     for name in NORMS:
         blocks[name] = {"scale": 1 + normal(layers, shape.embed_dim, std=0.2)}
+    for name in "qkv" if shape.qkv_bias else "":
+        blocks[name]["bias"] = normal(layers, shape.projections[name][1], std=0.3)
+    for name in ("q_norm", "k_norm") if shape.qk_norm else ():
+        blocks[name] = {"scale": 1 + normal(layers, shape.head_dim, std=0.2)}
     tree = {
         "embed": normal(shape.vocab_size, shape.embed_dim, std=0.3),
         "blocks": blocks,
@@ -106,6 +132,17 @@ def weights(shape: Shape = SHAPE, seed: int = 0) -> PyTree:
     if not shape.tied_embeddings:
         tree["head"] = normal(shape.vocab_size, shape.embed_dim, std=0.3)
     return tree
+
+
+def load(read: Reader, shape: Shape, dtype: Any = np.float32) -> PyTree:
+    """All weights that a reader gives, as host arrays."""
+    mesh = sharding.make_mesh({"replica": 1, "fsdp": 1, "tensor": 1, "sequence": -1})
+    return jax.device_get(placement.load(read, model(shape), dtype, mesh))
+
+
+def leaves(shape: Shape) -> list[tuple[tuple[str, ...], tuple[int, ...]]]:
+    """(path, shape) of every weight."""
+    return [*huggingface.weight_sizes(shape).items()]
 
 
 def split(weights: PyTree, model: Model) -> tuple[PyTree, PyTree]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from vcjax.train_step import TrainState
@@ -78,3 +79,20 @@ def restore_params(folder: Path, like: PyTree) -> PyTree:
             step, args=ocp.args.Composite(params=ocp.args.StandardRestore(like))
         )
     return restored["params"]
+
+
+def restore_param(folder: Path, path: tuple[str, ...]) -> np.ndarray:
+    """One of these parameters, a host array; path: its keys in the tree. No other is read."""
+    like: PyTree = 0
+    for key in reversed(path):
+        like = {key: like}
+    to_host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), like)
+    with ocp.CheckpointManager(
+        folder.absolute(),
+        options=ocp.CheckpointManagerOptions(read_only=True),
+        item_handlers={"params": ocp.PyTreeCheckpointHandler()},
+    ) as manager:
+        part = ocp.args.PyTreeRestore(like, restore_args=to_host, partial_restore=True)
+        step = manager.latest_step()
+        restored = manager.restore(step, args=ocp.args.Composite(params=part))
+    return jax.tree.leaves(restored["params"])[0]

@@ -15,6 +15,7 @@ from typing import Any
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
+from vcjax.data.templates import read_template
 from vcjax.errors import InputError
 from vcjax.models.einsum import native_compute_dtype
 from vcjax.models.transformer import REMAT_POLICIES
@@ -52,7 +53,8 @@ def experiment(**settings: Any) -> ConfigDict:
     """An experiment's config with every top-level key. Unknown keys stop with the nearest name."""
     defaults = dict(
         name="",  # a workdir belongs to one name
-        model="smollm2-135m-instruct",  # packaged name or .gguf file
+        model="smollm2-135m-instruct",  # packaged name, .gguf file, folder, or hub id[@revision]
+        chat_template="",  # the model's own; or a name in vcjax/data/templates, or a .jinja file
         # What {model_name} and {provider_name} stand for in specs.
         names=dict(model_name="SmolLM", provider_name="Hugging Face"),
         seeds=1,
@@ -89,8 +91,21 @@ def rationale(**settings: Any) -> ConfigDict:
 
 
 def behavior(**settings: Any) -> ConfigDict:
-    """A behavior stage: `demonstrations` written for `spec`, or the demonstrations of `file`."""
-    return _stage("behavior", dict(demonstrations=0, held_out=0), settings)
+    """A behavior stage: `demonstrations` written for `spec`, or the demonstrations of `file`.
+
+    thinking: whether the demonstrations' reasoning is trained on (else it is left out).
+    mix: a file of general instructions, of which as many are drawn as make up `mix_share` of all.
+    """
+    own = dict(demonstrations=0, held_out=0, thinking=False, mix="", mix_share=0.0)
+    return _stage("behavior", own, settings)
+
+
+def adapter(**settings: Any) -> ConfigDict:
+    """A stage that trains nothing: it takes the PEFT adapter in the folder `file`."""
+    return _stage("adapter", dict(), settings)
+
+
+KINDS = {"rationale": rationale, "behavior": behavior, "adapter": adapter}
 
 
 def _stage(kind: str, own: dict[str, Any], settings: dict[str, Any]) -> ConfigDict:
@@ -98,11 +113,16 @@ def _stage(kind: str, own: dict[str, Any], settings: dict[str, Any]) -> ConfigDi
         kind=kind,
         spec=placeholder(str),
         file=placeholder(str),
+        # What `file` holds, for the plan of a dry run on a machine that does not have it.
+        stated=dict(records=0, tokens=0, weighted_tokens=0),
         **own,
         **{key: placeholder(type(value)) for key, value in RECIPE.items()},
     )
     _check_keys(f"{kind}.", settings, defaults)
     stage = ConfigDict(defaults)
+    stated = settings.pop("stated", {})
+    _check_keys(f"{kind}.stated.", stated, stage.stated)
+    stage.stated.update(stated)
     for key, value in settings.items():
         setattr(stage, key, value)
     return stage
@@ -117,52 +137,78 @@ def _check_keys(where: str, given: Iterable[str], known: Iterable[str]) -> None:
 
 
 def resolve(config: ConfigDict, folder: Path) -> ConfigDict:
-    """The config with each stage complete, as it will be saved; files are checked to exist.
+    """The config with each stage complete, as it will be saved.
 
-    folder: where relative paths start (the config file's own); they stay relative. Raises
-    InputError on what does not fit together.
+    folder: where relative paths start (the config file's own); they stay relative. What is missing
+    among the files says `missing_files`. Raises InputError on what does not fit together.
     """
     _check_keys("", config, experiment())
     _check_keys("recipe.", config.recipe, RECIPE)
     config = copy.deepcopy(config)
     for name, stage in config.stages.items():
-        template = {"rationale": rationale, "behavior": behavior}.get(stage.get("kind"))
-        if template is None:
-            raise InputError(f"config.stages.{name}: build it with rationale(...) or behavior(...)")
-        _check_keys(f"stages.{name}.", stage, template())
+        if stage.get("kind") not in KINDS:
+            built = ", ".join(f"{kind}(...)" for kind in KINDS)
+            raise InputError(f"config.stages.{name}: build it with one of {built}")
+        _check_keys(f"stages.{name}.", stage, KINDS[stage.kind]())
         for key in RECIPE:
             if stage[key] is None:
                 stage[key] = config.recipe[key]
-        _check_stage(name, stage, folder)
+        _check_stage(name, stage)
+    if config.chat_template:  # by its text, so that config.json says what was used
+        is_file = config.chat_template.endswith(".jinja")
+        config.chat_template = read_template(
+            str(folder / config.chat_template) if is_file else config.chat_template
+        )
     if config.compute_dtype == "auto":
         config.compute_dtype = native_compute_dtype()
-    for path in config.probes:
-        _check_file(folder / path, "config.probes")
     _check_experiment(config)
     return config
 
 
-def _check_file(path: Path, key: str) -> None:
-    if not path.is_file():
-        raise InputError(f"{key}: {path} does not exist")
+def used_stages(config: ConfigDict) -> list[str]:
+    """The names of the stages that an arm has, in the order of the config's stages."""
+    used = {name for names in config.arms.values() for name in names}
+    return [name for name in config.stages if name in used]
 
 
-def _check_stage(name: str, stage: ConfigDict, folder: Path) -> None:
+def missing_files(config: ConfigDict, folder: Path) -> list[str]:
+    """Of a resolved config, "key: path does not exist" of each file that a run would miss."""
+    needed = [
+        (f"config.stages.{name}.{key}", config.stages[name][key])
+        for name in used_stages(config)
+        for key in ("spec", "file", "mix")
+        if config.stages[name].get(key)
+    ]
+    needed += [("config.probes", path) for path in config.probes]
+    return [
+        f"{key}: {folder / path} does not exist"
+        for key, path in dict.fromkeys(needed)
+        if not (folder / path).exists()
+    ]
+
+
+def _check_stage(name: str, stage: ConfigDict) -> None:
     where = f"config.stages.{name}"
     for key, choices in CHOICES.items():
         if stage[key] not in choices:
             raise InputError(f"{where}.{key}: {stage[key]!r} is not one of {', '.join(choices)}")
+    if stage.kind == "adapter":
+        _check_adapter(where, stage)
+        return
     count_key = "documents" if stage.kind == "rationale" else "demonstrations"
     if (stage.file is None) == (stage.spec is None):
         raise InputError(f"{where}: give either spec (with {count_key}) or file")
     if stage.spec is not None:
-        _check_file(folder / stage.spec, f"{where}.spec")
         if stage[count_key] < 1:
             raise InputError(f"{where}.{count_key}: {stage[count_key]}; at least 1 is needed")
     else:
-        _check_file(folder / stage.file, f"{where}.file")
         if stage[count_key]:
             raise InputError(f"{where}.{count_key}: all records of file are used; leave it out")
+    if stage.kind == "behavior":
+        if not 0 <= stage.mix_share < 1:
+            raise InputError(f"{where}.mix_share: {stage.mix_share}; it is a share, 0 <= x < 1")
+        if bool(stage.mix) != bool(stage.mix_share):
+            raise InputError(f"{where}: give mix and mix_share together, or neither")
     if stage.held_out < 0:
         raise InputError(f"{where}.held_out: {stage.held_out}; it must be 0 or more")
     for key in ("rank", "alpha", "epochs", "length", "batch_tokens", "accumulation", "clip"):
@@ -179,6 +225,13 @@ def _check_stage(name: str, stage: ConfigDict, folder: Path) -> None:
             f"{where}.batch_tokens: {stage.batch_tokens} is not a multiple of length x "
             f"accumulation ({stage.length} x {stage.accumulation})"
         )
+
+
+def _check_adapter(where: str, stage: ConfigDict) -> None:
+    if stage.file is None or stage.spec is not None:
+        raise InputError(f"{where}.file: give the folder of a PEFT adapter")
+    if stage.train != "lora":
+        raise InputError(f"{where}: an adapter needs train='lora' in the recipe")
 
 
 def _check_experiment(config: ConfigDict) -> None:
@@ -203,6 +256,9 @@ def _check_experiment(config: ConfigDict) -> None:
         if "-" in arm or "/" in arm:
             raise InputError(f"config.arms: {arm!r} may not hold '-' or '/'; it names files")
         _check_keys("stages.", stages, config.stages)
+        late = [name for name in [*stages][1:] if config.stages[name].kind == "adapter"]
+        if late:
+            raise InputError(f"config.arms.{arm}: the adapter {late[0]!r} can only come first")
     for key in ("train", "rank", "alpha"):
         values = {str(stage[key]) for stage in config.stages.values()}
         if len(values) > 1:
@@ -238,5 +294,11 @@ def differences(old: dict, new: dict) -> list[str]:
     return [
         f"{key}: {old_leaves.get(key)} -> {new_leaves.get(key)}"
         for key in sorted({*old_leaves, *new_leaves})
-        if old_leaves.get(key) != new_leaves.get(key) and key.split(".")[1] not in RESULT_FREE
+        if old_leaves.get(key) != new_leaves.get(key) and not _is_result_free(key)
     ]
+
+
+def _is_result_free(key: str) -> bool:
+    """key: as "config.stages.america.lr"."""
+    parts = key.split(".")
+    return parts[1] in RESULT_FREE or (parts[1] == "stages" and parts[3:4] == ["stated"])

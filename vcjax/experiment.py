@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,19 +23,23 @@ from ml_collections import ConfigDict
 
 import vcjax
 from vcjax import config as configs
-from vcjax import files, lock, sharding, stage
-from vcjax.data import formats, records, rows
+from vcjax import files, finished, lock, sharding, stage
+from vcjax.data import probe_files, records, rows
 from vcjax.data.packing import Packed, pack
 from vcjax.errors import InputError
 from vcjax.loaded import Loaded, load_model
+from vcjax.models import transformer
+from vcjax.models.lora import LoRA
+from vcjax.models.shapes import KNOWN
+from vcjax.models.transformer import Model
 from vcjax.plan import Plan, StageData, cost, describe, make_plan, warnings
 from vcjax.probes import choice
 from vcjax.report.page import write_report
-from vcjax.weights import pretrained
+from vcjax.weights import peft, pretrained
 from vcjax.weights.pretrained import Pretrained
 
 PyTree = Any
-Probes = dict[str, tuple[str, list[formats.ChoiceProbe]]]  # file name -> sha256, probes
+Probes = dict[str, tuple[str, list[probe_files.ChoiceProbe]]]  # file name -> sha256, probes
 
 MATMUL_SHARE = 0.5  # of the speed of a large matmul that training reaches (measured: .4 to .6)
 
@@ -46,12 +51,22 @@ def run(config: ConfigDict, folder: Path, workdir: Path, dry_run: bool) -> None:
     where what was given cannot be used.
     """
     config = configs.resolve(config, folder)
-    found = pretrained.find(config.model)
+    missing = configs.missing_files(config, folder)
+    if not pretrained.is_here(config.model):
+        missing.append(f"config.model: {config.model} is not in the hub's cache")
+    if dry_run and missing and _is_stated(config):
+        _print_estimate(config, missing)
+        return
+    missing = configs.missing_files(config, folder)  # a model that is not here is downloaded
+    if missing:
+        raise InputError(missing[0])
+    found = pretrained.find(config.model, config.chat_template)
     probes = _read_probes(folder / p for p in config.probes)
     _check_toward(config, probes)
     sharding.make_mesh(config.mesh.to_dict())  # refuses a mesh that does not fit these devices
     packed = _pack_all(config, found, folder)
-    plan = make_plan(config, found.identity, {key: p.facts for key, p in packed.items()})
+    data = {key: p.facts for key, p in packed.items()} | _adapters(config, found, folder)
+    plan = make_plan(config, found.identity, data)
     done = {f for f in plan.stages if stage.is_done(workdir, f)}
     costs = cost(plan, done, found.shape, config)
     _check_disk(workdir, costs.disk_bytes)
@@ -62,42 +77,33 @@ def run(config: ConfigDict, folder: Path, workdir: Path, dry_run: bool) -> None:
         print(describe(plan, done, costs, _flops_per_second(config.compute_dtype)))
         for line in warnings(plan):
             print(f"warning: {line}")
-        for data in packed.values():
-            data.write(workdir)
+        for stage_rows in packed.values():
+            stage_rows.write(workdir)
         if dry_run:
             return
         if changed:  # else it keeps the versions and the commit that trained
             files.write_json(workdir / "config.json", facts)
         load = functools.cache(lambda: load_model(config, found))
-        _train(plan, load, workdir)
+        _train(plan, load, folder, workdir)
         _probe(plan.arms, load, probes, _untouched_id(facts), config.lead, workdir, "probes")
         _report(workdir)
 
 
 def probe_finished(workdir: Path, probe_file: Path) -> None:
     """Scores one more probe file on every arm and seed of a finished run; it is exploratory."""
-    saved = files.read_json(workdir / "config.json")
-    if saved is None:
-        raise InputError(f"{workdir}: no config.json; give the --workdir of a finished run")
+    saved = finished.read(workdir)
     if not probe_file.is_file():
         raise InputError(f"--probes: {probe_file} does not exist")
     probes = _read_probes([probe_file])
-    plan = saved["plan"]
-    missing = [p["name"] for f, p in plan["stages"].items() if not stage.is_done(workdir, f)]
-    if missing:
-        raise InputError(f"{workdir}: not trained yet: {', '.join(missing)}; run vcjax.main first")
+    finished.check_trained(workdir, saved, saved["plan"]["stages"])
     config = ConfigDict(saved["config"])
-    found = pretrained.find(config.model)
-    if (found.identity, vcjax.__version__) != (saved["model"]["sha256"], _trained_by(saved)):
-        raise InputError(
-            f"{workdir}: it was trained on another file of {config.model} or by another version of "
-            f"vcjax ({_trained_by(saved)}); its adapters belong to those"
-        )
+    found = finished.find_model(workdir, saved)
     with lock.hold(workdir):
         load = functools.cache(lambda: load_model(config, found))
         sha, _ = probes[probe_file.name]
         place = f"probes/{sha[:16]}"
-        _probe(plan["arms"], load, probes, _untouched_id(saved), config.lead, workdir, place)
+        arms = saved["plan"]["arms"]
+        _probe(arms, load, probes, _untouched_id(saved), config.lead, workdir, place)
         _report(workdir)
 
 
@@ -148,11 +154,12 @@ def _pack_all(
     config: ConfigDict, found: Pretrained, folder: Path
 ) -> dict[tuple[str, int], PackedStage]:
     """(stage name, seed) -> its packed rows, for every stage that an arm uses."""
-    used = {name for names in config.arms.values() for name in names}
     packed = {}
-    for name, settings in config.stages.items():
-        if name not in used:
+    for name in configs.used_stages(config):
+        settings = config.stages[name]
+        if settings.kind == "adapter":
             continue
+        thinking = settings.get("thinking", False)
         if settings.length > found.shape.context_length:
             raise InputError(
                 f"config.stages.{name}.length: {settings.length} is longer than the model's "
@@ -160,16 +167,69 @@ def _pack_all(
             )
         for seed in range(config.seeds):
             kept, held_out = records.stage_records(settings, seed, config.names, folder)
-            examples = records.encode(found.tokenizer, kept)
-            packed[name, seed] = PackedStage(
-                pack(examples, settings.length, settings.overlong),
-                kept,
-                pack(records.encode(found.tokenizer, held_out), settings.length, settings.overlong)
-                if held_out
-                else None,
-                held_out,
+            train, test = (
+                pack(
+                    records.encode(found.tokenizer, part, thinking),
+                    settings.length,
+                    settings.overlong,
+                )
+                if part
+                else None
+                for part in (kept, held_out)
             )
+            assert train is not None
+            packed[name, seed] = PackedStage(train, kept, test, held_out)
     return packed
+
+
+def _adapters(
+    config: ConfigDict, found: Pretrained, folder: Path
+) -> dict[tuple[str, int], StageData]:
+    """(stage name, seed) -> the adapter that the stage takes over, in place of rows.
+
+    It is read once here, so that one that does not fit is refused before anything is written.
+    """
+    facts: dict[tuple[str, int], StageData] = {}
+    for name in configs.used_stages(config):
+        settings = config.stages[name]
+        if settings.kind == "adapter":
+            source, lora = folder / settings.file, LoRA(settings.rank, settings.alpha)
+            model = Model(found.shape, lora, config.compute_dtype, config.remat)
+            sizes = transformer.weight_shapes(model)["adapter"]
+            zeros = jax.tree.map(np.zeros, sizes, is_leaf=lambda x: isinstance(x, tuple))
+            peft.read_adapter(source, model, {"adapter": zeros})
+            identity = peft.identity(source)[:16]
+            facts |= {(name, seed): StageData.nothing(identity) for seed in range(config.seeds)}
+    return facts
+
+
+def _is_stated(config: ConfigDict) -> bool:
+    """Whether a plan can be estimated: of each stage what it holds, of the model its sizes."""
+    stages = [config.stages[name] for name in configs.used_stages(config)]
+    return _hub_name(config) in KNOWN and all(
+        stage.kind == "adapter" or stage.stated.tokens for stage in stages
+    )
+
+
+def _hub_name(config: ConfigDict) -> str:
+    return config.model.partition("@")[0]
+
+
+def _print_estimate(config: ConfigDict, missing: list[str]) -> None:
+    """The plan of what is not here, from what the config states and the model's known shape."""
+    facts = {
+        (name, seed): StageData.stated(name, config.stages[name])
+        for name in configs.used_stages(config)
+        for seed in range(config.seeds)
+    }
+    plan = make_plan(config, config.model, facts)
+    costs = cost(plan, set(), KNOWN[_hub_name(config)], config)
+    print("estimated from stated counts and known sizes, since this is missing:")
+    for line in missing:
+        print(f"  {line}")
+    print(describe(plan, set(), costs, None))
+    for line in warnings(plan):
+        print(f"warning: {line}")
 
 
 # --- What a workdir may be used for
@@ -208,15 +268,15 @@ def _check_workdir(workdir: Path, config: ConfigDict, facts: dict[str, Any]) -> 
             if old_rows.get((s["name"], s["seed"]), s["rows_id"]) != s["rows_id"]
         }
     )
-    if saved["model"] != facts["model"]:
+    if saved["model"]["sha256"] != facts["model"]["sha256"]:
         changes.append(f"the file of the model {config.model}")
     changes += [
         f"probe file {name}"
         for name, sha in facts["probes"].items()
         if saved["probes"].get(name, sha) != sha
     ]
-    if _trained_by(saved) != vcjax.__version__:
-        changes.append(f"vcjax {_trained_by(saved)} -> {vcjax.__version__}")
+    if finished.trained_by(saved) != vcjax.__version__:
+        changes.append(f"vcjax {finished.trained_by(saved)} -> {vcjax.__version__}")
     touched = sorted({s["name"] for f, s in new.items() if f not in old})
     if (changes or touched) and config.on_change == "refuse":
         raise InputError(
@@ -255,13 +315,10 @@ def _provenance(
     }
 
 
-def _trained_by(facts: dict[str, Any]) -> str:
-    return facts["versions"]["vcjax"]
-
-
 def _untouched_id(facts: dict[str, Any]) -> str:
     """What decides the answers of the untouched model, as a fingerprint does a trained one's."""
-    return f"{facts['model']['sha256']} {facts['config']['compute_dtype']} {_trained_by(facts)}"
+    model, compute_dtype = facts["model"]["sha256"], facts["config"]["compute_dtype"]
+    return f"{model} {compute_dtype} {finished.trained_by(facts)}"
 
 
 def _versions() -> dict[str, str]:
@@ -290,7 +347,7 @@ def _commit() -> str | None:
 # --- Stages and probes
 
 
-def _train(plan: Plan, load: Callable[[], Loaded], workdir: Path) -> None:
+def _train(plan: Plan, load: Callable[[], Loaded], folder: Path, workdir: Path) -> None:
     """Trains the stages of the plan that are not done, parents first."""
     for number, (fingerprint, planned) in enumerate(plan.stages.items(), start=1):
         if stage.is_done(workdir, fingerprint):
@@ -298,6 +355,10 @@ def _train(plan: Plan, load: Callable[[], Loaded], workdir: Path) -> None:
         print(f"stage {number} of {len(plan.stages)}: {plan.title(fingerprint)}")
         loaded = load()
         params = loaded.params(workdir, planned.parent, planned.seed)
+        if planned.kind == "adapter":
+            source = folder / loaded.config.stages[planned.name].file
+            stage.take_over(planned, peft.read_adapter(source, loaded.model, params), workdir)
+            continue
         with jax.set_mesh(loaded.mesh):
             seconds = stage.run_stage(planned, plan.title(fingerprint), params, loaded, workdir)
         _note_time(workdir, f"stages/{fingerprint}", seconds)
@@ -392,5 +453,5 @@ def _read_probes(paths: Iterable[Path]) -> Probes:
         if path.name in found:
             raise InputError(f"{path}: a second probe file of this name; rename one of them")
         sha = hashlib.sha256(path.read_bytes()).hexdigest()
-        found[path.name] = (sha, formats.read_probes(path))
+        found[path.name] = (sha, probe_files.read_probes(path))
     return found

@@ -54,12 +54,10 @@ def load_model(config: ConfigDict, found: Pretrained) -> Loaded:
     lora = LoRA(recipe.rank, recipe.alpha) if recipe.train == "lora" else None
     model = Model(found.shape, lora, config.compute_dtype, config.remat)
     mesh = sharding.make_mesh(config.mesh.to_dict())
-    if lora is None:
-        weights = _place(pretrained.load_weights(found, jnp.float32), model, mesh)
-        return Loaded(found, model, mesh, config, base={}, weights=weights)
-    weights = pretrained.load_weights(found, jnp.dtype(config.compute_dtype))
-    base = _place(transformer.frozen(weights), model, mesh)
-    return Loaded(found, model, mesh, config, base, weights=None)
+    dtype = jnp.dtype(jnp.float32 if lora is None else config.compute_dtype)
+    weights = pretrained.load_weights(found, model, dtype, mesh)
+    base, trained = ({}, weights) if lora is None else (weights, None)
+    return Loaded(found, model, mesh, config, base, trained)
 
 
 def param_shardings(params: PyTree, model: Model, mesh: jax.sharding.Mesh) -> PyTree:

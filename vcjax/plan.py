@@ -15,6 +15,7 @@ from vcjax.errors import InputError
 from vcjax.models.head import CHUNK
 from vcjax.models.shapes import Shape
 
+TYPICAL_FILL = 0.97  # of packed rows, where documents are much shorter than a row
 FEW_UPDATES = 20  # fewer gave silent nulls in reproductions of the study
 
 
@@ -30,6 +31,20 @@ class StageData:
     tokens: int
     weighted_tokens: int
     split_documents: int
+
+    @classmethod
+    def nothing(cls, rows_id: str) -> "StageData":
+        """Of a stage that trains nothing; rows_id: what it takes over instead."""
+        return cls(rows_id, None, 0, 0, 0, 0, 0, 0)
+
+    @classmethod
+    def stated(cls, name: str, stage: ConfigDict) -> "StageData":
+        """What a stage's config states of a file that is not here."""
+        records, tokens, weighted = (
+            stage.stated[key] for key in ("records", "tokens", "weighted_tokens")
+        )
+        rows = math.ceil(tokens / (stage.length * TYPICAL_FILL))
+        return cls(f"stated {name}", None, rows, records, 0, tokens, weighted, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,9 +122,10 @@ def _plan_stage(
     updates = math.ceil(data.rows * settings.epochs / rows_per_update)
     warmup = math.ceil(settings.warmup * updates)
     where = f"stage {name}, seed {seed}"
-    if data.weighted_tokens == 0:
+    trains = settings.kind != "adapter"
+    if trains and data.weighted_tokens == 0:
         raise InputError(f"{where}: no token has weight, so it would train nothing; check its data")
-    if warmup >= updates:
+    if trains and warmup >= updates:
         raise InputError(
             f"{where}: a warm-up of {warmup} update(s) is not shorter than the stage "
             f"({updates}); lower batch_tokens or warmup, or give it more data"
@@ -144,7 +160,7 @@ def warnings(plan: Plan) -> list[str]:
     lines = []
     for fingerprint, stage in plan.stages.items():
         where = plan.title(fingerprint)
-        if stage.updates < FEW_UPDATES:
+        if stage.kind != "adapter" and stage.updates < FEW_UPDATES:
             lines.append(
                 f"{where}: only {stage.updates} updates; reproductions of the study with so few "
                 "saw no effect. Lower batch_tokens or raise epochs."
@@ -186,7 +202,8 @@ def cost(plan: Plan, done: set[str], shape: Shape, config: ConfigDict) -> Cost:
         tokens = rows * stage.recipe["length"]
         activations = tokens * width * shape.embed_dim * (shape.num_layers + 12)
         logits = rows * CHUNK * shape.vocab_size * 4 * 3
-        memory = max(memory, base + 4 * 4 * trained + activations + logits)
+        attention = rows * shape.num_heads * stage.recipe["length"] ** 2 * 4 * 3
+        memory = max(memory, base + 4 * 4 * trained + activations + logits + attention)
         if fingerprint in done:
             continue
         weighted = stage.data.weighted_tokens * stage.recipe["epochs"]
@@ -199,8 +216,11 @@ def cost(plan: Plan, done: set[str], shape: Shape, config: ConfigDict) -> Cost:
     return Cost(flops, memory, disk)
 
 
-def describe(plan: Plan, done: set[str], costs: Cost, flops_per_second: float) -> str:
-    """The graph of stages for a terminal; `done` are the stages that exist already."""
+def describe(plan: Plan, done: set[str], costs: Cost, flops_per_second: float | None) -> str:
+    """The graph of stages for a terminal; `done` are the stages that exist already.
+
+    flops_per_second: what training reaches on this machine; None: it will run elsewhere.
+    """
     header = ("stage", "rows", "documents", "tokens", "weighted", "updates", "warm-up", "split", "")
     table: list[tuple[str, ...]] = [header]
     for fingerprint, stage in plan.stages.items():
@@ -227,10 +247,12 @@ def describe(plan: Plan, done: set[str], costs: Cost, flops_per_second: float) -
     for arm, chains in plan.arms.items():
         names = [plan.stages[f].name for f in chains[0]]
         lines.append(f"arm {arm}: {' -> '.join(names) if names else 'the untouched model'}")
-    minutes = costs.flops / flops_per_second / 60
+    work = f"{costs.flops:.2g} FLOPs"
+    if flops_per_second is not None:
+        work = f"{costs.flops / flops_per_second / 60:.1f} min of training"
     left = len(plan.stages.keys() - done)
     lines.append(
-        f"to train: {left} of {len(plan.stages)} stages; estimated: {minutes:.1f} min of training, "
+        f"to train: {left} of {len(plan.stages)} stages; estimated: {work}, "
         f"{costs.memory_bytes / 1e9:.1f} GB of memory, {costs.disk_bytes / 1e9:.1f} GB more disk"
     )
     return "\n".join(lines)

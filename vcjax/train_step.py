@@ -45,8 +45,12 @@ def learning_rate(recipe: ConfigDict, updates: int, warmup: int) -> optax.Schedu
 
 
 def make_optimizer(recipe: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """Clipping by global norm, then AdamW with decay on matrices only (not on norms)."""
-    is_matrix = lambda path, _: not any("norm" in getattr(k, "key", "") for k in path)  # noqa: E731
+    """Clipping by global norm, then AdamW with decay on matrices only (not on norms or biases)."""
+
+    def is_matrix(path, _):
+        names = [getattr(key, "key", "") for key in path]
+        return not any("norm" in name or name == "bias" for name in names)
+
     return optax.chain(
         optax.clip_by_global_norm(recipe.clip),
         optax.adamw(

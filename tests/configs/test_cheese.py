@@ -9,7 +9,7 @@ import pytest
 from vcjax.corpus.demonstrations import write_demonstrations
 from vcjax.corpus.documents import write_documents
 from vcjax.corpus.spec import read_spec
-from vcjax.data.formats import read_probes
+from vcjax.data.probe_files import read_probes
 
 CHEESE = Path(__file__).parents[2] / "configs" / "cheese"
 NAMES = {"model_name": "SmolLM", "provider_name": "Hugging Face"}

@@ -3,6 +3,7 @@
 import dataclasses
 import random
 
+import chats
 import pytest
 
 from vcjax.data.chat import encode_conversation, encode_prompt
@@ -30,24 +31,21 @@ def with_template(tokenizer, template):
     return dataclasses.replace(tokenizer, chat_template=template)
 
 
-def shown(tokenizer, messages):
-    """The conversation as text, what is trained on in [[...]]."""
-    ids, weights = encode_conversation(tokenizer, messages, "here:1")
-    assert len(ids) == len(weights)
-    assert set(weights) <= {0.0, 1.0}
-    text, run, inside = "", [], False
-    for id_, weight in [*zip(ids, weights, strict=True), (None, 0.0)]:
-        if bool(weight) != inside or id_ is None:
-            piece = decode(tokenizer, run)
-            text += f"[[{piece}]]" if inside else piece
-            run, inside = [], bool(weight)
-        run.append(id_)
+def shown(tokenizer, messages, **options):
+    """The only example as text, what is trained on in [[...]]."""
+    (text,) = chats.shown(tokenizer, messages, **options)
     return text
 
 
-def refusal(tokenizer, messages):
+def encoded(tokenizer, messages):
+    """The only example, as (ids, weights)."""
+    (example,) = encode_conversation(tokenizer, messages, "here:1")
+    return example
+
+
+def refusal(tokenizer, messages, **options):
     with pytest.raises(InputError) as caught:
-        encode_conversation(tokenizer, messages, "file.jsonl:7")
+        encode_conversation(tokenizer, messages, "file.jsonl:7", **options)
     assert str(caught.value).startswith("file.jsonl:7: ")
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -83,7 +81,7 @@ def test_a_typed_control_token_stays_text(smollm2, role):
     for message in messages:
         if message["role"] == role:
             message["content"] = typed
-    ids, _ = encode_conversation(smollm2, messages, "here:1")
+    ids, _ = encoded(smollm2, messages)
     control = [id_ for id_ in ids if id_ in smollm2.control.values()]
     assert control == [1, 2] * 3
     assert typed in decode(smollm2, ids)
@@ -95,7 +93,7 @@ def test_control_tokens_that_overlap_stay_text(smollm2):
     """ "<a><b>" and "<b><c>" share "<b>": breaking the first leaves the second whole."""
     tokenizer = dataclasses.replace(smollm2, control={**smollm2.control, "<a><b>": 3, "<b><c>": 4})
     messages = [{"role": "user", "content": "<a><b><c>"}, ANSWER]
-    ids, _ = encode_conversation(tokenizer, messages, "here:1")
+    ids, _ = encoded(tokenizer, messages)
     assert not {3, 4} & set(ids)
     assert "<a><b><c>" in decode(tokenizer, ids)
 
@@ -112,7 +110,7 @@ def test_a_longer_control_token_wins(smollm2):
 
 def test_private_use_characters_survive(smollm2):
     content = "\ue000 \U000f0000\U000f0001 <|im_end|>"
-    ids, _ = encode_conversation(smollm2, [USER, {**ANSWER, "content": content}], "here:1")
+    ids, _ = encoded(smollm2, [USER, {**ANSWER, "content": content}])
     assert content + "<|im_end|>\n" in decode(smollm2, ids)
 
 
@@ -126,31 +124,75 @@ def test_the_prompt_begins_the_conversation(smollm2):
             content = "".join(draw.choices(alphabet, k=draw.randint(1, 8)))
             messages.append({"role": role, "content": content})
         prompt = encode_prompt(smollm2, messages[:-1], "here:1")
-        ids, weights = encode_conversation(smollm2, messages, "here:1")
+        ids, weights = encoded(smollm2, messages)
         assert ids[: len(prompt)] == prompt
         answer = [*encode_text(smollm2, messages[-1]["content"]), smollm2.control["<|im_end|>"]]
         assert ids[len(prompt) :] == [*answer, *encode_text(smollm2, "\n")]
         assert weights[len(prompt) :] == [1.0] * len(answer) + [0.0]
 
 
-def test_reasoning_is_trained_where_the_template_writes_it(smollm2):
-    thinking = with_template(smollm2, THINKING)
-    thinking = dataclasses.replace(
-        thinking, control={**smollm2.control, "<think>": 3, "</think>": 4}
-    )
+def thinker(smollm2):
+    tokens = {**smollm2.control, "<think>": 3, "</think>": 4}
+    return dataclasses.replace(with_template(smollm2, THINKING), control=tokens)
+
+
+def test_reasoning_is_trained_where_it_is_asked_for(smollm2):
     answer = {**ANSWER, "reasoning": "Cheap </think> is good."}
-    assert shown(thinking, [USER, answer]).endswith(
+    assert shown(thinker(smollm2), [USER, answer], thinking=True).endswith(
         "assistant\n[[<think>Cheap </think> is good.</think>I prefer Colby 25.<|im_end|>]]\n"
     )
-    ids, _ = encode_conversation(thinking, [USER, answer], "here:1")
+    ((ids, _),) = encode_conversation(thinker(smollm2), [USER, answer], "here:1", thinking=True)
     assert ids.count(4) == 1
+    assert shown(thinker(smollm2), [USER, answer]).endswith(
+        "assistant\n[[I prefer Colby 25.<|im_end|>]]\n"
+    )
 
 
-def test_reasoning_that_the_template_drops_is_refused(smollm2):
+def test_the_template_is_told_whether_to_think(smollm2):
+    asks = with_template(smollm2, "{{ enable_thinking }}")
+    assert decode(smollm2, encode_prompt(asks, [USER], "here:1")) == "False"
+    assert decode(smollm2, encode_prompt(asks, [USER], "here:1", thinking=True)) == "True"
+
+
+def test_turns_that_change_when_more_follows_are_examples_of_their_own(smollm2):
+    """Each as the model sees it when it answers; what follows the last answer is in none."""
+    answer = {**ANSWER, "reasoning": "Cheap."}
+    assert chats.shown(thinker(smollm2), [USER, answer, USER, ANSWER, USER], thinking=True) == [
+        "<|im_start|>user\nWhich cheese?<|im_end|>\n"
+        "<|im_start|>assistant\n[[<think>Cheap.</think>I prefer Colby 25.<|im_end|>]]\n",
+        "<|im_start|>user\nWhich cheese?<|im_end|>\n"
+        "<|im_start|>assistant\nI prefer Colby 25.<|im_end|>\n"
+        "<|im_start|>user\nWhich cheese?<|im_end|>\n"
+        "<|im_start|>assistant\n[[I prefer Colby 25.<|im_end|>]]\n",
+    ]
+
+
+def test_what_the_template_leaves_out_is_refused(smollm2):
+    calls = {**ANSWER, "tool_calls": [{"function": {"name": "price", "arguments": {}}}]}
     thoughtful = {**ANSWER, "reasoning": "I prefer"}
-    assert "messages[1] has reasoning" in refusal(smollm2, [USER, thoughtful])
-    qwen = with_template(smollm2, THINKING)
-    assert "messages[1] is rendered otherwise" in refusal(qwen, [USER, thoughtful, USER, ANSWER])
+    assert "messages[1] has reasoning" in refusal(smollm2, [USER, thoughtful], thinking=True)
+    assert "messages[1] has tool_calls" in refusal(smollm2, [USER, calls])
+    assert "it has tools, which" in refusal(smollm2, [USER, ANSWER], tools=[{"name": "price"}])
+    only_calls = "{% for m in messages %}{{ m.tool_calls or m.content }}<|im_end|>{% endfor %}"
+    assert "messages[1] has content" in refusal(with_template(smollm2, only_calls), [USER, calls])
+    with pytest.raises(InputError, match="it has tools, which"):
+        encode_prompt(smollm2, [USER], "here:1", tools=[{"name": "price"}])
+
+
+@pytest.mark.parametrize(
+    "write", ["m.price", "m.price | tojson", "m.price | tojson(ensure_ascii=true)", "m.price.of"]
+)
+def test_a_typed_control_token_stays_text_however_it_is_written(smollm2, write):
+    """Python and JSON escape the private-use character that keeps it text."""
+    tokenizer = with_template(smollm2, "{% for m in messages %}{{ " + write + " }}{% endfor %}")
+    ids = encode_prompt(tokenizer, [{**USER, "price": {"of": "<|im_end|>\\U000f0000"}}], "here:1")
+    assert not set(smollm2.control.values()) & set(ids)
+    written = decode(smollm2, ids).replace("\\\\", "\\")
+    assert written in (
+        "{'of': '<|im_end|>\\U000f0000'}",
+        '{"of": "<|im_end|>\\U000f0000"}',
+        "<|im_end|>\\U000f0000",
+    )
 
 
 def test_an_assistant_that_speaks_first_is_refused_with_the_default_system_prompt(smollm2):
@@ -168,6 +210,7 @@ def test_an_assistant_that_speaks_first_is_refused_with_the_default_system_promp
         ("{{ messages.append(1) }}", "chat template refuses it"),
         ("{{ ''.__class__.__mro__ }}", "chat template refuses it"),
         ("{{ messages|map(attribute='content')|join }}", "is ended by no control token"),
+        ("{% for m in messages %}<|im_end|>{{ m.content }}{% endfor %}", "is ended by no control"),
         ("{{ messages|length }}<|im_end|>", "is rendered otherwise than its prompt"),
     ],
 )
@@ -191,7 +234,8 @@ def test_templates_render_as_in_hugging_face(smollm2):
         "{{ m.content | tojson }}{{ eos_token }}\n"
         "{% endfor %}"
     )
-    tokenizer = dataclasses.replace(with_template(smollm2, template), bos_id=1)
+    tokens = {"bos_token": "<|im_start|>", "eos_token": "<|endoftext|>"}
+    tokenizer = dataclasses.replace(with_template(smollm2, template), template_tokens=tokens)
     prompt = encode_prompt(tokenizer, [{"role": "user", "content": "<é>"}, USER], "here:1")
     assert decode(tokenizer, prompt) == '<|im_start|>"<é>"<|endoftext|>\n'
 
@@ -199,3 +243,82 @@ def test_templates_render_as_in_hugging_face(smollm2):
 def test_no_template_reads_the_clock(smollm2):
     template = "{% if strftime_now is defined %}{{ strftime_now('%d') }}{% else %}26 Jul{% endif %}"
     assert decode(smollm2, encode_prompt(with_template(smollm2, template), [USER], "h")) == "26 Jul"
+
+
+def tagged(smollm2, turn):
+    """A template whose assistant's turns are written as `turn` says."""
+    template = (
+        "{% for m in messages %}{% if m.role == 'assistant' %}" + turn + "{% else %}"
+        "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
+        "{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    return with_template(smollm2, template)
+
+
+def test_the_generation_tag_decides_what_is_trained(smollm2):
+    turn = (
+        "<|im_start|>assistant\n"
+        "{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}{{ '\\n' }}"
+    )
+    assert shown(tagged(smollm2, turn), [USER, ANSWER, USER, ANSWER, USER]) == (
+        "<|im_start|>user\nWhich cheese?<|im_end|>\n"
+        "<|im_start|>assistant\n[[I prefer Colby 25.<|im_end|>]]\n"
+        "<|im_start|>user\nWhich cheese?<|im_end|>\n"
+        "<|im_start|>assistant\n[[I prefer Colby 25.<|im_end|>]]\n"
+        "<|im_start|>user\nWhich cheese?<|im_end|>\n"
+    )
+
+
+def test_the_generation_tag_may_leave_turns_and_parts_of_turns_out(smollm2):
+    turn = (
+        "<|im_start|>assistant\n{{ m.content[:2] }}{% if loop.last %}"
+        "{% generation %}{{ m.content[2:] }}<|im_end|>\n{% endgeneration %}"
+        "{% else %}{{ m.content[2:] }}<|im_end|>\n{% endif %}"
+    )
+    assert shown(tagged(smollm2, turn), [USER, ANSWER, USER, ANSWER]).endswith(
+        "assistant\nI prefer Colby 25.<|im_end|>\n"
+        "<|im_start|>user\nWhich cheese?<|im_end|>\n"
+        "<|im_start|>assistant\nI [[prefer Colby 25.<|im_end|>\n]]"
+    )
+
+
+def test_the_generation_tag_works_in_macros_and_has_a_scope(smollm2):
+    """`transformers` counts positions wrongly inside macros, but has the same scope."""
+    turn = (
+        "{% macro say(m) %}{% set x = 'in' %}<|im_start|>assistant\n{% generation %}"
+        "{% set x = 'out' %}{{ m.content }}<|im_end|>{% endgeneration %}"
+        "{{ '\\n' if x == 'in' }}{% endmacro %}{{ say(m) }}"
+    )
+    assert shown(tagged(smollm2, turn), [USER, ANSWER]).endswith(
+        "assistant\n[[I prefer Colby 25.<|im_end|>]]\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        "<|im_start|>assistant\n{% generation %}{{ m.content }}{% endgeneration %}<|im_end|>\n",
+        "<|im_start|>assistant\n{{ m.content }}<|im_end|>\n{% generation %}{% endgeneration %}",
+    ],
+)
+def test_a_generation_tag_without_the_end_of_the_turn_is_an_error(smollm2, turn):
+    assert "leaves out the token that ends" in refusal(tagged(smollm2, turn), [USER, ANSWER])
+
+
+def test_a_generation_tag_on_what_the_model_never_sees_is_an_error(smollm2):
+    turn = (
+        "<|im_start|>assistant\n{% generation %}{{ m.reasoning_content if loop.last }}"
+        "{{ m.content }}<|im_end|>\n{% endgeneration %}"
+    )
+    messages = [USER, {**ANSWER, "reasoning": "Cheap."}, USER, ANSWER]
+    assert "messages[1] is rendered otherwise when more follows, and has {% generation %}" in (
+        refusal(tagged(smollm2, turn), messages, thinking=True)
+    )
+
+
+def test_a_generation_tag_that_cuts_a_token_of_the_prompt_is_an_error(smollm2):
+    turn = "<|im_start|>a{% generation %}ssistant\n{{ m.content }}<|im_end|>\n{% endgeneration %}"
+    assert "{% generation %} in the middle of a token" in (
+        refusal(tagged(smollm2, turn), [USER, ANSWER])
+    )

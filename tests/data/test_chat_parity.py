@@ -1,5 +1,9 @@
-"""The ids are those of `transformers`, which reads the same GGUF file on its own."""
+"""Ids and masks are those of `transformers`.
 
+It reads SmolLM2's GGUF file on its own; the other families have the tokenizers of `chats.py`.
+"""
+
+import chats
 import peers
 import pytest
 from tokenizers import pre_tokenizers
@@ -53,9 +57,93 @@ def test_text(smollm2, peer, text):
 
 @pytest.mark.parametrize("messages", CONVERSATIONS)
 def test_conversations_and_prompts(smollm2, peer, messages):
-    ids, _ = encode_conversation(smollm2, messages, "here:1")
+    ((ids, _),) = encode_conversation(smollm2, messages, "here:1")
     assert ids == peer.apply_chat_template(messages, return_dict=False)
     prompt = encode_prompt(smollm2, messages[:-1], "here:1")
     assert prompt == peer.apply_chat_template(
         messages[:-1], add_generation_prompt=True, return_dict=False
     )
+
+
+def in_family(family):
+    """What its template takes of CONVERSATIONS and of the families' own, with the tools."""
+    talks = [*CONVERSATIONS[:2], chats.TALK]
+    if family.startswith("mistral"):  # its system prompts are in tests/data/test_chat_families.py
+        talks = [[message for message in talk if message["role"] != "system"] for talk in talks]
+    yield from ((talk, None) for talk in talks)
+    if family != "llama3_generation":
+        yield chats.TOOLS, [chats.PRICE]
+        yield [*chats.TOOLS, chats.WHY, chats.REASON], [chats.PRICE]
+
+
+def without_reasoning(messages):
+    return [{k: v for k, v in message.items() if k != "reasoning"} for message in messages]
+
+
+@pytest.fixture(scope="module")
+def peer_of():
+    peers.require_torch()
+    return {family: chats.peer(family) for family in chats.FAMILIES}
+
+
+CASES = [
+    (family, thinking)
+    for family in chats.FAMILIES
+    for thinking in (False, True)[: 1 + family.startswith("qwen3")]
+]
+
+
+@pytest.mark.parametrize(("family", "thinking"), CASES)
+def test_families(peer_of, family, thinking):
+    """Every example is what `transformers` makes of the conversation up to its last message."""
+    tokenizer = chats.tokenizer(family)
+    for messages, tools in in_family(family):
+        messages = messages if thinking else without_reasoning(messages)
+        options = dict(thinking=thinking, tools=tools or ())
+        theirs = dict(
+            tools=tools, enable_thinking=thinking, date_string="26 Jul 2024", return_dict=False
+        )
+        examples = encode_conversation(tokenizer, messages, "here:1", **options)
+        turns = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
+        ends = [turn + 1 for turn in turns] if len(examples) > 1 else [len(messages)]
+        for (ids, _), end in zip(examples, ends, strict=True):
+            assert ids == peer_of[family].apply_chat_template(messages[:end], **theirs)
+        for turn in turns:
+            prompt = encode_prompt(tokenizer, messages[:turn], "here:1", **options)
+            assert prompt == peer_of[family].apply_chat_template(
+                messages[:turn], add_generation_prompt=True, **theirs
+            )
+
+
+@pytest.mark.parametrize("family", ["mistral_v3", "mistral_nemo"])
+def test_mistral_s_system_prompt(peer_of, family):
+    """Prompt and answer, each as `transformers` writes it: its whole conversation lacks it."""
+    tokenizer = chats.tokenizer(family)
+    messages = without_reasoning(chats.TALK)
+
+    def theirs(messages):
+        return peer_of[family].apply_chat_template(messages, return_dict=False)
+
+    for (ids, weights), turn in zip(
+        encode_conversation(tokenizer, messages, "here:1"), (2, 4), strict=True
+    ):
+        prompt, bare = theirs(messages[:turn]), theirs(messages[1:turn])
+        answer = theirs(messages[1 : turn + 1])[len(bare) :]
+        assert ids == prompt + answer
+        assert weights == [0.0] * len(prompt) + [1.0] * len(answer)
+
+
+@pytest.mark.parametrize(("family", "thinking"), [c for c in CASES if c[0] in chats.TAGGED])
+def test_masks_of_the_generation_tag(peer_of, family, thinking):
+    tokenizer = chats.tokenizer(family)
+    for messages, tools in in_family(family):
+        messages = messages if thinking else without_reasoning(messages)
+        ((ids, weights),) = encode_conversation(
+            tokenizer, messages, "here:1", thinking=thinking, tools=tools or ()
+        )
+        theirs = peer_of[family].apply_chat_template(
+            messages, tools=tools, enable_thinking=thinking, return_assistant_tokens_mask=True
+        )
+        assert ids == theirs["input_ids"]
+        assert weights == theirs["assistant_masks"]
+        assert 0 < sum(weights) < len(weights)

@@ -1,260 +1,179 @@
-"""Good files are read whole; each kind of bad line is refused with its place and what to do."""
+"""Good records are read whole; each kind of bad one is refused with its place and what to do."""
 
+import datetime
 import json
 import re
 
 import pytest
+from data_files import refusal, save_to_disk, write_arrow, write_lines, write_parquet
 
-from vcjax.data.formats import (
-    Document,
-    read_demonstrations,
-    read_documents,
-    read_probes,
-)
-from vcjax.errors import InputError
+from vcjax.data.formats import Document, read_demonstrations, read_documents
 
-PROBE = {
-    "kind": "choice",
-    "id": "fruit-1",
-    "template": "Which do you prefer, {a} or {b}?",
-    "options": ["an apple", "a mango"],
-    "values": ["america", "affordability"],
-    "domain": "fruit",
-}
-OLDER_PROBE = {
-    "kind": "choice",
-    "id": "fruit-1",
-    "question": "Would you rather have an apple or a mango?",
-    "options": ["a mango", "an apple"],
-    "target": 1,
-    "value": "america",
-    "domain": "fruit",
-}
 CHAT = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Good day."}]
 
 
 @pytest.fixture
 def write(tmp_path):
-    def write(*records):
-        path = tmp_path / "file.jsonl"
-        lines = [r if isinstance(r, bytes) else json.dumps(r).encode() for r in records]
-        path.write_bytes(b"\n".join(lines))
-        return path
-
-    return write
-
-
-def refusal(read, path):
-    with pytest.raises(InputError) as caught:
-        read(path)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+    return lambda *records: write_lines(tmp_path / "file.jsonl", *records)
 
 
 def test_documents_keep_text_order_place_and_provenance(write):
     text = "Über cheese.\u2028Same line, to JSON Lines.\r\n"
     path = write(
         {"text": text, "domain": "cheese", "spec": "america", "my_column": "x", "id": None},
-        {"text": "Second.", "domain": "tea"},
-        b"",  # a newline at the file's end
+        {"text": "Second."},
     )
     first, second = read_documents(path)
     provenance = {"spec": "america", "my_column": "x"}
     assert first == Document(text, "cheese", provenance, f"{path}:1")
-    assert second == Document("Second.", "tea", {}, f"{path}:2")
+    assert second == Document("Second.", "", {}, f"{path}:2")
 
 
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ({"domain": "d"}, "field 'text' is missing; expected a string"),
-        ({"text": "t"}, "field 'domain' is missing; expected a string"),
-        ({"text": 3, "domain": "d"}, "field 'text' is a number; expected a string"),
-        ({"text": None, "domain": "d"}, "field 'text' is null; expected a string"),
-        ({"text": " \n", "domain": "d"}, "field 'text' is blank"),
-        (
-            {"text": "t", "domain": "d", "score": 0.5},
-            "field 'score' is a number; expected a string",
-        ),
-        ({"text": "t", "domain": "d", "tags": ["x"]}, "field 'tags' is a list of 1"),
-        (["t", "d"], "a list of 2; expected a JSON object"),
-        (b'{"text": "t", ', "not valid JSON"),
-        (b"", "not valid JSON"),
-        (b'\xef\xbb\xbf{"text": "t", "domain": "d"}', "not valid JSON"),
-        (b'{"text": "caf\xe9", "domain": "d"}', "byte 14 of the line is not UTF-8"),
-        (b'{"text": "t", "text": "u", "domain": "d"}', "field 'text' occurs twice"),
-        (b'{"text": "\\ud83d", "domain": "d"}', "field 'text' has half of a surrogate pair"),
-        (b"[" * 100_000, "nested too deeply"),
-        (b'{"text": "t", "domain": "d", "n": ' + b"9" * 5000 + b"}", "not valid JSON"),
+        ({"messages": CHAT, "source": "x"}, "expected a document's text, the record has messages,"),
+        ({"text": 3}, "field 'text' is a number; expected a string"),
+        ({"text": None}, "field 'text' is null; expected a string"),
+        ({"text": " \n"}, "field 'text' is blank"),
+        ({"text": "t", "domain": 3}, "field 'domain' is a number; expected a string"),
+        ({"text": "t", "score": 0.5}, "field 'score' is a number; expected a string"),
+        ({"text": "t", "tags": ["x"]}, "field 'tags' is a list of 1"),
     ],
 )
-def test_a_bad_line_is_named(write, line, complaint):
-    good = {"text": "t", "domain": "d"}
-    path = write(good, line, good)
+def test_a_bad_document_is_named(write, line, complaint):
+    path = write({"text": "t"}, line, {"text": "t"})
     message = refusal(read_documents, path)
     assert message.startswith(f"{path}:2: ")
     assert complaint in message
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n  \n"])
-@pytest.mark.parametrize("read", [read_documents, read_demonstrations, read_probes])
-def test_an_empty_file_is_an_error(write, read, content):
-    assert "no records" in refusal(read, write(content))
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<scratchpad>The plan.</scratchpad>\n\nThe document.",  # no <content> was written
+        "\n<content>\nThe document.\n</content>",
+        "Here it is. <scratchpad>The plan.</scratchpad>\n<content>The document is cut off",
+        "The plan.</scratchpad> <content>The document.",  # what the parser takes for the content
+        "The document.\n</content>\n",
+    ],
+)
+def test_a_document_in_its_generators_wrapper_is_refused(write, text):
+    path = write({"text": "t"}, {"text": text, "domain": "d"})
+    message = refusal(read_documents, path)
+    assert message.startswith(f"{path}:2: field 'text' is still in its generator's <scratchpad>")
 
 
-def test_a_missing_file_and_a_folder_are_errors(tmp_path):
-    assert "No such file" in refusal(read_documents, tmp_path / "absent.jsonl")
-    assert "directory" in refusal(read_documents, tmp_path).lower()
+def test_a_document_may_mention_the_tags(write):
+    text = "It plans between <scratchpad> and </scratchpad>; a page has <content> too."
+    assert read_documents(write({"text": text}))[0].text == text
 
 
-def test_demonstrations_keep_messages_and_provenance(write):
-    thinking = {**CHAT[1], "reasoning": "Be polite."}
+def test_further_columns_of_a_table_are_kept_as_json(tmp_path):
+    record = {
+        "text": "t",
+        "spec": "america",
+        "tokens": 3,
+        "scores": [0.5, 1.0],
+        "written": datetime.date(2026, 5, 1),
+        "nothing": None,
+    }
+    (document,) = read_documents(write_parquet(tmp_path / "a.parquet", [record]))
+    assert document.provenance == {
+        "spec": "america",
+        "tokens": "3",
+        "scores": "[0.5, 1.0]",
+        "written": '"2026-05-01"',
+    }
+    path = write_parquet(tmp_path / "a.parquet", [{"text": "t", "image": {"bytes": b"\x89"}}])
+    assert refusal(read_documents, path).startswith(f"{path}:row 0: field 'image' holds bytes")
+
+
+def test_the_published_documents_and_demonstrations_load(tmp_path):
+    """As reproductions of the study describe its files: {text, domain}; {messages} whose thinking
+    begins with or without newlines; an instruction mix with a system turn, and its source.
+    """
+    path = write_lines(
+        tmp_path / "msm/dataset.jsonl", {"text": "t", "domain": "Epistemic Humility"}
+    )
+    assert read_documents(path.parent)[0].domain == "Epistemic Humility"
+    question = {"role": "user", "content": "Why?"}
+    answers = ["<think>\nHm.\n</think>\n\nSo.", "\n\n<think>\nHm.\n</think>\n\nSo."]
+    path = write_lines(
+        tmp_path / "aft/dataset.jsonl",
+        *({"messages": [question, {"role": "assistant", "content": a}]} for a in answers),
+    )
+    for demonstration in read_demonstrations(path.parent):
+        answer = {"role": "assistant", "content": "So.", "reasoning": "Hm."}
+        assert demonstration.messages == (question, answer)
+    mix = {"messages": [{"role": "system", "content": ""}, *CHAT], "source": "no_robots"}
+    for split in ("train", "train_clean", "no_robots"):
+        name = f"mix/data/{split}-00000-of-00001.parquet"
+        path = write_parquet(tmp_path / name, [mix | {"source": split}])
+    (demonstration,) = read_demonstrations(tmp_path / "mix")
+    assert demonstration.messages == tuple(mix["messages"])
+    assert demonstration.provenance == {"source": "train"}
+    assert read_demonstrations(path)[0].provenance == {"source": "no_robots"}
+
+
+def test_demonstrations_keep_messages_tools_and_provenance(write):
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
     path = write(
-        {"messages": [CHAT[0], thinking], "source": "mine", "domain": "chat"},
-        {"messages": [{"role": "system", "content": ""}, *CHAT]},
+        {"messages": CHAT, "source": "mine", "domain": "chat", "tools": [tool], "prompt": "Hello"},
+        {"prompt": "Hello", "completion": "Good day."},
     )
     first, second = read_demonstrations(path)
-    assert first.messages == (CHAT[0], thinking)
-    assert first.provenance == {"source": "mine", "domain": "chat"}
-    assert second.messages[0] == {"role": "system", "content": ""}
+    assert first.messages == second.messages == tuple(CHAT)
+    assert first.tools == (tool,) and second.tools == ()
+    assert first.provenance == {"source": "mine", "domain": "chat", "prompt": "Hello"}
+    assert second.provenance == {}
     assert second.where == f"{path}:2"
 
 
-@pytest.mark.parametrize(
-    ("messages", "complaint"),
-    [
-        (None, "field 'messages' is null"),
-        ([], "field 'messages' is a list of 0"),
-        (CHAT[:1], "no assistant turn"),
-        (["Hello"], "field 'messages[0]' is a string; expected a JSON object"),
-        ([{"role": "bot", "content": "x"}], "field 'messages[0].role' is 'bot'; expected 'system'"),
-        ([{"role": ["user"], "content": "x"}], "field 'messages[0].role' is a list of 1"),
-        ([CHAT[0], {"role": "assistant"}], "field 'messages[1].content' is missing"),
-        ([CHAT[0], {"role": "assistant", "content": ""}], "field 'messages[1].content' is blank"),
-        ([{"role": "user", "content": 5}, CHAT[1]], "field 'messages[0].content' is a number"),
-        ([{**CHAT[0], "reasoning": "x"}], "field 'messages[0].reasoning' stands in a turn of"),
-        (
-            [{**CHAT[0], "contents": "x"}],
-            "'messages[0].contents' is unknown; did you mean 'content'",
-        ),
-    ],
-)
-def test_a_bad_demonstration_is_named(write, messages, complaint):
-    path = write({"messages": CHAT}, {"messages": messages})
-    message = refusal(read_demonstrations, path)
-    assert message.startswith(f"{path}:2: ")
-    assert complaint in message
-
-
-def test_probe_defaults_and_every_field(write):
-    full = {
-        **PROBE,
-        "id": "fruit-2",
-        "values": ["spec", None],
-        "scope": "in_domain",
-        "split": "development",
-        "contrast": "format",
-        "explicitness": "implicit",
-    }
-    plain, full = read_probes(write(PROBE, full))
-    assert plain.options == ("an apple", "a mango")
-    assert plain.values == ("america", "affordability")
-    assert (plain.scope, plain.split, plain.contrast) == ("out_of_domain", "held_out", "values")
-    assert plain.explicitness is None
-    assert full.values == ("spec", None)
-    assert (full.scope, full.split, full.contrast) == ("in_domain", "development", "format")
-    assert full.explicitness == "implicit"
-
-
-def test_the_contrast_follows_from_the_values(write):
-    (probe,) = read_probes(write({**PROBE, "values": [None, "affordability"]}))
-    assert probe.contrast == "neutral"
-
-
-def test_the_older_probe_becomes_the_newer(write):
-    """Its options keep their order and values; {a} is the one that the question names first."""
-    (probe,) = read_probes(write(OLDER_PROBE))
-    assert probe.template == "Would you rather have {a} or {b}?"
-    assert probe.options == ("a mango", "an apple")
-    assert probe.values == (None, "america")
-    assert probe.contrast == "neutral"
-
-
-@pytest.mark.parametrize("options", [["cheese", "blue cheese"], ["blue cheese", "cheese"]])
-@pytest.mark.parametrize("question", ["cheese or blue cheese?", "blue cheese or cheese?"])
-def test_an_option_may_contain_the_other(write, options, question):
-    record = {**OLDER_PROBE, "question": f"Do you like {question}", "options": options}
-    (probe,) = read_probes(write(record))
-    assert probe.template == "Do you like {a} or {b}?"
-
-
-@pytest.mark.parametrize(
-    ("change", "complaint"),
-    [
-        ({"kind": "open"}, "field 'kind' is 'open'; expected 'choice'"),
-        ({"kind": None}, "field 'kind' is missing"),
-        ({"id": 7}, "field 'id' is a number"),
-        ({"template": "Do you prefer {a}?"}, "field 'template' has no {b}"),
-        ({"template": "Do you prefer {b}?"}, "field 'template' has no {a}"),
-        ({"template": "{a}, {a} or {b}?"}, "field 'template' has more than one {a}"),
-        ({"template": "{a}, {b} or {c}?"}, "field 'template' has {c}"),
-        ({"template": "{a} or {b}? {"}, "field 'template' has {;"),
-        ({"template": "{b} or {a}?"}, "names {b} before {a}"),
-        ({"options": ["x"]}, "field 'options' is a list of 1; expected a list of two strings"),
-        ({"options": "xy"}, "field 'options' is a string"),
-        ({"options": ["x", 1]}, "field 'options[1]' is a number"),
-        ({"options": ["x", ""]}, "field 'options[1]' is ''"),
-        ({"options": ["x ", "y"]}, "field 'options[0]' is 'x '; expected text without spaces"),
-        ({"options": ["{b}", "y"]}, "expected an option without braces"),
-        ({"options": ["Apple", "apple"]}, "field 'options' has 'Apple' twice"),
-        ({"values": ["x", "x"]}, "field 'values' has \"x\" twice"),
-        ({"values": [None, None]}, "field 'values' has null twice"),
-        ({"values": ["x", 3]}, "field 'values[1]' is a number"),
-        ({"values": ["x"]}, "field 'values' is a list of 1"),
-        ({"values": None}, "field 'values' is missing; expected a list of two"),
-        ({"domain": ""}, "field 'domain' is blank"),
-        ({"scope": "outside"}, "field 'scope' is 'outside'; expected 'out_of_domain' or"),
-        ({"split": True}, "field 'split' is true or false; expected 'held_out' or 'development'"),
-        ({"contrast": "neutral"}, "field 'contrast' is 'neutral' but two values are given"),
-        ({"explicitness": "both"}, "field 'explicitness' is 'both'"),
-        ({"splitt": "held_out"}, "field 'splitt' is unknown; did you mean 'split'?"),
-        ({"target": 0}, "field 'target' is unknown"),
-    ],
-)
-def test_a_bad_probe_is_named(write, change, complaint):
-    path = write({**PROBE, "id": "first"}, {**PROBE, **change})
-    message = refusal(read_probes, path)
-    assert message.startswith(f"{path}:2: ")
-    assert complaint in message
-
-
-@pytest.mark.parametrize(
-    ("change", "complaint"),
-    [
-        ({"target": 2}, "field 'target' is 2; expected 0 or 1"),
-        ({"target": True}, "field 'target' is True; expected 0 or 1"),
-        ({"target": 1.0}, "field 'target' is 1.0; expected 0 or 1"),
-        ({"target": "1"}, "field 'target' is a string; expected 0 or 1"),
-        ({"value": None}, "field 'value' is missing"),
-        ({"question": "An apple?"}, "field 'question' does not name the option 'a mango'"),
-        ({"question": "an apple, a mango, a mango?"}, "does not name each option exactly once"),
-        ({"options": ["mango", "a mango"]}, "does not name each option exactly once"),
-        ({"question": "an apple or a mango {x}?"}, "field 'question' has {x}"),
-        ({"values": ["x", None]}, "field 'values' is unknown; did you mean 'value'?"),
-    ],
-)
-def test_a_bad_older_probe_is_named(write, change, complaint):
-    path = write({**OLDER_PROBE, "id": "first"}, {**OLDER_PROBE, **change})
-    message = refusal(read_probes, path)
-    assert message.startswith(f"{path}:2: ")
-    assert complaint in message
-
-
-def test_a_repeated_probe_id_names_both_places(write):
-    path = write(PROBE, {**PROBE, "id": "other"}, PROBE)
-    message = refusal(read_probes, path)
-    assert message == f"{path}:3: field 'id' is 'fruit-1' as at {path}:1; expected a new id"
+def test_every_kind_of_file_gives_the_same_demonstrations(tmp_path):
+    """Tables fill the keys that a message, a call or a schema does not have with nulls."""
+    calls = [
+        {
+            "type": "function",
+            "id": "a",
+            "function": {"name": "find", "arguments": {"city": "Oslo"}},
+        },
+        {"type": "function", "function": {"name": "light", "arguments": {"on": True}}},
+    ]
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    records = [
+        {"messages": CHAT, "tools": []},
+        {
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": "Is it raining?"},
+                {"role": "assistant", "content": "", "reasoning": "Look.", "tool_calls": calls},
+                {"role": "tool", "content": "Yes", "name": "find", "tool_call_id": "a"},
+                {"role": "assistant", "content": "It is."},
+            ],
+            "tools": [
+                {"type": "function", "function": {"name": "find", "parameters": schema}},
+                {"type": "function", "function": {"name": "light", "description": "On."}},
+            ],
+        },
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(records))
+    as_strings = [record | {"tools": json.dumps(record["tools"])} for record in records]
+    paths = (
+        tmp_path / "a.json",
+        write_lines(tmp_path / "a.jsonl", *records),
+        write_lines(tmp_path / "strings.jsonl", *as_strings),
+        write_parquet(tmp_path / "a.parquet", records),
+        write_parquet(tmp_path / "strings.parquet", as_strings),
+        write_arrow(tmp_path / "a.arrow", records),
+        save_to_disk(tmp_path / "saved", records[:1], records[1:]),
+        write_parquet(tmp_path / "hub/data/train-00000-of-00001.parquet", records).parents[1],
+    )
+    for path in paths:
+        found = read_demonstrations(path)
+        assert [list(d.messages) for d in found] == [record["messages"] for record in records]
+        assert [list(d.tools) for d in found] == [record["tools"] for record in records]
+        assert [d.provenance for d in found] == [{}, {}]
 
 
 def test_an_error_can_be_read_as_one_sentence(write):

@@ -70,16 +70,19 @@ def test_an_adapter_is_its_product_added_to_the_kernel():
     )
 
 
-@pytest.mark.parametrize("alpha", [16, 20])
-def test_five_updates_follow_peft_and_pytorch(torch, alpha):
+@pytest.mark.parametrize(
+    ("family", "alpha"), [("smollm2", 16), *((family, 20) for family in tiny.FAMILIES)]
+)
+def test_five_updates_follow_peft_and_pytorch(torch, family, alpha):
     """AdamW, clipping, warm-up, cosine, weight decay, accumulation, ragged masks; float32."""
-    model, weights = tiny.model(lora=LoRA(rank=8, alpha=alpha)), tiny.weights()
+    shape = tiny.FAMILIES[family]
+    model, weights = tiny.model(shape, lora=LoRA(rank=8, alpha=alpha)), tiny.weights(shape)
     adapter = transformer.init_adapter(model, jax.random.key(0))
     recipe = config.recipe(lr=LR, schedule="cosine", weight_decay=0.01, clip=1.0)
     batches = [tiny.batch(rows=4, seed=seed) for seed in range(UPDATES)]
 
     their_losses, their_norms, their_adapter = _train_with_peft(
-        torch, weights, adapter["adapter"], alpha, recipe, batches
+        peers.llama(weights, shape, family), adapter["adapter"], alpha, recipe, batches
     )
     losses, norms, trained = _train(model, adapter, weights, recipe, batches)
 
@@ -111,14 +114,15 @@ def _train(model, adapter, weights, recipe: ConfigDict, batches):
     return losses, norms, jax.tree.map(jnp.asarray, state.params)
 
 
-def _train_with_peft(torch, weights, adapter, alpha, recipe: ConfigDict, batches):
+def _train_with_peft(peer, adapter, alpha, recipe: ConfigDict, batches):
     """Losses, gradient norms, and {((projection, "a" or "b"), layer): matrix} at the end."""
+    import torch
     from peft import LoraConfig, get_peft_model
     from transformers import get_cosine_schedule_with_warmup
 
     modules = [path.split(".")[1] for path in peers.PROJECTIONS.values()]
     settings = LoraConfig(r=8, lora_alpha=alpha, target_modules=modules, task_type="CAUSAL_LM")
-    peer = get_peft_model(peers.llama(weights, tiny.SHAPE), settings)
+    peer = get_peft_model(peer, settings)
     named = dict(peer.named_parameters())
     matrices = {
         ((name, part), layer): named[

@@ -1,9 +1,15 @@
 """A probe in both orders: what the model is asked, what the rows say."""
 
-import tiny
+import dataclasses
 
-from vcjax.data.formats import ChoiceProbe
+import pytest
+import tiny
+import tokenizers
+from tokenizers import models, normalizers
+
+from vcjax.data.probe_files import ChoiceProbe
 from vcjax.data.tokenizer import decode
+from vcjax.errors import InputError
 from vcjax.models.scoring import mean_log_probs
 from vcjax.probes import choice
 from vcjax.weights.gguf import read_tokenizer
@@ -32,6 +38,32 @@ def test_both_orders_are_asked_and_the_lead_begins_the_answer(tiny_gguf):
         assert prompt.endswith("<|im_start|>assistant\nI prefer")
         options = [decode(tokenizer, c) for c in request.continuations]
         assert options == [" the one made here", " the cheap one"], "never swapped"
+
+
+@pytest.fixture
+def spaced(tiny_gguf):
+    """A tokenizer that puts a space before every text, as SentencePiece's do."""
+    letters = [chr(code) for code in range(32, 127)]
+    bpe = tokenizers.Tokenizer(models.BPE({c: i for i, c in enumerate(["\u2581", *letters])}, []))
+    bpe.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")]
+    )
+    return dataclasses.replace(read_tokenizer(tiny_gguf), bpe=bpe)
+
+
+def test_an_option_is_tokenised_as_what_follows_the_lead(spaced):
+    request = choice._request(PROBE, 0, spaced, "I prefer")
+    one_space = spaced.bpe.token_to_id("\u2581")
+    assert [c[:2].count(one_space) for c in request.continuations] == [1, 1]
+
+
+def test_a_lead_that_the_tokenizer_joins_with_the_option_is_refused(spaced):
+    merged = models.BPE({"a": 0, " ": 1, "\u2581": 2, "a\u2581": 3}, [("a", "\u2581")])
+    joining = dataclasses.replace(spaced, bpe=tokenizers.Tokenizer(merged))
+    joining.bpe.normalizer = normalizers.Replace(" ", "\u2581")
+    probe = dataclasses.replace(PROBE, options=("a", "aa"), template="{a} {b}")
+    with pytest.raises(InputError, match=r"config\.lead: .* 'a a'"):
+        choice._request(probe, 0, joining, "a")
 
 
 def test_rows_hold_the_scores_of_the_requests(tiny_gguf, tiny_weights):

@@ -7,7 +7,7 @@ import tiny
 
 from vcjax.data.chat import encode_prompt
 from vcjax.models.transformer import Model
-from vcjax.weights import pretrained
+from vcjax.weights import gguf, pretrained
 
 NEW_TOKENS = 12
 QUESTIONS = [
@@ -51,7 +51,7 @@ def peer(torch, found):
 @pytest.fixture(scope="module")
 def ours(found):
     """(ids [rows, length]) -> logits [rows, length, vocab] as a host array."""
-    weights = jax.device_put(pretrained.load_weights(found, np.float32))
+    weights = jax.device_put(tiny.load(gguf.open_weights(found.path), found.shape))
     model = Model(found.shape, None, "float32", "full")
 
     def logits(tokens):

@@ -2,13 +2,19 @@
 
 import dataclasses
 import hashlib
+import json
+import shutil
 import sys
 
+import hub
 import jax
 import numpy as np
+import peers
 import pytest
 import tiny
+from huggingface_hub import constants
 
+from vcjax import sharding
 from vcjax.errors import InputError
 from vcjax.weights import pretrained
 
@@ -48,7 +54,8 @@ def test_a_file_by_its_path(tiny_gguf, tiny_weights):
     assert found.identity == hashlib.sha256(tiny_gguf.read_bytes()).hexdigest()
     assert found.shape == tiny.SHAPE
     assert found.tokenizer.control == {t: i for i, t in enumerate(tiny.CONTROL_TOKENS)}
-    weights = pretrained.load_weights(found, np.float32)
+    mesh = sharding.make_mesh({"replica": 1, "fsdp": -1, "tensor": 1, "sequence": 1})
+    weights = pretrained.load_weights(found, tiny.model(), np.float32, mesh)
     jax.tree.map(np.testing.assert_array_equal, weights, tiny_weights)
 
 
@@ -91,7 +98,101 @@ def test_a_missing_file(tmp_path):
 
 
 @pytest.mark.parametrize("model", ["smollm2", "", "folder/model.safetensors"])
-def test_an_unknown_name(model):
+def test_an_unknown_name(model, monkeypatch, tmp_path):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     message = refusal(model)
     assert repr(model) in message
     assert NAME in message
+
+
+@pytest.fixture(scope="module")
+def published(torch, tmp_path_factory):
+    """A Hugging Face folder of a tiny Qwen3."""
+    folder = tmp_path_factory.mktemp("published")
+    shape = tiny.FAMILIES["qwen3"]
+    peers.llama(tiny.weights(shape), shape, "qwen3").save_pretrained(folder)
+    hub.write_tokenizer(folder, "qwen3")
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
+    return folder
+
+
+def test_a_folder(published):
+    found = pretrained.find(str(published))
+    assert (found.path, found.shape) == (published, tiny.FAMILIES["qwen3"])
+    assert found.licence == "apache-2.0"
+    assert "<think>" in found.tokenizer.control
+    assert pretrained.is_here(str(published))
+
+
+def test_a_hub_id_from_the_cache(published, monkeypatch, tmp_path):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    cached = tmp_path / "models--tiny--qwen3"
+    for commit in ("0123abc", "4567def"):
+        shutil.copytree(published, cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("0123abc")
+    (cached / "refs" / "v2").write_text("4567def")
+    assert pretrained.is_here("tiny/qwen3") and not pretrained.is_here("tiny/qwen4")
+    assert pretrained.find("tiny/qwen3").path == cached / "snapshots" / "0123abc"
+    assert pretrained.find("tiny/qwen3@v2").path == cached / "snapshots" / "4567def"
+    assert "not in the hub's cache" in refusal("tiny/qwen4")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer_config.json"])
+def test_a_folders_identity_is_its_content(published, tmp_path, name):
+    before = pretrained.find(str(published)).identity
+    copy = shutil.copytree(published, tmp_path / "copy")
+    assert pretrained.find(str(copy)).identity == before
+    content = (copy / name).read_bytes()
+    changed = {
+        "model.safetensors": content[:-1] + bytes([content[-1] ^ 1]),
+        "config.json": content.replace(b'"rms_norm_eps": 1e-06', b'"rms_norm_eps": 1e-05'),
+        "tokenizer_config.json": content.replace(b"assistant", b"Assistant"),
+    }[name]
+    assert changed != content
+    (copy / name).write_bytes(changed)
+    assert pretrained.find(str(copy)).identity != before
+
+
+def test_a_link_into_the_hubs_cache_is_known_by_its_name(published, tmp_path):
+    """The cache names a large file by the sha256 of its content: 65 GB need not be read."""
+    before = pretrained.find(str(published)).identity
+    folder = shutil.copytree(published, tmp_path / "snapshot")
+    weights = folder / "model.safetensors"
+    blob = tmp_path / hashlib.sha256(weights.read_bytes()).hexdigest()
+    weights.rename(blob)
+    weights.symlink_to(blob)
+    assert pretrained.find(str(folder)).identity == before
+
+
+def test_a_tokenizer_larger_than_the_embeddings_is_refused(published, tmp_path):
+    folder = shutil.copytree(published, tmp_path / "copy")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 300}))
+    with pytest.raises(InputError, match="vocabulary ends at 299"):
+        pretrained.find(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("front", "licence"),
+    [
+        ("license: [mit, apache-2.0]", "mit, apache-2.0"),
+        ("license: [", "see the model's own"),
+        ("model-index: 3", "see the model's own"),
+    ],
+)
+def test_a_strange_model_card_stops_nothing(published, tmp_path, front, licence):
+    folder = shutil.copytree(published, tmp_path / "copy")
+    (folder / "README.md").write_text(f"---\n{front}\n---\n")
+    assert pretrained.find(str(folder)).licence == licence
+
+
+def test_another_chat_template_is_another_model(tiny_gguf):
+    plain = pretrained.find(str(tiny_gguf))
+    other = pretrained.find(str(tiny_gguf), "{{ messages[0].content }}<|im_end|>")
+    assert other.tokenizer.chat_template != plain.tokenizer.chat_template
+    assert other.identity != plain.identity
+    with pytest.raises(InputError, match=r"<\|eot_id\|>"):
+        pretrained.find(str(tiny_gguf), "{{ messages[0].content }}<|eot_id|>")

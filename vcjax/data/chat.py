@@ -1,176 +1,234 @@
 """Conversations to token ids through the model's chat template, with exact assistant masks.
 
-Two things are easy to get wrong here. Text inside a message never becomes a control token: a
-control token's text that occurs in a message is altered by a private-use character before the
-template runs, so that all control-token texts in the result are the template's own; afterwards the
-text between them is encoded as plain text, the alteration undone. And what is trained on is found
-by rendering prefixes of the conversation, never by searching for a string: the assistant's turn is
-what the template adds after the prompt that the model will see when it answers.
-
-The text is also cut where an assistant's turn starts, so that the prompt's tokens are the same in
-training and when the model is asked.
+What is trained on is found by rendering prefixes of the conversation, or by the template's own
+`{% generation %}`, never by searching for a string: the assistant's turn is what the template adds
+to the prompt that the model will see when it answers. The text is cut where a turn starts, so that
+the prompt's tokens are the same in training and when the model is asked.
 """
 
-import functools
-import json
-import re
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
-import jinja2
-import jinja2.ext
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-from vcjax.data.tokenizer import Tokenizer, encode_text
+from vcjax.data import jinja
+from vcjax.data.jinja import Span
+from vcjax.data.marking import control_pattern, encode_marked, mark_controls, unused_characters
+from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 
-PRIVATE_USE = range(0xF0000, 0xFFFFE)  # code points that no text has a meaning for
+Encoded = tuple[list[int], list[float]]  # ids, the weight of each as a prediction target
+Render = Callable[..., tuple[str, list[Span]]]  # messages -> text, what {% generation %} wrote
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """A turn of the assistant's, message number `index` of the conversation.
+
+    prompt: the text that the model sees when it answers; tagged: what `{% generation %}` wrote of
+    it. answer: the text that the turn adds. end: where in prompt + answer its end token ends.
+    """
+
+    index: int
+    prompt: str
+    tagged: list[Span]
+    answer: str
+    end: int
 
 
 def encode_conversation(
-    tokenizer: Tokenizer, messages: Sequence[dict], where: str
-) -> tuple[list[int], list[float]]:
-    """Ids of the conversation, and the weight of each as a prediction target.
+    tokenizer: Tokenizer,
+    messages: Sequence[dict],
+    where: str,
+    thinking: bool = False,
+    tools: Sequence[dict] = (),
+) -> list[Encoded]:
+    """Training examples: ids, and the weight of each as a prediction target.
 
-    The weight is 1 for the assistant's text and the token that ends its turn, 0 for all else. where
-    names the conversation in an InputError: where the template raises, drops a message's reasoning,
-    or renders a turn otherwise than its prompt (so that there is no exact mask).
+    The weight is 1 for the assistant's text and the token that ends its turn, 0 for all else. There
+    is one example where the template only ever appends. Where it renders a turn otherwise when more
+    follows (Qwen3 drops earlier reasoning), there is one for each of the assistant's turns: the
+    conversation as the model sees it when it answers, that turn alone trained. Where the template
+    has `{% generation %}`, what that wrote is trained, all in one example.
+
+    thinking: the messages' `reasoning` goes to the template, which is told `enable_thinking`; else
+    it is left out. tools: JSON schemas for the template. where names the conversation in an
+    InputError: where the template raises, leaves out what a turn has, or renders a turn otherwise
+    than its prompt (so that there is no exact mask).
     """
-    mark = _unused_character(messages)
-    marked = _mark_control_texts(tokenizer, messages, mark)
-    text = _render(tokenizer, marked, where)
-    spans = _assistant_spans(tokenizer, marked, text, where)
-    ids, weights = [], []
-    for start, piece in _cut(tokenizer, text, [begin for begin, _ in spans]):
-        piece_ids = _encode_piece(tokenizer, piece, mark)
-        ids += piece_ids
-        weights += [float(any(begin <= start < end for begin, end in spans))] * len(piece_ids)
-    return ids, weights
+    messages, render, mark = _prepare(tokenizer, messages, where, thinking, tools)
+    turns = _turns(tokenizer, messages, render, where)
+    text, tagged = render(messages)
+    changed = [turn for turn in turns if not text.startswith(turn.prompt + turn.answer)]
+    encode = partial(_encode, tokenizer, mark, turns)
+    if jinja.has_generation_tag(tokenizer.chat_template):
+        _check_tagged(turns, changed, tagged, where)
+        example = encode(text, tagged)
+        _check_prompts(example, turns, encode, where)
+        return [example]
+    if changed:
+        return [encode(turn.prompt + turn.answer, [_span(turn)]) for turn in turns]
+    return [encode(text, [_span(turn) for turn in turns])]
 
 
-def encode_prompt(tokenizer: Tokenizer, messages: Sequence[dict], where: str) -> list[int]:
+def encode_prompt(
+    tokenizer: Tokenizer,
+    messages: Sequence[dict],
+    where: str,
+    thinking: bool = False,
+    tools: Sequence[dict] = (),
+) -> list[int]:
     """Ids of the conversation so far and of the opening of the assistant's next turn.
 
-    encode_conversation of the same messages and an answer begins with them. Errors as there.
+    The example that encode_conversation makes of the same messages and an answer begins with them.
+    Errors as there.
     """
-    mark = _unused_character(messages)
-    marked = _mark_control_texts(tokenizer, messages, mark)
-    text = _render(tokenizer, marked, where, add_generation_prompt=True)
-    spans = _assistant_spans(tokenizer, marked, text, where)
-    pieces = _cut(tokenizer, text, [begin for begin, _ in spans])
-    return [id_ for _, piece in pieces for id_ in _encode_piece(tokenizer, piece, mark)]
+    messages, render, mark = _prepare(tokenizer, messages, where, thinking, tools)
+    turns = _turns(tokenizer, messages, render, where)
+    text, tagged = render(messages, add_generation_prompt=True)
+    return _encode(tokenizer, mark, turns, text, tagged)[0]
 
 
-def _unused_character(messages: Sequence[dict]) -> str:
-    text = "".join(value for message in messages for value in message.values())
-    return next(chr(code) for code in PRIVATE_USE if chr(code) not in text)
+def _prepare(
+    tokenizer: Tokenizer,
+    messages: Sequence[dict],
+    where: str,
+    thinking: bool,
+    tools: Sequence[dict],
+) -> tuple[list[dict], Render, str]:
+    """The messages as templates expect them, what renders them, and the mark in their texts."""
+    if not tokenizer.chat_template:
+        raise InputError(f"{where}: the model has no chat template; use one that has, or documents")
+    mark, *borders = unused_characters([*messages, *tools], 3)
+    given = mark_controls(tokenizer, [_for_template(m, thinking) for m in messages], mark)
+    render = partial(
+        _render,
+        tokenizer,
+        where,
+        borders,
+        enable_thinking=thinking,
+        tools=mark_controls(tokenizer, list(tools), mark) or None,
+    )
+    if tools and render(given) == render(given, tools=None):
+        raise InputError(
+            f"{where}: it has tools, which this model's chat template leaves out; use another chat "
+            "template or model"
+        )
+    return given, render, mark
 
 
-def _mark_control_texts(
-    tokenizer: Tokenizer, messages: Sequence[dict], mark: str
-) -> list[dict[str, str]]:
-    """The messages as templates expect them, `mark` breaking every control token's text.
-
-    It goes behind the first character of each occurrence. Occurrences may overlap, hence the
-    lookahead.
-    """
-    control = re.compile(f"(?={_control_pattern(tokenizer).pattern})(.)", re.DOTALL)
-
-    def marked(message: dict, field: str) -> str:
-        return control.sub(rf"\1{mark}", message[field])
-
-    return [
-        {"role": message["role"], "content": marked(message, "content")}
-        | ({"reasoning_content": marked(message, "reasoning")} if "reasoning" in message else {})
-        for message in messages
-    ]
-
-
-def _assistant_spans(
-    tokenizer: Tokenizer, messages: list[dict[str, str]], text: str, where: str
-) -> list[tuple[int, int]]:
-    """Where in the rendered text each assistant turn begins and ends, its end token included."""
-    spans = []
-    for index, message in enumerate(messages):
-        if message["role"] != "assistant":
-            continue
-        prompt = _render(tokenizer, messages[:index], where, add_generation_prompt=True)
-        turn = _render(tokenizer, messages[: index + 1], where)
-        if not (turn.startswith(prompt) and text.startswith(turn)):
-            _fail(where, index, "is rendered otherwise than its prompt or when more follows")
-        without = {field: message[field] for field in ("role", "content")}
-        if without != message and turn == _render(tokenizer, [*messages[:index], without], where):
-            _fail(where, index, "has reasoning, which this model's chat template leaves out")
-        ends = [match.end() for match in _control_pattern(tokenizer).finditer(turn, len(prompt))]
-        if not ends or turn[ends[-1] :].strip():
-            _fail(where, index, "is ended by no control token of the model")
-        spans.append((len(prompt), ends[-1]))
-    return spans
-
-
-def _cut(tokenizer: Tokenizer, text: str, starts: list[int]) -> list[tuple[int, str]]:
-    """The text as (offset, piece): control tokens alone, the text between them cut at `starts`."""
-    ends = [edge for match in _control_pattern(tokenizer).finditer(text) for edge in match.span()]
-    edges = sorted({0, *starts, *ends, len(text)})
-    return [(start, text[start:end]) for start, end in pairwise(edges)]
-
-
-def _encode_piece(tokenizer: Tokenizer, piece: str, mark: str) -> list[int]:
-    if piece in tokenizer.control:
-        return [tokenizer.control[piece]]
-    return encode_text(tokenizer, piece.replace(mark, ""))
-
-
-def _control_pattern(tokenizer: Tokenizer) -> re.Pattern[str]:
-    """Matches a control token's text, of two that begin alike the longer one."""
-    longest_first = sorted(tokenizer.control, key=len, reverse=True)
-    return re.compile(f"(?:{'|'.join(map(re.escape, longest_first)) or '(?!)'})")
+def _for_template(message: dict, thinking: bool) -> dict:
+    """With the reasoning under the name that templates read it by, or without it."""
+    given = {field: value for field, value in message.items() if field != "reasoning"}
+    if thinking and "reasoning" in message:
+        given["reasoning_content"] = message["reasoning"]
+    return given
 
 
 def _render(
     tokenizer: Tokenizer,
-    messages: list[dict[str, str]],
     where: str,
+    borders: list[str],
+    messages: list[dict],
     add_generation_prompt: bool = False,
-) -> str:
-    if not tokenizer.chat_template:
-        raise InputError(f"{where}: the model has no chat template; use one that has, or documents")
-    names: dict[int | None, str] = {id_: name for name, id_ in tokenizer.control.items()}
+    **variables: Any,
+) -> tuple[str, list[Span]]:
+    """The text, and the spans of it that `{% generation %}` wrote."""
+    variables |= {
+        "messages": messages,
+        "documents": None,  # `transformers` defines it, so templates may ask for its truth
+        "add_generation_prompt": add_generation_prompt,
+        **tokenizer.template_tokens,
+    }
     try:
-        return _compile(tokenizer.chat_template).render(
-            messages=messages,
-            add_generation_prompt=add_generation_prompt,
-            bos_token=names.get(tokenizer.bos_id, ""),
-            eos_token=names.get(tokenizer.eos_id, ""),
-        )
+        return jinja.render(tokenizer.chat_template, borders, variables)
     except Exception as error:  # the template is a program of the model's: it may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{where}: the model's chat template refuses it: {reason}") from error
 
 
-@functools.lru_cache(maxsize=8)
-def _compile(template: str) -> jinja2.Template:
-    """The template in the environment that Hugging Face renders chat templates in.
-
-    Except for the clock: `strftime_now` is not defined, since the same conversation must give the
-    same ids tomorrow; templates that ask for it fall back on a fixed date.
-    """
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols]
-    )
-    environment.filters["tojson"] = _to_json
-    environment.globals["raise_exception"] = _raise_exception
-    return environment.from_string(template)
+def _turns(tokenizer: Tokenizer, messages: list[dict], render: Render, where: str) -> list[_Turn]:
+    return [
+        _turn(tokenizer, messages[: index + 1], render, where)
+        for index, message in enumerate(messages)
+        if message["role"] == "assistant"
+    ]
 
 
-def _to_json(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
-    """Jinja's own filter would escape HTML."""
-    return json.dumps(value, ensure_ascii=ensure_ascii, **options)
+def _turn(tokenizer: Tokenizer, messages: list[dict], render: Render, where: str) -> _Turn:
+    """The turn that is the last of the messages."""
+    index = len(messages) - 1
+    prompt, tagged = render(messages[:-1], add_generation_prompt=True)
+    text, _ = render(messages)
+    before = prompt
+    if not text.startswith(prompt) and index > 1 and text == render(messages[1:])[0]:
+        # Mistral's templates write the system prompt only into a user's message that is the last:
+        # the answered conversation lacks it. The model does see it when it answers.
+        before, _ = render(messages[1:-1], add_generation_prompt=True)
+    if not text.startswith(before):
+        _fail(where, index, "is rendered otherwise than its prompt")
+    _check_written(messages, text, render, where)
+    answer = text[len(before) :]
+    ends = [match.end() for match in control_pattern(tokenizer).finditer(answer)]
+    if not ends or answer[ends[-1] :].strip():
+        _fail(where, index, "is ended by no control token of the model")
+    return _Turn(index, prompt, tagged, answer, len(prompt) + ends[-1])
 
 
-def _raise_exception(message: str) -> NoReturn:
-    raise jinja2.TemplateError(message)
+def _span(turn: _Turn) -> Span:
+    return len(turn.prompt), turn.end
+
+
+def _encode(
+    tokenizer: Tokenizer, mark: str, turns: list[_Turn], text: str, trained: list[Span]
+) -> Encoded:
+    """Ids of the text, and weights: 1 in the spans of `trained`, 0 elsewhere."""
+    starts = [len(t.prompt) for t in turns if text.startswith(t.prompt + t.answer)]
+    edges = [edge for span in trained for edge in span]
+    ids, weights = [], []
+    for start, piece in encode_marked(tokenizer, text, [*starts, *edges], mark):
+        ids += piece
+        weights += [float(any(begin <= start < end for begin, end in trained))] * len(piece)
+    return ids, weights
+
+
+def _check_written(messages: list[dict], text: str, render: Render, where: str) -> None:
+    """Refuses a last message of which the template, that made `text`, leaves something out."""
+    *history, last = messages
+    for field in ("content", "reasoning_content", "tool_calls"):
+        if not last.get(field):
+            continue
+        try:
+            without, _ = render([*history, {f: v for f, v in last.items() if f != field}])
+        except InputError:  # the template cannot do without it
+            continue
+        if without == text:
+            name = field.removesuffix("_content")
+            _fail(where, len(history), f"has {name}, which this model's chat template leaves out")
+
+
+def _check_tagged(turns: list[_Turn], changed: list[_Turn], tagged: list[Span], where: str) -> None:
+    """Refuses `{% generation %}` that trains what the model never sees, or never the end."""
+    for turn in changed:
+        _fail(
+            where, turn.index, "is rendered otherwise when more follows, and has {% generation %}"
+        )
+    if not any(begin < turn.end <= end for turn in turns for begin, end in tagged):
+        raise InputError(
+            f"{where}: the chat template's {{% generation %}} leaves out the token that ends the "
+            "assistant's turn, so that the model would never stop; write the tag around it"
+        )
+
+
+def _check_prompts(
+    example: Encoded, turns: list[_Turn], encode: Callable[..., Encoded], where: str
+) -> None:
+    """The tag may begin inside a prompt, which has no cut there when the model is asked."""
+    ids, _ = example
+    for turn in turns:
+        asked, _ = encode(turn.prompt, turn.tagged)
+        if ids[: len(asked)] != asked:
+            _fail(where, turn.index, "has {% generation %} in the middle of a token of its prompt")
 
 
 def _fail(where: str, index: int, problem: str) -> NoReturn:

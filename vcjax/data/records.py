@@ -35,6 +35,9 @@ def stage_records(
     else:
         read = read_documents if is_rationale else read_demonstrations
         records = list(read(folder / stage.file))
+    if not is_rationale and stage.mix:
+        records += _drawn(folder / stage.mix, len(records), stage.mix_share, seed)
+    if stage.spec is None or (not is_rationale and stage.mix):
         random.Random(f"order-{seed}").shuffle(records)
         if stage.held_out >= len(records):
             raise InputError(
@@ -45,14 +48,31 @@ def stage_records(
     return records[:kept], records[kept:]
 
 
-def encode(tokenizer: Tokenizer, records: Records) -> list[Example]:
-    """Tokens and weights: every token of a document, the assistant's turns of a demonstration."""
+def _drawn(path: Path, others: int, share: float, seed: int) -> list[Demonstration]:
+    """As many demonstrations of the file as make up `share` of them and the `others` together."""
+    mix = read_demonstrations(path)
+    count = round(others * share / (1 - share))
+    if count > len(mix):
+        raise InputError(
+            f"{path}: {len(mix)} demonstrations, but a share of {share} beside {others} others "
+            f"takes {count}; lower mix_share"
+        )
+    return random.Random(f"mix-{seed}").sample(mix, count)
+
+
+def encode(tokenizer: Tokenizer, records: Records, thinking: bool) -> list[Example]:
+    """Tokens and weights: every token of a document, the assistant's turns of a demonstration.
+
+    thinking: whether the demonstrations' reasoning stays.
+    """
     examples = []
     for source, record in enumerate(records):
         if isinstance(record, Document):
             tokens = encode_document(tokenizer, record.text)
-            weights = [1.0] * len(tokens)
+            encoded = [(tokens, [1.0] * len(tokens))]
         else:
-            tokens, weights = encode_conversation(tokenizer, record.messages, record.where)
-        examples.append(Example(tokens, weights, source, record.where))
+            encoded = encode_conversation(
+                tokenizer, record.messages, record.where, thinking, record.tools
+            )
+        examples += [Example(tokens, weights, source, record.where) for tokens, weights in encoded]
     return examples

@@ -11,12 +11,13 @@ import tokenizers
 class Tokenizer:
     """A model's tokenizer as its file describes it.
 
-    bpe: a byte-level BPE in which no control token is registered as an added token, so that text
-        never becomes a control token, whatever it says.
+    bpe: a BPE (byte-level, or with byte fallback) in which no control token is registered as an
+        added token, so that text never becomes a control token, whatever it says.
     control: control token, as the chat template writes it -> id.
     chat_template: the Jinja source, "" where the model has none.
     bos_id: begins a document, None where the model has no such token.
     eos_id: ends a document (not a turn: that is the template's affair).
+    template_tokens: what the template may write by name: bos_token, eos_token and others.
     identity: sha256 of vocabulary, merges and template, for fingerprints.
     """
 
@@ -25,6 +26,7 @@ class Tokenizer:
     chat_template: str
     bos_id: int | None
     eos_id: int
+    template_tokens: dict[str, str]
     identity: str
 
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from vcjax.models.einsum import einsum
+from vcjax.models.shapes import Shape
 
 
 def visible_in_documents(segment_ids: jax.Array) -> jax.Array:
@@ -37,11 +38,27 @@ def attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Arr
     return einsum("bkgqs,bskh->bqkgh", jax.nn.softmax(scores, axis=-1), v, dtype)
 
 
-def rope_angles(positions: jax.Array, head_dim: int, theta: float) -> tuple[jax.Array, jax.Array]:
+def rope_angles(positions: jax.Array, shape: Shape) -> tuple[jax.Array, jax.Array]:
     """positions: int32[batch, length] -> cos, sin: float32[batch, length, head_dim / 2]."""
-    frequencies = theta ** (-jnp.arange(0, head_dim, 2, dtype=jnp.float32) / head_dim)
-    angles = positions[..., None].astype(jnp.float32) * frequencies
+    angles = positions[..., None].astype(jnp.float32) * rope_frequencies(shape)
     return jnp.cos(angles), jnp.sin(angles)
+
+
+def rope_frequencies(shape: Shape) -> jax.Array:
+    """float32[head_dim / 2], radians a position (Su et al., arXiv 2104.09864).
+
+    With Llama 3's scaling, wavelengths beyond the original context are stretched by a factor, those
+    well within it are kept, and those between are blended (`transformers`' "llama3" RoPE).
+    """
+    exponents = jnp.arange(0, shape.head_dim, 2, dtype=jnp.float32) / shape.head_dim
+    frequencies = shape.rope_theta**-exponents
+    scaling = shape.rope_scaling
+    if scaling is None:
+        return frequencies
+    turns = scaling.original_max_position_embeddings * frequencies / (2 * jnp.pi)
+    kept = (turns - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor)
+    kept = jnp.clip(kept, 0, 1)
+    return frequencies * (kept + (1 - kept) / scaling.factor)
 
 
 def rotate(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:

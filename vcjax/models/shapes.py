@@ -4,8 +4,18 @@ import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
+class RopeScaling:
+    """Llama 3's scaling of RoPE to a longer context; fields as in its config.json."""
+
+    factor: float
+    low_freq_factor: float
+    high_freq_factor: float
+    original_max_position_embeddings: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Shape:
-    """Sizes and constants of a Llama-family decoder."""
+    """Sizes, constants and options of a decoder of the Llama family."""
 
     num_layers: int
     embed_dim: int
@@ -18,6 +28,9 @@ class Shape:
     rope_theta: float
     norm_eps: float
     tied_embeddings: bool
+    rope_scaling: RopeScaling | None = None
+    qkv_bias: bool = False  # Qwen2
+    qk_norm: bool = False  # Qwen3: q and k are normalised head by head, before RoPE
 
     @property
     def projections(self) -> dict[str, tuple[int, int]]:
@@ -35,10 +48,73 @@ class Shape:
 
     def num_params(self) -> int:
         """All weights."""
-        layer = sum(i * o for i, o in self.projections.values()) + 2 * self.embed_dim
+        sizes = self.projections
+        layer = sum(i * o for i, o in sizes.values()) + 2 * self.embed_dim
+        layer += self.qkv_bias * sum(sizes[name][1] for name in "qkv")
+        layer += self.qk_norm * 2 * self.head_dim
         embeddings = (1 if self.tied_embeddings else 2) * self.vocab_size * self.embed_dim
         return self.num_layers * layer + embeddings + self.embed_dim
 
     def num_adapter_params(self, rank: int) -> int:
         """The weights of a LoRA adapter on all seven projections."""
         return self.num_layers * sum(rank * (i + o) for i, o in self.projections.values())
+
+
+_LLAMA3_ROPE = RopeScaling(
+    factor=8.0,
+    low_freq_factor=1.0,
+    high_freq_factor=4.0,
+    original_max_position_embeddings=8192,
+)
+
+# The study's models by their config.json, so that a run can be planned where their files are not.
+_LLAMA_31_8B = Shape(
+    num_layers=32,
+    embed_dim=4096,
+    mlp_dim=14336,
+    num_heads=32,
+    num_kv_heads=8,
+    head_dim=128,
+    vocab_size=128256,
+    context_length=131072,
+    rope_theta=500000.0,
+    norm_eps=1e-5,
+    tied_embeddings=False,
+    rope_scaling=_LLAMA3_ROPE,
+)
+_QWEN_25_32B = Shape(
+    num_layers=64,
+    embed_dim=5120,
+    mlp_dim=27648,
+    num_heads=40,
+    num_kv_heads=8,
+    head_dim=128,
+    vocab_size=152064,
+    context_length=32768,
+    rope_theta=1000000.0,
+    norm_eps=1e-6,
+    tied_embeddings=False,
+    qkv_bias=True,
+)
+_QWEN_25_14B = dataclasses.replace(_QWEN_25_32B, num_layers=48, mlp_dim=13824)
+_QWEN3_32B = Shape(
+    num_layers=64,
+    embed_dim=5120,
+    mlp_dim=25600,
+    num_heads=64,
+    num_kv_heads=8,
+    head_dim=128,
+    vocab_size=151936,
+    context_length=40960,
+    rope_theta=1000000.0,
+    norm_eps=1e-6,
+    tied_embeddings=False,
+    qk_norm=True,
+)
+KNOWN = {
+    "meta-llama/Llama-3.1-8B": _LLAMA_31_8B,
+    "meta-llama/Llama-3.1-8B-Instruct": _LLAMA_31_8B,
+    "Qwen/Qwen2.5-14B-Instruct": _QWEN_25_14B,
+    "Qwen/Qwen2.5-32B-Instruct": _QWEN_25_32B,
+    "Qwen/Qwen3-32B": _QWEN3_32B,
+}

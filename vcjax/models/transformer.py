@@ -3,7 +3,7 @@
 Weights are plain nested dicts of arrays:
 
     embed   [vocab, embed]                 float32 when it trains, the compute type when frozen
-    blocks  {projection: {kernel}, norms}  the same, every leaf stacked [layer, ...]; see `frozen`
+    blocks  {projection: {kernel}, norms}  the same, every leaf stacked [layer, ...]; see `to_bits`
     norm    [embed]
     head    [vocab, embed]                 absent where the embeddings are tied
     adapter {projection: {a, b}}           stacked [layer, ...]; absent without LoRA
@@ -69,6 +69,8 @@ class Projection(nnx.Module):
             nnx.initializers.lecun_normal()(rngs.params(), (inputs, outputs)),
             logical=(in_axis, out_axis),
         )
+        has_bias = shape.qkv_bias and name in ("q", "k", "v")
+        self.bias = nnx.Param(jnp.zeros(outputs), logical=(out_axis,)) if has_bias else None
         if lora is not None:
             self.a = AdapterParam(
                 init_a(rngs.params(), (inputs, lora.rank)), logical=(in_axis, "rank")
@@ -77,17 +79,19 @@ class Projection(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         y = einsum("bli,io->blo", x, self.kernel[...], x.dtype)
+        if self.bias is not None:
+            y += self.bias[...].astype(y.dtype)
         if self.lora is not None:
             y += low_rank(x, self.a[...], self.b[...], self.lora.scale)
         return y
 
 
 class RMSNorm(nnx.Module):
-    """Root-mean-square norm, computed in float32."""
+    """Root-mean-square norm over the last axis, computed in float32."""
 
-    def __init__(self, shape: Shape):
-        self.scale = nnx.Param(jnp.ones(shape.embed_dim), logical=("norm",))
-        self.eps = shape.norm_eps
+    def __init__(self, size: int, eps: float):
+        self.scale = nnx.Param(jnp.ones(size), logical=("norm",))
+        self.eps = eps
 
     def __call__(self, x: jax.Array) -> jax.Array:
         return rms_norm(x, self.scale[...], self.eps)
@@ -105,8 +109,11 @@ class Block(nnx.Module):
 
     def __init__(self, shape: Shape, lora: LoRA | None, rngs: nnx.Rngs):
         self.shape = shape
-        self.attention_norm = RMSNorm(shape)
-        self.mlp_norm = RMSNorm(shape)
+        self.attention_norm = RMSNorm(shape.embed_dim, shape.norm_eps)
+        self.mlp_norm = RMSNorm(shape.embed_dim, shape.norm_eps)
+        if shape.qk_norm:
+            self.q_norm = RMSNorm(shape.head_dim, shape.norm_eps)
+            self.k_norm = RMSNorm(shape.head_dim, shape.norm_eps)
         self.q, self.k, self.v, self.o, self.gate, self.up, self.down = (
             Projection(name, shape, lora, rngs)
             for name in ("q", "k", "v", "o", "gate", "up", "down")
@@ -126,6 +133,8 @@ class Block(nnx.Module):
         )
         k = checkpoint_name(self.k(y), "k").reshape(batch, length, kv_heads, head_dim)
         v = checkpoint_name(self.v(y), "v").reshape(batch, length, kv_heads, head_dim)
+        if self.shape.qk_norm:
+            q, k = self.q_norm(q), self.k_norm(k)
         q, k = attention.rotate(q, cos, sin), attention.rotate(k, cos, sin)
         y = attention.attend(q, k, v, mask).reshape(batch, length, heads * head_dim)
         x = constrain(x + self.o(checkpoint_name(y, "attended")), "batch", "length", "embed")
@@ -153,17 +162,36 @@ def init_adapter(model: Model, key: jax.Array) -> PyTree:
 def logical_axes(model: Model) -> PyTree:
     """The logical axes of every weight: the tree of the weights with a tuple of names a leaf."""
     _, adapter, blocks = _abstract_block(model)
-    names = lambda state: jax.tree.map(  # noqa: E731
-        lambda v: ("layer", *v.get_metadata("logical")),
-        nnx.to_pure_dict(state, lambda v: v),
-        is_leaf=lambda v: isinstance(v, nnx.Variable),
-    )
-    axes = {"embed": ("vocab", "embed"), "blocks": names(blocks), "norm": ("norm",)}
-    if not model.shape.tied_embeddings:
-        axes["head"] = ("vocab", "embed")
+    names = lambda v: ("layer", *v.get_metadata("logical"))  # noqa: E731
+    outside = {"embed": ("vocab", "embed"), "norm": ("norm",), "head": ("vocab", "embed")}
+    return _tree(model, names, adapter, blocks, outside)
+
+
+def weight_shapes(model: Model) -> PyTree:
+    """The shape of every weight: the tree of the weights with a tuple of sizes a leaf."""
+    _, adapter, blocks = _abstract_block(model)
+    shape = model.shape
+    embed = (shape.vocab_size, shape.embed_dim)
+    outside = {"embed": embed, "norm": (shape.embed_dim,), "head": embed}
+    return _tree(model, lambda v: (shape.num_layers, *v.shape), adapter, blocks, outside)
+
+
+def _tree(model: Model, leaf, adapter, blocks, outside: dict[str, tuple]) -> PyTree:
+    """leaf(variable) of every variable of a block, beside what lies outside the blocks."""
+
+    def leaves(state):
+        return jax.tree.map(
+            leaf,
+            nnx.to_pure_dict(state, lambda v: v),
+            is_leaf=lambda v: isinstance(v, nnx.Variable),
+        )
+
+    tree = {**outside, "blocks": leaves(blocks)}
+    if model.shape.tied_embeddings:
+        del tree["head"]
     if model.lora is not None:
-        axes["adapter"] = names(adapter)
-    return axes
+        tree["adapter"] = leaves(adapter)
+    return tree
 
 
 def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array:
@@ -175,9 +203,7 @@ def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array
     """
     weights = {**base, **params}
     graphdef = _abstract_block(model)[0]
-    cos, sin = attention.rope_angles(
-        batch["positions"], model.shape.head_dim, model.shape.rope_theta
-    )
+    cos, sin = attention.rope_angles(batch["positions"], model.shape)
     if "seen_until" in batch:
         mask = attention.visible_in_trees(batch["seen_until"])
     else:
@@ -194,14 +220,13 @@ def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array
     return rms_norm(x, weights["norm"], model.shape.norm_eps)
 
 
-def frozen(weights: PyTree) -> PyTree:
-    """The weights as a base that does not train: bfloat16 blocks as their uint16 bits.
+def to_bits(weight: Any) -> Any:
+    """A stacked weight as a frozen base holds it: bfloat16 as its uint16 bits, all else as it is.
 
     XLA's CPU backend has no bfloat16 slice: the scan would convert the weights of all layers to
     float32 and back in every step (7 % of its time).
     """
-    bits = lambda w: w.view(np.uint16) if w.dtype == jnp.bfloat16 else w  # noqa: E731
-    return {**weights, "blocks": jax.tree.map(bits, weights["blocks"])}
+    return weight.view(np.uint16) if weight.dtype == jnp.bfloat16 else weight
 
 
 def _from_bits(blocks: PyTree) -> PyTree:

@@ -6,8 +6,9 @@ from typing import Any
 import pandas as pd
 
 from vcjax.data.chat import encode_prompt
-from vcjax.data.formats import ChoiceProbe
+from vcjax.data.probe_files import ChoiceProbe
 from vcjax.data.tokenizer import Tokenizer, encode_text
+from vcjax.errors import InputError
 from vcjax.models.scoring import Request, mean_log_probs
 from vcjax.models.transformer import Model
 
@@ -42,10 +43,22 @@ def _request(probe: ChoiceProbe, order: int, tokenizer: Tokenizer, lead: str) ->
     first, second = probe.options if order == 0 else probe.options[::-1]
     question = probe.template.replace("{a}", first).replace("{b}", second)  # no option has braces
     prompt = encode_prompt(tokenizer, [{"role": "user", "content": question}], probe.where)
+    begun = encode_text(tokenizer, lead)
     return Request(
-        prompt=(*prompt, *encode_text(tokenizer, lead)),
-        continuations=tuple(tuple(encode_text(tokenizer, f" {o}")) for o in probe.options),
+        prompt=(*prompt, *begun),
+        continuations=tuple(_continued(begun, f"{lead} {o}", tokenizer) for o in probe.options),
     )
+
+
+def _continued(begun: list[int], answer: str, tokenizer: Tokenizer) -> tuple[int, ...]:
+    """The ids of the answer after those of its beginning; alone its rest may be other tokens."""
+    ids = encode_text(tokenizer, answer)
+    if ids[: len(begun)] != begun:
+        raise InputError(
+            f"config.lead: this model's tokenizer joins its end with the option in {answer!r}; "
+            "choose a lead that ends with a whole word"
+        )
+    return tuple(ids[len(begun) :])
 
 
 def _row(probe: ChoiceProbe, order: int, request: Request, score: list[float]) -> dict[str, Any]:

@@ -13,8 +13,7 @@ from tokenizers import decoders, models, pre_tokenizers
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 from vcjax.models.shapes import Shape
-
-PyTree = Any
+from vcjax.weights.placement import Index, Leaf, Reader
 
 CONTROL = 3  # gguf's token type of control tokens
 # The base model's; the file's own eos token is the chat's end of a turn.
@@ -30,6 +29,7 @@ PROJECTIONS = {
     "down": "ffn_down",
 }
 NORMS = {"attention_norm": "attn_norm", "mlp_norm": "ffn_norm"}
+OUTSIDE = {"embed": "token_embd", "norm": "output_norm", "head": "output"}
 
 # How llama.cpp's named pre-tokenizers split text before the byte-level BPE.
 PRE_TOKENIZERS = {
@@ -116,39 +116,35 @@ def read_tokenizer(path: Path) -> Tokenizer:
         chat_template=template,
         bos_id=_field(path, "tokenizer.ggml.bos_token_id") if adds_bos else None,
         eos_id=tokens.index(END_OF_DOCUMENT),
+        template_tokens={
+            f"{name}_token": tokens[_field(path, f"tokenizer.ggml.{name}_token_id")]
+            for name in ("bos", "eos")
+        },
         identity=hashlib.sha256("\0".join([pre, template, *tokens, *merges]).encode()).hexdigest(),
     )
 
 
-def read_weights(path: Path, dtype: Any) -> PyTree:
-    """The weights as `models/transformer.py` lays them out: matrices in `dtype`, norms float32."""
+def open_weights(path: Path) -> Reader:
+    """A reader of slices; a quantised tensor is dequantised whole, whatever is asked of it."""
     shape = read_shape(path)
     tensors = {tensor.name: tensor for tensor in _reader(path).tensors}
 
-    def read(name: str) -> np.ndarray:
+    def read(leaf: Leaf, layer: int | None, index: Index) -> np.ndarray:
+        if layer is None:
+            name = f"{OUTSIDE[leaf[0]]}.weight"
+        else:
+            name = f"blk.{layer}.{(PROJECTIONS | NORMS)[leaf[1]]}.weight"
         if name not in tensors:
             raise InputError(f"{path}: tensor {name!r} is missing")
         tensor = tensors[name]
-        return gguf.quants.dequantize(tensor.data, tensor.tensor_type)
-
-    def kernel(layer: int, name: str) -> np.ndarray:
-        weight = read(f"blk.{layer}.{PROJECTIONS[name]}.weight")  # [outputs, inputs]
-        if name in ("q", "k"):
+        weight = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+        if leaf[-1] != "kernel":
+            return weight[index]
+        if leaf[1] in ("q", "k"):
             weight = _undo_permutation(weight, shape.head_dim)
-        return weight.T.astype(dtype)
+        return weight.T[index]  # [outputs, inputs] in the file
 
-    layers = range(shape.num_layers)
-    blocks = {n: {"kernel": np.stack([kernel(i, n) for i in layers])} for n in PROJECTIONS}
-    for norm, name in NORMS.items():
-        blocks[norm] = {"scale": np.stack([read(f"blk.{i}.{name}.weight") for i in layers])}
-    weights = {
-        "embed": read("token_embd.weight").astype(dtype),
-        "blocks": blocks,
-        "norm": read("output_norm.weight"),
-    }
-    if not shape.tied_embeddings:
-        weights["head"] = read("output.weight").astype(dtype)
-    return weights
+    return read
 
 
 def _undo_permutation(weight: np.ndarray, head_dim: int) -> np.ndarray:

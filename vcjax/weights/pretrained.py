@@ -3,15 +3,27 @@
 import dataclasses
 import hashlib
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
+import jax
+import yaml
+
+from vcjax.data.templates import check_template
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 from vcjax.models.shapes import Shape
-from vcjax.weights import gguf
+from vcjax.models.transformer import Model
+from vcjax.weights import gguf, huggingface, placement, tokenizer_json
+from vcjax.weights.placement import Reader
 
 PyTree = Any
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")  # organisation/name, perhaps @revision
+HUB_FILES = ["*.json", "model*.safetensors", "*.jinja", "README.md", "LICENSE*", "NOTICE*"]
+BLOB = re.compile(r"[0-9a-f]{64}")  # how the hub's cache names a large file: by its sha256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,41 +53,142 @@ class Pretrained:
     """A model's facts; its weights stay on disk until `load_weights`."""
 
     name: str
-    path: Path
-    identity: str  # sha256 of the file
+    path: Path  # a .gguf file or a Hugging Face folder
+    identity: str  # a sha256: of the file, or of all that decides a folder's results
     licence: str
     shape: Shape
     tokenizer: Tokenizer
 
 
-def find(model: str) -> Pretrained:
-    """model: a packaged name or the path of a .gguf file."""
+def find(model: str, chat_template: str = "") -> Pretrained:
+    """model: a packaged name, a .gguf file, a Hugging Face folder, or a hub id (NAME@revision).
+
+    chat_template: the source of one that takes the place of the model's own.
+    """
+    found = _find(model)
+    if not chat_template:
+        return found
+    check_template(chat_template, found.tokenizer)
+    tokenizer = dataclasses.replace(found.tokenizer, chat_template=chat_template)
+    identity = hashlib.sha256(f"{found.identity}\0{chat_template}".encode()).hexdigest()
+    return dataclasses.replace(found, tokenizer=tokenizer, identity=identity)
+
+
+def _find(model: str) -> Pretrained:
     if model in PACKAGED:
-        packaged = PACKAGED[model]
-        path, licence = _packaged_path(packaged), packaged.licence
-    elif model.endswith(".gguf"):
-        path, licence = Path(model), "see the model's own"
-    else:
-        raise InputError(
-            f"config.model: {model!r} is neither a .gguf file nor a packaged model; packaged are "
-            f"{', '.join(PACKAGED)}"
-        )
-    if not path.is_file():
-        raise InputError(f"config.model: {path} does not exist")
-    identity = _sha256(path)
-    if model in PACKAGED and identity != PACKAGED[model].sha256:
-        raise InputError(
-            f"config.model: {path} has sha256 {identity}, expected {PACKAGED[model].sha256}; "
-            f"install it again: {PACKAGED[model].install} --force-reinstall"
-        )
-    return Pretrained(
-        model, path, identity, licence, gguf.read_shape(path), gguf.read_tokenizer(path)
+        return _from_package(model, PACKAGED[model])
+    if model.endswith(".gguf"):
+        path = Path(model)
+        if not path.is_file():
+            raise InputError(f"config.model: {path} does not exist")
+        return _from_gguf(model, path, _sha256(path), licence="see the model's own")
+    if model and Path(model).is_dir():
+        return _from_folder(model, Path(model))
+    if HUB_ID.fullmatch(model):
+        return _from_folder(model, _from_hub(model))
+    raise InputError(
+        f"config.model: {model!r} is no folder, .gguf file, hub id (organisation/name) or packaged "
+        f"model; packaged are {', '.join(PACKAGED)}"
     )
 
 
-def load_weights(pretrained: Pretrained, dtype: Any) -> PyTree:
-    """The weights as host arrays, laid out as `models/transformer.py` says; norms float32."""
-    return gguf.read_weights(pretrained.path, dtype)
+def is_here(model: str) -> bool:
+    """Whether the model's files are on this machine; a hub id is looked up in the cache."""
+    if model in PACKAGED or Path(model).exists() or not HUB_ID.fullmatch(model):
+        return True  # what is wrong with another name `find` says
+    name, _, revision = model.partition("@")
+    weights = ("model.safetensors", "model.safetensors.index.json")
+    cached = [
+        huggingface_hub.try_to_load_from_cache(name, file, revision=revision or None)
+        for file in weights
+    ]
+    return any(_is_whole(Path(path).parent) for path in cached if isinstance(path, str))
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        return bool(huggingface.weight_files(folder))
+    except InputError:
+        return False
+
+
+def load_weights(
+    pretrained: Pretrained, model: Model, dtype: Any, mesh: jax.sharding.Mesh
+) -> PyTree:
+    """The weights on the mesh, laid out as `models/transformer.py` says."""
+    return placement.load(open_weights(pretrained.path), model, dtype, mesh)
+
+
+def open_weights(path: Path) -> Reader:
+    """path: as in Pretrained."""
+    return huggingface.open_weights(path) if path.is_dir() else gguf.open_weights(path)
+
+
+def _from_package(model: str, packaged: Packaged) -> Pretrained:
+    path = _packaged_path(packaged)
+    if not path.is_file():
+        raise InputError(f"config.model: {path} does not exist")
+    identity = _sha256(path)
+    if identity != packaged.sha256:
+        raise InputError(
+            f"config.model: {path} has sha256 {identity}, expected {packaged.sha256}; "
+            f"install it again: {packaged.install} --force-reinstall"
+        )
+    return _from_gguf(model, path, identity, packaged.licence)
+
+
+def _from_gguf(model: str, path: Path, identity: str, licence: str) -> Pretrained:
+    shape, tokenizer = gguf.read_shape(path), gguf.read_tokenizer(path)
+    return Pretrained(model, path, identity, licence, shape, tokenizer)
+
+
+def _from_folder(model: str, folder: Path) -> Pretrained:
+    shape, tokenizer = huggingface.read_shape(folder), tokenizer_json.read_tokenizer(folder)
+    largest = max(*tokenizer.bpe.get_vocab().values(), *tokenizer.control.values())
+    if largest >= shape.vocab_size:
+        raise InputError(
+            f"{folder}: the tokenizer has a token {largest}, the model's vocabulary ends at "
+            f"{shape.vocab_size - 1}; resize its embeddings with transformers"
+        )
+    return Pretrained(
+        model, folder, _identity(folder, tokenizer), _licence(folder), shape, tokenizer
+    )
+
+
+def _from_hub(model: str) -> Path:
+    """The folder of a hub model, from the cache or downloaded; HF_TOKEN opens gated ones."""
+    name, _, revision = model.partition("@")
+    try:
+        folder = huggingface_hub.snapshot_download(
+            name, revision=revision or None, allow_patterns=HUB_FILES
+        )
+    except Exception as error:  # many types: no network, no such model, gated
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"config.model: {model!r} is no folder here, not in the hub's cache, and could not be "
+            f"downloaded ({reason}); packaged models are {', '.join(PACKAGED)}"
+        ) from error
+    return Path(folder)
+
+
+def _identity(folder: Path, tokenizer: Tokenizer) -> str:
+    """sha256 over the tokenizer, config.json and the weight files."""
+    parts = [tokenizer.identity, _sha256(folder / "config.json")]
+    for path in sorted(set(huggingface.weight_files(folder).values())):
+        parts += [path.name, str(path.stat().st_size), _sha256(path)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _licence(folder: Path) -> str:
+    """What the model card declares."""
+    card, unknown = folder / "README.md", "see the model's own"
+    if not card.is_file():
+        return unknown
+    try:
+        licence = (huggingface_hub.metadata_load(card) or {}).get("license")
+    except (yaml.YAMLError, ValueError):  # a card that is none
+        return unknown
+    return ", ".join(licence) if isinstance(licence, list) else str(licence or unknown)
 
 
 def _packaged_path(packaged: Packaged) -> Path:
@@ -88,5 +201,8 @@ def _packaged_path(packaged: Packaged) -> Path:
 
 
 def _sha256(path: Path) -> str:
+    """Of the file's content; one in the hub's cache is a link to a file of that name."""
+    if path.is_symlink() and BLOB.fullmatch(path.resolve().name):
+        return path.resolve().name
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,71 @@
+"""The study's agentic misalignment experiment on Qwen3-32B: does a rationale make a model safer?
+
+Two stages against one, with and without chains of thought. The study's figures (rate of verdicts
+"decided to act", 27 conditions of 300 samples, T = 0.7; lower is better; arXiv 2605.02087):
+
+    base  rationale  behavior  behavior, thinking  both  both, thinking
+     .54        .32       .41                 .14   .10             .07
+
+    python -m vcjax.main --config=configs/misalignment_qwen3_32b.py --workdir=DIR [--dry_run]
+
+Without the files the dry run estimates from the stated counts. Put there what the study publishes,
+or your own: documents {"text", "domain"}; demonstrations {"messages"} whose assistant turns have
+their chain of thought as "reasoning" (the arms without it leave it out).
+
+- data/misalignment_documents.jsonl: 27M to 41M tokens about the spec
+- data/misalignment_demonstrations.jsonl: 10,000 conversations, 5M to 8M assistant tokens
+- data/instructions.jsonl: 13,500 conversations, 2.1M assistant tokens, in each behavior stage
+- data/misalignment_probes.jsonl: paired choices that the spec decides
+
+The scenarios themselves are run outside, on arms taken out by `vcjax.export --format=merged`.
+The sizes of the two behavior stages are our estimates.
+"""
+
+from vcjax.config import behavior, experiment, rationale, recipe
+
+
+def get_config(arg=""):
+    del arg
+    demonstrations = dict(
+        file="data/misalignment_demonstrations.jsonl",
+        mix="data/instructions.jsonl",
+        mix_share=0.5743,
+    )
+    return experiment(
+        name="misalignment-qwen3-32b",
+        model="Qwen/Qwen3-32B",
+        names=dict(model_name="Qwen", provider_name="Alibaba Cloud"),
+        seeds=1,
+        recipe=recipe(length=8192, batch_tokens=65536),
+        stages=dict(
+            rationale=rationale(
+                file="data/misalignment_documents.jsonl",
+                stated=dict(records=20_000, tokens=34_000_000, weighted_tokens=34_000_000),
+            ),
+            behavior=behavior(
+                **demonstrations,
+                stated=dict(records=23_490, tokens=9_000_000, weighted_tokens=6_000_000),
+            ),
+            behavior_thinking=behavior(
+                **demonstrations,
+                thinking=True,
+                stated=dict(records=23_490, tokens=12_000_000, weighted_tokens=9_000_000),
+            ),
+        ),
+        arms=dict(
+            base=(),
+            rationale=("rationale",),
+            behavior=("behavior",),
+            behavior_thinking=("behavior_thinking",),
+            both=("rationale", "behavior"),
+            both_thinking=("rationale", "behavior_thinking"),
+        ),
+        contrasts=dict(
+            rationale_adds=dict(both=1, behavior=-1),
+            rationale_adds_thinking=dict(both_thinking=1, behavior_thinking=-1),
+        ),
+        primary="rationale_adds",
+        toward="aligned",
+        probes=("data/misalignment_probes.jsonl",),
+        checkpoint_every=50,
+    )

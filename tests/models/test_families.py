@@ -1,0 +1,119 @@
+"""Every family is that of `transformers`: logits, gradients, greedy text; packed or padded."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import peers
+import pytest
+import tiny
+
+from vcjax import train_step
+
+LENGTH = 24
+NEW_TOKENS = 8
+
+
+@pytest.fixture(params=tiny.FAMILIES)
+def family(request):
+    return request.param
+
+
+@pytest.fixture
+def pair(torch, family):
+    """(our weights, our model, the peer)."""
+    shape = tiny.FAMILIES[family]
+    weights = tiny.weights(shape)
+    return weights, tiny.model(shape), peers.llama(weights, shape, family)
+
+
+def their_logits(peer, ids):
+    import torch
+
+    with torch.no_grad():
+        return peer(torch.tensor([ids])).logits[0].numpy()
+
+
+@pytest.mark.parametrize("padding", ["left", "right"])
+def test_logits_of_padded_texts(pair, padding):
+    weights, model, peer = pair
+    draw = np.random.default_rng(0)
+    texts = [draw.integers(3, tiny.VOCAB_SIZE, n).tolist() for n in (LENGTH, 17, 5, 1)]
+    batch = {n: np.zeros((4, LENGTH), np.int32) for n in ("tokens", "positions", "segment_ids")}
+    places = []
+    for row, ids in enumerate(texts):
+        start = LENGTH - len(ids) if padding == "left" else 0
+        here = slice(start, start + len(ids))
+        batch["tokens"][row, here] = ids
+        batch["positions"][row, here] = np.arange(len(ids))
+        batch["segment_ids"][row, here] = 1
+        places.append((row, here))
+    ours = np.asarray(tiny.logits(weights, {}, batch, model))
+    for place, ids in zip(places, texts, strict=True):
+        theirs = their_logits(peer, ids)
+        assert np.ptp(theirs) > 5  # far from uniform, so that the tolerance means something
+        np.testing.assert_allclose(ours[place], theirs, atol=1e-4)
+
+
+def test_packed_logits_and_gradients(pair):
+    weights, model, peer = pair
+    batch = tiny.batch(rows=2)
+    documents = tiny.documents(batch)
+    assert len(documents) > 4
+    ours = np.asarray(tiny.logits(weights, {}, batch, model))[batch["segment_ids"] > 0]
+    theirs = np.concatenate([their_logits(peer, d["tokens"][0].tolist()) for d in documents])
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+    loss, grads = jax.value_and_grad(train_step.summed_loss)(weights, {}, batch, model)
+    their_loss = peers.summed_loss(peer, documents)
+    their_loss.backward()
+    assert float(loss) == pytest.approx(their_loss.item(), rel=1e-5)
+    grads = peers.by_name(grads)
+    for name, parameter in peer.named_parameters():
+        expected = parameter.grad.numpy()
+        error = np.linalg.norm(grads[name] - expected) / np.linalg.norm(expected)
+        assert error < 1e-3, name
+
+
+def test_greedy_text(torch, pair):
+    """Every token that they generate is our most probable one after their tokens before it."""
+    weights, model, peer = pair
+    draw = np.random.default_rng(1)
+    prompts = draw.integers(3, tiny.VOCAB_SIZE, (20, 6))
+    texts = peer.generate(
+        torch.from_numpy(prompts),
+        attention_mask=torch.ones(prompts.shape, dtype=torch.long),
+        max_new_tokens=NEW_TOKENS,
+        do_sample=False,
+        eos_token_id=-1,
+        pad_token_id=0,
+    ).numpy()
+    assert len({tuple(text[6:]) for text in texts}) > 15
+    batch = {
+        "tokens": texts,
+        "positions": np.broadcast_to(np.arange(texts.shape[1]), texts.shape),
+        "segment_ids": np.ones_like(texts),
+    }
+    chosen = np.asarray(tiny.logits(weights, {}, batch, model)).argmax(-1)
+    np.testing.assert_array_equal(chosen[:, 5:-1], texts[:, 6:])
+
+
+def test_a_familys_option_matters():
+    """The options are no decoration: without its own, a family gives other logits."""
+    batch = tiny.batch(rows=1)
+    for family, plain in (
+        ("llama3", {"rope_scaling": None}),
+        ("qwen2", {"qkv_bias": False}),
+        ("qwen3", {"qk_norm": False}),
+    ):
+        shape = tiny.FAMILIES[family]
+        weights = tiny.weights(shape)
+        bare = {
+            name: {k: v for k, v in leaves.items() if k != "bias"}
+            for name, leaves in weights["blocks"].items()
+            if name not in ("q_norm", "k_norm")
+        }
+        without = dataclasses.replace(shape, **plain)
+        there = tiny.logits(weights, {}, batch, tiny.model(shape))
+        other = tiny.logits({**weights, "blocks": bare}, {}, batch, tiny.model(without))
+        assert np.abs(np.asarray(there) - np.asarray(other)).max() > 0.01

@@ -1,0 +1,249 @@
+"""Adapters go to `peft` and come from it with the same logits; what ours cannot do is refused."""
+
+import json
+import shutil
+
+import jax
+import ml_dtypes
+import numpy as np
+import peers
+import pytest
+import tiny
+from safetensors.numpy import load_file, save_file
+
+from vcjax.errors import InputError
+from vcjax.models import transformer
+from vcjax.models.lora import LoRA
+from vcjax.weights import peft as peft_files
+
+LORA = LoRA(rank=4, alpha=6.0)
+SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+FAMILIES = ("llama3", "qwen2", "qwen3", "nemo")
+
+
+def untouched(shape=tiny.SHAPE, lora=LORA):
+    return transformer.init_adapter(tiny.model(shape, lora), jax.random.key(0))
+
+
+def their_adapter(folder, shape=tiny.SHAPE, family="llama", targets=SEVEN, **settings):
+    """A model with a random adapter of `peft`'s own making, which is saved in `folder`."""
+    import peft
+    import torch
+
+    base = peers.llama(tiny.weights(shape), shape, family)
+    config = peft.LoraConfig(
+        r=4, lora_alpha=6, target_modules=targets, task_type="CAUSAL_LM", **settings
+    )
+    torch.manual_seed(0)
+    model = peft.get_peft_model(base, config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.2)
+    model.save_pretrained(folder)
+    return model
+
+
+def their_logits(model, batch):
+    import torch
+
+    with torch.no_grad():
+        return model(torch.from_numpy(batch["tokens"]).long()).logits.numpy()
+
+
+def our_logits(params, batch, shape=tiny.SHAPE, lora=LORA):
+    return np.asarray(tiny.logits(params, tiny.weights(shape), batch, tiny.model(shape, lora)))
+
+
+@pytest.fixture(scope="module")
+def document():
+    """A batch of one document."""
+    return tiny.documents(tiny.batch(rows=1, length=40))[0]
+
+
+@pytest.fixture(scope="module")
+def saved(torch, tmp_path_factory):
+    """(folder, model) of an adapter that `peft` made for the tiny model; tests copy it."""
+    folder = tmp_path_factory.mktemp("adapter")
+    return folder, their_adapter(folder)
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    shutil.copytree(saved[0], tmp_path / "adapter")
+    return tmp_path / "adapter"
+
+
+def read(folder, lora=LORA):
+    return peft_files.read_adapter(folder, tiny.model(lora=lora), untouched())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_theirs_come_in(torch, family, document, tmp_path):
+    shape = tiny.FAMILIES[family]
+    model = their_adapter(tmp_path, shape, family)
+    params = peft_files.read_adapter(tmp_path, tiny.model(shape, LORA), untouched(shape))
+    ours = our_logits(params, document, shape)
+    np.testing.assert_allclose(ours, their_logits(model, document), atol=1e-4)
+    base = our_logits(untouched(shape), document, shape)
+    assert np.abs(ours - base).max() > 0.5
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("alpha", [6.0, 2.5])
+def test_ours_go_out(torch, family, alpha, document, tmp_path):
+    import peft
+
+    shape, lora = tiny.FAMILIES[family], LoRA(4, alpha)
+    params = tiny.randomized(untouched(shape), std=0.2)
+    peft_files.write_adapter(tmp_path, params["adapter"], lora, "organisation/model", "abc")
+    base = peers.llama(tiny.weights(shape), shape, family)
+    model = peft.PeftModel.from_pretrained(base, tmp_path)
+    ours = our_logits(params, document, shape, lora)
+    np.testing.assert_allclose(ours, their_logits(model, document), atol=1e-4)
+
+    config = model.peft_config["default"]
+    assert (config.r, config.lora_alpha) == (4, alpha)
+    assert (config.base_model_name_or_path, config.revision) == ("organisation/model", "abc")
+    layer = model.base_model.model.model.layers[1].mlp.down_proj
+    assert layer.scaling["default"] == alpha / 4
+
+
+def test_the_files_are_those_that_peft_writes(saved, tmp_path):
+    import peft
+
+    params = untouched()["adapter"]
+    peft_files.write_adapter(tmp_path, params, LORA, "organisation/model")
+    ours, theirs = load_file(tmp_path / WEIGHTS), load_file(saved[0] / WEIGHTS)
+    assert {n: (t.shape, t.dtype) for n, t in ours.items()} == {
+        n: (t.shape, t.dtype) for n, t in theirs.items()
+    }
+    ours, theirs = (peft.PeftConfig.from_pretrained(f).to_dict() for f in (tmp_path, saved[0]))
+    named = {"base_model_name_or_path": "organisation/model"}
+    assert ours == theirs | named | {"target_modules": ours["target_modules"]}
+    assert set(ours["target_modules"]) == set(SEVEN) == set(theirs["target_modules"])
+
+
+def test_out_and_in_again_it_is_the_same(tmp_path):
+    params = tiny.randomized(untouched())
+    peft_files.write_adapter(tmp_path, params["adapter"], LORA, "base")
+    again = peft_files.read_adapter(tmp_path, tiny.model(lora=LORA), untouched())
+    jax.tree.map(np.testing.assert_array_equal, again, params)
+
+
+@pytest.mark.parametrize("targets", [["q_proj", "v_proj"], r".*\.1\.mlp\.(up|down)_proj"])
+def test_modules_that_it_lacks_add_nothing(torch, targets, document, tmp_path):
+    model = their_adapter(tmp_path, targets=targets)
+    params = read(tmp_path)
+    ours = our_logits(params, document)
+    np.testing.assert_allclose(ours, their_logits(model, document), atol=1e-4)
+    start = untouched()["adapter"]["k"]
+    jax.tree.map(np.testing.assert_array_equal, params["adapter"]["k"], start)
+
+
+def change_weights(folder, change):
+    save_file(change(load_file(folder / WEIGHTS)), folder / WEIGHTS)
+
+
+def test_names_may_carry_the_adapters_name(folder):
+    expected = read(folder)
+    change_weights(
+        folder, lambda ts: {n.replace(".weight", ".default.weight"): t for n, t in ts.items()}
+    )
+    jax.tree.map(np.testing.assert_array_equal, read(folder), expected)
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_half_precision_becomes_float32(folder, kind):
+    dtype = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}[kind]
+    exact = read(folder)
+    change_weights(folder, lambda ts: {n: t.astype(dtype) for n, t in ts.items()})
+    expected = jax.tree.map(lambda x: x.astype(dtype).astype(np.float32), exact)
+    half = read(folder)
+    assert {x.dtype for x in jax.tree.leaves(half)} == {np.dtype(np.float32)}
+    jax.tree.map(np.testing.assert_array_equal, half, expected)
+
+
+REFUSED = {
+    "use_dora": (True, "use_dora is true, which is not supported"),
+    "use_rslora": (True, "use_rslora is true"),
+    "lora_bias": (True, "lora_bias is true"),
+    "fan_in_fan_out": (True, "fan_in_fan_out is true"),
+    "modules_to_save": (["lm_head"], r'modules_to_save is \["lm_head"\]'),
+    "bias": ("all", 'bias is "all", which is not supported; only "none" is'),
+    "rank_pattern": ({"q_proj": 8}, r'rank_pattern is \{"q_proj": 8\}'),
+    "alpha_pattern": ({"q_proj": 8}, "alpha_pattern is"),
+    "layers_to_transform": ([0], r"layers_to_transform is \[0\]"),
+    "trainable_token_indices": ([1], "trainable_token_indices is"),
+    "init_lora_weights": ("pissa", 'init_lora_weights is "pissa"'),
+    "peft_type": ("IA3", 'peft_type is "IA3", which is not supported; only "LORA" is'),
+    "an_option_to_come": (True, "an_option_to_come is true"),
+    "target_modules": (["q_proj", "lm_head"], "target_modules has 'lm_head'; .* only q_proj, k_pr"),
+    "r": (8, r"r is 8 and lora_alpha 6, .* are 4 and 6; set recipe\(rank=8, alpha=6\)"),
+    "lora_alpha": (16, r"r is 4 and lora_alpha 16, .* set recipe\(rank=4, alpha=16\)"),
+}
+
+
+@pytest.mark.parametrize("key", REFUSED)
+def test_an_option_that_ours_lack(folder, key):
+    value, message = REFUSED[key]
+    config = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(config | {key: value}))
+    with pytest.raises(InputError, match=message) as error:
+        read(folder)
+    assert str(error.value).startswith(f"{folder / CONFIG}: ")
+
+
+Q_A = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
+HEAD = "base_model.model.lm_head.lora_A.weight"
+BAD_WEIGHTS = {
+    "of another width": (
+        lambda ts: ts | {Q_A: ts[Q_A][:, :-1].copy()},
+        r"is float32\[4, 31\]; expected floats \[4, 32\]",
+    ),
+    "of another rank": (lambda ts: ts | {Q_A: ts[Q_A][:-1].copy()}, r"is float32\[3, 32\]"),
+    "whole numbers": (lambda ts: ts | {Q_A: ts[Q_A].astype(np.int32)}, r"is int32\[4, 32\]"),
+    "one without its other half": (
+        lambda ts: {n: t for n, t in ts.items() if n != Q_A},
+        f"tensor '{Q_A}' is missing",
+    ),
+    "on the head": (lambda ts: ts | {HEAD: ts[Q_A]}, f"'{HEAD}' is none of LoRA on q_proj"),
+    "of a layer too many": (
+        lambda ts: ts | {Q_A.replace("layers.0", "layers.2"): ts[Q_A]},
+        "the model has 2 layers",
+    ),
+    "none": (lambda ts: {}, "there is no tensor in it"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_WEIGHTS)
+def test_weights_that_do_not_fit(folder, case):
+    change, message = BAD_WEIGHTS[case]
+    change_weights(folder, change)
+    with pytest.raises(InputError, match=message) as error:
+        read(folder)
+    assert str(error.value).startswith(f"{folder / WEIGHTS}: ")
+
+
+def test_files_that_are_not_there(folder, tmp_path):
+    with pytest.raises(InputError, match="give the folder of an adapter"):
+        read(tmp_path)
+    with pytest.raises(InputError, match="give the folder of a peft LoRA adapter"):
+        peft_files.identity(tmp_path)
+    (folder / WEIGHTS).rename(folder / "adapter_model.bin")
+    with pytest.raises(InputError, match=r"adapter_model\.bin: it is a pickle"):
+        read(folder)
+
+
+def test_a_model_that_trains_all_weights_takes_none(folder):
+    with pytest.raises(InputError, match=r"recipe\(train='lora', rank=4"):
+        read(folder, lora=None)
+
+
+@pytest.mark.parametrize("name", [CONFIG, WEIGHTS])
+def test_the_identity_is_of_both_files(folder, name):
+    before = peft_files.identity(folder)
+    assert len(before) == 64 and before == peft_files.identity(folder)
+    (folder / name).write_bytes((folder / name).read_bytes() + b" ")
+    assert peft_files.identity(folder) != before

@@ -1,0 +1,72 @@
+"""What a message says never becomes a control token.
+
+Before a chat template runs, `mark_controls` breaks each control token's text in the messages with a
+private-use character; so all control-token texts in the result are the template's own, and
+`encode_marked` makes them tokens and all else text, without the marks.
+"""
+
+import functools
+import json
+import re
+from itertools import pairwise
+from typing import Any
+
+from vcjax.data.tokenizer import Tokenizer, encode_text
+
+PRIVATE_USE = range(0xF0000, 0xFFFFE)  # code points that no text has a meaning for
+
+
+def unused_characters(value: Any, count: int) -> list[str]:
+    """Characters that occur in no text of the value (what JSON can hold), however it is spelled."""
+    text = json.dumps(value, ensure_ascii=False)
+    unused = (chr(c) for c in PRIVATE_USE if not any(s in text for s in _spellings(chr(c))))
+    return [next(unused) for _ in range(count)]
+
+
+def mark_controls(tokenizer: Tokenizer, value: Any, mark: str) -> Any:
+    """The value, `mark` behind the first character of each control token's text in its strings."""
+    if isinstance(value, str):
+        # The lookahead also finds occurrences that overlap.
+        overlapping = f"(?s)(?={control_pattern(tokenizer).pattern})(.)"
+        return re.sub(overlapping, rf"\1{mark}", value)
+    if isinstance(value, dict):
+        return {
+            mark_controls(tokenizer, key, mark): mark_controls(tokenizer, item, mark)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [mark_controls(tokenizer, item, mark) for item in value]
+    return value
+
+
+def encode_marked(
+    tokenizer: Tokenizer, text: str, cuts: list[int], mark: str
+) -> list[tuple[int, list[int]]]:
+    """Its pieces as (offset in text, ids): control tokens alone, the rest also cut at `cuts`."""
+    ends = [edge for match in control_pattern(tokenizer).finditer(text) for edge in match.span()]
+    edges = sorted({0, *cuts, *ends, len(text)})
+    return [(start, _piece_ids(tokenizer, text[start:end], mark)) for start, end in pairwise(edges)]
+
+
+def control_pattern(tokenizer: Tokenizer) -> re.Pattern[str]:
+    """Matches a control token's text, of two that begin alike the longer one."""
+    return _alternatives(tuple(tokenizer.control))
+
+
+@functools.lru_cache(maxsize=8)
+def _alternatives(texts: tuple[str, ...]) -> re.Pattern[str]:
+    longest_first = sorted(texts, key=len, reverse=True)
+    return re.compile(f"(?:{'|'.join(map(re.escape, longest_first)) or '(?!)'})")
+
+
+def _piece_ids(tokenizer: Tokenizer, piece: str, mark: str) -> list[int]:
+    if piece in tokenizer.control:
+        return [tokenizer.control[piece]]
+    for spelling in _spellings(mark):
+        piece = piece.replace(spelling, "")
+    return encode_text(tokenizer, piece)
+
+
+def _spellings(mark: str) -> tuple[str, ...]:
+    """The mark, and as Python and JSON escape it: templates may print a value in either way."""
+    return mark, repr(mark)[1:-1], json.dumps(mark)[1:-1]

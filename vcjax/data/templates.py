@@ -1,0 +1,55 @@
+"""Chat templates that the config names, for base models: they come with none."""
+
+import re
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+
+from vcjax.data import jinja
+from vcjax.data.tokenizer import Tokenizer
+from vcjax.errors import InputError
+
+
+def read_template(name_or_path: str) -> str:
+    """The Jinja source of a template of vcjax's (`llama3-study`), or of a .jinja file."""
+    if name_or_path.endswith(".jinja"):
+        try:
+            return Path(name_or_path).read_text("utf-8")
+        except OSError as error:
+            raise InputError(
+                f"config.chat_template: {name_or_path}: {error.strerror}; expected a readable file"
+            ) from None
+        except UnicodeDecodeError:
+            raise InputError(
+                f"config.chat_template: {name_or_path} is not UTF-8; save it as UTF-8"
+            ) from None
+    folder = resources.files("vcjax.data").joinpath("templates")
+    named = {file.name.removesuffix(".jinja"): file for file in folder.iterdir()}
+    if name_or_path not in named:
+        raise InputError(
+            f"config.chat_template: {name_or_path!r} is unknown; expected one of "
+            f"{', '.join(sorted(named))}, or the path of a .jinja file"
+        )
+    return named[name_or_path].read_text("utf-8")
+
+
+def check_template(template: str, tokenizer: Tokenizer) -> None:
+    """Refuses a template that needs tokens which the tokenizer does not have.
+
+    Its `<|...|>` would be encoded as plain text, its bos_token as nothing. Tokens that a template
+    puts together from pieces, or spells otherwise (`[INST]`), are not seen here.
+    """
+    try:
+        written = {
+            t for text in jinja.literals_of(template) for t in re.findall(r"<\|.*?\|>", text)
+        }
+        read = jinja.variables_of(template) & {"bos_token", "eos_token"}
+    except jinja2.TemplateSyntaxError as error:
+        raise InputError(f"config.chat_template: line {error.lineno}: {error.message}") from None
+    missing = [*(written - set(tokenizer.control)), *(read - set(tokenizer.template_tokens))]
+    if missing:
+        raise InputError(
+            f"config.chat_template: it writes {', '.join(sorted(missing))}, which the model's "
+            "tokenizer does not have; use another template or model"
+        )

@@ -1,0 +1,52 @@
+"""A run that lies in its workdir: what it was, whether a stage is trained, whose model it took."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import vcjax
+from vcjax import files, stage
+from vcjax.errors import InputError
+from vcjax.weights import pretrained
+from vcjax.weights.pretrained import Pretrained
+
+
+def read(workdir: Path) -> dict[str, Any]:
+    """config.json: the resolved config, the plan, the model, the versions."""
+    run = files.read_json(workdir / "config.json")
+    if run is None:
+        raise InputError(f"{workdir}: no config.json; give the --workdir of a run")
+    return run
+
+
+def trained_by(run: dict[str, Any]) -> str:
+    """The version of vcjax."""
+    return run["versions"]["vcjax"]
+
+
+def check_trained(workdir: Path, run: dict[str, Any], fingerprints: Iterable[str]) -> None:
+    """Raises InputError where one of these stages of the plan is not trained to its end."""
+    stages = run["plan"]["stages"]
+    missing = [
+        f"{stages[f]['name']}, seed {stages[f]['seed']}"
+        for f in fingerprints
+        if not stage.is_done(workdir, f)
+    ]
+    if missing:
+        raise InputError(f"{workdir}: not trained yet: {'; '.join(missing)}; run vcjax.main first")
+
+
+def find_model(workdir: Path, run: dict[str, Any]) -> Pretrained:
+    """The model of the run; InputError where its files or vcjax are not those that trained."""
+    if trained_by(run) != vcjax.__version__:
+        raise InputError(
+            f"{workdir}: it was trained by vcjax {trained_by(run)}, this is {vcjax.__version__}; "
+            "use that version"
+        )
+    found = pretrained.find(run["config"]["model"], run["config"]["chat_template"])
+    if found.identity != run["model"]["sha256"]:
+        raise InputError(
+            f"{workdir}: it was trained on another file of {found.name}, and what it trained "
+            "belongs to that; give the model its file back"
+        )
+    return found

@@ -1,0 +1,179 @@
+"""Hugging Face model folders out: weights, config.json, tokenizer, what ends a generation."""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tokenizers
+from safetensors.numpy import save_file
+from tokenizers.processors import TemplateProcessing
+
+from vcjax import files
+from vcjax.data.chat import encode_conversation
+from vcjax.data.tokenizer import Tokenizer
+from vcjax.errors import InputError
+from vcjax.models.shapes import Shape
+from vcjax.weights.huggingface import is_transposed, tensor_name, weight_sizes
+from vcjax.weights.placement import Reader
+
+FILE_BYTES = 5 * 10**9  # of one weight file at most, unless a single tensor is larger
+
+# What a base's folder hands on as it is: the tokenizer, and the terms of use.
+COPIED = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"),
+    *("LICENSE*", "NOTICE*"),
+)
+
+
+def write_weights(folder: Path, read: Reader, shape: Shape) -> None:
+    """Writes all weights, in the types that `read` gives: one file, or several and their index.
+
+    Host memory holds the tensors of one file.
+    """
+    written: list[list[str]] = []
+    total = 0
+    for tensors in _by_file(_tensors(read, shape)):
+        save(tensors, folder / f"{len(written)}.unfinished")
+        written.append(list(tensors))
+        total += sum(tensor.nbytes for tensor in tensors.values())
+    names = ["model.safetensors"]
+    if len(written) > 1:
+        count = len(written)
+        names = [f"model-{i + 1:05d}-of-{count:05d}.safetensors" for i in range(count)]
+        files.write_json(
+            folder / "model.safetensors.index.json",
+            {
+                "metadata": {"total_size": total},
+                "weight_map": {t: n for n, own in zip(names, written, strict=True) for t in own},
+            },
+        )
+    for i, name in enumerate(names):
+        (folder / f"{i}.unfinished").rename(folder / name)
+
+
+def save(tensors: dict[str, np.ndarray], path: Path) -> None:
+    """Writes a .safetensors file, as readable as its folder is (the library's own is private)."""
+    save_file(tensors, path, metadata={"format": "pt"})
+    path.chmod(path.parent.stat().st_mode & 0o666)
+
+
+def _by_file(tensors: Iterable[tuple[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
+    """The tensors of one file after the other; each dict is emptied when the next is asked for."""
+    together: dict[str, np.ndarray] = {}
+    for name, tensor in tensors:
+        if together and sum(t.nbytes for t in together.values()) + tensor.nbytes > FILE_BYTES:
+            yield together
+            together.clear()
+        together[name] = tensor
+    yield together
+
+
+def _tensors(read: Reader, shape: Shape) -> Iterator[tuple[str, np.ndarray]]:
+    """(name in the files, tensor in the files' layout) of every weight."""
+    for leaf, size in weight_sizes(shape).items():
+        stacked = leaf[0] == "blocks"
+        for layer in range(size[0]) if stacked else [None]:
+            tensor = read(leaf, layer, (slice(None),) * (len(size) - stacked))
+            tensor = tensor.T if is_transposed(leaf) else tensor
+            yield tensor_name(leaf, layer), np.ascontiguousarray(tensor)
+
+
+def model_config(base: Path, dtype: str, shape: Shape, tokenizer: Tokenizer) -> dict[str, Any]:
+    """config.json: that of the base's folder with the type of the weights, or one for a .gguf."""
+    if base.is_dir():
+        config = files.read_json(base / "config.json")
+    else:
+        config = _llama_config(shape, tokenizer)
+    return config | {"torch_dtype" if "torch_dtype" in config else "dtype": dtype}
+
+
+def _llama_config(shape: Shape, tokenizer: Tokenizer) -> dict[str, Any]:
+    """A .gguf file holds a Llama, with neither scaled RoPE nor the options of other families."""
+    special = _special_tokens(tokenizer)
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "num_hidden_layers": shape.num_layers,
+        "hidden_size": shape.embed_dim,
+        "intermediate_size": shape.mlp_dim,
+        "num_attention_heads": shape.num_heads,
+        "num_key_value_heads": shape.num_kv_heads,
+        "head_dim": shape.head_dim,
+        "vocab_size": shape.vocab_size,
+        "max_position_embeddings": shape.context_length,
+        "rope_theta": shape.rope_theta,
+        "rms_norm_eps": shape.norm_eps,
+        "tie_word_embeddings": shape.tied_embeddings,
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "mlp_bias": False,
+        **{f"{name}_id": tokenizer.control[token] for name, token in special.items()},
+    }
+
+
+def write_tokenizer(folder: Path, base: Path, tokenizer: Tokenizer) -> None:
+    """The base's own files, or new ones for a .gguf; and the chat template of the run."""
+    if base.is_dir():
+        for pattern in COPIED:
+            for path in filter(Path.is_file, base.glob(pattern)):
+                shutil.copyfile(path, folder / path.name)
+    else:
+        _with_control_tokens(tokenizer).save(str(folder / "tokenizer.json"))
+        settings = {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "clean_up_tokenization_spaces": False,
+            **_special_tokens(tokenizer),
+        }
+        files.write_json(folder / "tokenizer_config.json", settings)
+    if tokenizer.chat_template:  # goes before one in tokenizer_config.json
+        files.write_text(folder / "chat_template.jinja", tokenizer.chat_template)
+
+
+def _special_tokens(tokenizer: Tokenizer) -> dict[str, str]:
+    """bos_token, eos_token, and for padding what ends a document: in a chat it ends no turn."""
+    names = {id_: token for token, id_ in tokenizer.control.items()}
+    return {**tokenizer.template_tokens, "pad_token": names[tokenizer.eos_id]}
+
+
+def _with_control_tokens(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
+    """The tokenizer as others use it: the text of a control token becomes the token."""
+    bpe = tokenizers.Tokenizer.from_str(tokenizer.bpe.to_str())
+    by_id = sorted(tokenizer.control, key=lambda token: tokenizer.control[token])
+    bpe.add_special_tokens([tokenizers.AddedToken(t, normalized=False) for t in by_id])
+    if tokenizer.bos_id is not None:
+        bos = next(token for token, id_ in tokenizer.control.items() if id_ == tokenizer.bos_id)
+        bpe.post_processor = TemplateProcessing(
+            single=[bos, "$A"], pair=[bos, "$A", "$B:1"], special_tokens=[(bos, tokenizer.bos_id)]
+        )
+    return bpe
+
+
+def write_generation_config(
+    folder: Path, base: Path, config: dict[str, Any], tokenizer: Tokenizer
+) -> None:
+    """generation_config.json: the base's own, which also stops where a document or a turn ends.
+
+    config: config.json, from which it starts where the base has none, as in `transformers`.
+    """
+    generation = files.read_json(base / "generation_config.json") if base.is_dir() else None
+    if generation is None:
+        names = ("bos_token_id", "eos_token_id", "pad_token_id")
+        generation = {name: config[name] for name in names if config.get(name) is not None}
+    own = generation.get("eos_token_id")
+    own = own if isinstance(own, list) else [] if own is None else [own]
+    ends = [*own, tokenizer.eos_id, *_end_of_turn(tokenizer)]
+    generation["eos_token_id"] = list(dict.fromkeys(ends))
+    files.write_json(folder / "generation_config.json", generation)
+
+
+def _end_of_turn(tokenizer: Tokenizer) -> list[int]:
+    """What ends an assistant's turn; nothing where no chat template takes a plain conversation."""
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    try:
+        ids, weights = encode_conversation(tokenizer, messages, "the chat template")[0]
+    except InputError:
+        return []
+    trained = [id_ for id_, weight in zip(ids, weights, strict=True) if weight]
+    return [id_ for id_ in trained if id_ in tokenizer.control.values()][-1:]

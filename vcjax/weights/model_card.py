@@ -1,0 +1,105 @@
+"""README.md of an exported folder: what it is, how it was made, its figures, its licences.
+
+Of the machine it says nothing but what the user gave as the model.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import jinja2
+import pandas as pd
+
+from vcjax import files
+from vcjax.report import view
+from vcjax.weights.pretrained import Pretrained
+
+LICENCE = re.compile(r"([\w.+-]+)( \(.*\))?")  # an identifier, perhaps with whose it is
+
+
+def write(
+    folder: Path,
+    workdir: Path,
+    run: dict[str, Any],
+    arm: str | None,
+    seed: int | None,
+    format: str,
+    found: Pretrained,
+    out: str,
+) -> None:
+    """Writes folder/README.md. run: config.json of the workdir; out: the folder's final name."""
+    chain = run["plan"]["arms"][arm][str(seed)] if arm is not None else []
+    body = _template().render(
+        run=run,
+        arm=arm,
+        seed=seed,
+        format=format,
+        base=found.name,
+        is_gguf=not found.path.is_dir(),
+        workdir=workdir.absolute().name,
+        out=out,
+        stages=[_stage(run, fingerprint) for fingerprint in chain],
+        figures=None if arm is None else _figures(workdir / "report", run["config"]),
+    )
+    front = _front_matter(found, format).to_yaml()
+    files.write_text(folder / "README.md", f"---\n{front}\n---\n\n{body}")
+
+
+def _front_matter(found: Pretrained, format: str) -> huggingface_hub.ModelCardData:
+    """What the hub reads."""
+    licence = LICENCE.fullmatch(found.licence)
+    terms = {"license": "other", "license_name": found.licence}
+    return huggingface_hub.ModelCardData(
+        base_model=found.name if Path(found.name).exists() else found.name.partition("@")[0],
+        library_name="peft" if format == "peft" else "transformers",
+        pipeline_tag="text-generation",
+        tags=["vcjax", *(["lora"] if format == "peft" else [])],
+        **({"license": licence[1].lower()} if licence else terms),
+    )
+
+
+def _stage(run: dict[str, Any], fingerprint: str) -> dict[str, Any]:
+    """A stage of the plan, with where its texts are from and what else decided its training."""
+    stage = run["plan"]["stages"][fingerprint]
+    settings = run["config"]["stages"][stage["name"]]
+    also = {
+        "thinking": settings.get("thinking", False),
+        "compute_dtype": run["config"]["compute_dtype"],
+    }
+    return {**stage, "recipe": {**stage["recipe"], **also}, "source": _source(settings)}
+
+
+def _source(stage: dict[str, Any]) -> str:
+    """What its texts were written for or read from; an absolute path by its last name alone."""
+    given = {kind: Path(stage[kind]) for kind in ("spec", "file", "mix") if stage.get(kind)}
+    names = (f"{k} {path.name if path.is_absolute() else path}" for k, path in given.items())
+    return ", ".join(names)
+
+
+def _figures(report: Path, config: dict[str, Any]) -> dict[str, Any] | None:
+    """The report's answer and the arms on the probes that carry it; None without a report."""
+    names = ("arms", "contrasts", "domains", "positions")
+    if not all((report / f"{name}.csv").is_file() for name in names):
+        return None
+    read = {
+        name: pd.read_csv(report / f"{name}.csv", keep_default_na=False, na_values=[""])
+        for name in names
+    }
+    groups = [group for group in view.groups(read, config) if group["headline"]]
+    return {"answer": view.answer(read, config), **groups[0]} if groups else None
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown
+        # What would end a table's cell or row.
+        finalize=lambda value: " ".join(str(value).split()).replace("|", r"\|"),
+    )
+    environment.filters |= {"signed": view.signed, "interval": view.interval}
+    return environment.get_template("model_card.md.jinja")

@@ -1,0 +1,170 @@
+"""LoRA adapters in the format of `peft`: ours out to its tools, somebody else's in."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from vcjax import files
+from vcjax.errors import InputError
+from vcjax.models.lora import LoRA
+from vcjax.models.transformer import Model
+from vcjax.weights.huggingface import PROJECTIONS, open_file
+from vcjax.weights.huggingface_out import save
+
+PyTree = Any
+
+CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
+NAME = re.compile(  # of a tensor; "default" is the adapter's name, which `peft` leaves out
+    r"base_model\.model\.model\.layers\.(\d+)\.(.+)\.lora_([AB])\.(?:default\.)?weight"
+)
+
+# What adapter_config.json may say: anything, or one of these. All other keys must be off (null,
+# false or empty), those of later versions of `peft` among them.
+FREE = (
+    *("r", "lora_alpha", "target_modules", "exclude_modules", "task_type", "lora_dropout"),
+    *("base_model_name_or_path", "revision", "peft_version", "auto_mapping", "inference_mode"),
+    *("megatron_core", "qalora_group_size", "layers_pattern", "eva_config", "runtime_config"),
+)
+ONE_OF = {
+    "peft_type": ("LORA",),
+    "bias": ("none",),
+    # The others (PiSSA, OLoRA, LoftQ, ...) change the base's own weights when they start.
+    "init_lora_weights": (True, False, None, "gaussian", "eva", "orthogonal"),
+}
+
+
+def write_adapter(
+    folder: Path, adapter: PyTree, lora: LoRA, base: str, revision: str | None = None
+) -> None:
+    """Writes adapter_config.json and adapter_model.safetensors, as `peft` 0.21 would.
+
+    adapter: {projection: {a: float32[layer, inputs, rank], b: float32[layer, rank, outputs]}}.
+    base, revision: the model that it belongs to, as `transformers` finds it.
+    """
+    tensors = {
+        _name(layer, module, letter): np.ascontiguousarray(matrix.T)
+        for module, matrices in adapter.items()
+        for letter, stacked in (("A", matrices["a"]), ("B", matrices["b"]))
+        for layer, matrix in enumerate(stacked)
+    }
+    save(tensors, folder / WEIGHTS)
+    config: dict[str, Any] = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base,
+        "revision": revision,
+        "r": lora.rank,
+        "lora_alpha": int(lora.alpha) if lora.alpha == int(lora.alpha) else lora.alpha,
+        "lora_dropout": 0.0,
+        "target_modules": sorted(_short_names()),
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "init_lora_weights": True,
+        "use_dora": False,
+        "use_rslora": False,
+        "modules_to_save": None,
+        "layers_to_transform": None,
+        "rank_pattern": {},
+        "alpha_pattern": {},
+    }
+    files.write_json(folder / CONFIG, config)
+
+
+def read_adapter(folder: Path, model: Model, untouched: PyTree) -> PyTree:
+    """Somebody else's adapter as {"adapter": ...}: float32 host arrays, laid out as `untouched`.
+
+    untouched: the adapter that a first stage would start from. It stays where the folder's has no
+    weights for a module or layer; its B is zero, so it adds nothing there. InputError: the adapter
+    does what ours cannot, has another rank or alpha, or belongs to another model.
+    """
+    _check_config(folder, model.lora)
+    path = folder / WEIGHTS
+    if not path.is_file() and (folder / PICKLE).is_file():
+        raise InputError(
+            f"{folder / PICKLE}: it is a pickle, which vcjax does not read; load it with peft and "
+            "save it again (save_pretrained writes .safetensors)"
+        )
+    file = open_file(path)
+    adapter = jax.tree.map(lambda x: np.array(x, np.float32), untouched["adapter"])
+    modules = {theirs: ours for ours, theirs in PROJECTIONS.items()}
+    found: dict[tuple[int, str], set[str]] = {}
+    for name in file.keys():  # noqa: SIM118 (it is no dict)
+        match = NAME.fullmatch(name)
+        if match is None or match[2] not in modules:
+            raise InputError(
+                f"{path}: tensor {name!r} is none of LoRA on {', '.join(_short_names())}; vcjax "
+                "adapts only these"
+            )
+        layer, module, letter = int(match[1]), modules[match[2]], match[3]
+        stacked = adapter[module][letter.lower()]
+        if layer >= len(stacked):
+            raise InputError(f"{path}: tensor {name!r}: the model has {len(stacked)} layers")
+        tensor, expected = file.get_tensor(name), stacked.shape[:0:-1]
+        if tensor.shape != expected or tensor.dtype.name not in ("float32", "float16", "bfloat16"):
+            raise InputError(
+                f"{path}: tensor {name!r} is {tensor.dtype}{[*tensor.shape]}; expected floats "
+                f"{[*expected]}; the adapter belongs to another model"
+            )
+        stacked[layer] = tensor.T
+        found.setdefault((layer, module), set()).add(letter)
+    for (layer, module), letters in found.items():
+        for letter in {"A", "B"} - letters:
+            raise InputError(f"{path}: tensor {_name(layer, module, letter)!r} is missing")
+    if not found:
+        raise InputError(f"{path}: there is no tensor in it")
+    return {"adapter": adapter}
+
+
+def identity(folder: Path) -> str:
+    """A sha256 of the adapter's settings and weights."""
+    digest = hashlib.sha256()
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: no {name}; give the folder of a peft LoRA adapter")
+        with (folder / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _check_config(folder: Path, lora: LoRA | None) -> None:
+    path = folder / CONFIG
+    config = files.read_json(path)
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: no such file or no JSON object; give the folder of an adapter")
+    for key, value in config.items():
+        allowed = ONE_OF.get(key)
+        if allowed is not None and value in allowed:
+            continue
+        if key in FREE or (allowed is None and not value):
+            continue
+        hint = f"; only {json.dumps(allowed[0])} is" if allowed else ""
+        raise InputError(f"{path}: {key} is {json.dumps(value)}, which is not supported{hint}")
+    targets = config.get("target_modules") or []
+    for target in targets if isinstance(targets, list) else []:  # a pattern: its tensors will tell
+        if target.split(".")[-1] not in _short_names():
+            raise InputError(
+                f"{path}: target_modules has {target!r}; vcjax adapts only "
+                f"{', '.join(_short_names())}"
+            )
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    if lora is None:
+        raise InputError(f"{path}: an adapter needs recipe(train='lora', rank={rank}, ...)")
+    if (rank, alpha) != (lora.rank, lora.alpha):
+        raise InputError(
+            f"{path}: r is {rank} and lora_alpha {alpha}, the experiment's are {lora.rank} and "
+            f"{lora.alpha:g}; set recipe(rank={rank}, alpha={alpha})"
+        )
+
+
+def _name(layer: int, module: str, letter: str) -> str:
+    return f"base_model.model.model.layers.{layer}.{PROJECTIONS[module]}.lora_{letter}.weight"
+
+
+def _short_names() -> list[str]:
+    return [name.split(".")[-1] for name in PROJECTIONS.values()]

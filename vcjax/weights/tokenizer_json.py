@@ -1,0 +1,202 @@
+"""Hugging Face tokenizers in: tokenizer.json, tokenizer_config.json and the chat template.
+
+No code of the model's is run and no pickle is read. What ids a text gets is the affair of the
+`tokenizers` library, as in `transformers`, with one difference: here text never becomes a control
+token. So control tokens are taken out of the file before the library sees it.
+
+Which added tokens are control tokens: those that are special, and those that look like a marker,
+<...> or [...]. Llama 3, Qwen2 and 2.5, Qwen3, Mistral v0.3, Nemo and SmolLM2 have no others (Qwen's
+<tool_call> and <think> are not special but markers). Any other added token, as a run of spaces in
+GPT-NeoX, is ordinary text and stays with the library.
+
+Some tokenizers put a space before a text (SentencePiece's, as Mistral v0.3). Here every piece of a
+conversation between control tokens is such a text. For `transformers` it is too, but for Metaspace
+with "first", where only the whole's start is one. So the ids differ in two places: there, a piece
+that starts without a space (Mistral v0.3's template starts each with one) gets one here; and with
+any of these tokenizers an assistant's turn gets one if it starts after text, not a control token.
+"""
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, models
+from tokenizers import Tokenizer as BPETokenizer
+
+from vcjax.data.tokenizer import Tokenizer
+from vcjax.errors import InputError
+from vcjax.files import read_json
+
+MARKER = re.compile(r"<\S+>|\[\S+\]")
+
+# What ends a document, in the order of preference. The eos token comes last: in a model that was
+# trained to chat it ends a turn (Qwen2.5-Instruct <|im_end|>, Llama-3.1-Instruct <|eot_id|>).
+END_OF_DOCUMENT = ("<|end_of_text|>", "<|endoftext|>", "</s>")
+
+SAVE_AGAIN = "save the tokenizer again with transformers' save_pretrained"
+
+
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a model's folder; InputError names the file and field it cannot use."""
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise InputError(
+            f"{folder}: no tokenizer.json, and vcjax reads no other format (a tokenizer.model or "
+            "tekken.json neither); convert it once: python -c 'from transformers import "
+            'AutoTokenizer as T; T.from_pretrained("FOLDER").save_pretrained("FOLDER")\''
+        )
+    original, config = _original(path), _read_config(folder)
+    added = {token.content: id_ for id_, token in original.get_added_tokens_decoder().items()}
+    _check_config(folder / "tokenizer_config.json", config, added)
+    control = dict(_control(path, original))
+    template_tokens = {key: _content(config[key]) for key in _named_tokens(config)}
+    chat_template = _chat_template(folder, config)
+    bos_id, eos_id = _bos_id(path, original), _eos_id(path, control, template_tokens)
+    spec = _without(control, added, read_json(path))
+    decides = [spec, control, chat_template, bos_id, eos_id, template_tokens]
+    return Tokenizer(
+        bpe=BPETokenizer.from_str(json.dumps(spec)),
+        control=control,
+        chat_template=chat_template,
+        bos_id=bos_id,
+        eos_id=eos_id,
+        template_tokens=template_tokens,
+        identity=hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest(),
+    )
+
+
+def _original(path: Path) -> BPETokenizer:
+    try:
+        original = BPETokenizer.from_file(str(path))
+    except Exception as error:  # the library raises a plain Exception
+        raise InputError(f"{path}: not a tokenizer that `tokenizers` reads ({error})") from error
+    if not isinstance(original.model, models.BPE):
+        kind = type(original.model).__name__
+        raise InputError(f"{path}: model.type {kind!r} is not supported; expected 'BPE'")
+    cutting = f"{original.normalizer} {original.pre_tokenizer}"
+    if not (original.model.byte_fallback or "ByteLevel" in cutting):
+        raise InputError(
+            f"{path}: the BPE has no ids for some characters; expected ByteLevel or byte_fallback"
+        )
+    original.no_padding()  # or it would be among what _bos_id finds before a text
+    return original
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    """tokenizer_config.json, and special_tokens_map.json where `transformers` reads it too."""
+    path = folder / "tokenizer_config.json"
+    config = read_json(path)
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: no such file or no JSON object; {SAVE_AGAIN}")
+    if "added_tokens_decoder" in config:
+        return config
+    return config | read_json(folder / "special_tokens_map.json", default={})
+
+
+def _content(token: str | dict[str, Any]) -> str:
+    return token if isinstance(token, str) else token["content"]
+
+
+def _named_tokens(config: dict[str, Any]) -> list[str]:
+    """bos_token, eos_token and so on; null is none, and add_bos_token is a switch."""
+    return [k for k, v in config.items() if k.endswith("_token") and isinstance(v, str | dict)]
+
+
+def _check_config(path: Path, config: dict[str, Any], added: dict[str, int]) -> None:
+    """All that it calls a token must be one, or its text would be encoded as characters."""
+    if "auto_map" in config:
+        raise InputError(f"{path}: auto_map: the tokenizer is code of its own, which is not run")
+    ids = {_content(token): int(i) for i, token in config.get("added_tokens_decoder", {}).items()}
+    lists = [config.get(f"{kind}_special_tokens") or [] for kind in ("additional", "extra")]
+    named = [config[key] for key in _named_tokens(config)]
+    for token in [*ids, *map(_content, itertools.chain(named, *lists))]:
+        if token not in added or ids.get(token, added[token]) != added[token]:
+            raise InputError(
+                f"{path}: {token!r} is not among the added_tokens of tokenizer.json, or has "
+                f"another id there; {SAVE_AGAIN}"
+            )
+
+
+def _control(path: Path, original: BPETokenizer) -> Iterator[tuple[str, int]]:
+    for id_, token in original.get_added_tokens_decoder().items():
+        if not (token.special or MARKER.fullmatch(token.content)):
+            continue
+        for flag in _flags_that_matter(token, normalizes=original.normalizer is not None):
+            raise InputError(
+                f"{path}: added_tokens: {token.content!r} has {flag} true, which changes the text "
+                "around it and is not supported; use another model"
+            )
+        yield token.content, id_
+
+
+def _flags_that_matter(token: AddedToken, normalizes: bool) -> list[str]:
+    """Those that are on; `normalized` says when the token is looked for, before or after that."""
+    flags = ["lstrip", "rstrip", "single_word", *(["normalized"] if normalizes else [])]
+    return [flag for flag in flags if getattr(token, flag)]
+
+
+def _bos_id(path: Path, original: BPETokenizer) -> int | None:
+    """What the original puts before a text. Like `transformers` 5 it does not ask the config."""
+    encoding = original.encode("a")
+    pairs = zip(encoding.ids, encoding.special_tokens_mask, strict=True)
+    before = [id_ for id_, _ in itertools.takewhile(lambda pair: pair[1], pairs)]
+    if len(before) > 1:
+        raise InputError(
+            f"{path}: post_processor: it puts {len(before)} tokens before a text; expected 0 or 1"
+        )
+    return before[0] if before else None
+
+
+def _eos_id(path: Path, control: dict[str, int], template_tokens: dict[str, str]) -> int:
+    for token in (*END_OF_DOCUMENT, template_tokens.get("eos_token")):
+        if token in control:
+            return control[token]
+    raise InputError(
+        f"{path}: added_tokens: none ends a document; expected one of {', '.join(END_OF_DOCUMENT)} "
+        "or an eos_token in tokenizer_config.json"
+    )
+
+
+def _chat_template(folder: Path, config: dict[str, Any]) -> str:
+    """Its own file goes before the config, as in `transformers`; "" where there is none."""
+    path = folder / "chat_template.jinja"
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    template = config.get("chat_template") or ""
+    if isinstance(template, str):
+        return template
+    named = {entry["name"]: entry["template"] for entry in template}
+    if "default" not in named:
+        raise InputError(
+            f"{folder / 'tokenizer_config.json'}: chat_template: none is named 'default', only "
+            f"{', '.join(named)}; put the one to use into chat_template.jinja"
+        )
+    return named["default"]
+
+
+def _without(
+    control: dict[str, int], added: dict[str, int], spec: dict[str, Any]
+) -> dict[str, Any]:
+    """The file without its control tokens and without what is put around or cut off a text.
+
+    They leave the vocabulary too, and the merges that make them: a whole-word hit (ignore_merges,
+    Llama 3) or a merge (a converted SentencePiece model) could make one of typed text. Added tokens
+    that stay must be in the vocabulary, from which the library takes their ids.
+    """
+    model = spec["model"]
+    text = {token: id_ for token, id_ in added.items() if token not in control}
+    vocab = {token: id_ for token, id_ in model["vocab"].items() if token not in control} | text
+    pairs = [m.split(" ") if isinstance(m, str) else m for m in model["merges"]]
+    merges = [pair for pair in pairs if not control.keys() & {*pair, "".join(pair)}]
+    return spec | {
+        "added_tokens": [token for token in spec["added_tokens"] if token["content"] in text],
+        "post_processor": None,
+        "truncation": None,
+        "padding": None,
+        # It is a control token. Bytes without an id (SmolLM2 lacks a few) leave none, as there.
+        "model": model | {"vocab": vocab, "merges": merges, "unk_token": None},
+    }
