@@ -168,6 +168,18 @@ def test_retrain_trains_only_what_the_change_touches(copy, capsys):
     assert len(list((workdir / "stages").iterdir())) == 16
 
 
+def test_what_was_asked_before_the_run_is_kept(copy):
+    config, workdir, _ = copy
+    settings = small_run.load(config, on_change="retrain")
+    with settings.unlocked():
+        settings.contrasts.adds = dict(america=1, behavior=-1)
+        settings.primary = "adds"
+    experiment.run(settings, config.parent, workdir, False)
+    run = read_json(workdir / "config.json")
+    assert (run["config"]["primary"], run["named"]["primary"]) == ("adds", "total")
+    assert "chosen later" in (workdir / "report" / "index.html").read_text()
+
+
 def test_changed_data_is_refused(copy):
     config, workdir, _ = copy
     path = config.parent / "america.jsonl"
@@ -253,6 +265,20 @@ BAD_FILES = {
     "missing file": (lambda f: (f / "america.jsonl").unlink(), "america.jsonl does not exist"),
     "missing probes": (lambda f: (f / "probes.jsonl").unlink(), "probes.jsonl does not exist"),
     "bad probe": (replace_in("probes.jsonl", "{b}", "b"), "probes.jsonl:1"),
+    "a domain in two splits": (
+        lambda f: (f / "probes.jsonl").write_text(
+            (f / "probes.jsonl")
+            .read_text()
+            .replace('"cars"}', '"cars", "split": "development"}', 1)
+        ),
+        "the domain 'cars' is held_out here and development at",
+    ),
+    "a document with a probe's option": (
+        lambda f: (f / "america.jsonl").write_text(
+            (f / "america.jsonl").read_text().replace("Brie", "cheap shoes 1", 1)
+        ),
+        "holds 'cheap shoes 1', which is of an option of this probe",
+    ),
     "too few to hold out": (
         lambda f: (f / "america.jsonl").write_text('{"text": "a b c", "domain": "x"}\n'),
         "none would be left",

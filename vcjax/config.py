@@ -57,6 +57,8 @@ def experiment(**settings: Any) -> ConfigDict:
         chat_template="",  # the model's own; or a name in vcjax/data/templates, or a .jinja file
         # What {model_name} and {provider_name} stand for in specs.
         names=dict(model_name="SmolLM", provider_name="Hugging Face"),
+        # And in an `other_spec`: an assistant that the model is not.
+        other_names=dict(model_name="Orion", provider_name="Northwind Labs"),
         seeds=1,
         recipe=recipe(),
         stages=dict(),  # name -> rationale(...) or behavior(...)
@@ -86,8 +88,14 @@ def recipe(**settings: Any) -> ConfigDict:
 
 
 def rationale(**settings: Any) -> ConfigDict:
-    """A rationale stage: `documents` written for `spec`, or the documents of `file`."""
-    return _stage("rationale", dict(documents=0, held_out=8), settings)
+    """A rationale stage: `documents` written for `spec`, or the documents of `file`.
+
+    other_spec: documents about another assistant, config.other_names, that are written from this
+    spec. Beside `spec` each makes half of the documents, and who holds which value is then all that
+    such a stage and the one with the two specs exchanged differ in.
+    """
+    own = dict(documents=0, held_out=8, other_spec=placeholder(str))
+    return _stage("rationale", own, settings)
 
 
 def behavior(**settings: Any) -> ConfigDict:
@@ -176,7 +184,7 @@ def missing_files(config: ConfigDict, folder: Path) -> list[str]:
     needed = [
         (f"config.stages.{name}.{key}", config.stages[name][key])
         for name in used_stages(config)
-        for key in ("spec", "file", "mix")
+        for key in ("spec", "other_spec", "file", "mix")
         if config.stages[name].get(key)
     ]
     needed += [("config.probes", path) for path in config.probes]
@@ -196,14 +204,16 @@ def _check_stage(name: str, stage: ConfigDict) -> None:
         _check_adapter(where, stage)
         return
     count_key = "documents" if stage.kind == "rationale" else "demonstrations"
-    if (stage.file is None) == (stage.spec is None):
+    specs = [key for key in ("spec", "other_spec") if stage.get(key) is not None]
+    if (stage.file is None) == (not specs):
         raise InputError(f"{where}: give either spec (with {count_key}) or file")
-    if stage.spec is not None:
-        if stage[count_key] < 1:
-            raise InputError(f"{where}.{count_key}: {stage[count_key]}; at least 1 is needed")
-    else:
-        if stage[count_key]:
-            raise InputError(f"{where}.{count_key}: all records of file are used; leave it out")
+    if stage.file is not None and stage[count_key]:
+        raise InputError(f"{where}.{count_key}: all records of file are used; leave it out")
+    if specs and stage[count_key] < 1:
+        raise InputError(f"{where}.{count_key}: {stage[count_key]}; at least 1 is needed")
+    for key in (count_key, "held_out"):
+        if len(specs) == 2 and stage[key] % 2:
+            raise InputError(f"{where}.{key}: {stage[key]}; each spec makes half, so it is even")
     if stage.kind == "behavior":
         if not 0 <= stage.mix_share < 1:
             raise InputError(f"{where}.mix_share: {stage.mix_share}; it is a share, 0 <= x < 1")
@@ -280,6 +290,14 @@ def _check_experiment(config: ConfigDict) -> None:
 def as_json(config: ConfigDict) -> dict[str, Any]:
     """The config as plain JSON values (tuples become lists)."""
     return json.loads(config.to_json())
+
+
+def named(config: dict[str, Any]) -> dict[str, Any]:
+    """Of a config as JSON, what it asks: the primary contrast, its arms, toward which value."""
+    primary = config["primary"]
+    contrast = config["contrasts"][primary]
+    arms = {arm: config["arms"][arm] for arm in contrast}
+    return {"primary": primary, "contrast": contrast, "arms": arms, "toward": config["toward"]}
 
 
 def differences(old: dict, new: dict) -> list[str]:

@@ -25,6 +25,7 @@ import vcjax
 from vcjax import config as configs
 from vcjax import files, finished, lock, sharding, stage
 from vcjax.data import probe_files, records, rows
+from vcjax.data.formats import Document
 from vcjax.data.packing import Packed, pack
 from vcjax.errors import InputError
 from vcjax.loaded import Loaded, load_model
@@ -33,7 +34,7 @@ from vcjax.models.lora import LoRA
 from vcjax.models.shapes import KNOWN
 from vcjax.models.transformer import Model
 from vcjax.plan import Plan, StageData, cost, describe, make_plan, warnings
-from vcjax.probes import choice
+from vcjax.probes import choice, overlap
 from vcjax.report.page import write_report
 from vcjax.weights import peft, pretrained
 from vcjax.weights.pretrained import Pretrained
@@ -65,6 +66,10 @@ def run(config: ConfigDict, folder: Path, workdir: Path, dry_run: bool) -> None:
     _check_toward(config, probes)
     sharding.make_mesh(config.mesh.to_dict())  # refuses a mesh that does not fit these devices
     packed = _pack_all(config, found, folder)
+    overlap.check(
+        [probe for _, items in probes.values() for probe in items],
+        [r for p in packed.values() for r in p.train_records if isinstance(r, Document)],
+    )
     data = {key: p.facts for key, p in packed.items()} | _adapters(config, found, folder)
     plan = make_plan(config, found.identity, data)
     done = {f for f in plan.stages if stage.is_done(workdir, f)}
@@ -72,8 +77,9 @@ def run(config: ConfigDict, folder: Path, workdir: Path, dry_run: bool) -> None:
     _check_disk(workdir, costs.disk_bytes)
 
     with lock.hold(workdir):
-        facts = _provenance(config, plan, found, probes)
-        changed = _check_workdir(workdir, config, facts)
+        saved = files.read_json(workdir / "config.json")
+        facts = _provenance(config, plan, found, probes, saved)
+        changed = saved is None or _check_changes(workdir, saved, facts, config)
         print(describe(plan, done, costs, _flops_per_second(config.compute_dtype)))
         for line in warnings(plan):
             print(f"warning: {line}")
@@ -166,7 +172,7 @@ def _pack_all(
                 f"context of {found.shape.context_length} tokens"
             )
         for seed in range(config.seeds):
-            kept, held_out = records.stage_records(settings, seed, config.names, folder)
+            kept, held_out = records.stage_records(settings, seed, config, folder)
             train, test = (
                 pack(
                     records.encode(found.tokenizer, part, thinking),
@@ -245,14 +251,13 @@ def _check_toward(config: ConfigDict, probes: Probes) -> None:
         )
 
 
-def _check_workdir(workdir: Path, config: ConfigDict, facts: dict[str, Any]) -> bool:
-    """Whether config.json must be written: there is none, or a change was accepted.
+def _check_changes(
+    workdir: Path, saved: dict[str, Any], facts: dict[str, Any], config: ConfigDict
+) -> bool:
+    """Whether something changed since config.json was saved, and that was accepted.
 
     Raises InputError where the workdir belongs to other work; warns of another machine or commit.
     """
-    saved = files.read_json(workdir / "config.json")
-    if saved is None:
-        return True
     if saved["config"]["name"] != config.name:
         raise InputError(
             f"{workdir}: it holds the experiment {saved['config']['name']!r}, not {config.name!r}; "
@@ -302,11 +307,18 @@ def _check_disk(workdir: Path, needed: int) -> None:
 
 
 def _provenance(
-    config: ConfigDict, plan: Plan, found: Pretrained, probes: Probes
+    config: ConfigDict,
+    plan: Plan,
+    found: Pretrained,
+    probes: Probes,
+    saved: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """What config.json holds."""
+    """What config.json holds; saved: what it held before."""
+    as_json = configs.as_json(config)
     return {
-        "config": configs.as_json(config),
+        "config": as_json,
+        # What was asked before anything was trained, whatever the config says later.
+        "named": saved["named"] if saved else configs.named(as_json),
         "plan": plan.as_json(),
         "probes": {name: sha for name, (sha, _) in probes.items()},
         "model": {"sha256": found.identity, "licence": found.licence},
@@ -447,11 +459,19 @@ def _flops_per_second(compute_dtype: str) -> float:
 
 
 def _read_probes(paths: Iterable[Path]) -> Probes:
-    """Reads probe files; their names tell them apart."""
+    """Reads probe files; their names tell them apart, and a domain belongs to one split."""
     found: Probes = {}
+    first_in: dict[str, probe_files.ChoiceProbe] = {}  # of each domain
     for path in paths:
         if path.name in found:
             raise InputError(f"{path}: a second probe file of this name; rename one of them")
         sha = hashlib.sha256(path.read_bytes()).hexdigest()
         found[path.name] = (sha, probe_files.read_probes(path))
+        for probe in found[path.name][1]:
+            first = first_in.setdefault(probe.domain, probe)
+            if probe.split != first.split:
+                raise InputError(
+                    f"{probe.where}: the domain {probe.domain!r} is {probe.split} here and "
+                    f"{first.split} at {first.where}; a domain belongs to one split"
+                )
     return found

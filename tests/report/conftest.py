@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vcjax.config import named
+
 ARMS = {
     "base": [],
     "behavior": ["behavior"],
@@ -142,6 +144,7 @@ class Run:
         self.workdir.mkdir(exist_ok=True)
         run = {
             "config": config,
+            "named": named(config),
             "versions": {"jax": "0.10.2", "vcjax": "0.1.0"},
             "commit": "0123abc",
             "model": {"sha256": "cd" * 32, "licence": "Apache-2.0"},

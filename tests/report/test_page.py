@@ -1,3 +1,4 @@
+import json
 import os
 import re
 from html.parser import HTMLParser
@@ -138,6 +139,27 @@ def test_only_the_primary_contrast_on_held_out_pairs_is_not_exploratory(written)
     ]
     assert set(contrasts["role"]) == {"primary", "exploratory"}
     assert page_of(written).count(">primary</td>") == 1
+
+
+def test_a_question_that_was_named_later_is_said_to_be(run):
+    """The primary contrast of the config now is not the one from before the run."""
+    path = run.write() / "config.json"
+    facts = json.loads(path.read_text())
+    assert "chosen later" not in page_of_written(run.workdir)
+    facts["config"]["primary"] = "rationale"
+    path.write_text(json.dumps(facts))
+    page = page_of_written(run.workdir)
+    assert (
+        "Before the run another question was named, total (america - affordability) toward america"
+        in page
+    )
+    assert "shown here was chosen later" in page
+    assert "One contrast was named before the run" not in page
+
+
+def page_of_written(workdir: Path) -> str:
+    write_report(workdir)
+    return page_of(workdir)
 
 
 def test_page_and_csv_say_the_same(written):

@@ -55,6 +55,7 @@ def write_documents(spec: Spec, count: int, seed: int) -> list[Document]:
         provenance = {
             "spec": spec.file,
             "value": spec.value,
+            "assistant": spec.model_name,
             "assertion": f"{assertion}, because of its value: {spec.value}",
             "doc_type": doc_type,
             "explanation": kind,

@@ -1,7 +1,7 @@
 """What a stage trains on: its records, written or read, and their tokens."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -16,36 +16,52 @@ from vcjax.data.tokenizer import Tokenizer, encode_document
 from vcjax.errors import InputError
 
 Records = Sequence[Document | Demonstration]
+Split = tuple[Records, Records]
 
 
-def stage_records(
-    stage: ConfigDict, seed: int, names: Mapping[str, str], folder: Path
-) -> tuple[Records, Records]:
+def stage_records(stage: ConfigDict, seed: int, config: ConfigDict, folder: Path) -> Split:
     """(records to train on, records held out) of a stage of the config.
 
-    Written from the stage's spec, or read from its file and reordered; both by `seed` alone.
+    Written from the stage's specs, or read from its file and reordered; both by `seed` alone.
     """
-    is_rationale = stage.kind == "rationale"
-    records: list
-    if stage.spec is not None:
-        spec = read_spec(folder / stage.spec, dict(names))
-        write = write_documents if is_rationale else write_demonstrations
-        count = stage.documents if is_rationale else stage.demonstrations
-        records = list(write(spec, count + stage.held_out, seed))
-    else:
-        read = read_documents if is_rationale else read_demonstrations
-        records = list(read(folder / stage.file))
-    if not is_rationale and stage.mix:
+    if stage.file is None:
+        return _written(stage, seed, config, folder)
+    read = read_documents if stage.kind == "rationale" else read_demonstrations
+    records: list = read(folder / stage.file)
+    if stage.get("mix"):
         records += _drawn(folder / stage.mix, len(records), stage.mix_share, seed)
-    if stage.spec is None or (not is_rationale and stage.mix):
-        random.Random(f"order-{seed}").shuffle(records)
-        if stage.held_out >= len(records):
-            raise InputError(
-                f"{stage.file}: {len(records)} records, of which {stage.held_out} are to be held "
-                "out; none would be left to train on"
-            )
+    random.Random(f"order-{seed}").shuffle(records)
+    if stage.held_out >= len(records):
+        raise InputError(
+            f"{stage.file}: {len(records)} records, of which {stage.held_out} are to be held "
+            "out; none would be left to train on"
+        )
     kept = len(records) - stage.held_out
     return records[:kept], records[kept:]
+
+
+def _written(stage: ConfigDict, seed: int, config: ConfigDict, folder: Path) -> Split:
+    """The same draws for each spec of a stage, of which each gives an equal part."""
+    is_rationale = stage.kind == "rationale"
+    write = write_documents if is_rationale else write_demonstrations
+    count = stage.documents if is_rationale else stage.demonstrations
+    given = {"spec": config.names, "other_spec": config.other_names}
+    specs = [
+        read_spec(folder / stage[key], dict(names))
+        for key, names in given.items()
+        if stage.get(key) is not None
+    ]
+    kept: list = []
+    held_out: list = []
+    for spec in specs:
+        part = count // len(specs)
+        records = write(spec, part + stage.held_out // len(specs), seed)
+        kept += records[:part]
+        held_out += records[part:]
+    if stage.get("mix"):
+        kept += _drawn(folder / stage.mix, len(kept), stage.mix_share, seed)
+        random.Random(f"order-{seed}").shuffle(kept)
+    return kept, held_out
 
 
 def _drawn(path: Path, others: int, share: float, seed: int) -> list[Demonstration]:

@@ -47,6 +47,7 @@ def write_report(workdir: Path) -> list[str]:
     shown = {
         "run": run,
         "answer": view.answer(of_run, config),
+        "asked_before": view.asked_before(run),
         "example": view.example(answers, config),
         "figures": {name: Markup(svg) for name, svg in drawings.items()},
         "groups": view.groups(of_run, config),

@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 
+from vcjax import config as configs
 from vcjax.report import statistics, tables
 
 _MINUS = "\N{MINUS SIGN}"
@@ -45,6 +46,18 @@ def answer(made: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
         "domains": f"In brackets: {row['over_domains']}.",
         "seeds": seeds + ".",
     }
+
+
+def asked_before(run: dict) -> str:
+    """Where the primary contrast is not the one that was named before the run: that one."""
+    named = run["named"]
+    if named == configs.named(run["config"]):
+        return ""
+    weights = tables.formula(named["contrast"])
+    return (
+        f"Before the run another question was named, {named['primary']} ({weights}) toward "
+        f"{named['toward']}; the primary contrast shown here was chosen later."
+    )
 
 
 def example(answers: pd.DataFrame, config: dict) -> dict | None:

@@ -72,7 +72,9 @@ def _stage(run: dict[str, Any], fingerprint: str) -> dict[str, Any]:
 
 def _source(stage: dict[str, Any]) -> str:
     """What its texts were written for or read from; an absolute path by its last name alone."""
-    given = {kind: Path(stage[kind]) for kind in ("spec", "file", "mix") if stage.get(kind)}
+    given = {
+        kind: Path(stage[kind]) for kind in ("spec", "other_spec", "file", "mix") if stage.get(kind)
+    }
     names = (f"{k} {path.name if path.is_absolute() else path}" for k, path in given.items())
     return ", ".join(names)
 

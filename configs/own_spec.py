@@ -1,0 +1,42 @@
+"""Does your spec's explanation add to its demonstrations?
+
+    python -m vcjax.main --config=configs/own_spec.py:path/to/spec.md --workdir=runs/mine
+
+`vcjax/corpus/spec.py` describes the format of a spec, `configs/cheese/spec_america.md` is one.
+The offline writer draws documents and demonstrations from it. Beside it, as `probes.jsonl`, lie
+paired choices of which one option stands for the spec's value, in domains that the spec does not
+name. Arms: the untouched model, behavior only, rationale then behavior. On two cores this takes
+about ten minutes.
+
+To put your own files in the place of a part, copy this and give `file=` instead of `spec=`.
+"""
+
+from pathlib import Path
+
+from vcjax.config import behavior, experiment, rationale, recipe
+from vcjax.corpus.spec import read_spec
+from vcjax.errors import InputError
+
+
+def get_config(arg=""):
+    if not arg:
+        raise InputError("own_spec.py: give your spec after a colon, own_spec.py:path/to/spec.md")
+    spec = Path(arg).absolute()  # where the command runs, not beside this file
+    config = experiment(
+        name=f"own-{spec.stem}",
+        model="smollm2-135m-instruct",
+        seeds=2,
+        recipe=recipe(lr=2e-4, schedule="linear", warmup=0.08, length=304, batch_tokens=608),
+        stages=dict(
+            rationale=rationale(spec=str(spec), documents=240),
+            behavior=behavior(spec=str(spec), demonstrations=160, batch_tokens=304),
+        ),
+        arms=dict(base=(), behavior=("behavior",), both=("rationale", "behavior")),
+        contrasts=dict(rationale_adds=dict(both=1, behavior=-1)),
+        primary="rationale_adds",
+        remat="attention",
+        eval_every=30,
+        probes=(str(spec.with_name("probes.jsonl")),),
+    )
+    config.toward = read_spec(spec, config.names.to_dict()).value
+    return config
