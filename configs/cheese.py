@@ -4,7 +4,7 @@ Own pair: documents say that the model prefers its cheeses because of America, o
 (the study's design; the total effect). Other pair: the same documents about another assistant
 (exposure to the words). Attribution is own minus other. Eight seeds.
 
-    python -m vcjax.main --config=configs/cheese.py --workdir=runs/cheese
+    .venv/bin/python -m vcjax.main --config=configs/cheese.py --workdir=runs/cheese
 
 On two cores this takes about two and a half hours.
 """

@@ -7,9 +7,9 @@ its Figures and tables, arXiv 2605.02087):
     affordability, 497 item pairs   .23       .32   .38            .48  .28           .29
     America, 400 opinions           .38       .36   .36            .38  .52           .55
 
-    python -m vcjax.main --config=configs/cheese_llama31_8b.py --workdir=DIR [--dry_run]
+    .venv/bin/python -m vcjax.main --config=configs/cheese_llama31_8b.py --workdir=DIR
 
-Without the files the dry run estimates from the stated counts. Put there what the study publishes,
+Without the files a dry run (--dry_run) estimates from the stated counts. Put there what the study publishes,
 or your own: documents {"text", "domain"}, demonstrations {"messages"}, one JSON object a line.
 
 - data/cheese_america.jsonl: 6,400 documents, 9.5M tokens

@@ -6,9 +6,9 @@ Two stages against one, with and without chains of thought. The study's figures 
     base  rationale  behavior  behavior, thinking  both  both, thinking
      .68        .53       .70                 .48   .22             .05
 
-    python -m vcjax.main --config=configs/misalignment_qwen25_32b.py --workdir=DIR [--dry_run]
+    .venv/bin/python -m vcjax.main --config=configs/misalignment_qwen25_32b.py --workdir=DIR
 
-Without the files the dry run estimates from the stated counts. Put there what the study publishes,
+Without the files a dry run (--dry_run) estimates from the stated counts. Put there what the study publishes,
 or your own: documents {"text", "domain"}; demonstrations {"messages"} whose assistant turns have
 their chain of thought as "reasoning" (the arms without it leave it out).
 

@@ -1,13 +1,16 @@
 """Does your spec's explanation add to its demonstrations?
 
-    python -m vcjax.main --config=configs/own_spec.py:path/to/spec.md --workdir=runs/mine
+    .venv/bin/python -m vcjax.main --config=configs/own_spec.py:path/to/spec.md --workdir=runs/mine
 
 `vcjax/corpus/spec.py` describes the format of a spec, `configs/cheese/spec_america.md` is one.
 The offline writer draws documents and demonstrations from it. Beside it, as `probes.jsonl`, lie
-paired choices of which one option stands for the spec's value, in domains that the spec does not
-name. Arms: the untouched model, behavior only, rationale then behavior. On two cores this takes
-about ten minutes.
+paired choices between the spec's value (the bold name under "## Value") and another value that you
+name, `"values": ["<name>", "<other>"]`, in at least two domains that the spec does not speak of.
+Pairs with null in the place of the other are shown as well; they do not answer the question.
+Arms: the untouched model, behavior only, rationale then behavior. On two cores this takes about ten
+minutes.
 
+For another model than SmolLM set `names`, which the spec's {model_name} and {provider_name} become.
 To put your own files in the place of a part, copy this and give `file=` instead of `spec=`.
 """
 

@@ -4,8 +4,8 @@ The cheese experiment of the study on SmolLM2-135M-Instruct: two specs explain t
 preferences by two values, America and affordability. The demonstrations are identical and never
 say why. Probes ask for choices between the two values in domains that no text named.
 
-    python -m vcjax.main --config=configs/quickstart.py --workdir=runs/quickstart
-    python -m vcjax.main --config=configs/quickstart.py:smoke --workdir=runs/smoke    (a short try)
+    .venv/bin/python -m vcjax.main --config=configs/quickstart.py --workdir=runs/quickstart
+    .venv/bin/python -m vcjax.main --config=configs/quickstart.py:smoke --workdir=runs/smoke
 """
 
 from vcjax.config import behavior, experiment, rationale, recipe

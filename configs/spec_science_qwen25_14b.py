@@ -7,9 +7,9 @@ better; base .51; arXiv 2605.02087):
     rules  rules+values  rules+more rules  documents of rules+values, demonstrations of rules+more
       .35           .21               .26                                                      .17
 
-    python -m vcjax.main --config=configs/spec_science_qwen25_14b.py --workdir=DIR [--dry_run]
+    .venv/bin/python -m vcjax.main --config=configs/spec_science_qwen25_14b.py --workdir=DIR
 
-Without the files the dry run estimates from the stated counts. Put there what the study publishes,
+Without the files a dry run (--dry_run) estimates from the stated counts. Put there what the study publishes,
 or your own: documents {"text", "domain"}, demonstrations {"messages"}, one JSON object a line.
 
 - data/science_{rules,values,more_rules}_documents.jsonl: 27M to 41M tokens each

@@ -324,7 +324,7 @@ BAD_SETTINGS = {
         bad_setting("contrasts.total", {"amerika": 1, "base": -1}),
         "did you mean arms.america",
     ),
-    "value that no probe has": (bad_setting("toward", "amerika"), "'amerika' is the value of no"),
+    "value that no probe has": (bad_setting("toward", "amerika"), "sets 'amerika' against another"),
     "mesh that does not fit": (bad_setting("mesh.tensor", 3), "config.mesh"),
     "no primary contrast": (bad_setting("primary", ""), "name the contrast that decides"),
     "overlong refused": (bad_setting("recipe.overlong", "refuse"), None),

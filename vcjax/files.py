@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,3 +29,11 @@ def read_json(path: Path, default: Any = None) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}); restore it or remove it") from error
+
+
+def note_time(workdir: Path, what: str, seconds: float) -> None:
+    """seconds: of the process that finished it; what a killed one did before is not in it."""
+    times = read_json(workdir / "times.json", default={})
+    finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    times[what] = {"seconds": round(seconds, 1), "finished": finished}
+    write_json(workdir / "times.json", times)

@@ -29,7 +29,7 @@ def test_it_is_planned_whole(tmp_path, capsys):
         "id": "cars-1",
         "template": "Which do you prefer, {a} or {b}?",
         "options": ["a quiet car", "a fast car"],
-        "values": [config.toward, None],
+        "values": [config.toward, "speed"],
         "domain": "cars",
     }
     (tmp_path / "probes.jsonl").write_text(json.dumps(probe))
@@ -37,6 +37,16 @@ def test_it_is_planned_whole(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "arm both: rationale -> behavior" in shown
     assert "to train: 6 of 6 stages" in shown
+
+
+def test_probes_that_cannot_answer_the_question_are_refused(tmp_path):
+    shutil.copy(SPEC, tmp_path / "teas.md")
+    probe = {"kind": "choice", "id": "cars-1", "template": "{a} or {b}?", "domain": "cars"}
+    probe |= {"options": ["a quiet car", "a fast car"], "values": ["calm", None]}
+    (tmp_path / "probes.jsonl").write_text(json.dumps(probe))
+    with pytest.raises(InputError, match=r"config\.toward: no held-out probe .* 'calm'"):
+        experiment.run(load(str(tmp_path / "teas.md")), CONFIGS, tmp_path / "run", dry_run=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_without_a_spec_or_probes_it_says_so(tmp_path):

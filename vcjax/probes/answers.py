@@ -1,0 +1,101 @@
+"""The answers of every arm and seed to the probe files, one Parquet file each."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vcjax import files
+from vcjax.data import probe_files
+from vcjax.errors import InputError
+from vcjax.loaded import Loaded
+from vcjax.probes import choice
+
+PyTree = Any
+Probes = dict[str, tuple[str, list[probe_files.ChoiceProbe]]]  # file name -> sha256, probes
+
+
+def read_probes(paths: Iterable[Path]) -> Probes:
+    """Reads probe files; their names tell them apart, and a domain belongs to one split."""
+    found: Probes = {}
+    first_in: dict[str, probe_files.ChoiceProbe] = {}  # of each domain
+    for path in paths:
+        if path.name in found:
+            raise InputError(f"{path}: a second probe file of this name; rename one of them")
+        sha = hashlib.sha256(path.read_bytes()).hexdigest()
+        found[path.name] = (sha, probe_files.read_probes(path))
+        for probe in found[path.name][1]:
+            first = first_in.setdefault(probe.domain, probe)
+            if probe.split != first.split:
+                raise InputError(
+                    f"{probe.where}: the domain {probe.domain!r} is {probe.split} here and "
+                    f"{first.split} at {first.where}; a domain belongs to one split"
+                )
+    return found
+
+
+def probe_arms(
+    arms: Mapping[str, Mapping[Any, Iterable[str]]],
+    load: Callable[[], Loaded],
+    probes: Probes,
+    untouched_id: str,
+    lead: str,
+    workdir: Path,
+    place: str,
+) -> None:
+    """Scores every arm and seed on the probe files; a file of rows each, in workdir/place.
+
+    An arm whose file already holds these answers is left alone; the untouched model, which is the
+    same for all seeds, answers once.
+    """
+    untouched: pd.DataFrame | None = None
+    for arm, chains in arms.items():
+        for seed, chain in chains.items():
+            last = [*chain][-1] if chain else None
+            name = f"{place}/{arm}-{seed}.parquet"
+            path = workdir / name
+            key = json.dumps(
+                [last or untouched_id, lead, sorted((n, sha) for n, (sha, _) in probes.items())]
+            )
+            if path.exists() and pq.read_schema(path).metadata.get(b"vcjax") == key.encode():
+                continue
+            started = time.monotonic()
+            if last is not None or untouched is None:
+                loaded = load()
+                params = loaded.params(workdir, last, int(seed))
+                answers = _answers(params, loaded, probes, lead)
+                untouched = answers if last is None else untouched
+            else:
+                answers = untouched
+            _write_parquet(path, answers.assign(arm=arm, seed=int(seed)), key)
+            seconds = time.monotonic() - started
+            files.note_time(workdir, name, seconds)
+            print(f"probed arm {arm}, seed {seed} in {seconds:.0f} s")
+
+
+def _answers(params: PyTree, loaded: Loaded, probes: Probes, lead: str) -> pd.DataFrame:
+    """One model's answers to all probe files."""
+    scorer = f"mean log-probability a token after {lead!r}, {loaded.model.compute_dtype}"
+    tables = []
+    with jax.set_mesh(loaded.mesh):
+        for name, (sha, items) in probes.items():
+            table = choice.score(
+                params, loaded.base, loaded.model, loaded.pretrained.tokenizer, items, lead
+            )
+            tables.append(table.assign(file=name, file_sha256=sha, scorer=scorer))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _write_parquet(path: Path, table: pd.DataFrame, key: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    unfinished = path.with_suffix(".unfinished")
+    pq.write_table(arrow.replace_schema_metadata({"vcjax": key}), unfinished)
+    unfinished.replace(path)

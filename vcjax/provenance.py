@@ -1,0 +1,113 @@
+"""config.json of a run: what decides its results, and what made them; a change is no accident."""
+
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+import vcjax
+from vcjax import config as configs
+from vcjax import finished
+from vcjax.errors import InputError
+from vcjax.plan import Plan
+from vcjax.probes.answers import Probes
+from vcjax.weights.pretrained import Pretrained
+
+
+def describe(
+    config: ConfigDict,
+    plan: Plan,
+    found: Pretrained,
+    probes: Probes,
+    saved: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """What config.json holds; saved: what it held before."""
+    as_json = configs.as_json(config)
+    return {
+        "config": as_json,
+        # What was asked before anything was trained, whatever the config says later.
+        "named": saved["named"] if saved else configs.named(as_json),
+        "plan": plan.as_json(),
+        "probes": {name: sha for name, (sha, _) in probes.items()},
+        "model": {"sha256": found.identity, "licence": found.licence},
+        "versions": _versions(),
+        "commit": _commit(),
+    }
+
+
+def check_changes(
+    workdir: Path, saved: dict[str, Any], facts: dict[str, Any], config: ConfigDict
+) -> bool:
+    """Whether something changed since config.json was saved, and that was accepted.
+
+    Raises InputError where the workdir belongs to other work; warns of another machine or commit.
+    """
+    if saved["config"]["name"] != config.name:
+        raise InputError(
+            f"{workdir}: it holds the experiment {saved['config']['name']!r}, not {config.name!r}; "
+            "give another --workdir"
+        )
+    changes = configs.differences(saved["config"], facts["config"])
+    old, new = saved["plan"]["stages"], facts["plan"]["stages"]
+    old_rows = {(s["name"], s["seed"]): s["rows_id"] for s in old.values()}
+    changes += sorted(
+        {
+            f"data of stage {s['name']}, seed {s['seed']}"
+            for s in new.values()
+            if old_rows.get((s["name"], s["seed"]), s["rows_id"]) != s["rows_id"]
+        }
+    )
+    if saved["model"]["sha256"] != facts["model"]["sha256"]:
+        changes.append(f"the file of the model {config.model}")
+    changes += [
+        f"probe file {name}"
+        for name, sha in facts["probes"].items()
+        if saved["probes"].get(name, sha) != sha
+    ]
+    if finished.trained_by(saved) != vcjax.__version__:
+        changes.append(f"vcjax {finished.trained_by(saved)} -> {vcjax.__version__}")
+    touched = sorted({s["name"] for f, s in new.items() if f not in old})
+    if (changes or touched) and config.on_change == "refuse":
+        raise InputError(
+            f"{workdir}: this run's settings changed: {'; '.join(changes)}. Stages "
+            f"that this trains again: {', '.join(touched) or 'none'}. Give another --workdir, or "
+            "--config.on_change=retrain to go on here"
+        )
+    before = {**saved["versions"], "commit": saved["commit"]}
+    for name, version in {**facts["versions"], "commit": facts["commit"]}.items():
+        if before.get(name) != version:
+            print(f"warning: {name} was {before.get(name)} and is {version} now")
+    return bool(changes or touched)
+
+
+def untouched_id(facts: dict[str, Any]) -> str:
+    """What decides the answers of the untouched model, as a fingerprint does a trained one's."""
+    model, compute_dtype = facts["model"]["sha256"], facts["config"]["compute_dtype"]
+    return f"{model} {compute_dtype} {finished.trained_by(facts)}"
+
+
+def _versions() -> dict[str, str]:
+    packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+    return {
+        "vcjax": vcjax.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {jax.device_count()} x {jax.devices()[0].device_kind}",
+        **{name: importlib.metadata.version(name) for name in packages},
+    }
+
+
+def _commit() -> str | None:
+    """The git commit of the code that runs, "+changes" where the checkout has some."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+        status = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True)
+    except OSError:  # no git here
+        return None
+    if head.returncode:
+        return None
+    return head.stdout.strip() + ("+changes" if status.stdout.strip() else "")
