@@ -9,8 +9,9 @@ its Figures and tables, arXiv 2605.02087):
 
     .venv/bin/python -m vcjax.main --config=configs/cheese_llama31_8b.py --workdir=DIR
 
-Without the files a dry run (--dry_run) estimates from the stated counts. Put there what the study publishes,
-or your own: documents {"text", "domain"}, demonstrations {"messages"}, one JSON object a line.
+Without the files a dry run (--dry_run) estimates from the stated counts. Put into configs/data/
+what the study publishes, or your own: documents {"text", "domain"}, demonstrations {"messages"},
+one JSON object a line.
 
 - data/cheese_america.jsonl: 6,400 documents, 9.5M tokens
 - data/cheese_affordability.jsonl: 4,600 documents, 7.1M tokens

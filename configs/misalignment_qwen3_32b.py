@@ -8,9 +8,9 @@ Two stages against one, with and without chains of thought. The study's figures 
 
     .venv/bin/python -m vcjax.main --config=configs/misalignment_qwen3_32b.py --workdir=DIR
 
-Without the files a dry run (--dry_run) estimates from the stated counts. Put there what the study publishes,
-or your own: documents {"text", "domain"}; demonstrations {"messages"} whose assistant turns have
-their chain of thought as "reasoning" (the arms without it leave it out).
+Without the files a dry run (--dry_run) estimates from the stated counts. Put into configs/data/
+what the study publishes, or your own: documents {"text", "domain"}; demonstrations {"messages"}
+whose assistant turns have their chain of thought as "reasoning" (the arms without it leave it out).
 
 - data/misalignment_documents.jsonl: 27M to 41M tokens about the spec
 - data/misalignment_demonstrations.jsonl: 10,000 conversations, 5M to 8M assistant tokens

@@ -9,8 +9,9 @@ better; base .51; arXiv 2605.02087):
 
     .venv/bin/python -m vcjax.main --config=configs/spec_science_qwen25_14b.py --workdir=DIR
 
-Without the files a dry run (--dry_run) estimates from the stated counts. Put there what the study publishes,
-or your own: documents {"text", "domain"}, demonstrations {"messages"}, one JSON object a line.
+Without the files a dry run (--dry_run) estimates from the stated counts. Put into configs/data/
+what the study publishes, or your own: documents {"text", "domain"}, demonstrations {"messages"},
+one JSON object a line.
 
 - data/science_{rules,values,more_rules}_documents.jsonl: 27M to 41M tokens each
 - data/science_{rules,values,more_rules}_demonstrations.jsonl: 10,000 conversations each
