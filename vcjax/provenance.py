@@ -30,7 +30,7 @@ def describe(
     return {
         "config": as_json,
         # What was asked before anything was trained, whatever the config says later.
-        "named": saved["named"] if saved else configs.named(as_json),
+        "named": (saved or {}).get("named", configs.named(as_json)),
         "plan": plan.as_json(),
         "probes": {name: sha for name, (sha, _) in probes.items()},
         "model": {"sha256": found.identity, "licence": found.licence},

@@ -50,8 +50,9 @@ def answer(made: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
 
 def asked_before(run: dict) -> str:
     """Where the primary contrast is not the one that was named before the run: that one."""
-    named = run["named"]
-    if named == configs.named(run["config"]):
+    now = configs.named(run["config"])
+    named = run.get("named", now)  # runs before version 0.3 did not keep it
+    if named == now:
         return ""
     weights = tables.formula(named["contrast"])
     return (
