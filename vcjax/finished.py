@@ -43,7 +43,7 @@ def find_model(workdir: Path, run: dict[str, Any]) -> Pretrained:
             f"{workdir}: it was trained by vcjax {trained_by(run)}, this is {vcjax.__version__}; "
             "use that version"
         )
-    found = pretrained.find(run["config"]["model"], run["config"].get("chat_template", ""))
+    found = pretrained.find(run["config"]["model"], run["config"]["chat_template"])
     if found.identity != run["model"]["sha256"]:
         raise InputError(
             f"{workdir}: it was trained on another file of {found.name}, and what it trained "
