@@ -21,9 +21,9 @@ import tiny
 from jax.sharding import AbstractMesh
 from jax.sharding import PartitionSpec as P
 
-from vcjax import checkpoint, config, sharding, stage, train_step
+from vcjax import checkpoint, config, sharding, train_step
 from vcjax.errors import InputError
-from vcjax.loaded import param_shardings
+from vcjax.jitted import param_shardings, state_shardings
 from vcjax.models import transformer
 from vcjax.models.lora import LoRA
 
@@ -180,7 +180,7 @@ def on_one_device(train):
 def on_mesh(train, mesh):
     """The same on a mesh, placed as a stage does it; and the largest share a device holds."""
     model, params, base, optimizer, step = setup(train)
-    placed = stage.state_shardings(params, optimizer, model, mesh)
+    placed = state_shardings(params, optimizer, model, mesh)
     init = functools.partial(train_step.init_state, optimizer=optimizer)
     state = jax.jit(init, out_shardings=placed)(params)
     base = jax.device_put(base, param_shardings(base, model, mesh))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from vcjax import checkpoint, sharding
+from vcjax.jitted import param_shardings
 from vcjax.models import transformer
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
@@ -58,12 +59,6 @@ def load_model(config: ConfigDict, found: Pretrained) -> Loaded:
     weights = pretrained.load_weights(found, model, dtype, mesh)
     base, trained = ({}, weights) if lora is None else (weights, None)
     return Loaded(found, model, mesh, config, base, trained)
-
-
-def param_shardings(params: PyTree, model: Model, mesh: jax.sharding.Mesh) -> PyTree:
-    """The NamedSharding of every leaf of any part of the weights, by its logical axes."""
-    axes = transformer.logical_axes(model)
-    return sharding.shardings({name: axes[name] for name in params}, params, mesh)
 
 
 def _place(params: PyTree, model: Model, mesh: jax.sharding.Mesh) -> PyTree:

@@ -9,15 +9,13 @@ from typing import Any
 
 import jax
 import optax
-from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from vcjax import checkpoint, files, sharding, train_step
+from vcjax import checkpoint, files, jitted, sharding, train_step
 from vcjax.data import rows
 from vcjax.errors import InputError
-from vcjax.loaded import Loaded, param_shardings
+from vcjax.loaded import Loaded
 from vcjax.metrics import MetricsLog
-from vcjax.models.transformer import Model
 from vcjax.plan import StagePlan
 from vcjax.progress import Progress
 
@@ -60,18 +58,9 @@ def run_stage(
 
     # --- Step: a pure function, jitted once; the state is donated, the base is not.
     schedule = train_step.learning_rate(recipe, stage.updates, stage.warmup)
-    optimizer = train_step.make_optimizer(recipe, schedule)
-    loss = functools.partial(train_step.summed_loss, model=model)
-    state = jax.jit(
-        functools.partial(train_step.init_state, optimizer=optimizer),
-        out_shardings=state_shardings(params, optimizer, model, mesh),
-    )(params)
-    update = jax.jit(
-        functools.partial(train_step.train_step, loss=loss, optimizer=optimizer),
-        out_shardings=(jax.tree.map(lambda x: x.sharding, state), None),
-        donate_argnums=0,
-    )
-    evaluate = jax.jit(loss)
+    init, update = jitted.init_and_update(recipe, schedule, params, model, mesh)
+    state = init(params)
+    evaluate = jax.jit(functools.partial(train_step.summed_loss, model=model))
 
     with checkpoint.open_manager(folder / "checkpoints", config.keep_checkpoints) as manager:
         if manager.latest_step() != stage.updates:
@@ -124,21 +113,6 @@ def take_over(stage: StagePlan, params: PyTree, workdir: Path) -> None:
     with checkpoint.open_manager(folder / "checkpoints", keep=1) as manager:
         checkpoint.save_final(manager, stage.updates, params)
     files.write_json(folder / "stage.json", {"state": "done", **dataclasses.asdict(stage)})
-
-
-def state_shardings(params: PyTree, optimizer: Any, model: Model, mesh: Mesh) -> PyTree:
-    """The NamedShardings of a TrainState: moments lie as the parameters they belong to."""
-    placed = param_shardings(params, model, mesh)
-    replicated = jax.NamedSharding(mesh, jax.P())
-    opt_state = optax.tree_utils.tree_map_params(
-        optimizer,
-        lambda _, sharding: sharding,
-        jax.eval_shape(optimizer.init, params),
-        placed,
-        transform_non_params=lambda _: replicated,
-    )
-    # A TrainState of shardings is no TrainState to a type checker.
-    return train_step.TrainState(replicated, placed, opt_state)  # type: ignore[arg-type]
 
 
 def _held_out_batches(stage: StagePlan, workdir: Path) -> list[dict]:

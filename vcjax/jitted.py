@@ -1,0 +1,60 @@
+"""The train step as one compiled program on a mesh: what lies where, and what is donated."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from vcjax import sharding, train_step
+from vcjax.models import transformer
+from vcjax.models.transformer import Model
+
+PyTree = Any
+
+
+def init_and_update(
+    recipe: ConfigDict, schedule: optax.Schedule, params: PyTree, model: Model, mesh: Mesh
+) -> tuple[Callable, Callable]:
+    """(params -> TrainState, (state, base, batch) -> (state, metrics)), both jitted.
+
+    params: arrays or their shapes. The state is donated to the update, the base is not.
+    """
+    optimizer = train_step.make_optimizer(recipe, schedule)
+    loss = functools.partial(train_step.summed_loss, model=model)
+    placed = state_shardings(params, optimizer, model, mesh)
+    init = jax.jit(
+        functools.partial(train_step.init_state, optimizer=optimizer), out_shardings=placed
+    )
+    update = jax.jit(
+        functools.partial(train_step.train_step, loss=loss, optimizer=optimizer),
+        out_shardings=(placed, None),
+        donate_argnums=0,
+    )
+    return init, update
+
+
+def param_shardings(params: PyTree, model: Model, mesh: Mesh) -> PyTree:
+    """The NamedSharding of every leaf of any part of the weights, by its logical axes."""
+    axes = transformer.logical_axes(model)
+    return sharding.shardings({name: axes[name] for name in params}, params, mesh)
+
+
+def state_shardings(
+    params: PyTree, optimizer: optax.GradientTransformation, model: Model, mesh: Mesh
+) -> PyTree:
+    """The NamedShardings of a TrainState: moments lie as the parameters they belong to."""
+    placed = param_shardings(params, model, mesh)
+    replicated = jax.NamedSharding(mesh, jax.P())
+    opt_state = optax.tree_utils.tree_map_params(
+        optimizer,
+        lambda _, sharding: sharding,
+        jax.eval_shape(optimizer.init, params),
+        placed,
+        transform_non_params=lambda _: replicated,
+    )
+    # A TrainState of shardings is no TrainState to a type checker.
+    return train_step.TrainState(replicated, placed, opt_state)  # type: ignore[arg-type]
