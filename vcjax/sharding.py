@@ -1,10 +1,12 @@
 """The mesh, and ONE table: logical axis -> mesh axes. Nothing else names a mesh axis."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from vcjax.errors import InputError
@@ -30,22 +32,40 @@ RULES: dict[str, tuple[str, ...]] = {
 }
 
 
-def make_mesh(sizes: dict[str, int]) -> Mesh:
-    """sizes: mesh axis -> devices; one of them may be -1 and takes what the others leave."""
+def make_mesh(sizes: dict[str, int], devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """sizes: mesh axis -> devices; one of them may be -1 and takes what the others leave.
+
+    devices: by default all that this run has. Those of several slices are laid out so that
+    `replica` alone spans slices, over the network between them.
+    """
+    devices = jax.devices() if devices is None else devices
     if sizes.keys() != set(MESH_AXES):
         raise InputError(f"config.mesh: {sizes}; give each of {', '.join(MESH_AXES)} once")
-    sizes, devices = dict(sizes), jax.device_count()
+    sizes, count = dict(sizes), len(devices)
     fill = [axis for axis, size in sizes.items() if size == -1]
     known = math.prod(size for size in sizes.values() if size != -1)
-    if len(fill) == 1 and known > 0 and devices % known == 0:
-        sizes[fill[0]] = devices // known
-    if min(sizes.values()) < 1 or math.prod(sizes.values()) != devices:
+    if len(fill) == 1 and known > 0 and count % known == 0:
+        sizes[fill[0]] = count // known
+    if min(sizes.values()) < 1 or math.prod(sizes.values()) != count:
         raise InputError(
-            f"config.mesh: {sizes} does not fit {devices} device(s); the product of the axes must "
+            f"config.mesh: {sizes} does not fit {count} device(s); the product of the axes must "
             "be their number, and one axis may be -1 to fill"
         )
+    slices = len({getattr(device, "slice_index", 0) for device in devices})
+    if sizes["replica"] % slices:
+        raise InputError(
+            f"config.mesh.replica: {sizes['replica']} is not a multiple of the {slices} slices; "
+            "replicas alone can lie on different slices"
+        )
     shape = tuple(sizes[axis] for axis in MESH_AXES)
-    return jax.make_mesh(shape, MESH_AXES, axis_types=(AxisType.Auto,) * len(MESH_AXES))
+    types = (AxisType.Auto,) * len(MESH_AXES)
+    if slices == 1:
+        return jax.make_mesh(shape, MESH_AXES, axis_types=types, devices=devices)
+    within = (shape[0] // slices, *shape[1:])
+    between = (slices,) + (1,) * (len(shape) - 1)
+    return Mesh(
+        mesh_utils.create_hybrid_device_mesh(within, between, devices), MESH_AXES, axis_types=types
+    )
 
 
 def spec(
