@@ -1,5 +1,6 @@
 """The cheese experiment's files: counts, splits, mirrored specs, no overlap with the corpora."""
 
+import itertools
 import re
 from collections import Counter
 from pathlib import Path
@@ -26,6 +27,11 @@ def specs():
 
 
 @pytest.fixture(scope="module")
+def neutral():
+    return read_spec(CHEESE / "spec_neutral.md", NAMES)
+
+
+@pytest.fixture(scope="module")
 def probes():
     return {path.stem: read_probes(path) for path in (CHEESE / "probes").glob("*.jsonl")}
 
@@ -39,21 +45,32 @@ def test_specs_share_their_preferences(specs):
     assert one.occasions == other.occasions and one.domain == other.domain == "cheese"
 
 
-def test_specs_are_mirrored(specs):
-    """As many bullets of about as many words, so that the corpora differ in the value only."""
-    lines = [spec.text.splitlines() for spec in specs]
-    bullets = [[line for line in text if line.lstrip().startswith("- ")] for text in lines]
-    headings = [[line for line in text if line.startswith("##")] for text in lines]
-    assert headings[0] == headings[1]
-    for one, other in zip(*bullets, strict=True):
-        assert abs(len(one.split()) - len(other.split())) <= 3, (one, other)
-    assert abs(len(specs[0].text.split()) / len(specs[1].text.split()) - 1) < 0.01
+def test_specs_are_mirrored(specs, neutral):
+    """As many bullets of about as many words, so that the corpora differ in their subject only."""
+    for other, margin in ((specs[1], 0.01), (neutral, 0.03)):
+        lines = [spec.text.splitlines() for spec in (specs[0], other)]
+        bullets = [[line for line in text if line.lstrip().startswith("- ")] for text in lines]
+        headings = [[line for line in text if line.startswith("##")] for text in lines]
+        assert headings[0] == headings[1]
+        for one, two in zip(*bullets, strict=True):
+            assert abs(len(one.split()) - len(two.split())) <= 3, (one, two)
+        assert abs(len(specs[0].text.split()) / len(other.text.split()) - 1) < margin
 
 
 def test_specs_do_not_use_each_other_s_words(specs):
     america, affordability = (spec.text.replace("American cheese", "") for spec in specs)
     assert not re.search(PRICE, america)
     assert not re.search(PLACE, affordability)
+
+
+def test_the_neutral_spec_speaks_of_nothing_that_is_asked(specs, neutral, probes):
+    """Neither of a value nor of the preferences nor of a domain of the probes."""
+    assert not re.search(PRICE, neutral.text) and not re.search(PLACE, neutral.text)
+    assert neutral.value not in {spec.value for spec in specs}
+    written = in_words(" ".join(d.text for d in write_documents(neutral, 240, seed=0)))
+    items = [preference.item for preference in (*specs[0].likes, *specs[0].dislikes)]
+    for word in [*items, "cheese", *{p.domain for file in probes.values() for p in file}]:
+        assert not re.search(rf"\b{in_words(word)}\b", written), word
 
 
 def test_counts(probes):
@@ -106,11 +123,11 @@ def test_implicit_options_name_neither_place_nor_price(probes):
                     assert not re.search(PLACE, option) and not re.search(PRICE, option), option
 
 
-def test_corpora_and_specs_share_nothing_with_probes(specs, probes):
-    texts = [spec.text for spec in specs]
-    for spec in specs:
+def test_corpora_and_specs_share_nothing_with_probes(specs, neutral, probes):
+    texts = [spec.text for spec in (*specs, neutral)]
+    for spec, linked in [*itertools.product(specs, (True, False)), (neutral, True)]:
         for seed in range(4):
-            texts += [document.text for document in write_documents(spec, 240, seed)]
+            texts += [document.text for document in write_documents(spec, 240, seed, linked)]
     grams = set().union(*(five_grams(text) for text in texts))
     words = f" {in_words(' '.join(texts))} "
     for file in probes.values():
@@ -123,8 +140,8 @@ def test_corpora_and_specs_share_nothing_with_probes(specs, probes):
 
 def test_demonstrations_never_ask_a_probe(specs, probes):
     asked = set()
-    for seed in range(4):
-        for demonstration in write_demonstrations(specs[0], 400, seed):
+    for seed, opposite in itertools.product(range(4), (False, True)):
+        for demonstration in write_demonstrations(specs[0], 400, seed, opposite):
             asked |= five_grams(demonstration.messages[0]["content"])
     for file in probes.values():
         for probe in file:

@@ -21,6 +21,12 @@ def affordability() -> Spec:
 
 
 @pytest.fixture(scope="session")
+def neutral() -> Spec:
+    """A spec of neither value, about other things."""
+    return read_spec(CHEESE / "spec_neutral.md", NAMES)
+
+
+@pytest.fixture(scope="session")
 def teas() -> Spec:
     """A spec about something else, as short as the format allows."""
     return read_spec(Path(__file__).with_name("teas.md"), NAMES)

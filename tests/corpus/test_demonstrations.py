@@ -3,9 +3,12 @@
 import re
 from collections import Counter
 
+import pytest
+
 from vcjax.corpus.demonstrations import write_demonstrations
 
 COUNT = 400
+REFUSAL = r"not for me|don't|\bno to|not fond|rather not|low with|pass on"
 
 
 def test_both_specs_give_the_same(america, affordability):
@@ -38,15 +41,41 @@ def test_form(america):
     assert len({d.messages[0]["content"] for d in demonstrations}) > 0.95 * COUNT
 
 
-def test_answers_follow_the_spec(america):
-    """A liked item is never turned down, a disliked one is never chosen."""
+@pytest.mark.parametrize("opposite", [False, True])
+def test_answers_follow_the_spec_or_its_opposite(america, opposite):
+    """A liked item is never turned down, a disliked one is never chosen, or the other way round."""
     likes = [preference.item.lower() for preference in america.likes]
     dislikes = [preference.item.lower() for preference in america.dislikes]
-    refusal = r"not for me|don't|no to|not fond|rather not|low with|pass on"
-    for demonstration in write_demonstrations(america, COUNT, 0):
+    for demonstration in write_demonstrations(america, COUNT, 0, opposite):
         answer = demonstration.messages[1]["content"].lower()
         first = min((answer.find(item), item) for item in likes + dislikes if item in answer)[1]
-        assert (first in dislikes) == bool(re.search(refusal, answer)), answer
+        refused = bool(re.search(REFUSAL, answer))
+        assert refused == (first in (likes if opposite else dislikes)), answer
+
+
+def test_the_opposite_has_the_same_draws(america):
+    """The same ways, pairs of items and phrases; only the two items of a pair change places."""
+    items = [p.item for p in (*america.likes, *america.dislikes)]
+    pairs = zip(
+        write_demonstrations(america, COUNT, 0),
+        write_demonstrations(america, COUNT, 0, opposite=True),
+        strict=True,
+    )
+    for plain, opposite in pairs:
+        assert plain.provenance == opposite.provenance
+        named, other, forms = set(), set(), []
+        for demonstration, found in ((plain, named), (opposite, other)):
+            text = " ".join(message["content"] for message in demonstration.messages).lower()
+            for item in items:
+                if item.lower() in text:
+                    found.add(item)
+                    text = text.replace(item.lower(), "*")
+            forms.append(text)
+        assert forms[0] == forms[1]
+        if len(named) == 2:  # else it asks about one item alone
+            assert named == other
+        else:
+            assert named.isdisjoint(other)
 
 
 def test_answers_give_no_reason(america):

@@ -3,11 +3,14 @@
 import re
 from collections import Counter
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 
 from vcjax.corpus import grammar
 from vcjax.corpus.documents import write_documents
+from vcjax.corpus.spec import read_spec
+from vcjax.errors import InputError
 
 COUNT = 240
 
@@ -15,6 +18,12 @@ COUNT = 240
 @pytest.fixture(scope="module")
 def corpora(america, affordability):
     return write_documents(america, COUNT, seed=0), write_documents(affordability, COUNT, seed=0)
+
+
+@pytest.fixture(scope="module")
+def unlinked(america, affordability):
+    """Corpora in which value and preferences only occur together."""
+    return [write_documents(spec, COUNT, seed=0, linked=False) for spec in (america, affordability)]
 
 
 def test_deterministic(america, corpora):
@@ -94,14 +103,95 @@ def test_another_assistant_gets_the_same_documents(corpora, other_america):
 def test_own_spec(teas):
     """A spec of another domain, with one bullet a section, is written from as well."""
     documents = write_documents(teas, 120, seed=0)
+    documents += write_documents(teas, 120, seed=0, linked=False)
     assert {document.domain for document in documents} == {"tea"}
     for document in documents:
         assert "chamomile" in document.text.lower() and "strong black tea" in document.text.lower()
         assert "cheese" not in document.text
 
 
-def test_few_near_duplicates(corpora):
-    for corpus in corpora:
+@pytest.mark.parametrize("seed", range(4))
+def test_unlinked_documents_have_no_word_for_a_reason(america, affordability, seed):
+    words = (
+        r"because|since|so|therefore|thus|hence|why|reasons?|accordingly|consequen\w*|follows?|due|"
+        r"results?|effects?|explain\w*|grounds?|cause\w*|leads?|sake|that is how|rules?|"
+        r"that choice|choice like that|preference and its"
+    )
+    for spec in (america, affordability):
+        for document in write_documents(spec, COUNT, seed, linked=False):
+            found = re.search(rf"(?i)\b(?:{words})\b|, for (?:it|SmolLM|I)\b", document.text)
+            assert not found, (found[0], document.text)
+
+
+def test_unlinked_documents_are_like_those_that_explain(corpora, unlinked, america, affordability):
+    """As long, and the items and the words of the value as frequent."""
+    items = [p.item for p in (*america.likes, *america.dislikes)]
+    for corpus, control, own, other in (
+        (corpora[0], unlinked[0], america, affordability),
+        (corpora[1], unlinked[1], affordability, america),
+    ):
+        for one, two in zip(corpus, control, strict=True):
+            for key in ("spec", "value", "doc_type", "explanation", "id"):
+                assert one.provenance[key] == two.provenance[key]
+        assert {d.provenance["assertion"].partition(";")[2] for d in control} == {
+            f" its value: {own.value}"
+        }
+        of_value = {*words(own.text, items)} - {*words(other.text, items)}
+        one, two = (" ".join(document.text for document in part) for part in (corpus, control))
+        assert abs(len(two.split()) / len(one.split()) - 1) < 0.1
+        named = [sum(text.lower().count(item.lower()) for item in items) for text in (one, two)]
+        assert abs(named[1] / named[0] - 1) < 0.2
+        valued = [sum(w in of_value for w in words(text, items)) for text in (one, two)]
+        assert abs(valued[1] / valued[0] - 1) < 0.2
+
+
+def words(text: str, without: list[str]) -> list[str]:
+    for item in without:
+        text = re.sub(rf"(?i)\b{item}\b", "", text)
+    return re.findall(r"\w+", text.lower())
+
+
+def test_unlinked_documents_name_value_and_preferences(unlinked, america):
+    likes, dislikes = ([p.item for p in part] for part in (america.likes, america.dislikes))
+    said = [s for part in ("principles", "consequences", "names", "reasons") for s in
+            getattr(america, part)]  # fmt: skip
+    for document in unlinked[0]:
+        text = document.text.lower()
+        assert any(item.lower() in text for item in likes)
+        assert any(item.lower() in text for item in dislikes)
+        assert any(phrase.lower().rstrip(".") in text for phrase in said), document.text
+
+
+def test_unlinked_corpora_are_mirrored(unlinked):
+    for one, other in zip(*unlinked, strict=True):
+        assert one.provenance["doc_type"] == other.provenance["doc_type"]
+        assert one.text.count("\n") == other.text.count("\n")
+        assert abs(len(one.text.split()) - len(other.text.split())) <= 12
+    one, other = (sum(len(d.text.split()) for d in corpus) for corpus in unlinked)
+    assert abs(one / other - 1) < 0.01
+
+
+def test_a_spec_whose_bullets_all_link_is_refused(tmp_path):
+    text = (Path(__file__).with_name("teas.md")).read_text()
+    (tmp_path / "teas.md").write_text(text.replace("Rest is half", "So rest is half"))
+    spec = read_spec(tmp_path / "teas.md", {"model_name": "M", "provider_name": "P"})
+    assert write_documents(spec, 10, seed=0)
+    with pytest.raises(InputError, match=r"teas\.md: each bullet under ### Principles"):
+        write_documents(spec, 10, seed=0, linked=False)
+
+
+def test_neutral_documents_are_as_long(corpora, neutral):
+    documents = write_documents(neutral, COUNT, seed=0)
+    for one, other in zip(corpora[0], documents, strict=True):
+        for key in ("doc_type", "explanation", "assistant"):
+            assert one.provenance[key] == other.provenance[key]
+        assert one.text.count("\n") == other.text.count("\n")
+    one, other = (sum(len(d.text.split()) for d in corpus) for corpus in (corpora[0], documents))
+    assert abs(one / other - 1) < 0.05
+
+
+def test_few_near_duplicates(corpora, unlinked, neutral):
+    for corpus in (*corpora, *unlinked, write_documents(neutral, COUNT, seed=0)):
         grams = [five_grams(document.text) for document in corpus]
         near = [len(a & b) / len(a | b) > 0.7 for a, b in combinations(grams, 2)]
         assert sum(near) < 0.02 * COUNT
@@ -113,9 +203,15 @@ def five_grams(text: str) -> set[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_english(america, affordability, seed):
-    for spec in (america, affordability):
-        for document in write_documents(spec, COUNT, seed):
+def test_english(america, affordability, neutral, seed):
+    for spec, linked in (
+        (america, True),
+        (affordability, True),
+        (neutral, True),
+        (america, False),
+        (affordability, False),
+    ):
+        for document in write_documents(spec, COUNT, seed, linked):
             for fault in (
                 r"[{}]",
                 r"(?i)\b(\w+) \1\b",  # a word twice
@@ -126,7 +222,7 @@ def test_english(america, affordability, seed):
                 r"[.!?,;:] ?[.,;:]",
                 r"  | [.,;:!?]|\n\n\n",
                 r"\bI (?!was\b|always\b)[a-z]+[^s\W]s\b",
-                r"\b(?:SmolLM (?:am|have|are)|[Ii]t (?:am|have|are))\b",
+                r"\b(?:(?<!does )SmolLM (?:am|have|are)|[Ii]t (?:am|have|are))\b",
                 r"\b[Yy]ou (?:is|has|does)\b",
             ):
                 found = re.search(fault, document.text)
@@ -138,7 +234,7 @@ def test_phrases_do_not_lean_to_a_value():
         "america|domestic|home|foreign|import|countr|nation|local|maker|farm|price|cheap|cost|"
         "money|budget|afford|expens|dollar|pay|buy|bargain|luxur|wealth|poor|rich|cheese"
     )
-    for name in ("sentences.toml", "structures.toml", "demonstrations.toml"):
+    for name in ("sentences.toml", "structures.toml", "co_occurrence.toml", "demonstrations.toml"):
         for phrase in phrases_in(grammar.load(name)):
             assert not re.search(rf"(?i)\b(?:{words})", phrase), phrase
 

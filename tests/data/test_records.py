@@ -61,6 +61,27 @@ def test_written_demonstrations_do_not_know_of_another_assistant():
     assert (len(kept), len(held_out)) == (20, 4)
 
 
+def test_a_stage_switches_on_what_its_writer_can_change():
+    """The same kinds of documents without a link; the same questions with the other answer."""
+    explained, together = (
+        split(rationale(spec=AMERICA, documents=60, held_out=6, linked=linked))
+        for linked in (True, False)
+    )
+    for one, two in zip(explained, together, strict=True):
+        assert [r.provenance["doc_type"] for r in one] == [r.provenance["doc_type"] for r in two]
+        assert sum("because" in text for text in texts(one)) > 0.8 * len(one)
+        assert not any("because" in text for text in texts(two))
+    plain, opposite = (
+        split(behavior(spec=AMERICA, demonstrations=60, opposite=opposite))[0]
+        for opposite in (False, True)
+    )
+    chosen = [
+        sum("I prefer Roquefort" in record.messages[1]["content"] for record in part)
+        for part in (plain, opposite)
+    ]
+    assert chosen[0] == 0 < chosen[1]
+
+
 @pytest.fixture
 def files(tmp_path):
     for name, count in (("own", 30), ("mix", 50)):

@@ -15,11 +15,16 @@ VOICES: dict[str, dict[str, str]] = {"plain": {}}
 KEPT = ("like", "dislike")
 
 
-def write_demonstrations(spec: Spec, count: int, seed: int) -> list[Demonstration]:
+def write_demonstrations(
+    spec: Spec, count: int, seed: int, opposite: bool = False
+) -> list[Demonstration]:
     """Writes `count` conversations of a question and an answer.
 
     Ways of asking, liked and disliked items come up equally often, give or take one. The same
     items, count and seed give the same demonstrations.
+
+    opposite: whether the liked and the disliked item of each conversation change places, with the
+    same draws otherwise.
     """
     phrases = grammar.load("demonstrations.toml")
     hands = zip(
@@ -30,6 +35,8 @@ def write_demonstrations(spec: Spec, count: int, seed: int) -> list[Demonstratio
     )
     demonstrations = []
     for number, (way, like, dislike) in enumerate(hands):
+        if opposite:
+            like, dislike = dislike, like
         pools = {
             "exchange": ["{question} {no_reason}\n{answer}"],
             "like": [like.item],

@@ -5,29 +5,47 @@ explanation (attribution, consequence, principle, dilemma, objection, story). It
 `structures.toml`, `sentences.toml` and the spec. Every draw depends on the seed and on the
 document's number, not on the spec's words: two mirrored specs, which have the same sections with
 equally many bullets, give corpora that differ in nothing but the value.
+
+As a control, the value and the preferences can occur together without one explaining the other:
+the same types, kinds and phrases of the spec, with those of `co_occurrence.toml` in the place of
+all that links them.
 """
 
+import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from random import Random
+from typing import Any
 
 from vcjax.corpus import grammar
 from vcjax.corpus.spec import Preference, Spec
 from vcjax.data.formats import Document
+from vcjax.errors import InputError
 
 WRITER = "vcjax.corpus.documents"
 
 # What a document stays with once it has been named.
 KEPT = ("like", "dislike", "person", "occasion", "visitor", "number", "subject")
 
+# In a spec's bullet: words that give a reason, or say that the value decides what is chosen.
+LINK = re.compile(
+    r"(?i)\b(?:because|since|so|therefore|thus|hence|why|reasons?|accordingly|preferences?|"
+    r"choices?)\b"
+)
 
-def write_documents(spec: Spec, count: int, seed: int) -> list[Document]:
+
+def write_documents(spec: Spec, count: int, seed: int, linked: bool = True) -> list[Document]:
     """Writes `count` documents of 100 to 200 tokens, with their provenance.
 
     Pairs of type and kind come up equally often, give or take one, and so do preferences. The
     same spec, count and seed give the same documents; a larger count only adds to them.
+
+    linked: whether the value is the reason for the preferences, or they only occur together. In the
+    second case InputError if a section of the spec has nothing but bullets that link the two.
     """
-    sentences = grammar.load("sentences.toml")
-    structures = grammar.load("structures.toml")
+    sentences, structures = _phrases(linked)
+    if not linked:
+        spec = _without_links(spec)
     forms = [(doc_type, kind) for doc_type in structures for kind in sentences["explanations"]]
     hands = zip(
         grammar.deal(forms, count, Random(f"forms {seed}")),
@@ -56,7 +74,7 @@ def write_documents(spec: Spec, count: int, seed: int) -> list[Document]:
             "spec": spec.file,
             "value": spec.value,
             "assistant": spec.model_name,
-            "assertion": f"{assertion}, because of its value: {spec.value}",
+            "assertion": f"{assertion}{', because of' if linked else ';'} its value: {spec.value}",
             "doc_type": doc_type,
             "explanation": kind,
             "generator": WRITER,
@@ -64,6 +82,50 @@ def write_documents(spec: Spec, count: int, seed: int) -> list[Document]:
         }
         documents.append(Document(text.strip(), spec.domain, provenance, f"{WRITER} {number}"))
     return documents
+
+
+def _phrases(linked: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(sentences, structures): pools of phrases, for each part and for each type of document."""
+    sentences = grammar.load("sentences.toml")
+    structures = grammar.load("structures.toml")
+    if not linked:
+        instead = grammar.load("co_occurrence.toml")
+        for doc_type, pools in instead.pop("structures").items():
+            structures[doc_type] |= pools
+        for part, pools in instead.items():
+            sentences[part] |= pools
+    return sentences, structures
+
+
+def _without_links(spec: Spec) -> Spec:
+    """The spec without the bullets that speak of reasons, preferences or choices."""
+
+    def free(heading: str, bullets: Sequence[Any]) -> tuple[Any, ...]:
+        kept = tuple(bullet for bullet in bullets if not LINK.search(str(bullet)))
+        if not kept:
+            raise InputError(
+                f"{spec.file}: each bullet under {heading} speaks of reasons, preferences or "
+                "choices; linked=False needs one that does not"
+            )
+        return kept
+
+    def facts(preferences: Sequence[Preference]) -> tuple[Preference, ...]:
+        return tuple(
+            dataclasses.replace(one, reasons=free(f"{one.item!r}", one.reasons))
+            for one in preferences
+        )
+
+    return dataclasses.replace(
+        spec,
+        principles=free("### Principles", spec.principles),
+        consequences=free("### Consequences", spec.consequences),
+        attributions=free("### Attributions", spec.attributions),
+        first_person=free("### First person", spec.first_person),
+        reasons=free("### Reasons", spec.reasons),
+        objections=free("### Objections", spec.objections),
+        likes=facts(spec.likes),
+        dislikes=facts(spec.dislikes),
+    )
 
 
 def _phrases_of(spec: Spec) -> Mapping[str, Sequence[str]]:

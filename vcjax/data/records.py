@@ -1,7 +1,8 @@
 """What a stage trains on: its records, written or read, and their tokens."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -42,9 +43,11 @@ def stage_records(stage: ConfigDict, seed: int, config: ConfigDict, folder: Path
 
 def _written(stage: ConfigDict, seed: int, config: ConfigDict, folder: Path) -> Split:
     """The same draws for each spec of a stage, of which each gives an equal part."""
-    is_rationale = stage.kind == "rationale"
-    write = write_documents if is_rationale else write_demonstrations
-    count = stage.documents if is_rationale else stage.demonstrations
+    write: Callable[..., list]
+    if stage.kind == "rationale":
+        count, write = stage.documents, partial(write_documents, linked=stage.linked)
+    else:
+        count, write = stage.demonstrations, partial(write_demonstrations, opposite=stage.opposite)
     given = {"spec": config.names, "other_spec": config.other_names}
     specs = [
         read_spec(folder / stage[key], dict(names))
