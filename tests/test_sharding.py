@@ -63,7 +63,7 @@ def test_a_device_holds_its_share_alone(measured, case):
     """The frozen base, or weights and moments, lie in as many pieces as fsdp x tensor."""
     sizes = MESHES[case.split(", ")[1]]
     share = measured[case]["largest_share"] * sizes["fsdp"] * sizes["tensor"]
-    assert 1 <= share < 1.1  # norms are whole everywhere
+    assert 0.8 < share < 1.1  # norms are whole everywhere, the head lies in more pieces
 
 
 @pytest.mark.parametrize("train", ["lora", "full"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental import mesh_utils
+from jax.experimental import mesh_utils, multihost_utils
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from vcjax.errors import InputError
@@ -23,7 +23,8 @@ RULES: dict[str, tuple[str, ...]] = {
     "embed": ("fsdp",),
     "heads": ("tensor",),
     "mlp": ("tensor",),
-    "vocab": ("tensor",),
+    "vocab": ("tensor",),  # of the embeddings
+    "classes": ("fsdp", "tensor", "sequence"),  # the vocabulary of the head
     # of an adapter: takes the data axis where its other side is not `embed`
     "rank": ("fsdp",),
     # never sharded: scanned over, or too small
@@ -87,6 +88,12 @@ def spec(
     return PartitionSpec(*entries)
 
 
+def axes_of(logical: str, size: int, mesh: Mesh | AbstractMesh) -> tuple[str, ...]:
+    """The mesh axes that a dimension of this size is cut over."""
+    entry = spec((logical,), (size,), mesh)[0]
+    return () if entry is None else (entry,) if isinstance(entry, str) else tuple(entry)
+
+
 def shardings(axes: PyTree, tree: PyTree, mesh: Mesh) -> PyTree:
     """The NamedSharding of every leaf of `tree`, whose logical axes are the tuples of `axes`."""
     return jax.tree.map(
@@ -110,6 +117,21 @@ def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
 
     def place(x: np.ndarray) -> jax.Array:
         logical = (None,) * (x.ndim - 2) + ("batch", "length")
-        return jax.device_put(x, NamedSharding(mesh, spec(logical, x.shape, mesh)))
+        return put(x, NamedSharding(mesh, spec(logical, x.shape, mesh)))
 
     return {name: place(x) for name, x in batch.items()}
+
+
+def put(tree: PyTree, placed: PyTree) -> PyTree:
+    """Arrays that every process has whole onto the mesh; each gives its own devices their part.
+
+    placed: the sharding of every leaf.
+    """
+    return jax.tree.map(
+        lambda x, s: jax.make_array_from_process_local_data(s, x, x.shape), tree, placed
+    )
+
+
+def to_host(tree: PyTree) -> PyTree:
+    """Arrays from the mesh, whole in every process; all of them ask for the same ones."""
+    return multihost_utils.process_allgather(tree, tiled=True)

@@ -20,7 +20,9 @@ UPDATES, WARMUP, LR = 5, 2, 5e-3
 def test_low_rank_is_the_scaled_product():
     draw = np.random.default_rng(0)
     x, a, b = (draw.standard_normal(s).astype(np.float32) for s in ((2, 3, 8), (8, 2), (2, 5)))
-    np.testing.assert_allclose(low_rank(x, a, b, 1.5), 1.5 * (x @ (a @ b)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        low_rank(x, a, b, 1.5, ("embed", "mlp")), 1.5 * (x @ (a @ b)), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(("rank", "alpha", "scale"), [(8, 16, 2), (8, 20, 2.5), (4, 2, 0.5)])

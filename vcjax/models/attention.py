@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from vcjax.models.einsum import einsum
 from vcjax.models.shapes import Shape
@@ -28,14 +29,15 @@ def visible_in_trees(seen_until: jax.Array) -> jax.Array:
 def attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Array:
     """Grouped-query attention, softmax in float32.
 
-    q: [batch, length, kv_heads, group, head_dim]; k, v: [batch, length, kv_heads, head_dim];
+    q: [batch, kv_heads, group, length, head_dim]; k, v: [batch, kv_heads, length, head_dim];
     mask: bool[batch, length, length]. Returns the shape of q.
     """
     dtype = q.dtype
-    scores = einsum("bqkgh,bskh->bkgqs", q, k, dtype, jnp.float32) * q.shape[-1] ** -0.5
+    scores = einsum("bkgqh,bksh->bkgqs", q, k, dtype, jnp.float32) * q.shape[-1] ** -0.5
     # Padding sees padding, so no row of the mask is empty.
     scores = jnp.where(mask[:, None, None], scores, jnp.finfo(jnp.float32).min)
-    return einsum("bkgqs,bskh->bqkgh", jax.nn.softmax(scores, axis=-1), v, dtype)
+    out = einsum("bkgqs,bksh->bkgqh", jax.nn.softmax(scores, axis=-1), v, dtype)
+    return checkpoint_name(out, "attended")
 
 
 def rope_angles(positions: jax.Array, shape: Shape) -> tuple[jax.Array, jax.Array]:
@@ -62,8 +64,8 @@ def rope_frequencies(shape: Shape) -> jax.Array:
 
 
 def rotate(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
-    """Rotary embedding, rotate-half as in `transformers`. x: [batch, length, ..., head_dim]."""
-    shape = cos.shape[:2] + (1,) * (x.ndim - 3) + cos.shape[2:]
+    """Rotary embedding, rotate-half as in `transformers`. x: [batch, ..., length, head_dim]."""
+    shape = cos.shape[:1] + (1,) * (x.ndim - 3) + cos.shape[1:]
     cos, sin = cos.reshape(shape), sin.reshape(shape)
     first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
     return jnp.concatenate(

@@ -1,19 +1,44 @@
-"""The output head and its loss, only where tokens have weight, in chunks.
+"""The output head and its loss, only where tokens have weight, in chunks, over the vocabulary.
 
 No [batch, length, vocab] array exists in training: within each row the weighted tokens are moved to
 the front, then chunks of them meet the head one after the other, and a chunk without weight is
 skipped at run time. The gradient is computed together with the loss while a chunk's logits are at
 hand (as in Liger's fused linear cross-entropy, arXiv 2410.10989), so logits are made once.
+
+On several devices each holds a part of the vocabulary and never more of the head: it meets the
+chunks of all that share the other parts, and sums go over the parts (as in Megatron-LM's parallel
+cross-entropy, arXiv 1909.08053). So a chunk's activations travel, not the head or its gradient.
 """
 
+import dataclasses
 import functools
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 
+from vcjax import sharding
 from vcjax.models.einsum import einsum
 
 CHUNK = 128  # positions of each row a chunk
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The mesh axes that rows and the vocabulary are cut over; () on one device."""
+
+    rows: tuple[str, ...] = ()
+    vocab: tuple[str, ...] = ()
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """Over these, devices meet each other's rows with their part of the vocabulary."""
+        return tuple(axis for axis in self.rows if axis in self.vocab)
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """Over these, devices with the same part of the vocabulary have other rows."""
+        return tuple(axis for axis in self.rows if axis not in self.vocab)
 
 
 def negative_log_likelihood(hidden, head, targets, weights, compute_dtype) -> jax.Array:
@@ -22,18 +47,26 @@ def negative_log_likelihood(hidden, head, targets, weights, compute_dtype) -> ja
     hidden: [batch, length, embed]; head: [vocab, embed]; targets: int32[batch, length];
     weights: float32[batch, length].
     """
+    layout = _layout(hidden, head)
 
-    def chunk(x, target, weight):
-        return _log_likelihood(x, head, target, weight, compute_dtype)[0]
+    def on_one_device(hidden, head, targets, weights):
+        def chunk(x, target, weight):
+            x, target, weight = (_gather(y, layout) for y in (x, target, weight))
+            return _own_rows(
+                _log_likelihood(x, head, target, weight, compute_dtype, layout)[0], layout
+            )
 
-    order = _weighted_first(weights)
-    _, losses = jax.lax.scan(
-        lambda carry, c: (carry, _where_weighted(chunk, *c)),
-        None,
-        tuple(_chunks(x, order) for x in (hidden, targets, weights)),
-    )
-    losses = losses.swapaxes(0, 1).reshape(weights.shape[0], -1)[:, : weights.shape[1]]
-    return jnp.zeros_like(weights).at[jnp.arange(len(weights))[:, None], order].set(losses)
+        order = _weighted_first(weights)
+        _, losses = jax.lax.scan(
+            lambda carry, c: (carry, _where_weighted(chunk, layout, *c)),
+            None,
+            tuple(_chunks(x, order) for x in (hidden, targets, weights)),
+        )
+        losses = losses.swapaxes(0, 1).reshape(weights.shape[0], -1)[:, : weights.shape[1]]
+        return jnp.zeros_like(weights).at[jnp.arange(len(weights))[:, None], order].set(losses)
+
+    rows = PartitionSpec(layout.rows)
+    return _on_each_device(on_one_device, layout, rows)(hidden, head, targets, weights)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
@@ -47,32 +80,43 @@ def summed_loss(hidden, head, targets, weights, compute_dtype) -> jax.Array:
 
 def _forward(hidden, head, targets, weights, compute_dtype):
     # `perturbed` says whether the head trains: a frozen one gets no gradient and costs none.
-    head_trains, head_value = head.perturbed, head.value
-    hidden, targets, weights = hidden.value, targets.value, weights.value
+    head_trains = head.perturbed
+    layout = _layout(hidden.value, head.value)
 
-    def chunk(x, target, weight):
-        loss, logits, log_z = _log_likelihood(x, head_value, target, weight, compute_dtype)
-        is_target = jnp.arange(logits.shape[-1]) == target[..., None]
-        grad = (jnp.exp(logits - log_z) - is_target) * weight[..., None]
-        grad_x = einsum("bcv,vd->bcd", grad, head_value, compute_dtype, x.dtype)
-        grad_head = ()
-        if head_trains:
-            grad_head = einsum("bcv,bcd->vd", grad, x, compute_dtype, jnp.float32)
-        return loss.sum(), grad_x, grad_head
+    def on_one_device(hidden, head, targets, weights):
+        def chunk(x, target, weight):
+            x, target, weight = (_gather(y, layout) for y in (x, target, weight))
+            loss, logits, log_z, is_target = _log_likelihood(
+                x, head, target, weight, compute_dtype, layout
+            )
+            grad = (jnp.exp(logits - log_z) - is_target) * weight[..., None]
+            grad_x = einsum("bcv,vd->bcd", grad, head, compute_dtype, jnp.float32)
+            grad_x = _scatter(grad_x, layout).astype(hidden.dtype)
+            grad_head = ()
+            if head_trains:
+                grad_head = einsum("bcv,bcd->vd", grad, x, compute_dtype, jnp.float32)
+            return loss.sum(), grad_x, grad_head
 
-    def add(carry, c):
-        loss, grad_x, grad_head = _where_weighted(chunk, *c)
-        return jax.tree.map(jnp.add, carry, (loss, grad_head)), grad_x
+        def add(carry, c):
+            loss, grad_x, grad_head = _where_weighted(chunk, layout, *c)
+            return jax.tree.map(jnp.add, carry, (loss, grad_head)), grad_x
 
-    order = _weighted_first(weights)
-    zeros = (jnp.zeros(()), jnp.zeros(head_value.shape) if head_trains else ())
-    (loss, grad_head), grads = jax.lax.scan(
-        add, zeros, tuple(_chunks(x, order) for x in (hidden, targets, weights))
+        order = _weighted_first(weights)
+        zeros = (jnp.zeros(()), jnp.zeros(head.shape) if head_trains else ())
+        (loss, grad_head), grads = jax.lax.scan(
+            add, zeros, tuple(_chunks(x, order) for x in (hidden, targets, weights))
+        )
+        grads = grads.swapaxes(0, 1).reshape(hidden.shape[0], -1, hidden.shape[2])
+        grads = grads[:, : hidden.shape[1]]
+        grad_hidden = jnp.take_along_axis(grads, jnp.argsort(order)[..., None], axis=1)
+        loss, grad_head = jax.tree.map(lambda x: _sum(x, layout.apart), (loss, grad_head))
+        return loss, (grad_hidden, grad_head)
+
+    rows, vocab = PartitionSpec(layout.rows), PartitionSpec(layout.vocab)
+    results = PartitionSpec(), (rows, vocab if head_trains else ())
+    return _on_each_device(on_one_device, layout, results)(
+        hidden.value, head.value, targets.value, weights.value
     )
-    grads = grads.swapaxes(0, 1).reshape(hidden.shape[0], -1, hidden.shape[2])
-    grads = grads[:, : hidden.shape[1]]
-    grad_hidden = jnp.take_along_axis(grads, jnp.argsort(order)[..., None], axis=1)
-    return loss, (grad_hidden, grad_head)
 
 
 def _backward(compute_dtype, residuals, cotangent):
@@ -86,19 +130,75 @@ def _backward(compute_dtype, residuals, cotangent):
 summed_loss.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
-def _log_likelihood(x, head, target, weight, compute_dtype):
-    """Of one chunk [batch, chunk]: (weighted loss, logits float32, log of the normaliser)."""
+def _layout(hidden: jax.Array, head: jax.Array) -> Layout:
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or mesh.size == 1:
+        return Layout()
+    return Layout(
+        sharding.axes_of("batch", len(hidden), mesh), sharding.axes_of("classes", len(head), mesh)
+    )
+
+
+def _on_each_device(function, layout: Layout, results):
+    """function(hidden, head, targets, weights) on each device's rows and part of the vocabulary."""
+    if layout == Layout():
+        return function
+    rows, vocab = PartitionSpec(layout.rows), PartitionSpec(layout.vocab)
+    return jax.shard_map(
+        function, in_specs=(rows, vocab, rows, rows), out_specs=results, check_vma=False
+    )
+
+
+def _gather(x: jax.Array, layout: Layout) -> jax.Array:
+    """The rows [batch, ...] of all devices that share the vocabulary."""
+    return jax.lax.all_gather(x, layout.shared, axis=0, tiled=True) if layout.shared else x
+
+
+def _scatter(x: jax.Array, layout: Layout) -> jax.Array:
+    """Sums what each part of the vocabulary adds, for each device its own rows."""
+    x = _sum(x, tuple(axis for axis in layout.vocab if axis not in layout.shared))
+    if not layout.shared:
+        return x
+    return jax.lax.psum_scatter(x, layout.shared, scatter_dimension=0, tiled=True)
+
+
+def _own_rows(x: jax.Array, layout: Layout) -> jax.Array:
+    if not layout.shared:
+        return x
+    rows = len(x) // jax.lax.axis_size(layout.shared)
+    start = jax.lax.axis_index(layout.shared) * rows
+    return jax.lax.dynamic_slice_in_dim(x, start, rows)
+
+
+def _sum(x: jax.Array, axes: tuple[str, ...]) -> jax.Array:
+    return jax.lax.psum(x, axes) if axes else x
+
+
+def _log_likelihood(x, head, target, weight, compute_dtype, layout):
+    """Of one chunk [batch, chunk]: (weighted loss, logits float32, log of the normaliser, hits).
+
+    logits and hits (whether a token is the target): [batch, chunk, part of the vocabulary].
+    """
     logits = einsum("bcd,vd->bcv", x, head, compute_dtype, jnp.float32)
-    log_z = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
-    picked = jnp.take_along_axis(logits, target[..., None], axis=-1)
-    return (log_z - picked)[..., 0] * weight, logits, log_z
+    highest = logits.max(axis=-1, keepdims=True)
+    first = 0
+    if layout.vocab:
+        highest = jax.lax.pmax(highest, layout.vocab)
+        first = jax.lax.axis_index(layout.vocab) * len(head)
+    total = _sum(jnp.exp(logits - highest).sum(axis=-1, keepdims=True), layout.vocab)
+    log_z = highest + jnp.log(total)
+    is_target = first + jnp.arange(len(head)) == target[..., None]
+    picked = _sum(jnp.where(is_target, logits, 0).sum(axis=-1), layout.vocab)
+    return (log_z[..., 0] - picked) * weight, logits, log_z, is_target
 
 
-def _where_weighted(function, x, target, weight):
+def _where_weighted(function, layout, x, target, weight):
     """function(x, target, weight), or zeros of its shape where no token of the chunk has weight."""
     shapes = jax.eval_shape(function, x, target, weight)
     zeros = lambda *_: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)  # noqa: E731
-    return jax.lax.cond(jnp.any(weight != 0), function, zeros, x, target, weight)
+    # Devices that meet each other's rows skip together, or one would wait for ever.
+    weighted = _sum(jnp.any(weight != 0).astype(jnp.int32), layout.shared) > 0
+    return jax.lax.cond(weighted, function, zeros, x, target, weight)
 
 
 def _weighted_first(weights: jax.Array) -> jax.Array:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from vcjax.models.einsum import einsum
+from vcjax.models.linear import linear
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,12 @@ def init_a(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
     return jax.random.uniform(key, shape, jnp.float32, -bound, bound)
 
 
-def low_rank(x: jax.Array, a: jax.Array, b: jax.Array, scale: float) -> jax.Array:
-    """x: [batch, length, inputs] -> scale x A B: [batch, length, outputs], in the type of x."""
-    inner = scale * einsum("bli,ir->blr", x, a, x.dtype)
-    return einsum("blr,ro->blo", inner, b, x.dtype)
+def low_rank(
+    x: jax.Array, a: jax.Array, b: jax.Array, scale: float, axes: tuple[str, str]
+) -> jax.Array:
+    """x: [batch, length, inputs] -> scale x A B: [batch, length, outputs], in the type of x.
+
+    axes: the logical axes of the weight that is adapted.
+    """
+    inner = scale * linear(x, a, (axes[0], "rank"))
+    return linear(inner, b, ("rank", axes[1]))

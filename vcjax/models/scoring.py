@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vcjax import sharding
 from vcjax.data.packing import best_fit
 from vcjax.models import head, transformer
 from vcjax.models.transformer import Model
@@ -51,7 +52,7 @@ def mean_log_probs(
         chosen = rows[first : first + at_once]
         trees = [[requests[i] for i in row] for row in chosen]
         batch = _batch(trees, shared, (at_once, length), scored)
-        losses = np.asarray(_losses(params, base, batch, model))
+        losses = sharding.to_host(_losses(params, base, batch, model))
         for row, values in zip(chosen, losses, strict=False):  # the last batch may have empty rows
             start = 0
             for i in row:

@@ -13,6 +13,7 @@ What trains is passed as `params`, what is frozen as `base`; functions take both
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -21,18 +22,26 @@ import numpy as np
 from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
 
-from vcjax.models import attention
-from vcjax.models.einsum import einsum
+from vcjax.models import attention, kernels
+from vcjax.models.linear import linear
 from vcjax.models.lora import AdapterParam, LoRA, init_a, low_rank
 from vcjax.models.shapes import Shape
 from vcjax.sharding import constrain
 
 PyTree = Any
+Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
-# What the backward pass finds stored; everything else in a block is computed again.
+# What the backward pass finds stored, beside the input of each block; the rest is computed again.
+# "attended" is the attention's output (with its normaliser, where a kernel has one), "middle" what
+# the MLP's output is added to. From little memory and much work to the opposite.
+_save = jax.checkpoint_policies.save_only_these_names
 REMAT_POLICIES = {
     "full": jax.checkpoint_policies.nothing_saveable,
-    "attention": jax.checkpoint_policies.save_only_these_names("q", "k", "v", "attended"),
+    "attended": _save("attended", "middle"),
+    "middle": _save("attended", "middle", "q"),
+    "attention": _save("attended", "q", "k", "v"),
+    "gate": _save("attended", "middle", "q", "k", "v", "gate"),
+    "dots": _save("attended", "middle", "q", "k", "v", "gate", "up"),
     "none": jax.checkpoint_policies.everything_saveable,
 }
 
@@ -56,6 +65,7 @@ class Model:
     lora: LoRA | None
     compute_dtype: str  # "bfloat16" or "float32"
     remat: str  # a key of REMAT_POLICIES
+    attention: str = "xla"  # a kernel of `models/kernels.py`, in training
 
 
 class Projection(nnx.Module):
@@ -64,7 +74,7 @@ class Projection(nnx.Module):
     def __init__(self, name: str, shape: Shape, lora: LoRA | None, rngs: nnx.Rngs):
         inputs, outputs = shape.projections[name]
         in_axis, out_axis = PROJECTION_AXES[name]
-        self.lora = lora
+        self.lora, self.axes = lora, (in_axis, out_axis)
         self.kernel = nnx.Param(
             nnx.initializers.lecun_normal()(rngs.params(), (inputs, outputs)),
             logical=(in_axis, out_axis),
@@ -78,11 +88,11 @@ class Projection(nnx.Module):
             self.b = AdapterParam(jnp.zeros((lora.rank, outputs)), logical=("rank", out_axis))
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        y = einsum("bli,io->blo", x, self.kernel[...], x.dtype)
+        y = linear(x, self.kernel[...], self.axes)
         if self.bias is not None:
             y += self.bias[...].astype(y.dtype)
         if self.lora is not None:
-            y += low_rank(x, self.a[...], self.b[...], self.lora.scale)
+            y += low_rank(x, self.a[...], self.b[...], self.lora.scale, self.axes)
         return y
 
 
@@ -119,28 +129,31 @@ class Block(nnx.Module):
             for name in ("q", "k", "v", "o", "gate", "up", "down")
         )
 
-    def __call__(self, x: jax.Array, cos: jax.Array, sin: jax.Array, mask: jax.Array) -> jax.Array:
-        """x: [batch, length, embed]; cos, sin, mask: as `models/attention.py` makes them."""
-        batch, length, _ = x.shape
-        heads, kv_heads, head_dim = (
-            self.shape.num_heads,
-            self.shape.num_kv_heads,
-            self.shape.head_dim,
-        )
+    def __call__(self, x: jax.Array, cos: jax.Array, sin: jax.Array, attend: Attend) -> jax.Array:
+        """x: [batch, length, embed]; cos, sin: as `models/attention.py` makes them.
+
+        attend: (q, k, v) -> the shape of q, knowing who sees whom.
+        """
         y = self.attention_norm(x)
-        q = checkpoint_name(self.q(y), "q").reshape(
-            batch, length, kv_heads, heads // kv_heads, head_dim
-        )
-        k = checkpoint_name(self.k(y), "k").reshape(batch, length, kv_heads, head_dim)
-        v = checkpoint_name(self.v(y), "v").reshape(batch, length, kv_heads, head_dim)
+        q, k, v = (self.heads(getattr(self, name)(y), name) for name in ("q", "k", "v"))
         if self.shape.qk_norm:
             q, k = self.q_norm(q), self.k_norm(k)
         q, k = attention.rotate(q, cos, sin), attention.rotate(k, cos, sin)
-        y = attention.attend(q, k, v, mask).reshape(batch, length, heads * head_dim)
-        x = constrain(x + self.o(checkpoint_name(y, "attended")), "batch", "length", "embed")
+        group = self.shape.num_heads // self.shape.num_kv_heads
+        y = attend(q.reshape(len(x), -1, group, *q.shape[2:]), k, v)
+        y = y.reshape(q.shape).swapaxes(1, 2).reshape(*x.shape[:2], -1)
+        x = constrain(x + self.o(y), "batch", "length", "embed")
+        x = checkpoint_name(x, "middle")
         y = self.mlp_norm(x)
-        y = self.down(jax.nn.silu(self.gate(y)) * self.up(y))
+        gate, up = checkpoint_name(self.gate(y), "gate"), checkpoint_name(self.up(y), "up")
+        y = self.down(jax.nn.silu(gate) * up)
         return constrain(x + y, "batch", "length", "embed")
+
+    def heads(self, x: jax.Array, name: str) -> jax.Array:
+        """[batch, length, heads x size] -> [batch, heads, length, size], named for remat."""
+        batch, length, _ = x.shape
+        x = x.reshape(batch, length, -1, self.shape.head_dim).swapaxes(1, 2)
+        return checkpoint_name(x, name)
 
 
 def _split_block(model: Model, key: jax.Array):
@@ -163,7 +176,7 @@ def logical_axes(model: Model) -> PyTree:
     """The logical axes of every weight: the tree of the weights with a tuple of names a leaf."""
     _, adapter, blocks = _abstract_block(model)
     names = lambda v: ("layer", *v.get_metadata("logical"))  # noqa: E731
-    outside = {"embed": ("vocab", "embed"), "norm": ("norm",), "head": ("vocab", "embed")}
+    outside = {"embed": ("vocab", "embed"), "norm": ("norm",), "head": ("classes", "embed")}
     return _tree(model, names, adapter, blocks, outside)
 
 
@@ -206,12 +219,15 @@ def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array
     cos, sin = attention.rope_angles(batch["positions"], model.shape)
     if "seen_until" in batch:
         mask = attention.visible_in_trees(batch["seen_until"])
+        attend = functools.partial(attention.attend, mask=mask)
     else:
-        mask = attention.visible_in_documents(batch["segment_ids"])
+        attend = functools.partial(
+            kernels.attend_in_documents, segment_ids=batch["segment_ids"], kernel=model.attention
+        )
 
     def layer(x, states):
         adapter, blocks = states
-        return nnx.merge(graphdef, adapter, _from_bits(blocks))(x, cos, sin, mask), None
+        return nnx.merge(graphdef, adapter, _from_bits(blocks))(x, cos, sin, attend), None
 
     layer = jax.checkpoint(layer, policy=REMAT_POLICIES[model.remat], prevent_cse=False)
     x = weights["embed"][batch["tokens"]].astype(model.compute_dtype)

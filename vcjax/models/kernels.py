@@ -1,0 +1,170 @@
+"""Attention inside packed documents, as the devices do it best; none holds a score of every pair.
+
+splash   a TPU's Pallas kernel; blocks of other documents are skipped
+cudnn    a GPU's fused kernel
+xla      any device: blocks of queries, one after the other
+"""
+
+import jax
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+from jax.experimental.pallas.ops.tpu.splash_attention import (
+    splash_attention_kernel as splash,
+)
+from jax.experimental.pallas.ops.tpu.splash_attention import (
+    splash_attention_mask as splash_mask,
+)
+from jax.sharding import NamedSharding, PartitionSpec
+
+from vcjax import sharding
+from vcjax.errors import InputError
+from vcjax.models.attention import attend, visible_in_documents
+
+BLOCK = 1024  # queries, and keys, that meet at a time
+LANES = 128  # of a TPU's vector unit: its kernel takes lengths and heads of a multiple of this
+
+
+def best_kernel(platform: str, head_dim: int) -> str:
+    """platform: of the devices of the mesh, "cpu", "gpu" or "tpu"."""
+    if platform == "tpu" and head_dim % LANES == 0:
+        return "splash"
+    return "cudnn" if platform == "gpu" else "xla"
+
+
+def attend_in_documents(
+    q: jax.Array, k: jax.Array, v: jax.Array, segment_ids: jax.Array, kernel: str
+) -> jax.Array:
+    """Causal grouped-query attention inside segments, softmax in float32.
+
+    q: [batch, kv_heads, group, length, head_dim]; k, v: [batch, kv_heads, length, head_dim];
+    segment_ids: int32[batch, length], rising along a row, then 0. Returns the shape of q, which a
+    remat policy can name "attended".
+    """
+    attend_with = {"splash": _splash, "cudnn": _cudnn, "xla": _blocks}[kernel]
+    return attend_with(q, k, v, segment_ids)
+
+
+def _blocks(q, k, v, segment_ids):
+    """Blocks of queries against all keys; the backward pass computes a block's scores again."""
+    length = segment_ids.shape[1]
+    if length <= BLOCK:
+        return attend(q, k, v, visible_in_documents(segment_ids))
+    keys = jnp.arange(length)
+
+    @jax.checkpoint
+    def block(x):
+        queries, ids, positions = x
+        mask = (ids[:, :, None] == segment_ids[:, None]) & (positions[:, None] >= keys)
+        return attend(queries, k, v, mask)
+
+    def cut(x, axis):
+        pad = [(0, 0)] * axis + [(0, -length % BLOCK)] + [(0, 0)] * (x.ndim - axis - 1)
+        x = jnp.pad(x, pad, constant_values=0)
+        x = x.reshape(*x.shape[:axis], -1, BLOCK, *x.shape[axis + 1 :])
+        return jnp.moveaxis(x, axis, 0)
+
+    out = jax.lax.map(block, (cut(q, 3), cut(segment_ids, 1), cut(keys, 0)))
+    return jnp.moveaxis(out, 0, 3).reshape(*q.shape[:3], -1, q.shape[4])[:, :, :, :length]
+
+
+def _cudnn(q, k, v, segment_ids):
+    mask = visible_in_documents(segment_ids)[:, None]
+    heads_last = (x.swapaxes(1, 2) for x in (q.reshape(len(q), -1, *q.shape[3:]), k, v))
+    out = jax.nn.dot_product_attention(*heads_last, mask=mask, implementation="cudnn")
+    out = out.swapaxes(1, 2)
+    return checkpoint_name(out.reshape(q.shape), "attended")
+
+
+def _splash(q, k, v, segment_ids, interpret=False):
+    """Each device its rows, heads and, where `length` is sharded, its queries against all keys."""
+    mesh = jax.sharding.get_abstract_mesh()
+    q *= jnp.asarray(q.shape[-1] ** -0.5, q.dtype)
+    queries = sharding.spec(("batch", "heads", None, "length", None), q.shape, mesh)
+    keys = sharding.spec(("batch", "heads", None, None), k.shape, mesh)
+    shards = q.shape[3] // NamedSharding(mesh, queries).shard_shape(q.shape)[3]
+    kernel = _splash_kernel(q.shape[2], q.shape[3], shards, interpret)
+
+    def on_one_device(kernel, q, k, v, query_ids, key_ids):
+        def one_row(q, k, v, query_ids, key_ids):
+            ids = splash.SegmentIds(query_ids, key_ids)
+            within = _skip_other_documents(kernel, ids)
+            return jax.vmap(lambda q, k, v: within(q, k, v, ids))(q, k, v)
+
+        return jax.vmap(one_row)(q, k, v, query_ids, key_ids)
+
+    masks = NamedSharding(mesh, PartitionSpec(None, queries[3]))
+    ids = PartitionSpec(queries[0], queries[3]), PartitionSpec(queries[0], None)
+    attend_sharded = jax.shard_map(
+        on_one_device,
+        mesh=mesh,
+        in_specs=(kernel.manual_sharding_spec(masks), queries, keys, keys, *ids),
+        out_specs=queries,
+        check_vma=False,
+    )
+    return attend_sharded(kernel, q, k, v, segment_ids, segment_ids)
+
+
+def _splash_kernel(group: int, length: int, shards: int, interpret: bool):
+    """For the `group` query heads of one key head; shards: that the queries are cut into."""
+    if length % (LANES * shards):
+        raise InputError(
+            f"config.recipe.length: rows of {length} tokens on {shards} device(s) each; the "
+            f"attention of a TPU takes multiples of {LANES} a device"
+        )
+    q = _largest_block(length // shards, BLOCK)
+    kv = _largest_block(length, BLOCK)
+    compute = _largest_block(kv, max(BLOCK // 2, LANES))
+    sizes = splash.BlockSizes(
+        block_q=q,
+        block_kv=kv,
+        block_kv_compute=compute,
+        block_q_dkv=q,
+        block_kv_dkv=kv,
+        block_kv_dkv_compute=compute,
+        block_q_dq=q,
+        block_kv_dq=kv,
+    )
+    causal = splash_mask.CausalMask((length, length), shard_count=shards)
+    return splash.make_splash_mqa(
+        splash_mask.MultiHeadMask([causal] * group),
+        head_shards=1,
+        q_seq_shards=shards,
+        block_sizes=sizes,
+        residual_checkpoint_name="attended",
+        interpret=interpret,
+    )
+
+
+def _largest_block(length: int, at_most: int) -> int:
+    """The largest multiple of LANES that divides the length."""
+    return max(n for n in range(LANES, at_most + 1, LANES) if length % n == 0)
+
+
+def _skip_other_documents(kernel, ids: splash.SegmentIds):
+    """The kernel of one row, which skips blocks of queries and keys that share no document.
+
+    The static masks say which blocks are ahead; this takes out those that hold other documents
+    alone. A block that is left still masks pair by pair.
+    """
+
+    def skip(info):
+        _, q_blocks, kv_blocks = info.block_mask.shape
+        first_q, last_q = _ends(ids.q, q_blocks)
+        first_kv, last_kv = _ends(ids.kv, kv_blocks)
+        meet = (first_q[:, None] <= last_kv) & (first_kv <= last_q[:, None])
+        return info._replace(
+            block_mask=jnp.where(meet, info.block_mask, 0).astype(info.block_mask.dtype)
+        )
+
+    return splash.SplashAttentionKernel(
+        skip(kernel.fwd_mask_info),
+        skip(kernel.dq_mask_info),
+        skip(kernel.dkv_mask_info),
+        **kernel.kwargs,
+    )
+
+
+def _ends(ids: jax.Array, blocks: int) -> tuple[jax.Array, jax.Array]:
+    """int32[blocks] each: the smallest and the largest segment of each block."""
+    ids = ids.reshape(blocks, -1)
+    return ids.min(axis=1), ids.max(axis=1)
