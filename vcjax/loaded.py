@@ -10,8 +10,9 @@ from ml_collections import ConfigDict
 
 from vcjax import checkpoint, sharding
 from vcjax.jitted import param_shardings
-from vcjax.models import transformer
+from vcjax.models import kernels, transformer
 from vcjax.models.lora import LoRA
+from vcjax.models.shapes import Shape
 from vcjax.models.transformer import Model
 from vcjax.weights import pretrained
 from vcjax.weights.pretrained import Pretrained
@@ -33,14 +34,14 @@ class Loaded:
     def untouched(self, seed: int) -> PyTree:
         if self.weights is not None:
             return self.weights
-        adapter = transformer.init_adapter(self.model, jax.random.key(seed))
-        return _place(adapter, self.model, self.mesh)
+        adapter = self._adapter(seed)
+        return sharding.put(adapter, param_shardings(adapter, self.model, self.mesh))
 
     def params(self, workdir: Path, fingerprint: str | None, seed: int) -> PyTree:
         """The parameters that a finished stage left, or those before any stage."""
         if fingerprint is None:
             return self.untouched(seed)
-        shapes = jax.eval_shape(self.untouched, seed)
+        shapes = self.weights or jax.eval_shape(self._adapter, seed)
         like = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
             shapes,
@@ -48,18 +49,27 @@ class Loaded:
         )
         return checkpoint.restore_params(workdir / "stages" / fingerprint / "checkpoints", like)
 
+    def _adapter(self, seed: int) -> PyTree:
+        return transformer.init_adapter(self.model, jax.random.key(seed))
+
 
 def load_model(config: ConfigDict, found: Pretrained) -> Loaded:
     """Reads the weights and places them; config: resolved."""
-    recipe = next(iter(config.stages.values()), config.recipe)  # all agree on these three
-    lora = LoRA(recipe.rank, recipe.alpha) if recipe.train == "lora" else None
-    model = Model(found.shape, lora, config.compute_dtype, config.remat)
     mesh = sharding.make_mesh(config.mesh.to_dict())
-    dtype = jnp.dtype(jnp.float32 if lora is None else config.compute_dtype)
-    weights = pretrained.load_weights(found, model, dtype, mesh)
-    base, trained = ({}, weights) if lora is None else (weights, None)
+    model = make_model(config, found.shape, mesh)
+    weights = pretrained.load_weights(found, model, weight_dtype(model), mesh)
+    base, trained = ({}, weights) if model.lora is None else (weights, None)
     return Loaded(found, model, mesh, config, base, trained)
 
 
-def _place(params: PyTree, model: Model, mesh: jax.sharding.Mesh) -> PyTree:
-    return jax.device_put(params, param_shardings(params, model, mesh))
+def make_model(config: ConfigDict, shape: Shape, mesh: jax.sharding.Mesh) -> Model:
+    """The decoder as the config trains it on these devices; config: resolved."""
+    recipe = next(iter(config.stages.values()), config.recipe)  # all agree on these three
+    lora = LoRA(recipe.rank, recipe.alpha) if recipe.train == "lora" else None
+    kernel = kernels.best_kernel(mesh.devices.flat[0].platform, shape.head_dim)
+    return Model(shape, lora, config.compute_dtype, config.remat, kernel)
+
+
+def weight_dtype(model: Model) -> jnp.dtype:
+    """Of matrices: master weights where all of them train, else the compute type."""
+    return jnp.dtype(jnp.float32 if model.lora is None else model.compute_dtype)

@@ -36,7 +36,7 @@ def load(read: Reader, model: Model, dtype: Any, mesh: jax.sharding.Mesh) -> PyT
 
     def place(path: Any, shape: tuple[int, ...], names: tuple[str, ...]) -> jax.Array:
         leaf = tuple(key.key for key in path)
-        kind = dtype if leaf[-1] in ("kernel", "embed", "head") else jnp.float32
+        kind = leaf_dtype(leaf, dtype)
         placed = jax.NamedSharding(mesh, sharding.spec(names, shape, mesh))
         if leaf[0] != "blocks":
             return _array(lambda index: read(leaf, None, index).astype(kind), shape, placed)
@@ -53,6 +53,11 @@ def load(read: Reader, model: Model, dtype: Any, mesh: jax.sharding.Mesh) -> PyT
 
     is_shape = lambda x: isinstance(x, tuple)  # noqa: E731
     return jax.tree_util.tree_map_with_path(place, shapes, axes, is_leaf=is_shape)
+
+
+def leaf_dtype(leaf: Leaf, dtype: Any) -> Any:
+    """The type of a weight where matrices have this one; all else is float32."""
+    return dtype if leaf[-1] in ("kernel", "embed", "head") else jnp.float32
 
 
 @functools.partial(jax.jit, donate_argnums=0)

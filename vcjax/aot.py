@@ -1,0 +1,60 @@
+"""Compiles a config's train steps for a TPU slice that is not here, and says what they will take.
+
+    python -m vcjax.aot --config=configs/cheese_llama31_8b.py --topology=v5e:4x4 [--slices=2]
+
+Needs no accelerator, no weights and no data. Any leaf of the config from the command line, as for
+vcjax.main. --search ranks mesh shapes, rows and remat policies; --out saves all figures as JSON.
+"""
+
+import os
+from pathlib import Path
+
+# Before JAX is imported: this process uses the CPU and takes the TPU compiler as a library.
+os.environ.update(
+    JAX_PLATFORMS="cpu",
+    TPU_SKIP_MDS_QUERY="1",
+    ALLOW_MULTIPLE_LIBTPU_LOAD="1",
+    TPU_WORKER_HOSTNAMES="localhost",  # it would ask a TPU VM's metadata; these decide nothing
+    TPU_ACCELERATOR_TYPE="v5litepod-8",
+)
+
+from absl import flags
+from ml_collections import config_flags
+
+from vcjax import command
+from vcjax.errors import InputError
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, configs/NAME.py[:argument].")
+flags.DEFINE_string("topology", None, "Chip and sides of a slice, as v5e:4x4.")
+SLICES = flags.DEFINE_integer("slices", 1, "Slices of that shape.")
+STAGE = flags.DEFINE_string("stage", None, "Only this stage; else each that differs in its sizes.")
+SEARCH = flags.DEFINE_bool("search", False, "Rank mesh shapes, rows a chip and remat policies.")
+COMPILES = flags.DEFINE_integer("compiles", 12, "How many steps a search may compile.", 1)
+OUT = flags.DEFINE_string("out", None, "Write all figures to this JSON file.")
+EXECUTABLES = flags.DEFINE_string("save_executables", None, "Folder for the compiled steps.")
+TEXTS = flags.DEFINE_string("save_hlo", None, "Folder for the optimized HLO that is counted.")
+flags.mark_flags_as_required(["config", "topology"])
+
+
+def main() -> None:
+    from vcjax.topology import ahead_of_time  # imports JAX
+
+    name = config_flags.get_config_filename(flags.FLAGS["config"])
+    path = Path(name.split(":", 1)[0])  # what follows is the argument of get_config
+    if not path.is_file():
+        raise InputError(f"--config: {path} does not exist")
+    ahead_of_time.run(
+        CONFIG.value,
+        path.parent,
+        topology_name=flags.FLAGS.topology,
+        slices=SLICES.value,
+        stage=STAGE.value,
+        compiles=COMPILES.value if SEARCH.value else 0,
+        out=Path(OUT.value) if OUT.value else None,
+        texts=Path(TEXTS.value) if TEXTS.value else None,
+        executables=Path(EXECUTABLES.value) if EXECUTABLES.value else None,
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)

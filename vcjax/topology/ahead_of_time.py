@@ -1,0 +1,140 @@
+"""From a config to the figures of its steps on a slice; what `vcjax.aot` does."""
+
+import importlib.metadata
+import importlib.util
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from vcjax import config as configs
+from vcjax import files, sharding, stage_data
+from vcjax.errors import InputError
+from vcjax.models.shapes import KNOWN, Shape
+from vcjax.plan import make_plan
+from vcjax.topology import chips, search
+from vcjax.topology.report import measure
+from vcjax.weights import pretrained
+
+# Updates, and those of the warm-up, where only costs are asked: they depend on neither.
+ANY_SCHEDULE = (1000, 50)
+
+
+def run(
+    config: ConfigDict,
+    folder: Path,
+    *,
+    topology_name: str,
+    slices: int,
+    stage: str | None = None,
+    compiles: int = 0,
+    out: Path | None = None,
+    executables: Path | None = None,
+    texts: Path | None = None,
+) -> None:
+    """Compiles the stages' steps, prints and saves their figures. Raises InputError.
+
+    folder: where the config's relative paths start. compiles: how many steps a search of each stage
+    may compile; 0: no search. executables: a folder for the compiled steps; None: not kept.
+    texts: a folder for the optimized HLO, NAME.hlo.txt.
+    """
+    topology = chips.parse(topology_name, slices)
+    if importlib.util.find_spec("libtpu") is None:
+        raise InputError(
+            "libtpu, the TPU compiler, is not installed: bash launch/aot.sh, with the same "
+            "arguments, installs it into .venv-tpu and goes on (or: pip install 'vcjax[tpu]')"
+        )
+    if compiles and executables is not None:
+        raise InputError("--save_executables: search first, then save with the flags that it gives")
+    if config.compute_dtype == "auto":
+        config.compute_dtype = "bfloat16"  # the TPU's, whatever this machine has
+    config = configs.resolve(config, folder)
+    names = _stages(config, stage)
+    schedules = {name: {ANY_SCHEDULE} for name in names}
+    if executables is not None:
+        schedules = _schedules(config, folder, names)
+    shape, devices = _shape(config), topology.devices()
+    _keep(executables)
+    title = f"{slices} x {topology_name}" if slices > 1 else topology_name
+    print(f"{config.name}: {config.model} on {title}, {topology.chips} chips")
+    results: dict[str, Any] = {}
+    mesh = None if compiles else sharding.make_mesh(config.mesh.to_dict(), devices)
+    for name, same in [(n, [n]) for n in names] if executables else _alike(config, names):
+        print(f"{', '.join(same)}:")
+        if mesh is None:
+            found = search.run(config, name, ANY_SCHEDULE, shape, topology, devices, compiles)
+            print(search.describe(found, same))
+            results[name] = [candidate.as_json() for candidate in found]
+            continue
+        if idle := search.idle(config.stages[name], dict(mesh.shape)):
+            print(f"warning: {idle}")
+        for schedule in sorted(schedules[name]):
+            print("  compiling, a minute or two", flush=True)
+            text = texts / f"{name}.hlo.txt" if texts is not None else None
+            result = measure(config, name, schedule, shape, topology, mesh, text)
+            print(result.describe())
+            results |= dict.fromkeys(same, result.as_json())
+    if executables is not None:
+        print(f"executables: {executables}; on the pod set JAX_COMPILATION_CACHE_DIR to it")
+    if out is not None:
+        versions = {p: importlib.metadata.version(p) for p in ("vcjax", "jax", "jaxlib", "libtpu")}
+        facts = {"config": configs.as_json(config), "versions": versions, "stages": results}
+        files.write_json(out, facts)
+        print(f"figures: {out}")
+
+
+def _stages(config: ConfigDict, only: str | None) -> list[str]:
+    names = [n for n in configs.used_stages(config) if config.stages[n].kind != "adapter"]
+    if only is not None and only not in names:
+        raise InputError(f"--stage={only}: the stages that train are {', '.join(names)}")
+    return names if only is None else [only]
+
+
+def _alike(config: ConfigDict, names: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """(a stage, all that have the same sizes as it)."""
+    groups: dict[tuple, list[str]] = {}
+    for name in names:
+        recipe = config.stages[name]
+        sizes = (recipe.length, recipe.batch_tokens, recipe.accumulation)
+        groups.setdefault(sizes, []).append(name)
+    return [(group[0], group) for group in groups.values()]
+
+
+def _shape(config: ConfigDict) -> Shape:
+    """Of a model whose sizes are known its files are not needed."""
+    name = config.model.partition("@")[0]
+    return KNOWN[name] if name in KNOWN else pretrained.find(config.model).shape
+
+
+def _schedules(
+    config: ConfigDict, folder: Path, names: Iterable[str]
+) -> dict[str, set[tuple[int, int]]]:
+    """stage -> its (updates, warm-up), by its rows; seeds may differ. They are in the program."""
+    missing = configs.missing_files(config, folder)
+    if missing or not pretrained.is_here(config.model):
+        what = missing[0] if missing else f"config.model: {config.model} is not here"
+        raise InputError(f"--save_executables: a step knows how many updates follow, and {what}")
+    found = pretrained.find(config.model, config.chat_template)
+    data = {key: p.facts for key, p in stage_data.pack_all(config, found, folder).items()}
+    data |= stage_data.adapters(config, found, folder)
+    plan = make_plan(config, found.identity, data)
+    return {
+        name: {(s.updates, s.warmup) for s in plan.stages.values() if s.name == name}
+        for name in names
+    }
+
+
+def _keep(executables: Path | None) -> None:
+    """JAX's cache of compiled programs as what a pod starts from; else it is left alone.
+
+    Its key holds the program, the compiler's version and options, and the slice, but no device; a
+    pod with another version compiles anew. Nothing in it is pickled.
+    """
+    jax.config.update("jax_enable_compilation_cache", executables is not None)
+    if executables is not None:
+        jax.config.update("jax_compilation_cache_dir", str(executables))
+        # The compiler without a TPU can write such files, not read them; it compiles again.
+        warnings.filterwarnings("ignore", message="Error reading persistent compilation cache")

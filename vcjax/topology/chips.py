@@ -1,0 +1,145 @@
+"""TPU chips and how they are joined, as their makers publish it."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from vcjax.errors import InputError
+
+GIB = 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class Chip:
+    """memory: what the compiler lets a program use, by its own messages (bytes).
+
+    clock: peak FLOP/s over the FLOPs of a cycle (2 x 128 x 128 a matrix unit of v4, v5e and v5p, of
+    which they have 8, 4 and 8; four times as many on v6e); peak: bfloat16 FLOP/s; link: bytes/s of
+    one ICI link in one direction; dcn: bytes/s to other slices; whole_axis: slices whose side is a
+    multiple of it are closed to a ring along that side.
+
+    Sources: cloud.google.com/tpu/docs/{v4,v5e,v5p,v6e} (peak, memory, ICI and DCN per chip or pod);
+    jax-ml.github.io/scaling-book (what a link reaches: 90 % of the published rate). That page of
+    v4 has no DCN figure; half of v5p's is assumed.
+    """
+
+    memory: int
+    clock: float
+    peak: float
+    link: float
+    dcn: float
+    whole_axis: int
+    axes: int  # dimensions of a slice
+    settings: tuple[tuple[str, str], ...] = ()  # of the compiler's topology
+
+
+CHIPS = {
+    "v4": Chip(
+        memory=int(31.25 * GIB),
+        clock=1.05e9,
+        peak=275e12,
+        link=4.5e10,
+        dcn=3.125e9,
+        whole_axis=4,
+        axes=3,
+        settings=(("chip_config_name", "megacore"),),  # else each half of a chip is a device
+    ),
+    "v5e": Chip(
+        memory=int(15.75 * GIB),
+        clock=1.5e9,
+        peak=197e12,
+        link=4.5e10,
+        dcn=3.125e9,
+        whole_axis=16,
+        axes=2,
+    ),
+    "v5p": Chip(
+        memory=int(95.73 * GIB),
+        clock=1.75e9,
+        peak=459e12,
+        link=9e10,
+        dcn=6.25e9,
+        whole_axis=4,
+        axes=3,
+    ),
+    "v6e": Chip(
+        memory=int(31.24 * GIB),
+        clock=1.75e9,
+        peak=918e12,
+        link=9e10,
+        dcn=12.5e9,
+        whole_axis=16,
+        axes=2,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Topology:
+    """`slices` slices of one shape."""
+
+    name: str  # as v5e:4x4
+    chip: Chip
+    shape: tuple[int, ...]
+    slices: int
+
+    @property
+    def chips(self) -> int:
+        return math.prod(self.shape) * self.slices
+
+    @property
+    def wraps(self) -> tuple[bool, ...]:
+        """Whether the links of each dimension close to a ring.
+
+        On v4 and v5p only where all sides are multiples of 4.
+        """
+        whole = [side % self.chip.whole_axis == 0 for side in self.shape]
+        return tuple(whole) if self.chip.axes == 2 else (all(whole),) * self.chip.axes
+
+    def devices(self) -> Sequence[Any]:
+        """Stand-ins to compile for. Raises InputError where libtpu is missing or refuses."""
+        from jax.experimental import topologies
+
+        wraps = self.wraps + (False,) * (3 - self.chip.axes)
+        try:
+            described = topologies.get_topology_desc(
+                platform="tpu",
+                topology_name=self.name,
+                num_slices=self.slices,
+                wrap=wraps,
+                **dict(self.chip.settings),
+            )
+        except Exception as error:  # RuntimeError, or libtpu's own types
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(
+                f"--topology={self.name}: the compiler refuses it: {reason}"
+            ) from error
+        return described.devices
+
+    def bandwidth(self, coordinates: Sequence[Sequence[int]]) -> float:
+        """Bytes/s that a chip receives in a collective among chips at these places of a slice.
+
+        One link for each dimension along which the places differ, two where they go around a ring.
+        """
+        links = 0
+        for axis, side in enumerate(self.shape):
+            here = len({place[axis] for place in coordinates})
+            links += (here > 1) * (1 + (here == side and self.wraps[axis]))
+        return max(links, 1) * self.chip.link
+
+
+def parse(name: str, slices: int) -> Topology:
+    """name: CHIP:AxB or CHIP:AxBxC. InputError: what it should be."""
+    found = re.fullmatch(r"(\w+):(\d+(?:x\d+)+)", name)
+    chip = CHIPS.get(found[1]) if found else None
+    shape = tuple(map(int, found[2].split("x"))) if found else ()
+    if chip is None or len(shape) != chip.axes or min(shape) < 1:
+        raise InputError(
+            f"--topology={name}: give the chip ({', '.join(CHIPS)}) and the slice's sides, as "
+            "v5e:4x4, v6e:16x16, v5p:2x2x2 or v4:4x4x4"
+        )
+    if slices < 1:
+        raise InputError(f"--slices={slices}: at least 1 is needed")
+    return Topology(name, chip, shape, slices)

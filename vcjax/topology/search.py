@@ -1,0 +1,243 @@
+"""Which mesh shape, rows and remat policy make a stage's step fast on a slice.
+
+Compiling takes minutes, so candidates are ordered by an estimate and those that surely do not fit
+are left out; then they are compiled until the budget is spent. The estimate only orders: what is
+printed is measured on compiled programs.
+"""
+
+import copy
+import dataclasses
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from vcjax import sharding
+from vcjax.errors import InputError
+from vcjax.loaded import make_model, weight_dtype
+from vcjax.models.shapes import Shape
+from vcjax.models.transformer import REMAT_POLICIES, Model
+from vcjax.topology import step
+from vcjax.topology.chips import Topology
+from vcjax.topology.report import DoesNotFit, Report, measure, shape_flops
+
+PyTree = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """mesh: axis -> chips; accumulation: micro-batches of an update; remat: a policy's name."""
+
+    mesh: dict[str, int]
+    accumulation: int
+    remat: str
+    estimated_seconds: float
+    result: Report | DoesNotFit | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        facts = dataclasses.asdict(dataclasses.replace(self, result=None))
+        return {**facts, "result": self.result.as_json() if self.result else None}
+
+
+def run(
+    config: ConfigDict,
+    name: str,
+    schedule: tuple[int, int],
+    shape: Shape,
+    topology: Topology,
+    devices: Sequence[Any],
+    compiles: int,
+) -> list[Candidate]:
+    """The candidates that were compiled for the stage `name`, fastest first; see `measure`.
+
+    Of each mesh and number of rows the policy that keeps most is tried first; after one that fits,
+    those that keep less (and compute more again) are left out. So is what the estimate, which is
+    optimistic, expects to be slower than the best so far.
+    """
+    compiled: list[Candidate] = []
+    settled: set[tuple] = set()
+    best = math.inf
+    for candidate in _candidates(config, name, shape, topology, devices):
+        place = (*candidate.mesh.values(), candidate.accumulation)
+        if place in settled or candidate.estimated_seconds > best or len(compiled) == compiles:
+            continue
+        started = time.monotonic()
+        print(f"  {len(compiled) + 1} of at most {compiles}: {_title(candidate)}", flush=True)
+        settings = with_candidate(config, name, candidate)
+        mesh = sharding.make_mesh(candidate.mesh, devices)
+        try:
+            result = measure(settings, name, schedule, shape, topology, mesh)
+        except (InputError, jax.errors.JaxRuntimeError) as error:  # the next may do
+            settled.add(place)
+            print(f"    left out: {str(error).splitlines()[0]}", flush=True)
+            continue
+        if isinstance(result, Report):
+            settled.add(place)
+            best = min(best, result.seconds)
+        compiled.append(dataclasses.replace(candidate, result=result))
+        print(f"    {_outcome(result)} ({time.monotonic() - started:.0f} s)", flush=True)
+    return sorted(compiled, key=lambda c: _seconds(c.result))
+
+
+def describe(found: Sequence[Candidate], stages: Sequence[str]) -> str:
+    """A table of those that fit, and the flags of the best."""
+    table: list[tuple[str, ...]] = [
+        ("replica", "fsdp", "tensor", "sequence", "rows a chip", "x", "remat", "result")
+    ]
+    for candidate in found:
+        rows = "" if not isinstance(candidate.result, Report) else _rows(candidate)
+        sizes = (str(candidate.mesh[axis]) for axis in table[0][:4])
+        table.append(
+            (*sizes, rows, str(candidate.accumulation), candidate.remat, _outcome(candidate.result))
+        )
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]
+    if not found or not isinstance(found[0].result, Report):
+        return "\n".join([*lines, "nothing fits: take more chips, or raise --compiles"])
+    return "\n".join([*lines, f"use: {' '.join(config_flags(found[0], stages))}"])
+
+
+def config_flags(candidate: Candidate, stages: Sequence[str]) -> list[str]:
+    """What to add to the command of a run."""
+    return [
+        *(f"--config.mesh.{axis}={size}" for axis, size in candidate.mesh.items()),
+        *(f"--config.stages.{name}.accumulation={candidate.accumulation}" for name in stages),
+        f"--config.remat={candidate.remat}",
+    ]
+
+
+def with_candidate(config: ConfigDict, name: str, candidate: Candidate) -> ConfigDict:
+    """The config with the candidate's settings for the stage `name`."""
+    config = copy.deepcopy(config)
+    config.mesh = ConfigDict(candidate.mesh)
+    config.remat = candidate.remat
+    config.stages[name].accumulation = candidate.accumulation
+    return config
+
+
+def idle(recipe: ConfigDict, mesh: dict[str, int]) -> str | None:
+    """What is wrong where the rows of a micro-batch do not divide over the chips, else None."""
+    rows = recipe.batch_tokens // recipe.length // recipe.accumulation
+    ways = mesh["replica"] * mesh["fsdp"]
+    if rows % ways == 0:
+        return None
+    return (
+        f"{rows} row(s) of a micro-batch do not divide over replica x fsdp = {ways}, so every chip "
+        "computes all of them; raise batch_tokens, lower accumulation, or take a smaller fsdp"
+    )
+
+
+def meshes(topology: Topology, shape: Shape, length: int) -> Iterator[dict[str, int]]:
+    """Every mesh whose axes divide what they cut; a slice is a replica."""
+    inside = topology.chips // topology.slices
+    for tensor in _divisors(math.gcd(inside, shape.num_kv_heads)):
+        for sequence in _divisors(math.gcd(inside // tensor, length)):
+            fsdp = inside // tensor // sequence
+            if shape.embed_dim % fsdp == 0 and shape.mlp_dim % tensor == 0:
+                yield dict(replica=topology.slices, fsdp=fsdp, tensor=tensor, sequence=sequence)
+
+
+def _candidates(
+    config: ConfigDict, name: str, shape: Shape, topology: Topology, devices: Sequence[Any]
+) -> list[Candidate]:
+    """Those that may fit, by estimated time; of equal places the policy that keeps most first."""
+    found = []
+    kept: dict[tuple[int, str], int] = {}  # bytes over all chips are those of any mesh
+    for sizes in meshes(topology, shape, config.stages[name].length):
+        mesh = sharding.make_mesh(sizes, devices)
+        model = make_model(config, shape, mesh)
+        free = topology.chip.memory - _argument_bytes(model, mesh)
+        for recipe in _accumulations(config.stages[name], sizes):
+            seconds = estimated_seconds(recipe, shape, topology, sizes)
+            place = (recipe.accumulation, sizes["tensor"], sizes["sequence"])
+            for remat in REMAT_POLICIES:
+                key = (recipe.accumulation, remat)
+                if key not in kept:
+                    with_remat = dataclasses.replace(model, remat=remat)
+                    kept[key] = step.residual_bytes(recipe, with_remat, weight_dtype(model), mesh)
+                if kept[key] / topology.chips <= free:
+                    candidate = Candidate(sizes, recipe.accumulation, remat, seconds)
+                    found.append((seconds, *place, -kept[key], candidate))
+    if not found:
+        raise InputError(
+            f"--search: {name}: no mesh, rows and remat policy may fit {topology.chips} chips of "
+            f"{topology.chip.memory / 1e9:.2f} GB; take more chips, or lower length"
+        )
+    return [candidate for *_, candidate in sorted(found, key=lambda x: x[:-1])]
+
+
+def _accumulations(recipe: ConfigDict, mesh: dict[str, int]) -> Iterator[ConfigDict]:
+    """The recipe with every number of micro-batches whose rows divide over the chips."""
+    for accumulation in _divisors(recipe.batch_tokens // recipe.length):
+        recipe = copy.deepcopy(recipe)
+        recipe.accumulation = accumulation
+        if not idle(recipe, mesh):
+            yield recipe
+
+
+def estimated_seconds(
+    recipe: ConfigDict, shape: Shape, topology: Topology, mesh: dict[str, int]
+) -> float:
+    """The larger of compute at the peak and what must go over ICI.
+
+    Over fsdp every micro-batch gathers the weights twice (bfloat16) and, where they train, reduces
+    their gradients (float32). Over tensor a layer all-reduces its activations twice forward and
+    twice backward; over sequence it gathers keys and values, and again backward.
+    """
+    chips, layers = topology.chips, shape.num_layers
+    tokens = recipe.batch_tokens / (mesh["replica"] * mesh["fsdp"] * mesh["sequence"])
+    weights = recipe.accumulation * shape.num_params() / mesh["tensor"]
+    trains = recipe.train == "full"
+    bytes_ = (mesh["fsdp"] > 1) * weights * (2 * 2 + 4 * trains)
+    bytes_ += (mesh["tensor"] > 1) * layers * 4 * 2 * tokens * shape.embed_dim * 2
+    cached = 2 * shape.num_kv_heads * shape.head_dim / mesh["tensor"]
+    bytes_ += (mesh["sequence"] > 1) * layers * 3 * mesh["sequence"] * tokens * cached * 2
+    compute = shape_flops(shape, recipe) / chips / topology.chip.peak
+    return max(compute, bytes_ / (topology.chip.link * topology.chip.axes))
+
+
+def _argument_bytes(model: Model, mesh: Mesh) -> int:
+    """A chip's part of the weights, and of two moments of each that trains."""
+    params, base = step.weights(model, weight_dtype(model), mesh)
+
+    def part(tree: PyTree) -> int:
+        return sum(
+            math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize
+            for x in jax.tree.leaves(tree)
+        )
+
+    return 3 * part(params) + part(base)
+
+
+def _divisors(number: int) -> list[int]:
+    return [n for n in range(1, number + 1) if number % n == 0]
+
+
+def _title(candidate: Candidate) -> str:
+    mesh = " ".join(f"{axis}={size}" for axis, size in candidate.mesh.items() if size > 1)
+    return f"{mesh or 'one chip'}, accumulation {candidate.accumulation}, remat {candidate.remat}"
+
+
+def _rows(candidate: Candidate) -> str:
+    assert isinstance(candidate.result, Report)
+    return f"{candidate.result.rows // (candidate.mesh['replica'] * candidate.mesh['fsdp'])}"
+
+
+def _seconds(result: Report | DoesNotFit | None) -> float:
+    return result.seconds if isinstance(result, Report) else math.inf
+
+
+def _outcome(result: Report | DoesNotFit | None) -> str:
+    if not isinstance(result, Report):
+        return result.describe().strip() if result else ""
+    used = f"{result.memory_bytes / 1e9:.1f} of {result.memory_limit / 1e9:.1f} GB"
+    return (
+        f"{result.seconds:.3g} s, {result.limit} binds, {used}, MFU at most {result.mfu_bound:.0%}"
+    )

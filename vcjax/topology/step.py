@@ -1,0 +1,120 @@
+"""The very train step of a stage, compiled for chips that are not here."""
+
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding
+from ml_collections import ConfigDict
+
+from vcjax import jitted, sharding, train_step
+from vcjax.models import transformer
+from vcjax.models.transformer import Model
+from vcjax.topology.chips import GIB
+from vcjax.weights.placement import leaf_dtype
+
+PyTree = Any
+
+# A sharded matmul is one matmul beside its collective. The compiler's default above some size, a
+# loop of slices that adds up in memory ("windowed einsum"), takes twice the cycles at 8B.
+COMPILER_OPTIONS: dict[str, str | bool] = {
+    "xla_jf_spmd_threshold_for_windowed_einsum_mib": "1000000"
+}
+
+# "Used 19.33G of 15.75G hbm", or "required for ... (512.00G) exceeds available HBM (15.75G)".
+OUT_OF_MEMORY = re.compile(
+    r"Used ([\d.]+)([KMGT]) of [\d.]+[KMGT] hbm|\(([\d.]+)([KMGT])\) exceeds available HBM"
+)
+UNITS = {"K": GIB / 2**20, "M": GIB / 2**10, "G": GIB, "T": GIB * 2**10}
+
+
+class OutOfMemory(Exception):
+    """needed: bytes that the compiler says one chip would need, or None where it does not say."""
+
+    def __init__(self, needed: float | None):
+        super().__init__(needed)
+        self.needed = needed
+
+
+def lower(
+    recipe: ConfigDict, updates: int, warmup: int, model: Model, dtype: Any, mesh: Mesh
+) -> jax.stages.Lowered:
+    """The update of a stage as `stage.py` runs it, from shapes alone.
+
+    updates, warmup: of the learning rate's schedule; dtype: of matrices, `loaded.weight_dtype`.
+    """
+    params, base = weights(model, dtype, mesh)
+    schedule = train_step.learning_rate(recipe, updates, warmup)
+    functions: Any = jitted.init_and_update(recipe, schedule, params, model, mesh)
+    init, update = functions
+    placed = jitted.state_shardings(
+        params, train_step.make_optimizer(recipe, schedule), model, mesh
+    )
+    state = jax.tree.map(_placed, jax.eval_shape(init, params), placed)
+    with jax.set_mesh(mesh):
+        return update.lower(state, base, batch(recipe, mesh))
+
+
+def compile_step(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
+    """Raises OutOfMemory where a chip's memory is too small."""
+    try:
+        return lowered.compile(compiler_options=COMPILER_OPTIONS)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        found = OUT_OF_MEMORY.search(str(error))
+        number, unit = [x for x in found.groups() if x] if found else (None, None)
+        raise OutOfMemory(float(number) * UNITS[unit] if number and unit else None) from error
+
+
+def weights(model: Model, dtype: Any, mesh: Mesh) -> tuple[PyTree, PyTree]:
+    """(params, base): what trains and what is frozen, as shapes with their shardings."""
+
+    def leaf(path: Any, shape: tuple[int, ...]) -> Any:
+        names = tuple(key.key for key in path)
+        if names[0] == "adapter":
+            return jax.ShapeDtypeStruct(shape, jnp.float32)
+        like = jax.ShapeDtypeStruct(shape, leaf_dtype(names, dtype))
+        return jax.eval_shape(transformer.to_bits, like) if names[0] == "blocks" else like
+
+    shapes = jax.tree_util.tree_map_with_path(
+        leaf, transformer.weight_shapes(model), is_leaf=lambda x: isinstance(x, tuple)
+    )
+    shapes = jax.tree.map(_placed, shapes, jitted.param_shardings(shapes, model, mesh))
+    if model.lora is None:
+        return shapes, {}
+    return {"adapter": shapes.pop("adapter")}, shapes
+
+
+def batch(recipe: ConfigDict, mesh: Mesh) -> PyTree:
+    """The batch of an update as `sharding.put_batch` places it: [accumulation, rows, length]."""
+    rows = recipe.batch_tokens // recipe.length // recipe.accumulation
+    shape = (recipe.accumulation, rows, recipe.length)
+    placed = NamedSharding(mesh, sharding.spec((None, "batch", "length"), shape, mesh))
+    integers = ("tokens", "targets", "segment_ids", "positions")
+    dtypes = {**dict.fromkeys(integers, jnp.int32), "loss_weights": jnp.float32}
+    return {k: jax.ShapeDtypeStruct(shape, d, sharding=placed) for k, d in dtypes.items()}
+
+
+def residual_bytes(recipe: ConfigDict, model: Model, dtype: Any, mesh: Mesh) -> int:
+    """What the forward pass of a micro-batch leaves for the backward pass, over all chips.
+
+    Weights are left out: they are there anyhow.
+    """
+    params, base = weights(model, dtype, mesh)
+    micro = {
+        name: jax.ShapeDtypeStruct(x.shape[1:], x.dtype) for name, x in batch(recipe, mesh).items()
+    }
+
+    def backward(params: PyTree, base: PyTree, micro: PyTree) -> Any:
+        return jax.vjp(lambda p: train_step.summed_loss(p, base, micro, model), params)[1]
+
+    with jax.set_mesh(mesh):
+        kept = jax.tree.leaves(jax.eval_shape(backward, params, base, micro))
+    known = {x.shape for x in jax.tree.leaves((params, base))}
+    return sum(x.size * x.dtype.itemsize for x in kept if x.shape not in known)
+
+
+def _placed(leaf: Any, placed: NamedSharding) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placed)
