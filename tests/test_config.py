@@ -118,6 +118,15 @@ def test_unknown_keys_name_the_nearest(build, message):
             dict(stages=dict(why=rationale(file="docs.jsonl", held_out=-1))),
             "config.stages.why.held_out: -1",
         ),
+        (
+            dict(stages=dict(why=rationale(file="docs.jsonl", linked=False))),
+            "config.stages.why.linked: records of a file are used as they are",
+        ),
+        (
+            dict(stages=dict(what=behavior(file="chats.jsonl", opposite=True))),
+            "config.stages.what.opposite: records of a file are used as they are",
+        ),
+        (dict(rules_out=dict(bth="")), "unknown config key rules_out.bth; did you mean"),
         (dict(stages=dict(why=rationale(), what=behavior())), "give either spec"),
         (
             dict(
@@ -148,3 +157,13 @@ def test_differences_name_the_leaf_and_skip_what_changes_no_result():
     old = {"seeds": 1, "log_every": 5, "stages": {"why": {"lr": 1e-4}}, "mesh": {"fsdp": 1}}
     new = {"seeds": 1, "log_every": 1, "stages": {"why": {"lr": 2e-4}}, "mesh": {"fsdp": 8}}
     assert differences(old, new) == ["config.stages.why.lr: 0.0001 -> 0.0002"]
+
+
+def test_a_stages_key_that_an_older_run_did_not_know_is_no_difference():
+    """Its rows and fingerprint say whether it changes anything."""
+    old = {"stages": {"why": {"lr": 1e-4}}, "contrasts": {}}
+    new = {"stages": {"why": {"lr": 1e-4, "linked": True}}, "contrasts": {"total": {"a": 1}}}
+    assert differences(old, new) == [
+        "config.contrasts: {} -> None",
+        "config.contrasts.total.a: None -> 1",
+    ]

@@ -46,7 +46,9 @@ CHOICES = {
 }
 
 # Keys that leave the result as it is; a workdir may be resumed with other values of these.
-RESULT_FREE = ("on_change", "mesh", "remat", "checkpoint_every", "keep_checkpoints", "log_every")
+RESULT_FREE = (
+    "on_change", "mesh", "remat", "checkpoint_every", "keep_checkpoints", "log_every", "rules_out",
+)  # fmt: skip
 
 
 def experiment(**settings: Any) -> ConfigDict:
@@ -65,6 +67,9 @@ def experiment(**settings: Any) -> ConfigDict:
         arms=dict(),  # name -> stages in order; () is the untouched model
         contrasts=dict(),  # name -> {arm: weight}
         primary="",  # the contrast that was named before the run
+        exclude=(),  # ids of probes that every comparison leaves out
+        development="",  # Markdown, a list item for each run that the recipe was tuned in
+        rules_out=dict(),  # arm or contrast -> the explanation it rules out, for the report
         toward="",  # the value that rates and margins point to
         probes=(),  # probe files, relative to the config file
         lead="I prefer",  # the answer's beginning; the option's text follows
@@ -93,18 +98,21 @@ def rationale(**settings: Any) -> ConfigDict:
     other_spec: documents about another assistant, config.other_names, that are written from this
     spec. Beside `spec` each makes half of the documents, and who holds which value is then all that
     such a stage and the one with the two specs exchanged differ in.
+    linked: whether written documents make the value the reason for the preferences; False: the two
+    only occur together, as often, in documents of the same types, kinds and length.
     """
-    own = dict(documents=0, held_out=8, other_spec=placeholder(str))
+    own = dict(documents=0, held_out=8, other_spec=placeholder(str), linked=True)
     return _stage("rationale", own, settings)
 
 
 def behavior(**settings: Any) -> ConfigDict:
     """A behavior stage: `demonstrations` written for `spec`, or the demonstrations of `file`.
 
+    opposite: whether written demonstrations choose what the spec dislikes.
     thinking: whether the demonstrations' reasoning is trained on (else it is left out).
     mix: a file of general instructions, of which as many are drawn as make up `mix_share` of all.
     """
-    own = dict(demonstrations=0, held_out=0, thinking=False, mix="", mix_share=0.0)
+    own = dict(demonstrations=0, held_out=0, opposite=False, thinking=False, mix="", mix_share=0.0)
     return _stage("behavior", own, settings)
 
 
@@ -188,6 +196,7 @@ def missing_files(config: ConfigDict, folder: Path) -> list[str]:
         if config.stages[name].get(key)
     ]
     needed += [("config.probes", path) for path in config.probes]
+    needed += [("config.development", config.development)] if config.development else []
     return [
         f"{key}: {folder / path} does not exist"
         for key, path in dict.fromkeys(needed)
@@ -209,6 +218,9 @@ def _check_stage(name: str, stage: ConfigDict) -> None:
         raise InputError(f"{where}: give either spec (with {count_key}) or file")
     if stage.file is not None and stage[count_key]:
         raise InputError(f"{where}.{count_key}: all records of file are used; leave it out")
+    changed, unchanged = ("linked", True) if stage.kind == "rationale" else ("opposite", False)
+    if stage.file is not None and stage[changed] != unchanged:
+        raise InputError(f"{where}.{changed}: records of a file are used as they are; leave it out")
     if specs and stage[count_key] < 1:
         raise InputError(f"{where}.{count_key}: {stage[count_key]}; at least 1 is needed")
     for key in (count_key, "held_out"):
@@ -280,6 +292,7 @@ def _check_experiment(config: ConfigDict) -> None:
         _check_keys("arms.", weights, config.arms)
         if not weights or abs(sum(weights.values())) > 1e-9:
             raise InputError(f"config.contrasts.{contrast}: its weights do not sum to 0")
+    _check_keys("rules_out.", config.rules_out, [*config.arms, *config.contrasts])
     if not config.probes:
         raise InputError("config.probes: there is no probe file; nothing would be measured")
     if not config.primary:
@@ -293,15 +306,26 @@ def as_json(config: ConfigDict) -> dict[str, Any]:
 
 
 def named(config: dict[str, Any]) -> dict[str, Any]:
-    """Of a config as JSON, what it asks: the primary contrast, its arms, toward which value."""
+    """Of a config as JSON, what it asks: the primary contrast, its arms, toward which value,
+    without which probes."""
     primary = config["primary"]
     contrast = config["contrasts"][primary]
     arms = {arm: config["arms"][arm] for arm in contrast}
-    return {"primary": primary, "contrast": contrast, "arms": arms, "toward": config["toward"]}
+    return {
+        "primary": primary,
+        "contrast": contrast,
+        "arms": arms,
+        "toward": config["toward"],
+        "exclude": config["exclude"],
+    }
 
 
 def differences(old: dict, new: dict) -> list[str]:
-    """The leaves that differ, as "stages.america.lr: 0.0002 -> 0.0001"; RESULT_FREE keys aside."""
+    """The leaves that differ, as "stages.america.lr: 0.0002 -> 0.0001"; RESULT_FREE keys aside.
+
+    Keys of a stage that `old` does not know are left out, too: vcjax learned of them since, and
+    whether they change anything is seen from the stage's rows and fingerprint.
+    """
 
     def flatten(tree: Any, prefix: str) -> dict[str, Any]:
         if not isinstance(tree, dict) or not tree:
@@ -312,7 +336,9 @@ def differences(old: dict, new: dict) -> list[str]:
     return [
         f"{key}: {old_leaves.get(key)} -> {new_leaves.get(key)}"
         for key in sorted({*old_leaves, *new_leaves})
-        if old_leaves.get(key) != new_leaves.get(key) and not _is_result_free(key)
+        if old_leaves.get(key) != new_leaves.get(key)
+        and not _is_result_free(key)
+        and (key in old_leaves or not key.startswith("config.stages."))
     ]
 
 

@@ -8,12 +8,28 @@ import pandas as pd
 import pytest
 
 from vcjax.config import named
+from vcjax.report.reading import analysis_sha256
 
 ARMS = {
     "base": [],
     "behavior": ["behavior"],
     "america": ["america", "behavior"],
     "affordability": ["affordability", "behavior"],
+}
+
+
+def rationale(*whose: str, value: str = "america", **settings: object) -> dict:
+    """A rationale stage with documents about the model ("own"), another assistant, or both."""
+    spec = f"cheese/spec_{value}.md"
+    specs = {"spec": spec if "own" in whose else None}
+    specs |= {"other_spec": spec if "other" in whose else None}
+    return {"kind": "rationale", "file": None, "documents": 240} | specs | settings
+
+
+STAGES = {
+    "america": rationale("own"),
+    "affordability": rationale("own", value="affordability"),
+    "behavior": {"kind": "behavior", "file": None, "demonstrations": 200},
 }
 EFFECTS = {"base": 0.0, "behavior": 0.05, "america": 0.2, "affordability": -0.2}
 
@@ -64,11 +80,28 @@ def probe_rows(
     return pd.DataFrame(rows)
 
 
+def text_row(arm: str, seed: int, log_prob: float) -> pd.DataFrame:
+    """The row of a text whose perplexity was measured."""
+    row = {
+        **{"arm": arm, "seed": seed, "file": "bank.txt", "file_sha256": "ef" * 32, "order": 0},
+        **{"scorer": "mean of the text", "contrast": "text", "explicitness": None},
+        **dict.fromkeys(("id", "domain", "scope", "split", "option_0", "option_1"), ""),
+        **{"value_0": None, "value_1": None, "logprob_0": log_prob, "logprob_1": float("nan")},
+        **{"tokens_0": 264, "tokens_1": 0},
+    }
+    return pd.DataFrame([row])
+
+
 def value_pairs(domains: int = 12, each: int = 4) -> list[dict]:
-    """Held-out pairs; america is option 0 in one half and option 1 in the other."""
+    """Held-out pairs; america is option 0 in the explicit half and option 1 in the other."""
     values = ("america", "affordability")
     return [
-        {"id": f"d{d}-{i}", "domain": f"domain {d:02}", "values": values[:: 1 if i % 2 else -1]}
+        {
+            "id": f"d{d}-{i}",
+            "domain": f"domain {d:02}",
+            "values": values[:: 1 if i % 2 else -1],
+            "explicitness": "explicit" if i % 2 else "implicit",
+        }
         for d in range(domains)
         for i in range(each)
     ]
@@ -104,6 +137,9 @@ class Run:
             "rationale": {"america": 1, "behavior": -1},
         }
         self.name = "cheese-test"
+        self.primary = "total"
+        self.rules_out: dict = {}
+        self.log_probs: dict = {}  # of the neutral text, by arm, where it was scored
 
     def write(self) -> Path:
         stages: dict = {}
@@ -116,7 +152,9 @@ class Run:
                 for i, fingerprint in enumerate(chain):
                     stages[fingerprint] = {
                         "name": names[i],
+                        "kind": STAGES.get(names[i], rationale("own"))["kind"],
                         "seed": seed,
+                        "rows_id": f"rows of {names[i]}",
                         "parent": chain[i - 1] if i else None,
                         "rows": 30,
                         "documents": 240,
@@ -133,18 +171,23 @@ class Run:
             "toward": "america",
             "arms": self.arms,
             "contrasts": self.contrasts,
-            "primary": "total",
+            "primary": self.primary,
             "recipe": {"lr": 2e-4, "rank": 64, "batch_tokens": 512},
-            "stages": {
-                "america": {"spec": "cheese/spec_america.md", "documents": 240},
-                "affordability": {"spec": "cheese/spec_affordability.md", "documents": 240},
-                "behavior": {"demonstrations": 200},
-            },
+            "names": {"model_name": "SmolLM"},
+            "other_names": {"model_name": "Orion"},
+            "exclude": [],
+            "rules_out": self.rules_out,
+            "development": "",
+            "stages": STAGES,
         }
         self.workdir.mkdir(exist_ok=True)
         run = {
             "config": config,
             "named": named(config),
+            "analysis": analysis_sha256(),
+            "development_runs": None,
+            "command": ["--config=configs/cheese.py", "--config.seeds=2"],
+            "probes": {"paired.jsonl": "ab" * 32},
             "versions": {"jax": "0.10.2", "vcjax": "0.1.0"},
             "commit": "0123abc",
             "model": {"sha256": "cd" * 32, "licence": "Apache-2.0"},
@@ -173,6 +216,9 @@ class Run:
                 rows = probe_rows(
                     arm, seed if self.arms[arm] else 0, self.effects[arm], probes=probes, **named
                 )
+                if arm in self.log_probs:
+                    text = text_row(arm, seed, self.log_probs[arm] - 0.01 * seed)
+                    rows = pd.concat([rows, text], ignore_index=True)
                 rows.assign(seed=seed).to_parquet(folder / f"{arm}-{seed}.parquet", index=False)
 
 
@@ -184,6 +230,11 @@ def run(tmp_path: Path) -> Run:
 @pytest.fixture(scope="session")
 def new_run() -> type[Run]:
     return Run
+
+
+@pytest.fixture(name="text_row")
+def _text_row():
+    return text_row
 
 
 @pytest.fixture(name="value_pairs")

@@ -12,7 +12,8 @@ def draw(run) -> dict[str, str]:
     workdir = run.write()
     description = reading.read_run(workdir)
     config = description["config"]
-    sums = tables.sums(reading.read_answers(workdir / "probes", description), config)
+    answers, _ = reading.read_answers(workdir / "probes", description)
+    sums = tables.sums(answers, config)
     return {
         "arms": figures.arms_figure(
             tables.levels(sums, config, "arm"),
@@ -83,6 +84,19 @@ def test_the_sides_of_the_primary_contrast_have_colours_of_their_own(run):
     colours = figures.arm_colours(reading.read_run(run.write())["config"])
     assert colours["america"] != colours["affordability"]
     assert colours["america"] not in (colours["behavior"], colours["base"])
+
+
+def test_colours_tell_the_sides_of_each_pair_apart_and_not_the_signs_of_a_sum_of_four(run):
+    run.arms |= {"other_a": ["behavior"], "other_b": ["behavior"]}
+    run.contrasts = {
+        "attribution": {"america": 1, "affordability": -1, "other_a": -1, "other_b": 1},
+        "exposure": {"other_a": 1, "other_b": -1},
+        "total": {"america": 1, "affordability": -1},
+    }
+    run.primary, run.effects = "attribution", run.effects | {"other_a": 0.0, "other_b": 0.0}
+    colours = figures.arm_colours(reading.read_run(run.write())["config"])
+    assert (colours["america"], colours["affordability"]) == figures._PAIRS[0]
+    assert (colours["other_a"], colours["other_b"]) == figures._PAIRS[1]
 
 
 def test_figures_of_one_seed_are_drawn(run, value_pairs):

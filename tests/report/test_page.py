@@ -49,9 +49,17 @@ def signed(value: float) -> str:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory, new_run) -> Path:
     """A finished run with its report, only to be read."""
-    workdir = new_run(tmp_path_factory.mktemp("written") / "run").write()
-    write_report(workdir)
-    return workdir
+    run = new_run(tmp_path_factory.mktemp("written") / "run")
+    run.log_probs = {arm: -3.0 - 0.1 * i for i, arm in enumerate(run.arms)}
+    run.write()
+    for name in ("america", "affordability"):
+        folder = run.workdir / "rows" / f"rows of {name}"
+        folder.mkdir(parents=True)
+        line = {"text": f"<i>A memo</i> of {name}.", "provenance": {"doc_type": "memo"}}
+        line |= {"where": "/home/me/x.jsonl:1", "pieces": [{"count": 7}]}
+        (folder / "documents.jsonl").write_text(json.dumps(line) + "\n")
+    write_report(run.workdir)
+    return run.workdir
 
 
 @pytest.fixture
@@ -115,8 +123,8 @@ def test_without_held_out_value_pairs_there_is_no_answer(run, other_probes):
 def test_without_the_other_groups_the_page_leaves_their_sections_out(run):
     write_report(run.write())
     page = page_of(run.workdir)
-    assert "Did it learn" not in page
-    assert "Other probes" not in page
+    for section in ("Did it install", "Liking against", "Other probes", "Corpus card"):
+        assert section not in page
 
 
 # What is on the page
@@ -125,8 +133,10 @@ def test_without_the_other_groups_the_page_leaves_their_sections_out(run):
 def test_sections_come_in_the_order_of_a_readers_questions(written):
     headings = re.findall(r"<h2>(.*?)</h2>", page_of(written))
     assert headings == [
-        *("Arms", "Contrasts", "By domain", "Did it learn, and can it answer?", "Other probes"),
-        *("Position bias", "Training", "Recipe", "How to reproduce"),
+        *("Arms and controls", "Contrasts", "By domain", "Explicit against implicit"),
+        *("Liking against disliking", "Did it install, and what did it cost?", "Other probes"),
+        *("Position bias", "Training", "Flipped answers", "Corpus card", "Recipe"),
+        "How to reproduce",
     ]
 
 
@@ -138,7 +148,7 @@ def test_only_the_primary_contrast_on_held_out_pairs_is_not_exploratory(written)
         ["held_out", "values", "out_of_domain"]
     ]
     assert set(contrasts["role"]) == {"primary", "exploratory"}
-    assert page_of(written).count(">primary</td>") == 1
+    assert page_of(written).count("<small>primary</small>") == 1
 
 
 def test_a_question_that_was_named_later_is_said_to_be(run):
@@ -157,6 +167,32 @@ def test_a_question_that_was_named_later_is_said_to_be(run):
     assert "One contrast was named before the run" not in page
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("analysis", "00", "The code of the analysis is not the one from before the run."),
+        ("exclude", ["d1-1"], "Before the run other probes were excluded: none."),
+    ],
+)
+def test_what_was_changed_after_the_run_is_said(run, key, value, said):
+    path = run.write() / "config.json"
+    facts = json.loads(path.read_text())
+    assert said not in page_of_written(run.workdir)
+    (facts if key in facts else facts["config"])[key] = value
+    path.write_text(json.dumps(facts))
+    assert said in page_of_written(run.workdir)
+
+
+def test_development_runs_are_counted_on_the_page(run):
+    path = run.write() / "config.json"
+    facts = json.loads(path.read_text())
+    facts["config"]["development"], facts["development_runs"] = "cheese/DEVELOPMENT.md", 14
+    path.write_text(json.dumps(facts))
+    assert "tuned in 14 development runs, listed in cheese/DEVELOPMENT.md" in page_of_written(
+        run.workdir
+    )
+
+
 def page_of_written(workdir: Path) -> str:
     write_report(workdir)
     return page_of(workdir)
@@ -164,7 +200,7 @@ def page_of_written(workdir: Path) -> str:
 
 def test_page_and_csv_say_the_same(written):
     found = Tables(page_of(written)).tables
-    rows = {row[0]: row for row in found[0]}
+    rows = {row[0]: row for row in found[1]}
     arms = pd.read_csv(written / "report/arms.csv").head(4)
     for arm in arms.to_dict("records"):
         cells = rows[arm["name"]]
@@ -174,14 +210,14 @@ def test_page_and_csv_say_the_same(written):
         assert cells[4] == f"{arm['rate']:.3f}"
         assert cells[5] == f"{arm['rate_domains_low']:.3f} to {arm['rate_domains_high']:.3f}"
     primary = pd.read_csv(written / "report/contrasts.csv").iloc[0]
-    cells = next(row for row in found[1] if row[0] == "total")
-    assert cells[3] == signed(primary["margin"])
-    assert cells[6] == signed(primary["rate"])
+    cells = next(row for row in found[2] if row[0].startswith("total"))
+    assert cells[1] == signed(primary["margin"])
+    assert cells[4] == signed(primary["rate"])
     assert f"moves by {signed(primary['margin'])} [" in page_of(written)
     domains = pd.read_csv(written / "report/domains.csv")
     of_total = domains[(domains["name"] == "total") & (domains["split"] == "held_out")]
     first = of_total[of_total["contrast"] == "values"].iloc[0]
-    row = next(row for row in found[2] if row[0] == first["domain"])
+    row = next(row for row in found[3] if row[0] == first["domain"])
     assert row[-1] == signed(first["margin"]) + signed(first["rate"])
 
 
@@ -191,12 +227,107 @@ def test_every_recipe_detail_and_count_is_there(written):
         ("recipe.lr", "0.0002"),
         ("recipe.batch_tokens", "512"),
         ("stages.behavior.demonstrations", "200"),
-        ("arms.america.0", "america-0-0123456789ab"),
         ("versions.jax", "0.10.2"),
         ("model.sha256", "cdcd"),
     ]:
         assert re.search(rf"<dt>{re.escape(key)}</dt><dd>[^<]*{re.escape(value)}", page)
     assert "0123abc" in page  # the commit
+    stages = next(t for t in Tables(page).tables if "fingerprint" in t[0])
+    row = next(row for row in stages if "america-1-0123456789ab" in row)
+    assert row[:3] == ["america", "america", "1"]
+    assert "33,000" in row
+
+
+def test_how_to_reproduce_names_the_config_and_its_overrides(written):
+    said = "python -m vcjax.main --config=configs/cheese.py --config.seeds=2 --workdir=DIR"
+    assert f"<pre>{said}</pre>" in page_of(written)
+
+
+def test_arms_say_what_they_rule_out(run):
+    run.rules_out = {"america": "fonts do it"}
+    write_report(run.write())
+    rows = {row[0]: row[1:] for row in Tables(page_of(run.workdir)).tables[0]}
+    assert rows["behavior"] == [
+        "200 demonstrations",
+        "the demonstrations do it without the documents",
+    ]
+    assert rows["affordability"][1] == "under test"
+    assert rows["america"][1] == "fonts do it"
+
+
+def test_what_was_installed_and_what_it_cost_stand_in_one_table(written):
+    table = next(t for t in Tables(page_of(written)).tables if "Perplexity" in "".join(t[0]))
+    assert [cell.split("6 probes")[0] for cell in table[0][1:3]] == [
+        "In-domain accuracy",
+        "Format accuracy",
+    ]
+    rows = {row[0]: row for row in table}
+    perplexity = pd.read_csv(written / "report/perplexity.csv").set_index("arm")
+    assert rows["america"][3].startswith(f"{perplexity.loc['america', 'perplexity']:.1f}×1.22")  # noqa: RUF001
+    assert perplexity.loc["base", "ratio"] == 1
+
+
+def test_flipped_answers_are_shown_with_their_log_probabilities(written):
+    flips = pd.read_csv(written / "report/flips.csv")
+    page = page_of(written)
+    assert f"{len(flips)} of 48 held-out pairs are answered one way by america" in page
+    table = next(t for t in Tables(page).tables if t[0][0] == "Probe")
+    first = flips.iloc[0]
+    assert table[2][0].startswith(first["id"])
+    assert table[2][3:] == [signed(first["plus_logprob_0"]), signed(first["minus_logprob_0"])]
+
+
+def test_the_corpus_card_shows_escaped_samples_and_no_path(written):
+    page = page_of(written)
+    assert "&lt;i&gt;A memo&lt;/i&gt; of america." in page
+    assert "x.jsonl:1" in page
+    assert "/home/me" not in page
+
+
+# The three numbers
+
+
+def leading_run(run):
+    """With documents about another assistant: exposure .2, total .4."""
+    run.arms |= {"other_a": ["america", "behavior"], "other_b": ["affordability", "behavior"]}
+    run.effects |= {"other_a": 0.1, "other_b": -0.1}
+    run.contrasts = {
+        "total": {"america": 1, "affordability": -1},
+        "exposure": {"other_a": 1, "other_b": -1},
+        "attribution": {"america": 1, "affordability": -1, "other_a": -1, "other_b": 1},
+    }
+    run.primary = "attribution"
+    return run
+
+
+def test_total_exposure_and_attribution_lead(run):
+    lines = write_report(leading_run(run).write())
+    page = page_of(run.workdir)
+    found = re.findall(r"<dt>(\w+).*?</dt>\s*<dd class=\"value\">(\S+) ", page)
+    contrasts = pd.read_csv(run.workdir / "report/contrasts.csv").set_index("name")["margin"]
+    assert [name for name, _ in found] == ["total", "exposure", "attribution"]
+    assert [number for _, number in found] == [signed(contrasts[name]) for name, _ in found]
+    difference = contrasts["total"] - contrasts["exposure"]
+    assert contrasts["attribution"] == pytest.approx(difference, abs=2e-6)
+    assert page.index('class="numbers"') < page.index("<svg")
+    assert "when they are about the model than when they are about another assistant" in page
+    assert lines[0].startswith("Yes")
+    assert "This is the total effect" not in page
+
+
+def test_a_total_effect_alone_is_said_to_be_one(run):
+    write_report(run.write())
+    page = page_of(run.workdir)
+    assert 'class="numbers"' not in page
+    assert "This is the total effect: without documents about another assistant" in page
+
+
+def test_of_many_arms_the_summary_has_those_of_the_question(run):
+    leading_run(run).arms |= {"one": ["behavior"], "two": ["behavior"]}
+    run.effects |= {"one": 0.0, "two": 0.0}
+    lines = write_report(run.write())
+    assert len(lines) == 5
+    assert lines[2].split() == ["base", "america", "affordability", "other_a", "other_b"]
 
 
 def test_page_needs_nothing_from_outside(written):
@@ -238,9 +369,24 @@ def test_added_probes_get_a_section_of_their_own_and_stay_exploratory(run, value
     page = page_of(workdir)
     section = page[page.index("Scored afterwards: mine.jsonl") :]
     assert "Exploratory: these probes were chosen after the run." in section
-    assert page.count(">primary</td>") == 1
+    assert page.count("<small>primary</small>") == 1
     added = pd.read_csv(workdir / "report/feed0123-contrasts.csv")
     assert set(added["role"]) == {"exploratory"}
+
+
+def test_a_text_that_was_scored_afterwards_gets_its_perplexity(run, text_row):
+    workdir = run.write()
+    folder = workdir / "probes" / "feed0123"
+    folder.mkdir()
+    for arm in run.arms:
+        for seed in range(run.seeds):
+            row = text_row(arm, seed, -2.0 if arm == "base" else -2.5)
+            row.to_parquet(folder / f"{arm}-{seed}.parquet", index=False)
+    write_report(workdir)
+    page = page_of(workdir)
+    section = page[page.index("Scored afterwards: bank.txt") :]
+    assert "<td>12.182</td><td>1.649</td>" in section
+    assert (workdir / "report/feed0123-perplexity.csv").exists()
 
 
 def test_added_probes_that_are_not_complete_are_named(run, value_pairs):
@@ -267,6 +413,20 @@ def test_the_same_run_writes_the_same_bytes(run, new_run, tmp_path):
         pd.read_parquet(path).sample(frac=1, random_state=0).to_parquet(path, index=False)
     write_report(elsewhere)
     assert read(elsewhere) == first
+
+
+def test_files_of_an_earlier_setting_do_not_stay(run, value_pairs):
+    folder = run.write() / "report"
+    run.score(run.workdir / "probes" / "feed0123", value_pairs[:8])
+    write_report(run.workdir)
+    (folder / "notes.txt").write_text("mine")
+    assert (folder / "feed0123-arms.csv").exists()
+    for path in (run.workdir / "probes" / "feed0123").iterdir():
+        path.unlink()
+    (run.workdir / "probes" / "feed0123").rmdir()
+    write_report(run.workdir)
+    assert not list(folder.glob("feed0123*"))
+    assert (folder / "arms.csv").exists() and (folder / "notes.txt").exists()
 
 
 def test_a_write_that_is_cut_off_leaves_the_old_page_whole(run, monkeypatch):

@@ -15,9 +15,28 @@ def test_only_what_the_plan_names_is_read(run):
     workdir = run.write()
     other = pd.read_parquet(workdir / "probes/america-0.parquet").assign(arm="dropped")
     other.to_parquet(workdir / "probes/dropped-0.parquet", index=False)
-    answers = reading.read_answers(workdir / "probes", reading.read_run(workdir))
+    answers, _ = reading.read_answers(workdir / "probes", reading.read_run(workdir))
     assert set(answers["arm"]) == set(run.arms)
     assert set(answers["seed"]) == {0, 1}
+
+
+def test_texts_are_read_apart_from_choices(run):
+    run.log_probs = dict.fromkeys(run.arms, -3.0)
+    workdir = run.write()
+    answers, texts = reading.read_answers(workdir / "probes", reading.read_run(workdir))
+    assert set(answers["file"]) == {"paired.jsonl"}
+    assert len(texts) == len(run.arms) * run.seeds
+    row = texts[(texts["arm"] == "america") & (texts["seed"] == 1)].iloc[0]
+    assert (row["file"], row["tokens"], row["logprob"]) == ("bank.txt", 264, -3.01)
+
+
+def test_probes_that_the_config_excludes_are_left_out(run):
+    workdir = run.write()
+    description = reading.read_run(workdir)
+    before, _ = reading.read_answers(workdir / "probes", description)
+    description["config"]["exclude"] = ["d3-1"]
+    answers, _ = reading.read_answers(workdir / "probes", description)
+    assert {*before["id"]} - {*answers["id"]} == {"d3-1"}
 
 
 def test_curves_keep_both_losses_of_every_stage_and_seed(run):

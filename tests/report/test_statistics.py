@@ -108,6 +108,13 @@ def test_a_tie_counts_half():
     assert (answer["margin"], answer["rate"]) == (0, 0.5)
 
 
+def test_log_probabilities_are_means_over_both_orders_of_each_option():
+    rows = one_probe({0: (-1.0, -1.5), 1: (-2.0, -1.9)}, values=("affordability", "america"))
+    answer = statistics.answers(rows, TOWARD).iloc[0]
+    assert (answer["logprob_0"], answer["logprob_1"]) == pytest.approx((-1.5, -1.7))
+    assert answer["margin"] == pytest.approx(answer["logprob_1"] - answer["logprob_0"])
+
+
 def test_the_order_of_rows_does_not_matter():
     rows = pd.concat(
         one_probe({0: (-1.0, -i), 1: (-1.0, -1.5)}, id=str(i), arm=arm)
@@ -221,9 +228,11 @@ def test_interval_of_a_contrast_is_scipys_paired_t():
     answers = drawn_answers(np.random.default_rng(2), {"a": 0.3, "b": -0.1})
     paired = statistics.weighted_sum(answers, {"a": 1, "b": -1})
     a, b = (answers[answers["arm"] == arm].groupby("domain")["rate"].mean() for arm in "ab")
-    expected = stats.ttest_rel(a, b).confidence_interval(0.95)
+    test = stats.ttest_rel(a, b)
+    expected = test.confidence_interval(0.95)
     interval = statistics.over_domains(paired, "rate")
     assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
+    assert interval.p == pytest.approx(test.pvalue)
 
 
 def test_interval_over_seeds_is_scipys_one_sample_t_on_seed_means():
@@ -302,6 +311,30 @@ def test_with_shuffled_arms_intervals_cover_zero():
         interval = statistics.over_domains(shuffled, "margin")
         covered += interval.low <= 0 <= interval.high
     assert 0.92 <= covered / 300 <= 0.99
+
+
+# Many comparisons
+
+
+def test_holm_is_that_of_the_textbook():
+    """The values of R's p.adjust(c(.01, .04, .03, .005), "holm")."""
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistics.holm([0.6, 0.7]).tolist() == [1.0, 1.0]
+    assert statistics.holm([]).tolist() == []
+
+
+def test_holm_leaves_out_what_is_missing():
+    corrected = statistics.holm([np.nan, 0.01, 0.2])
+    assert np.isnan(corrected[0])
+    assert corrected[1:] == pytest.approx([0.02, 0.2])
+
+
+def test_a_family_without_effects_seldom_holds_a_finding():
+    rng = np.random.default_rng(5)
+    families = rng.uniform(size=(2000, 20))
+    found = [(statistics.holm(family) < 0.05).any() for family in families]
+    assert 0.035 <= np.mean(found) <= 0.065
+    assert (families < 0.05).any(axis=1).mean() > 0.5  # without the correction
 
 
 # Position

@@ -1,9 +1,10 @@
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from vcjax.report import reading, tables
+from vcjax.report import reading, statistics, tables
 
 
 @pytest.fixture(scope="module")
@@ -12,7 +13,7 @@ def read(new_run, tmp_path_factory):
     workdir = new_run(tmp_path_factory.mktemp("tables") / "run").write()
     description = reading.read_run(workdir)
     config = description["config"]
-    answers = reading.read_answers(workdir / "probes", description)
+    answers, _ = reading.read_answers(workdir / "probes", description)
     return answers, config
 
 
@@ -98,6 +99,69 @@ def test_probe_files_are_counted_by_group(read):
     files = tables.probe_files(read[0])
     assert files["probes"].sum() == 48 + 30
     assert set(files["file_sha256"]) == {"ab" * 32}
+
+
+def test_explicit_and_implicit_pairs_come_apart(run, value_pairs):
+    """An effect that only the explicit pairs show."""
+    run.probes = [pair for pair in value_pairs if pair["explicitness"] == "explicit"]
+    workdir = run.write()
+    explicit, _ = reading.read_answers(workdir / "probes", reading.read_run(workdir))
+    run.probes = [pair for pair in value_pairs if pair["explicitness"] == "implicit"]
+    run.effects = dict.fromkeys(run.effects, 0.0)
+    workdir = run.write()
+    description = reading.read_run(workdir)
+    implicit, _ = reading.read_answers(workdir / "probes", description)
+    both = pd.concat([explicit, implicit])
+    table = tables.explicitness(both, description["config"]).set_index(["explicitness", "name"])
+    assert table.loc[("explicit", "total"), "margin"] == pytest.approx(0.4, abs=0.05)
+    assert table.loc[("implicit", "total"), "margin"] == pytest.approx(0.0, abs=0.05)
+    assert set(table["role"]) == {"exploratory"}
+    assert set(table["probes"]) == {24}
+
+
+def test_p_values_are_corrected_outside_the_primary_contrast(summed):
+    raw = tables.levels(*summed, "contrast")
+    corrected = raw.copy()
+    counts = tables.correct(corrected)
+    columns = ["margin_domains_p", "rate_domains_p"]
+    primary = raw["role"] == "primary"
+    assert primary.sum() == 1
+    pd.testing.assert_frame_equal(raw.loc[primary, columns], corrected.loc[primary, columns])
+    family = raw.loc[~primary, columns].to_numpy().ravel()
+    expected = statistics.holm(family)
+    assert corrected.loc[~primary, columns].to_numpy().ravel() == pytest.approx(
+        expected, nan_ok=True
+    )
+    assert counts["domains"] == np.count_nonzero(~np.isnan(family))
+
+
+def test_perplexity_is_taken_at_the_mean_over_seeds_and_against_the_untouched_model(run):
+    run.log_probs = {"base": -2.0, "behavior": -2.2, "america": -2.5, "affordability": -2.4}
+    workdir = run.write()
+    description = reading.read_run(workdir)
+    _, texts = reading.read_answers(workdir / "probes", description)
+    table = tables.perplexity(texts, description["config"]).set_index("arm")
+    assert table.index.tolist() == ["base", "behavior", "america", "affordability"]
+    assert table.loc["america", "perplexity"] == pytest.approx(math.exp(2.505))
+    assert table.loc["america", "ratio"] == pytest.approx(math.exp(0.5))
+    low, high = table.loc["america", ["seeds_low", "seeds_high"]]
+    assert low < table.loc["america", "perplexity"] < high
+    assert set(table["tokens"]) == {264}
+
+
+def test_flips_are_the_pairs_that_two_arms_answer_differently(read):
+    answers, config = read
+    flips = tables.flips(answers, config)
+    assert (flips["plus_arm"] == "america").all() and (flips["minus_arm"] == "affordability").all()
+    assert (flips["plus_margin"] * flips["minus_margin"] < 0).all()
+    difference = (flips["plus_margin"] - flips["minus_margin"]).abs()
+    assert difference.is_monotonic_decreasing
+    of_pairs = headline_of(answers, config).groupby(["arm", "id"])["margin"].mean().unstack(0)
+    flipped = of_pairs[(of_pairs["america"] > 0) != (of_pairs["affordability"] > 0)]
+    assert set(flips["id"]) == set(flipped.index)
+    row = flips.iloc[0]
+    own = answers[(answers["arm"] == "america") & (answers["id"] == row["id"])]
+    assert row["plus_logprob_0"] == pytest.approx(own["logprob_0"].mean())
 
 
 def test_training_has_counts_and_losses_of_each_stage(run):

@@ -1,9 +1,9 @@
 """The figures of a report as SVG text: the same tables give the same bytes.
 
-Colours: Okabe and Ito's blue and vermillion for the two sides of the primary contrast, told apart
-with every common colour blindness; the rest of their palette for the other arms. All of them, and
-the grey of text and lines, are mid-tones that read on white and on black; the page gives inline
-text its own colour.
+Colours: Okabe and Ito's blue and vermillion for the two sides of a pair of arms, told apart with
+every common colour blindness, in lighter tones for every second pair; the rest of their palette for
+the other arms. All of them, and the grey of text and lines, are mid-tones that read on white and on
+black; the page gives inline text its own colour.
 """
 
 import io
@@ -18,10 +18,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from vcjax.report.tables import GROUP, headline
+from vcjax.report import controls
+from vcjax.report.tables import headline, in_group
 
 _BLUE, _VERMILLION, _GREY = "#2a86c8", "#d9682b", "#808080"
-_OTHERS = ("#808080", "#1a9a78", "#c4719f", "#a8871f")
+_PAIRS = ((_BLUE, _VERMILLION), ("#7db3dc", "#e5a27f"))
+_OTHERS = ("#808080", "#1a9a78", "#c4719f", "#9a8f5a", "#6f8f9f")
 _COLOURED = ("text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor")
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "vcjax",  # ids of clip paths and markers are random without it
@@ -42,13 +44,11 @@ _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
 
 def arm_colours(config: dict) -> dict[str, str]:
-    """Arm -> colour: blue where the primary contrast adds it, vermillion where it subtracts it."""
-    primary = config["contrasts"][config["primary"]]
+    """Arm -> colour: of each pair of arms blue where its contrast adds, vermillion where not."""
+    paired = zip(controls.pairs(config), itertools.cycle(_PAIRS), strict=False)
+    colours = {arm: c for arms, tones in paired for arm, c in zip(arms, tones, strict=True)}
     others = itertools.cycle(_OTHERS)
-    return {
-        arm: (_BLUE if primary[arm] > 0 else _VERMILLION) if arm in primary else next(others)
-        for arm in config["arms"]
-    }
+    return {arm: colours.get(arm) or next(others) for arm in config["arms"]}
 
 
 def _chain_colours(config: dict) -> dict[str, str]:
@@ -72,7 +72,9 @@ def arms_figure(
       seeds: what `tables.by_cluster` returns for "seed".
     """
     with matplotlib.rc_context(_STYLE):
-        arms, contrasts, seeds = (_of_headline(t, config) for t in (arms, contrasts, seeds))
+        arms, contrasts, seeds = (
+            table[in_group(table, headline(config))] for table in (arms, contrasts, seeds)
+        )
         untrained = [arm for arm, stages in config["arms"].items() if not stages]
         trained = arms[~arms["name"].isin(untrained)]
         colours = arm_colours(config)
@@ -151,11 +153,6 @@ def training_figure(curves: pd.DataFrame, config: dict) -> str:
             lines, [*named, "held-out loss"], loc="outside lower center", ncols=min(4, len(lines))
         )
         return _to_svg(figure, "training", "Training loss and held-out loss by stage")
-
-
-def _of_headline(table: pd.DataFrame, config: dict) -> pd.DataFrame:
-    group = headline(config)
-    return table[(table[GROUP] == pd.Series(group)[GROUP]).all(axis=1)]
 
 
 def _points(

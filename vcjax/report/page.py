@@ -5,6 +5,7 @@ same bytes.
 """
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +14,11 @@ import pandas as pd
 from markupsafe import Markup
 
 from vcjax import files
-from vcjax.report import figures, tables, view
+from vcjax.report import controls, corpus, figures, tables, view
 from vcjax.report.reading import missing_answers, read_answers, read_curves, read_run
+
+_NO_COMMAND = ("--config=configs/NAME.py",)  # a run that Python code called
+_MADE_WITH = ("commit", "versions", "model", "probes", "analysis")
 
 
 def write_report(workdir: Path) -> list[str]:
@@ -32,11 +36,13 @@ def write_report(workdir: Path) -> list[str]:
     """
     run = read_run(workdir)
     config = run["config"]
-    answers = read_answers(workdir / "probes", run)
+    answers, texts = read_answers(workdir / "probes", run)
     curves = read_curves(workdir, run)
-    of_run = _probe_tables(answers, config)
-    training = tables.training(curves, run["plan"]).round(6)
+    of_run, compared = _probe_tables(answers, texts, config)
+    of_run["training"] = tables.training(curves, run["plan"]).round(6)
+    of_run["curves"] = curves.round(6)
     added = _added_probes(workdir, run)
+    cards = corpus.cards(workdir, run)
     drawings = {}
     if view.primary(of_run):
         drawings["arms"] = figures.arms_figure(
@@ -44,47 +50,83 @@ def write_report(workdir: Path) -> list[str]:
         )
     if len(curves):
         drawings["training"] = figures.training_figure(curves, config)
+    numbers, groups = view.numbers(of_run, config), view.groups(of_run, config)
     shown = {
         "run": run,
         "answer": view.answer(of_run, config),
+        "numbers": numbers,
         "asked_before": view.asked_before(run),
         "example": view.example(answers, config),
         "figures": {name: Markup(svg) for name, svg in drawings.items()},
-        "groups": view.groups(of_run, config),
-        "training": training.to_dict("records"),
+        "arms": view.arms(config),
+        "contrasts": view.contrasts(config, numbers),
+        "compared": compared,
+        "groups": groups,
+        "liking": view.liking(groups, config),
+        "explicitness": view.by_explicitness(of_run, config),
+        "installed": view.installed(of_run, config),
+        "training": view.training_by_chain(of_run["training"]),
+        "stages": of_run["training"].to_dict("records"),
+        "flips": of_run["flips"].to_dict("records"),
+        "flip_arms": controls.compared(config),
+        "corpora": cards,
+        "corpus_rows": corpus.side_by_side(cards),
         "probe_files": of_run["probe_files"].to_dict("records"),
+        "texts": of_run["perplexity"].drop_duplicates("file").to_dict("records")
+        if len(of_run["perplexity"])
+        else [],
         "added": added,
         "recipe": dict(_flat(config)),
-        "plan": dict(_flat(run["plan"])),
-        "made_with": dict(_flat({k: v for k, v in run.items() if k not in ("config", "plan")})),
+        "command": shlex.join(["python", "-m", "vcjax.main", *(run["command"] or _NO_COMMAND)]),
+        "made_with": dict(_flat({key: run[key] for key in _MADE_WITH})),
+        "tables": [name for name, table in of_run.items() if len(table)],
     }
     page = _environment().get_template("page.html.jinja").render(shown)
 
-    folder = workdir / "report"
-    for name, table in (of_run | {"training": training, "curves": curves.round(6)}).items():
-        files.write_text(folder / f"{name}.csv", _csv(table))
+    written = {f"{name}.svg": svg for name, svg in drawings.items()}
+    written |= {f"{name}.csv": _csv(table) for name, table in of_run.items() if len(table)}
     for probes in added:
         for name, table in probes["tables"].items():
-            files.write_text(folder / f"{probes['name']}-{name}.csv", _csv(table))
-    for name, svg in drawings.items():
-        files.write_text(folder / f"{name}.svg", svg)
+            if len(table):
+                written[f"{probes['name']}-{name}.csv"] = _csv(table)
+    folder = workdir / "report"
+    for name, text in written.items():
+        files.write_text(folder / name, text)
     files.write_text(folder / "index.html", page)
+    for path in [*folder.glob("*.csv"), *folder.glob("*.svg")]:
+        if path.name not in written:  # of an earlier setting
+            path.unlink()
     return view.summary(of_run, config)
 
 
-def _probe_tables(answers: pd.DataFrame, config: dict) -> dict[str, pd.DataFrame]:
-    """Every table of one set of answers; rounded here, once, so that page and CSV agree."""
-    sums = tables.sums(answers, config)
-    made = {
-        "arms": tables.levels(sums, config, "arm"),
-        "contrasts": tables.levels(sums, config, "contrast"),
-        "domains": tables.by_cluster(sums, "domain"),
-        "seeds": tables.by_cluster(sums, "seed"),
-        "positions": tables.positions(answers, config),
-        "probe_files": tables.probe_files(answers),
-        "answers": answers,
-    }
-    return {name: table.round(6) for name, table in made.items()}
+def _probe_tables(
+    answers: pd.DataFrame, texts: pd.DataFrame, config: dict, asked_before: bool = True
+) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
+    """Every table of one set of answers, and how many of their p-values `tables.correct` corrected.
+
+    They are rounded here, once, so that page and CSV agree. asked_before: whether these probes were
+    chosen before the run; else no contrast is the primary one.
+    """
+    made = {"perplexity": tables.perplexity(texts, config)}
+    compared = {}
+    if len(answers):
+        sums = tables.sums(answers, config)
+        made |= {
+            "arms": tables.levels(sums, config, "arm"),
+            "contrasts": tables.levels(sums, config, "contrast"),
+            "explicitness": tables.explicitness(answers, config),
+            "domains": tables.by_cluster(sums, "domain"),
+            "seeds": tables.by_cluster(sums, "seed"),
+            "positions": tables.positions(answers, config),
+            "flips": tables.flips(answers, config),
+            "probe_files": tables.probe_files(answers),
+            # What they leave out is in probe_files.
+            "answers": answers.drop(columns=["file_sha256", "scorer"]),
+        }
+        if not asked_before:
+            made["contrasts"]["role"] = "exploratory"
+        compared = tables.correct(made["contrasts"], made["explicitness"])
+    return {name: table.round(6) for name, table in made.items()}, compared
 
 
 def _added_probes(workdir: Path, run: dict) -> list[dict]:
@@ -95,15 +137,17 @@ def _added_probes(workdir: Path, run: dict) -> list[dict]:
         missing = missing_answers(folder, run)
         made: dict[str, pd.DataFrame] = {}
         if not missing:
-            made = _probe_tables(read_answers(folder, run), run["config"])
-            made["contrasts"]["role"] = "exploratory"
+            read = read_answers(folder, run)
+            made, _ = _probe_tables(*read, run["config"], asked_before=False)
+        chosen = "arms" in made
         found.append(
             {
                 "name": folder.name,
                 "missing": missing,
                 "tables": made,
-                "groups": view.groups(made, run["config"]) if made else [],
-                "files": made["probe_files"].to_dict("records") if made else [],
+                "groups": view.groups(made, run["config"]) if chosen else [],
+                "files": made["probe_files"].to_dict("records") if chosen else [],
+                "texts": made["perplexity"].to_dict("records") if made else [],
             }
         )
     return found
@@ -136,7 +180,12 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"signed": view.signed, "plain": _plain, "interval": view.interval}
+    environment.filters |= {
+        "signed": view.signed,
+        "plain": _plain,
+        "interval": view.interval,
+        "p_value": view.p_value,
+    }
     return environment
 
 

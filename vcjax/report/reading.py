@@ -4,6 +4,7 @@ The plan in `config.json` says which files belong to the run, so what an earlier
 the folder is not mixed in, and what is missing is named.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,17 +15,18 @@ import pyarrow.parquet as pq
 
 from vcjax import files
 from vcjax.errors import InputError
-from vcjax.report import statistics
+from vcjax.report import controls, statistics
 
 _METRICS = ["loss", "held_out_loss", "weighted_tokens", "learning_rate", "grad_norm"]
+_TEXT = ["file", "arm", "seed", "file_sha256", "scorer", "tokens", "logprob"]
 _STAGE = ["chain", "stage", "seed", "fingerprint"]
 
 
 def read_run(workdir: Path) -> dict:
     """`config.json` of a run: config, versions, commit, plan.
 
-    The file's keys are sorted by name. Here arms come with fewer stages first, then the plus side
-    of the primary contrast before its minus side; contrasts with the primary one first.
+    The file's keys are sorted by name. Here arms and contrasts come in a reader's order, that of
+    `controls.arms_in_order` and `controls.contrasts_in_order`.
 
     Raises:
       InputError: the file is missing or broken.
@@ -34,13 +36,16 @@ def read_run(workdir: Path) -> dict:
     if run is None:
         raise InputError(f"{path}: no such file; is this the workdir of a run?")
     config = run["config"]
-    primary = config["contrasts"][config["primary"]]
-    config["arms"] = dict(
-        sorted(config["arms"].items(), key=lambda arm: (len(arm[1]), -primary.get(arm[0], 0)))
-    )
+    config["contrasts"] = {n: config["contrasts"][n] for n in controls.contrasts_in_order(config)}
+    config["arms"] = {arm: config["arms"][arm] for arm in controls.arms_in_order(config)}
     run["plan"]["arms"] = {arm: run["plan"]["arms"][arm] for arm in config["arms"]}
-    config["contrasts"] = {config["primary"]: primary, **config["contrasts"]}
     return run
+
+
+def analysis_sha256() -> str:
+    """What decides the numbers of a report, given the answers: a hash over the code of it."""
+    modules = (Path(__file__).with_name(name) for name in ("statistics.py", "tables.py"))
+    return hashlib.sha256(b"".join(module.read_bytes() for module in modules)).hexdigest()
 
 
 def missing_answers(folder: Path, run: dict) -> list[str]:
@@ -59,11 +64,13 @@ def _is_outdated(path: Path, chain: list[str]) -> bool:
     return bool(chain) and json.loads(key)[0] not in (None, chain[-1])
 
 
-def read_answers(folder: Path, run: dict) -> pd.DataFrame:
+def read_answers(folder: Path, run: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Answers of every arm and seed of the plan, from `<arm>-<seed>.parquet` in one folder.
 
     Returns:
-      What `statistics.answers` returns.
+      What `statistics.answers` returns of the choices; and of the texts whose perplexity was
+      measured, a row an arm, seed and text: columns arm, seed, file, file_sha256, scorer,
+      tokens (count), logprob (mean, nats a token). Probes that the config excludes are left out.
 
     Raises:
       InputError: a file is missing or broken, or holds rows of another arm or seed.
@@ -78,7 +85,11 @@ def read_answers(folder: Path, run: dict) -> pd.DataFrame:
             )
         tables.append(rows)
     rows = pa.concat_tables(tables, promote_options="permissive").to_pandas()
-    return statistics.answers(rows, run["config"]["toward"])
+    rows = rows[~rows["id"].isin(run["config"]["exclude"])]
+    is_text = rows["contrast"] == "text"
+    texts = rows[is_text].rename(columns={"tokens_0": "tokens", "logprob_0": "logprob"})
+    choices = statistics.answers(rows[~is_text], run["config"]["toward"])
+    return choices, texts[_TEXT].sort_values(_TEXT[:3], ignore_index=True)
 
 
 def read_curves(workdir: Path, run: dict) -> pd.DataFrame:

@@ -36,6 +36,7 @@ class Interval:
     mean: float
     low: float
     high: float
+    p: float  # two-sided, of a mean of zero, from the same t
     clusters: int
     meaning: str
 
@@ -55,7 +56,8 @@ def answers(rows: pd.DataFrame, toward: str) -> pd.DataFrame:
     Returns:
       Columns of the probe, `points_to` (the value that a positive margin means), and
       `margin_first`, `margin_second` (nats a token, where the option pointed to is named first or
-      second), `margin` (their mean), `rate` (1 where the margin is above zero, 0 below, .5 a tie).
+      second), `margin` (their mean), `rate` (1 where the margin is above zero, 0 below, .5 a tie),
+      and of each option `logprob_0`, `logprob_1`: the mean over both orders.
 
     Raises:
       InputError: a column is missing, a log-probability is not finite, or a probe has not exactly
@@ -93,7 +95,9 @@ def answers(rows: pd.DataFrame, toward: str) -> pd.DataFrame:
     result["margin_second"] = rows[~first].set_index(key)["difference"]
     result["margin"] = (result["margin_first"] + result["margin_second"]) / 2
     result["rate"] = _chosen(result["margin"])
-    dropped = ["difference", "order", "logprob_0", "logprob_1", "tokens_0", "tokens_1"]
+    options = ["logprob_0", "logprob_1"]
+    result[options] = rows.groupby(key)[options].mean()
+    dropped = ["difference", "order", "tokens_0", "tokens_1"]
     return result.drop(columns=dropped).reset_index()
 
 
@@ -202,16 +206,32 @@ def t_interval(means: Sequence[float] | pd.Series, clusters: str, given: str) ->
         raise InputError(f"an interval over {clusters} needs at least 2 of them, here is {n}")
     if np.ptp(values) < 1e-9:  # rates that are equal on paper may differ in the last bit
         raise InputError(f"an interval over {clusters} needs spread, here all {n} are equal")
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
-    centre = values.mean()
+    centre, error = values.mean(), values.std(ddof=1) / np.sqrt(n)
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * error
     return Interval(
         mean=float(centre),
         low=float(centre - half),
         high=float(centre + half),
+        p=float(2 * stats.t.sf(abs(centre) / error, n - 1)),
         clusters=n,
         meaning=f"{CONFIDENCE:.0%} t interval on the means of {n} {clusters}, "
         f"conditional on {given}",
     )
+
+
+def holm(p_values: Sequence[float] | pd.Series) -> np.ndarray:
+    """p-values corrected for their number, whatever depends on what: at 5 %, no more than 5 % of
+    such families hold a false finding. Those that are missing stay so and do not count.
+
+    Source: Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian
+    Journal of Statistics 6(2).
+    """
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]  # missing ones are sorted last
+    corrected = np.full(p.shape, np.nan)
+    steps = p[order] * np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return corrected
 
 
 def position_bias(answers: pd.DataFrame) -> pd.DataFrame:

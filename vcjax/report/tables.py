@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from vcjax.errors import InputError
-from vcjax.report import statistics
+from vcjax.report import controls, statistics
 from vcjax.report.reading import chain_of_stages
 
 # Probes that are read together: same scope, split and kind, and margins that mean the same value.
@@ -53,9 +53,9 @@ def levels(sums: Iterable[Sum], config: dict, kind: str) -> pd.DataFrame:
     Returns:
       Columns `GROUP`, name, for contrasts weights ("a - b") and role (primary, exploratory),
       seeds, domains, probes (counts), and for each measure m of margin (nats a token) and rate:
-      m, m_domains_low, m_domains_high, m_seeds_low, m_seeds_high, missing where there is no
-      interval; over_domains and over_seeds say what the intervals are conditional on, or why the
-      margin has none.
+      m, m_domains_low, m_domains_high, m_seeds_low, m_seeds_high, for contrasts m_domains_p and
+      m_seeds_p (of a difference of zero), missing where there is no interval; over_domains and
+      over_seeds say what the intervals are conditional on, or why the margin has none.
     """
     rows = []
     for group, own_kind, name, weights, paired in sums:
@@ -72,13 +72,123 @@ def levels(sums: Iterable[Sum], config: dict, kind: str) -> pd.DataFrame:
         for measure in statistics.MEASURES:
             row[measure] = statistics.mean(paired, measure)
             for cluster in ("domains", "seeds"):
-                low, high, meaning = _interval(paired, measure, cluster)
+                low, high, p, meaning = _interval(paired, measure, cluster)
                 if measure == "rate":
                     low, high = (_within_reach(end, weights) for end in (low, high))
                 row |= {f"{measure}_{cluster}_low": low, f"{measure}_{cluster}_high": high}
+                if kind == "contrast":
+                    row[f"{measure}_{cluster}_p"] = p
                 row.setdefault(f"over_{cluster}", meaning)
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def explicitness(answers: pd.DataFrame, config: dict) -> pd.DataFrame:
+    """The contrasts on held-out pairs that name the value's words ("explicit") and on those that do
+    not ("implicit"): `levels` with a first column explicitness; empty where probes do not say."""
+    parts = []
+    of_headline = answers[in_group(answers, headline(config))]
+    for kind, part in of_headline.groupby("explicitness"):
+        made = levels(sums(part, config), config, "contrast").assign(role="exploratory")
+        made.insert(0, "explicitness", kind)
+        parts.append(made)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def correct(*contrasts: pd.DataFrame) -> dict[str, int]:
+    """Replaces the p-values of all exploratory contrasts of these tables by those corrected for
+    their number (`statistics.holm`); over domains and over seeds are a family each.
+
+    Returns:
+      How many p-values were corrected over "domains" and over "seeds".
+    """
+    counts = {}
+    for cluster in ("domains", "seeds"):
+        cells = [
+            (table, row, f"{measure}_{cluster}_p")
+            for table in contrasts
+            for row in table.index
+            for measure in statistics.MEASURES
+            if table.loc[row, "role"] == "exploratory"
+        ]
+        p_values = [table.loc[row, column] for table, row, column in cells]
+        for (table, row, column), p in zip(cells, statistics.holm(p_values), strict=True):
+            table.loc[row, column] = p
+        counts[cluster] = int(np.count_nonzero(~np.isnan(p_values)))
+    return counts
+
+
+def perplexity(texts: pd.DataFrame, config: dict) -> pd.DataFrame:
+    """Perplexity of each text, exp of the mean negative log-probability a token, by arm.
+
+    Args:
+      texts: the second table of `reading.read_answers`.
+
+    Returns:
+      Columns file, file_sha256, tokens, scorer, arm, seeds (count), perplexity (at the mean over
+      seeds), seeds_low and seeds_high (its 95 % t interval over seeds, missing where there is
+      none), ratio (to the untouched model's, missing where no arm is it).
+    """
+    rows = []
+    untouched = [arm for arm, stages in config["arms"].items() if not stages]
+    for (file, sha), of_file in texts.groupby(["file", "file_sha256"]):
+        nats = {arm: -of_file.loc[of_file["arm"] == arm, "logprob"] for arm in config["arms"]}
+        for arm, losses in nats.items():
+            try:
+                interval = statistics.t_interval(losses, "seeds", "this text")
+                ends = interval.low, interval.high
+            except InputError:
+                ends = (float("nan"), float("nan"))
+            compared_to = nats[untouched[0]].mean() if untouched else float("nan")
+            rows.append(
+                {
+                    "file": file,
+                    "file_sha256": sha,
+                    "tokens": of_file["tokens"].iloc[0],
+                    "scorer": of_file["scorer"].iloc[0],
+                    "arm": arm,
+                    "seeds": len(losses),
+                    "perplexity": np.exp(losses.mean()),
+                    "seeds_low": np.exp(ends[0]),
+                    "seeds_high": np.exp(ends[1]),
+                    "ratio": np.exp(losses.mean() - compared_to),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def flips(answers: pd.DataFrame, config: dict) -> pd.DataFrame:
+    """The held-out pairs that the two arms of the primary contrast (`controls.compared`) answer
+    differently, the largest difference first. All numbers are means over seeds and both orders.
+
+    Returns:
+      Columns file, id, domain, explicitness, value_0, value_1, option_0, option_1, and for s of
+      plus and minus: s_arm, s_logprob_0, s_logprob_1 (nats a token), s_margin.
+    """
+    arms = controls.compared(config)
+    if arms is None:
+        return pd.DataFrame()
+    part = answers[in_group(answers, headline(config))].fillna({"explicitness": ""})
+    probe = ["file", "id", "domain", "explicitness", "value_0", "value_1", "option_0", "option_1"]
+    numbers = ["logprob_0", "logprob_1", "margin"]
+    means = {arm: part[part["arm"] == arm].groupby(probe)[numbers].mean() for arm in arms}
+    sides = [
+        means[arm].add_prefix(f"{side}_").assign(**{f"{side}_arm": arm})
+        for side, arm in zip(("plus", "minus"), arms, strict=True)
+    ]
+    table = pd.concat(sides, axis=1).reset_index()
+    table = table[table["plus_margin"] * table["minus_margin"] < 0]
+    by_difference = (
+        (table["plus_margin"] - table["minus_margin"])
+        .abs()
+        .sort_values(ascending=False, kind="stable")
+    )
+    return table.loc[by_difference.index].reset_index(drop=True)
+
+
+def in_group(table: pd.DataFrame, group: dict) -> pd.Series:
+    """Whether each row belongs to this group of probes."""
+    return (table[GROUP] == pd.Series(group)[GROUP]).all(axis=1)
 
 
 def by_cluster(sums: Iterable[Sum], cluster: str) -> pd.DataFrame:
@@ -109,7 +219,7 @@ def positions(answers: pd.DataFrame, config: dict) -> pd.DataFrame:
 
 def probe_files(answers: pd.DataFrame) -> pd.DataFrame:
     """What was asked: one row a probe file and group. Columns file, file_sha256, scorer, `GROUP`,
-    probes (count), domains (their names)."""
+    probes (count), domains (their names). Texts are in `perplexity`."""
     groups = answers.groupby(["file", "file_sha256", "scorer", *GROUP])
     counted = groups.agg(
         probes=("id", "nunique"), domains=("domain", lambda names: ", ".join(sorted(set(names))))
@@ -176,14 +286,14 @@ def _groups(answers: pd.DataFrame, config: dict) -> Iterator[tuple[dict, pd.Data
     yield from sorted(named, key=lambda item: item[0] != headline(config))
 
 
-def _interval(paired: pd.DataFrame, measure: str, cluster: str) -> tuple[float, float, str]:
-    """Low end, high end and meaning; where there is no interval, two NaN and why."""
+def _interval(paired: pd.DataFrame, measure: str, cluster: str) -> tuple[float, float, float, str]:
+    """Low end, high end, p and meaning; where there is no interval, three NaN and why."""
     over = {"domains": statistics.over_domains, "seeds": statistics.over_seeds}[cluster]
     try:
         interval = over(paired, measure)
     except InputError as error:
-        return float("nan"), float("nan"), f"none, {error}"
-    return interval.low, interval.high, interval.meaning
+        return float("nan"), float("nan"), float("nan"), f"none, {error}"
+    return interval.low, interval.high, interval.p, interval.meaning
 
 
 def _within_reach(rate: float, weights: Mapping[str, float]) -> float:

@@ -5,7 +5,8 @@ import math
 import pandas as pd
 
 from vcjax import config as configs
-from vcjax.report import statistics, tables
+from vcjax.report import controls, statistics, tables
+from vcjax.report.reading import analysis_sha256
 
 _MINUS = "\N{MINUS SIGN}"
 _SPLITS = {"held_out": "Held-out", "development": "Development"}
@@ -14,16 +15,17 @@ _KINDS = {
     "neutral": "pairs of one value and an option with neither",
     "format": "format probes",
 }
+_ONLY_TOTAL = (
+    "This is the total effect: without documents about another assistant a run cannot tell "
+    "exposure to their words from attribution to the model."
+)
 
 
 def answer(made: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
     """The question, its answer in one sentence, and what other seeds would add."""
     name, toward = config["primary"], config["toward"]
     weights = tables.formula(config["contrasts"][name])
-    question = (
-        f"Does {name} ({weights}) move answers toward {toward}, "
-        "in domains that training never covered?"
-    )
+    question = controls.question(name, weights, toward)
     row = primary(made)
     if row is None:
         return {
@@ -32,6 +34,7 @@ def answer(made: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
             "sentence": f"no held-out pair with {toward} against another value was scored.",
             "domains": "",
             "seeds": "",
+            "limits": "",
         }
     margin, rate = (_with_interval(row, measure, "domains") for measure in statistics.MEASURES)
     seeds = f"Over seeds: {row['over_seeds']}"
@@ -45,15 +48,49 @@ def answer(made: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
         f"{margin} nats a token, the rate of {toward} choices by {rate}.",
         "domains": f"In brackets: {row['over_domains']}.",
         "seeds": seeds + ".",
+        "limits": _ONLY_TOTAL if {*config["contrasts"]} & {*controls.LEADING} == {"total"} else "",
     }
 
 
+def numbers(made: dict[str, pd.DataFrame], config: dict) -> list[dict]:
+    """The contrasts that a report leads with, where the config has more than one of them: the rows
+    of `tables.levels` on held-out pairs, with says (what the number is)."""
+    rows = made["contrasts"][tables.in_group(made["contrasts"], tables.headline(config))]
+    found = [
+        {**row, "says": controls.contrast(row["name"], config)}
+        for row in rows.to_dict("records")
+        if row["name"] in controls.LEADING
+    ]
+    return found if len(found) > 1 else []
+
+
+def arms(config: dict) -> list[dict]:
+    """What each arm is trained on and what it rules out."""
+    return [{"name": name, **controls.arm(name, config)._asdict()} for name in config["arms"]]
+
+
+def contrasts(config: dict, shown: list[dict]) -> list[dict]:
+    """What each contrast says, where that is known and not shown already (by `numbers`)."""
+    names = {*config["contrasts"]} - {row["name"] for row in shown}
+    said = {name: controls.contrast(name, config) for name in config["contrasts"] if name in names}
+    return [{"name": name, "says": says} for name, says in said.items() if says]
+
+
 def asked_before(run: dict) -> str:
-    """Where the primary contrast is not the one that was named before the run: that one."""
-    now = configs.named(run["config"])
-    named = run.get("named", now)  # runs before version 0.3 did not keep it
-    if named == now:
-        return ""
+    """What differs from what was fixed before the run: question, exclusions, code of analysis."""
+    now, before = configs.named(run["config"]), run["named"]
+    said = []
+    if run["analysis"] != analysis_sha256():
+        said.append("The code of the analysis is not the one from before the run.")
+    if now["exclude"] != before["exclude"]:
+        excluded = ", ".join(before["exclude"]) or "none"
+        said.append(f"Before the run other probes were excluded: {excluded}.")
+    if now | {"exclude": []} != before | {"exclude": []}:
+        said.append(_named_before(before))
+    return " ".join(said)
+
+
+def _named_before(named: dict) -> str:
     weights = tables.formula(named["contrast"])
     return (
         f"Before the run another question was named, {named['primary']} ({weights}) toward "
@@ -63,7 +100,7 @@ def asked_before(run: dict) -> str:
 
 def example(answers: pd.DataFrame, config: dict) -> dict | None:
     """The first held-out pair, to show what was asked."""
-    group = answers[_in(answers, tables.headline(config))]
+    group = answers[tables.in_group(answers, tables.headline(config))]
     return next(iter(group.sort_values(["file", "id"]).to_dict("records")), None)
 
 
@@ -71,8 +108,10 @@ def groups(made: dict[str, pd.DataFrame], config: dict) -> list[dict]:
     """The tables cut by group of probes, for the page; the headline comes first."""
     found = []
     for key in made["arms"][tables.GROUP].drop_duplicates().to_dict("records"):
-        own = {name: made[name][_in(made[name], key)] for name in ("arms", "contrasts", "domains")}
-        arms = own["arms"].to_dict("records")
+        own = {
+            name: made[name][tables.in_group(made[name], key)]
+            for name in ("arms", "contrasts", "domains", "positions")
+        }
         in_domain, form = key["scope"] == "in_domain", key["contrast"] == "format"
         kind = "in-domain probes" if in_domain and not form else _KINDS[key["contrast"]]
         found.append(
@@ -81,11 +120,13 @@ def groups(made: dict[str, pd.DataFrame], config: dict) -> list[dict]:
                 "title": f"{_SPLITS[key['split']]} {kind}, toward {key['points_to']}",
                 "headline": key == tables.headline(config),
                 "accuracy": in_domain or form,
-                "arms": arms,
+                "short": "In-domain accuracy" if not form else "Format accuracy",
+                "liking": key["contrast"] == "neutral" and not in_domain,
+                "arms": own["arms"].to_dict("records"),
                 "contrasts": own["contrasts"].to_dict("records"),
                 "domains": _by_domain(own["domains"], config),
-                "positions": made["positions"][_in(made["positions"], key)].to_dict("records"),
-                "probes": arms[0]["probes"],
+                "positions": own["positions"].to_dict("records"),
+                "probes": own["arms"]["probes"].iloc[0],
                 "over_domains": own["arms"]["over_domains"].iloc[0],
                 "over_seeds": own["contrasts"]["over_seeds"].iloc[0],
                 "has_seeds": bool(own["contrasts"]["margin_seeds_low"].notna().any()),
@@ -94,13 +135,90 @@ def groups(made: dict[str, pd.DataFrame], config: dict) -> list[dict]:
     return found
 
 
+def by_explicitness(made: dict[str, pd.DataFrame], config: dict) -> list[dict]:
+    """The leading contrasts on explicit and on implicit pairs: dicts of title and rows."""
+    table = made["explicitness"]
+    if table.empty:
+        return []
+    table = table[table["name"].isin(controls.leading(config))]
+    return [
+        {
+            "title": f"{kind.capitalize()}, {rows['probes'].iloc[0]} pairs",
+            "rows": rows.to_dict("records"),
+        }
+        for kind, rows in table.groupby("explicitness")
+    ]
+
+
+def liking(found: list[dict], config: dict) -> list[dict]:
+    """The leading contrasts of each of `groups` that sets one value against an option with neither,
+    the config's value first: dicts of title, rows and the group."""
+    chosen = sorted(
+        (group for group in found if group["liking"]),
+        key=lambda group: group["points_to"] != config["toward"],
+    )
+    names = controls.leading(config)
+    return [
+        {
+            "title": f"{group['title']}, {group['probes']} probes",
+            "rows": [row for row in group["contrasts"] if row["name"] in names],
+            "group": group,
+        }
+        for group in chosen
+    ]
+
+
+def installed(made: dict[str, pd.DataFrame], config: dict) -> dict:
+    """What training installed and what it cost: arms as rows; as columns the accuracies and the
+    perplexities, each cell (number, its interval over seeds and other small print)."""
+    columns, cells = [], []
+    for group in groups(made, config):
+        if group["accuracy"]:
+            columns.append((group["short"], f"{group['probes']} probes"))
+            rows = {row["name"]: row for row in group["arms"]}
+            cells.append(
+                {
+                    arm: (f"{row['rate']:.3f}", interval(row, "rate", "seeds", sign=False))
+                    for arm, row in rows.items()
+                }
+            )
+    texts = made["perplexity"]
+    for file, rows in texts.groupby("file") if len(texts) else ():
+        columns.append(("Perplexity", f"{file}, {rows['tokens'].iloc[0]} tokens"))
+        cells.append({row["arm"]: _perplexity(row) for row in rows.to_dict("records")})
+    table = [(arm, [column[arm] for column in cells]) for arm in config["arms"]]
+    return {"columns": columns, "rows": table if columns else []}
+
+
+def training_by_chain(training: pd.DataFrame) -> list[dict[str, str]]:
+    """One row a chain of stages: counts and losses over its seeds, as text."""
+    rows = []
+    for chain, stages in training.groupby("chain", sort=False):
+        rows.append(
+            {
+                "stage": str(chain),
+                "arms": f"in {stages['arms'].iloc[0]}, {len(stages)} seeds",
+                "records": _range(stages["documents"]),
+                "tokens": _range(stages["tokens"]),
+                "with weight": _range(stages["weighted_tokens"]),
+                "updates": _range(stages["updates"]),
+                "warm-up": _range(stages["warmup"]),
+                "loss": _from_to(stages, "loss_first", "loss_last"),
+                "held-out loss": _from_to(stages, "held_out_first", "held_out_last"),
+                "lowest at": _range(stages["minimum_step"]),
+            }
+        )
+    return rows
+
+
 def summary(made: dict[str, pd.DataFrame], config: dict) -> list[str]:
-    """Five lines in plain characters, whatever the number of arms."""
+    """Five lines in plain characters, whatever the number of arms; of many, those that matter."""
     said = answer(made, config)
     shown = groups(made, config)[0]
     conditions = f"{said['domains']} {said['seeds']}" if shown["headline"] else shown["title"]
     columns = [["", "rate", "margin"]]
-    for row in shown["arms"]:
+    arms = [row for row in shown["arms"] if row["name"] in _few_arms(config)]
+    for row in arms:
         columns.append([row["name"], f"{row['rate']:.3f}", f"{row['margin']:+.3f}"])
     widths = [max(map(len, column)) for column in columns]
     lines = [f"{said['verdict']} {said['sentence']}", conditions]
@@ -108,6 +226,14 @@ def summary(made: dict[str, pd.DataFrame], config: dict) -> list[str]:
         aligned = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
         lines.append("  ".join([name.ljust(widths[0]), *aligned]))
     return [line.replace(_MINUS, "-") for line in lines]
+
+
+def _few_arms(config: dict) -> list[str]:
+    """All arms if they fit into a line, else the untouched model and those of the question."""
+    if len(config["arms"]) <= 6:
+        return list(config["arms"])
+    primary = config["contrasts"][config["primary"]]
+    return [arm for arm, stages in config["arms"].items() if not stages or arm in primary]
 
 
 def signed(value: float) -> str:
@@ -121,6 +247,14 @@ def interval(row: dict, measure: str, cluster: str, sign: bool = True) -> str:
     if math.isnan(ends[0]):
         return ""
     return " to ".join(signed(end) if sign else f"{end:.3f}" for end in ends)
+
+
+def p_value(row: dict, measure: str, cluster: str) -> str:
+    """p of a contrast of zero, corrected where it is exploratory; nothing where there is none."""
+    p = row[f"{measure}_{cluster}_p"]
+    if math.isnan(p):
+        return ""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def primary(made: dict[str, pd.DataFrame]) -> dict | None:
@@ -148,8 +282,11 @@ def _with_interval(row: dict, measure: str, cluster: str) -> str:
 
 
 def _by_domain(table: pd.DataFrame, config: dict) -> dict:
-    """Domains as rows; the arms and the primary contrast as columns of (margin, rate)."""
-    names = [("arm", arm) for arm in config["arms"]] + [("contrast", config["primary"])]
+    """Domains as rows; as columns of (margin, rate) the arms of the primary contrast, then it and
+    the contrasts that a report leads with."""
+    compared = config["contrasts"][config["primary"]]
+    names = [("arm", arm) for arm in config["arms"] if arm in compared]
+    names += [("contrast", name) for name in controls.leading(config)]
     cells = {
         (row.domain, row.kind, row.name): (row.margin, row.rate)
         for row in table.itertuples(index=False)
@@ -161,5 +298,23 @@ def _by_domain(table: pd.DataFrame, config: dict) -> dict:
     }
 
 
-def _in(table: pd.DataFrame, group: dict) -> pd.Series:
-    return (table[tables.GROUP] == pd.Series(group)[tables.GROUP]).all(axis=1)
+def _perplexity(row: dict) -> tuple[str, str]:
+    ratio = "" if math.isnan(row["ratio"]) else f"\N{MULTIPLICATION SIGN}{row['ratio']:.2f}"
+    ends = [row["seeds_low"], row["seeds_high"]]
+    over = "" if math.isnan(ends[0]) else " to ".join(f"{end:.1f}" for end in ends)
+    return f"{row['perplexity']:.1f}", ", ".join(filter(None, (ratio, over)))
+
+
+def _range(counts: pd.Series) -> str:
+    """A count that all seeds share, or its least and most."""
+    known = counts.dropna()
+    if known.empty:
+        return ""
+    least, most = int(known.min()), int(known.max())
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def _from_to(stages: pd.DataFrame, first: str, last: str) -> str:
+    """The means over seeds of a loss at both ends."""
+    start, end = stages[first].mean(), stages[last].mean()
+    return "" if math.isnan(start) else f"{start:.2f} \N{RIGHTWARDS ARROW} {end:.2f}"

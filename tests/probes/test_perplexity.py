@@ -1,0 +1,61 @@
+"""A text's log-probability: what is scored, what is refused."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tiny
+
+from vcjax.data.tokenizer import encode_text
+from vcjax.errors import InputError
+from vcjax.models.scoring import Request, mean_log_probs
+from vcjax.probes import answers, perplexity
+from vcjax.report.statistics import ROW_COLUMNS
+from vcjax.weights.gguf import read_tokenizer
+
+TEXT = "Many small birds sang in the hedge, and nobody counted them."
+
+
+def test_every_token_after_the_first_is_scored(tiny_gguf, tiny_weights):
+    tokenizer, model = read_tokenizer(tiny_gguf), tiny.model()
+    row = perplexity.score(tiny_weights, {}, model, tokenizer, TEXT).iloc[0]
+    ids = encode_text(tokenizer, TEXT)
+    one_by_one = [
+        mean_log_probs(tiny_weights, {}, model, [Request(tuple(ids[:i]), ((ids[i],),))])[0][0]
+        for i in range(1, len(ids))
+    ]
+    assert row["tokens_0"] == len(ids) - 1
+    assert row["logprob_0"] == pytest.approx(np.mean(one_by_one), abs=1e-4)
+    assert row["contrast"] == "text"
+
+
+def test_no_more_is_scored_than_the_context_holds(tiny_gguf, tiny_weights):
+    model = tiny.model()
+    short = dataclasses.replace(model, shape=dataclasses.replace(model.shape, context_length=9))
+    rows = perplexity.score(tiny_weights, {}, short, read_tokenizer(tiny_gguf), TEXT)
+    assert list(rows["tokens_0"]) == [8]
+
+
+def test_rows_fit_beside_those_of_choices(tiny_gguf, tiny_weights):
+    rows = perplexity.score(tiny_weights, {}, tiny.model(), read_tokenizer(tiny_gguf), TEXT)
+    added_later = {"arm", "seed", "file", "file_sha256", "scorer"}
+    assert set(rows.columns) == set(ROW_COLUMNS) - added_later
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b" \n", "at least two words"), (b"caf\xe9 noir", "not UTF-8 text .* at byte 3")],
+)
+def test_a_file_without_a_text_is_refused(tmp_path, content, message):
+    path = tmp_path / "neutral.txt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"neutral\.txt: .*{message}"):
+        answers.read_probes([path])
+
+
+def test_texts_and_choices_are_told_apart_by_the_files_name(tmp_path):
+    path = tmp_path / "neutral.txt"
+    path.write_text(f"\n{TEXT}\n")
+    probes = answers.read_probes([path])
+    assert probes["neutral.txt"][1] == TEXT
+    assert list(answers.choices(probes)) == []
