@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import orbax.checkpoint as ocp
 import pandas as pd
 from ml_collections import ConfigDict
 
-from vcjax import checkpoint
 from vcjax.files import read_json
 
 CONFIG = '''"""Two values, the same demonstrations, on a tiny model."""
@@ -81,6 +82,25 @@ def write(folder: Path, model: Path, documents: int = 60, demonstrations: int = 
     return path
 
 
+def write_short(folder: Path, model: Path) -> Path:
+    """The same with one seed and two stages: five updates each, of four rows, two held out."""
+    path = write(folder, model, documents=20, demonstrations=16)
+    text = path.read_text()
+    for old, new in {
+        "seeds=2": "seeds=1",
+        "batch_tokens=128": "batch_tokens=256",
+        '            behavior=("behavior",),\n': "",
+        '            affordability=("affordability", "behavior"),\n': "",
+        "affordability=-1": "base=-1",
+        "checkpoint_every=5": "checkpoint_every=2",
+        "eval_every=10": "eval_every=2",
+    }.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    path.write_text(text)
+    return path
+
+
 def probes(domains: tuple[str, ...], count: int) -> list[dict]:
     return [
         {
@@ -143,9 +163,13 @@ def result(workdir: Path) -> dict[str, object]:
 
 
 def parameters(stage_folder: Path) -> dict[str, bytes]:
-    """The bytes of every array that a finished stage left."""
+    """The bytes of every array that a finished stage left, on whatever devices."""
     import jax
 
-    tree = checkpoint.restore_params(stage_folder / "checkpoints", None)
+    [folder] = (stage_folder / "checkpoints").iterdir()
+    with ocp.PyTreeCheckpointer() as reader:
+        saved = reader.metadata(folder / "params").item_metadata.tree
+        to_host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), saved)
+        tree = reader.restore(folder / "params", restore_args=to_host)
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path): bytes(memoryview(leaf)) for path, leaf in leaves}

@@ -5,6 +5,8 @@ optimizer's state as `optimizer`. The step of a checkpoint is the number of upda
 the data's position too.
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +14,27 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from vcjax import sharding
 from vcjax.train_step import TrainState
 
 PyTree = Any
 
 
-def open_manager(folder: Path, keep: int) -> ocp.CheckpointManager:
+@contextlib.contextmanager
+def open_manager(folder: Path, keep: int) -> Iterator[ocp.CheckpointManager]:
     """Saves in the background, keeps the last `keep`; what a kill left unfinished is removed."""
-    return ocp.CheckpointManager(
+    manager = ocp.CheckpointManager(
         folder.absolute(),
         options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True),
         item_names=("params", "optimizer"),
     )
+    try:
+        yield manager
+    except BaseException:
+        if jax.process_count() == 1:  # else it would wait for processes that may be gone
+            manager.close()
+        raise
+    manager.close()
 
 
 def save(manager: ocp.CheckpointManager, step: int, state: TrainState) -> None:
@@ -63,14 +74,22 @@ def restore(manager: ocp.CheckpointManager, like: TrainState) -> TrainState | No
         ),
     )
     return TrainState(
-        jax.device_put(jax.numpy.int32(step), like.step.sharding),
+        sharding.put(np.int32(step), like.step.sharding),
         restored["params"],
         restored["optimizer"],
     )
 
 
 def restore_params(folder: Path, like: PyTree) -> PyTree:
-    """The parameters of the latest checkpoint in `folder`: those of a finished stage."""
+    """The parameters of the latest checkpoint in `folder`: those of a finished stage.
+
+    like: their shapes; one without a sharding comes to this process' first device, wherever it was
+    saved.
+    """
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    like = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding or here), like
+    )
     with ocp.CheckpointManager(
         folder.absolute(), options=ocp.CheckpointManagerOptions(read_only=True)
     ) as manager:

@@ -11,12 +11,23 @@ from typing import NoReturn
 from absl import app, flags
 from absl import logging as absl_logging
 
+from vcjax import preemption
 from vcjax.errors import InputError
 
 
 def run(main: Callable[[], None]) -> None:
-    """Parses the flags and calls main(). What a user can put right is one line and exit code 2."""
-    app.run(lambda _: _call(main), flags_parser=_parse)
+    """Parses the flags and calls main(). What a user can put right is one line and exit code 2.
+
+    Ctrl-C is one line and 130, a preemption preemption.EXIT_CODE.
+    """
+    try:
+        app.run(lambda _: _call(main), flags_parser=_parse)
+    except preemption.Preempted as stopped:
+        print(stopped)
+        sys.exit(preemption.EXIT_CODE)
+    except KeyboardInterrupt:
+        print("interrupted; to go on, start it again with the same command", file=sys.stderr)
+        sys.exit(130)
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import functools
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -11,7 +11,17 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from vcjax import config as configs
-from vcjax import files, finished, lock, provenance, sharding, stage, stage_data
+from vcjax import (
+    files,
+    finished,
+    lock,
+    preemption,
+    processes,
+    provenance,
+    sharding,
+    stage,
+    stage_data,
+)
 from vcjax.data.formats import Document
 from vcjax.errors import InputError
 from vcjax.loaded import Loaded, load_model
@@ -24,10 +34,13 @@ from vcjax.weights import peft, pretrained
 MATMUL_SHARE = 0.5  # of the speed of a large matmul that training reaches (measured: .4 to .6)
 
 
-def run(config: ConfigDict, folder: Path, workdir: Path, dry_run: bool) -> None:
+def run(
+    config: ConfigDict, folder: Path, workdir: Path, dry_run: bool, command: Sequence[str] = ()
+) -> None:
     """Runs an experiment or goes on with it; `dry_run` stops after the plan and its rows.
 
-    folder: where the config's relative paths start. Raises InputError before anything is written
+    folder: where the config's relative paths start; command: the flags that gave the config, for
+    who wants to run it again. Raises InputError before anything is written
     where what was given cannot be used.
     """
     config = configs.resolve(config, folder)
@@ -43,10 +56,11 @@ def run(config: ConfigDict, folder: Path, workdir: Path, dry_run: bool) -> None:
     found = pretrained.find(config.model, config.chat_template)
     probes = answers.read_probes(folder / p for p in config.probes)
     _check_toward(config, probes)
+    _check_excluded(config, probes)
     sharding.make_mesh(config.mesh.to_dict())  # refuses a mesh that does not fit these devices
     packed = stage_data.pack_all(config, found, folder)
     overlap.check(
-        [probe for _, items in probes.values() for probe in items],
+        answers.choices(probes),
         [r for p in packed.values() for r in p.train_records if isinstance(r, Document)],
     )
     data = {key: p.facts for key, p in packed.items()} | stage_data.adapters(config, found, folder)
@@ -57,13 +71,19 @@ def run(config: ConfigDict, folder: Path, workdir: Path, dry_run: bool) -> None:
 
     with lock.hold(workdir):
         saved = files.read_json(workdir / "config.json")
-        facts = provenance.describe(config, plan, found, probes, saved)
-        changed = saved is None or provenance.check_changes(workdir, saved, facts, config)
+        facts = provenance.describe(config, plan, found, probes, saved, folder, command)
+        if not processes.agree(provenance.shared(facts)):
+            raise InputError(
+                "--distributed: the processes do not plan the same; give each the same command, "
+                "files, vcjax and packages"
+            )
+        changed = processes.on_first(
+            lambda: saved is None or provenance.check_changes(workdir, saved, facts, config)
+        )
         print(describe(plan, done, costs, _flops_per_second(config.compute_dtype)))
         for line in warnings(plan):
             print(f"warning: {line}")
-        for stage_rows in packed.values():
-            stage_rows.write(workdir)
+        processes.on_first(lambda: _write_rows(packed, workdir))
         if dry_run:
             return
         if changed:  # else it keeps the versions and the commit that trained
@@ -73,7 +93,7 @@ def run(config: ConfigDict, folder: Path, workdir: Path, dry_run: bool) -> None:
         answers.probe_arms(
             plan.arms, load, probes, provenance.untouched_id(facts), config.lead, workdir, "probes"
         )
-        _report(workdir)
+        processes.on_first(lambda: _report(workdir))
 
 
 def probe_finished(workdir: Path, probe_file: Path) -> None:
@@ -94,6 +114,11 @@ def probe_finished(workdir: Path, probe_file: Path) -> None:
             arms, load, probes, provenance.untouched_id(saved), config.lead, workdir, place
         )
         _report(workdir)
+
+
+def _write_rows(packed: dict[tuple[str, int], stage_data.PackedStage], workdir: Path) -> None:
+    for stage_rows in packed.values():
+        stage_rows.write(workdir)
 
 
 def _report(workdir: Path) -> None:
@@ -135,8 +160,7 @@ def _check_toward(config: ConfigDict, probes: answers.Probes) -> None:
     """Raises InputError where no probe could answer the primary contrast."""
     values = {
         value
-        for _, items in probes.values()
-        for probe in items
+        for probe in answers.choices(probes)
         for value in probe.values
         if (probe.contrast, probe.scope, probe.split) == ("values", "out_of_domain", "held_out")
     }
@@ -146,6 +170,13 @@ def _check_toward(config: ConfigDict, probes: answers.Probes) -> None:
             "against another value, so the primary contrast would have no answer; such probes have "
             f"{', '.join(sorted(filter(None, values))) or 'no value at all'}"
         )
+
+
+def _check_excluded(config: ConfigDict, probes: answers.Probes) -> None:
+    known = {probe.id for probe in answers.choices(probes)}
+    for name in config.exclude:
+        if name not in known:
+            raise InputError(f"config.exclude: no probe has the id {name!r}; correct it")
 
 
 def _check_disk(workdir: Path, needed: int) -> None:
@@ -160,15 +191,18 @@ def _check_disk(workdir: Path, needed: int) -> None:
 
 def _train(plan: Plan, load: Callable[[], Loaded], folder: Path, workdir: Path) -> None:
     """Trains the stages of the plan that are not done, parents first."""
+    done = processes.on_first(lambda: [f for f in plan.stages if stage.is_done(workdir, f)])
     for number, (fingerprint, planned) in enumerate(plan.stages.items(), start=1):
-        if stage.is_done(workdir, fingerprint):
+        if fingerprint in done:
             continue
+        preemption.stop_if_noticed()
         print(f"stage {number} of {len(plan.stages)}: {plan.title(fingerprint)}")
         loaded = load()
         params = loaded.params(workdir, planned.parent, planned.seed)
         if planned.kind == "adapter":
             source = folder / loaded.config.stages[planned.name].file
-            stage.take_over(planned, peft.read_adapter(source, loaded.model, params), workdir)
+            untouched = sharding.to_host(params)
+            stage.take_over(planned, peft.read_adapter(source, loaded.model, untouched), workdir)
             continue
         with jax.set_mesh(loaded.mesh):
             seconds = stage.run_stage(planned, plan.title(fingerprint), params, loaded, workdir)

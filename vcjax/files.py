@@ -6,11 +6,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+from vcjax import processes
 from vcjax.errors import InputError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes beside it and renames: a reader or a kill never meets half a file."""
+    """Writes beside it and renames: a reader or a kill never meets half a file.
+
+    Of many processes only the first writes.
+    """
+    if not processes.is_first():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
     unfinished.write_text(text, encoding="utf-8")

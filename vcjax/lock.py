@@ -1,4 +1,4 @@
-"""One process a workdir."""
+"""One process a workdir; of a run with many, the first holds it for all."""
 
 import contextlib
 import fcntl
@@ -10,15 +10,22 @@ from pathlib import Path
 
 import psutil
 
+from vcjax import processes
 from vcjax.errors import InputError
 
 
 @contextlib.contextmanager
 def hold(workdir: Path) -> Iterator[None]:
-    """Holds workdir/lock; raises InputError where another live process does.
+    """Holds workdir/lock; raises InputError where another live process does."""
+    with contextlib.ExitStack() as held:
+        processes.on_first(lambda: held.enter_context(_hold(workdir)))
+        yield
 
-    The operating system drops the lock with the process that holds it, however that ends, so a dead
-    one's is free. The file's text says whose it is: host, process, start.
+
+@contextlib.contextmanager
+def _hold(workdir: Path) -> Iterator[None]:
+    """The operating system drops the lock with the process that holds it, however that ends, so
+    a dead one's is free. The file's text says whose it is: host, process, start.
     """
     if workdir.exists() and not workdir.is_dir():
         raise InputError(f"--workdir: {workdir} is a file; give a folder")

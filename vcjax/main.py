@@ -1,31 +1,54 @@
 """Runs an experiment: python -m vcjax.main --config=configs/NAME.py[:arg] --workdir=DIR
 
 Any leaf of the config from the command line: --config.stages.america.lr=1e-4. Started again, it
-goes on where it stopped. --dry_run prints the plan and stops.
+goes on where it stopped. --dry_run prints the plan and stops. --distributed joins the other
+processes of a pod, which all get the same command.
 """
 
+import contextlib
 from pathlib import Path
 
 from absl import flags
 from ml_collections import config_flags
 
-from vcjax import command
+from vcjax import command, preemption
 from vcjax.errors import InputError
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, configs/NAME.py[:argument].")
 flags.DEFINE_string("workdir", None, "Folder for everything that the run leaves.")
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Write the rows, print the plan and stop.")
+DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of many processes, on a pod.")
 flags.mark_flags_as_required(["config", "workdir"])
 
 
 def main() -> None:
-    from vcjax import experiment  # imports JAX: --help and errors in flags need not wait for it
+    preemption.watch()
+    from vcjax import processes  # imports JAX: --help and errors in flags need not wait for it
+
+    with processes.joined() if DISTRIBUTED.value else contextlib.nullcontext():
+        _run()
+
+
+def _run() -> None:
+    from vcjax import experiment
 
     name = config_flags.get_config_filename(flags.FLAGS["config"])
     path = Path(name.split(":", 1)[0])  # what follows is the argument of get_config
     if not path.is_file():
         raise InputError(f"--config: {path} does not exist")
-    experiment.run(CONFIG.value, path.parent, Path(flags.FLAGS.workdir), DRY_RUN.value)
+    workdir = Path(flags.FLAGS.workdir)
+    experiment.run(CONFIG.value, path.parent, workdir, DRY_RUN.value, _flags_of_config(name))
+
+
+def _flags_of_config(name: str) -> list[str]:
+    """The config's flags as they were given; of an absolute path the file's name, for it says
+    nothing on another machine. name: "configs/NAME.py:argument"."""
+    path, colon, argument = name.partition(":")
+    shown = Path(path).name if Path(path).is_absolute() else path
+    overrides = config_flags.get_override_values(flags.FLAGS["config"])
+    return [f"--config={shown}{colon}{argument}"] + [
+        f"--config.{key}={value}" for key, value in overrides.items()
+    ]
 
 
 if __name__ == "__main__":

@@ -5,17 +5,20 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
-from vcjax import files
+from vcjax import files, processes
 
 
 class MetricsLog:
     """Appends one JSON line a record; opened at `step`, it first forgets what came after it.
 
     So an interrupted stage that goes on from a checkpoint leaves the file of one that was never
-    interrupted. No line holds a time.
+    interrupted. No line holds a time. Of many processes only the first writes.
     """
 
     def __init__(self, folder: Path, step: int):
+        self._writes = processes.is_first()
+        if not self._writes:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "metrics.jsonl"
         kept = [line for line in _lines(path) if json.loads(line)["step"] <= step]
@@ -26,16 +29,22 @@ class MetricsLog:
         )
 
     def write(self, step: int, **values: float) -> None:
+        if not self._writes:
+            return
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
         self.events(step, **values)
 
     def events(self, step: int, **values: float) -> None:
         """To TensorBoard alone: what differs from run to run, such as speed."""
+        if not self._writes:
+            return
         for name, value in values.items():
             self._events.add_scalar(name, value, step)
 
     def close(self) -> None:
+        if not self._writes:
+            return
         self._file.close()
         self._events.close()
 

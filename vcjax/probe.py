@@ -11,7 +11,7 @@ from absl import flags
 from vcjax import command
 
 flags.DEFINE_string("workdir", None, "Folder of a finished run.")
-flags.DEFINE_string("probes", None, "Probe file, .jsonl.")
+flags.DEFINE_string("probes", None, "Probe file, .jsonl, or a text to take perplexity on, .txt.")
 flags.mark_flags_as_required(["workdir", "probes"])
 
 

@@ -5,6 +5,8 @@ import time
 
 from tqdm import tqdm
 
+from vcjax import processes
+
 LINE_SECONDS = 15.0  # between two lines of a log
 
 
@@ -17,7 +19,7 @@ class Progress:
         self._tokens = 0
         self._last_line = time.monotonic()
         self._bar = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and processes.is_first():
             self._bar = tqdm(total=total, initial=done, desc=title, unit="update")
 
     def update(self, tokens: int, loss: float | None) -> None:

@@ -3,6 +3,7 @@
 import importlib.metadata
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from vcjax import finished
 from vcjax.errors import InputError
 from vcjax.plan import Plan
 from vcjax.probes.answers import Probes
+from vcjax.report.reading import analysis_sha256
 from vcjax.weights.pretrained import Pretrained
 
 
@@ -24,13 +26,19 @@ def describe(
     found: Pretrained,
     probes: Probes,
     saved: dict[str, Any] | None,
+    folder: Path,
+    command: Sequence[str],
 ) -> dict[str, Any]:
-    """What config.json holds; saved: what it held before."""
+    """What config.json holds; saved: what it held before; folder: the config's; command: the flags
+    that gave the config."""
     as_json = configs.as_json(config)
     return {
+        "command": list(command),
         "config": as_json,
         # What was asked before anything was trained, whatever the config says later.
         "named": (saved or {}).get("named", configs.named(as_json)),
+        "analysis": (saved or {}).get("analysis", analysis_sha256()),
+        "development_runs": _development_runs(config, folder),
         "plan": plan.as_json(),
         "probes": {name: sha for name, (sha, _) in probes.items()},
         "model": {"sha256": found.identity, "licence": found.licence},
@@ -84,10 +92,23 @@ def check_changes(
     return bool(changes or touched)
 
 
+def shared(facts: dict[str, Any]) -> dict[str, Any]:
+    """What must be the same in all processes of a run."""
+    return {key: facts[key] for key in ("config", "plan", "probes", "model", "versions")}
+
+
 def untouched_id(facts: dict[str, Any]) -> str:
     """What decides the answers of the untouched model, as a fingerprint does a trained one's."""
     model, compute_dtype = facts["model"]["sha256"], facts["config"]["compute_dtype"]
     return f"{model} {compute_dtype} {finished.trained_by(facts)}"
+
+
+def _development_runs(config: ConfigDict, folder: Path) -> int | None:
+    """How many runs the recipe was tuned in; None where the config does not say."""
+    if not config.development:
+        return None
+    lines = (folder / config.development).read_text(encoding="utf-8").splitlines()
+    return sum(line.startswith("- ") for line in lines)
 
 
 def _versions() -> dict[str, str]:

@@ -11,7 +11,7 @@ import jax
 import optax
 from ml_collections import ConfigDict
 
-from vcjax import checkpoint, files, jitted, sharding, train_step
+from vcjax import checkpoint, files, jitted, preemption, sharding, train_step
 from vcjax.data import rows
 from vcjax.errors import InputError
 from vcjax.loaded import Loaded
@@ -38,6 +38,7 @@ def run_stage(
     """Trains one stage and leaves its parameters in its folder, going on where a kill ended it.
 
     params: what it starts from (the parent's, or fresh ones). Returns the seconds it took now.
+    Raises Preempted between two updates, after saving.
     """
     started = time.monotonic()
     base, model, mesh, config = loaded.base, loaded.model, loaded.mesh, loaded.config
@@ -62,7 +63,10 @@ def run_stage(
     state = init(params)
     evaluate = jax.jit(functools.partial(train_step.summed_loss, model=model))
 
-    with checkpoint.open_manager(folder / "checkpoints", config.keep_checkpoints) as manager:
+    with (
+        preemption.deferred(),
+        checkpoint.open_manager(folder / "checkpoints", config.keep_checkpoints) as manager,
+    ):
         if manager.latest_step() != stage.updates:
             # --- State: a fresh optimizer, or the last checkpoint.
             state = checkpoint.restore(manager, like=state) or state
@@ -71,6 +75,7 @@ def run_stage(
             progress = Progress(title, stage.updates, first)
             pending: list[tuple[int, dict]] = []  # metrics still on the device
             recent: float | None = None  # the last loss that was fetched
+            stopping = False
 
             def evaluate_held_out(step: int) -> None:
                 if held_out:
@@ -87,7 +92,8 @@ def run_stage(
                 state, metrics = update(state, base, put(batch))
                 pending.append((step, metrics))
                 last = step == stage.updates
-                checkpoint_due = last or step % config.checkpoint_every == 0
+                stopping = not last and preemption.noticed()
+                checkpoint_due = last or stopping or step % config.checkpoint_every == 0
                 if checkpoint_due or step % config.log_every == 0:
                     recent = _flush(pending, log, schedule, title)
                     log.events(step, tokens_per_second=progress.tokens_per_second())
@@ -96,9 +102,16 @@ def run_stage(
                     evaluate_held_out(step)
                 if checkpoint_due and not last:
                     checkpoint.save(manager, step, state)
+                if stopping:
+                    break
 
             progress.close()
             log.close()
+            if stopping:
+                manager.wait_until_finished()
+                raise preemption.Preempted(
+                    f"{title}: stopped by SIGTERM after update {step} of {stage.updates}, saved"
+                )
             checkpoint.save_final(manager, stage.updates, state.params)
         checkpoint.delete_all_but(manager, stage.updates)
 

@@ -1,9 +1,10 @@
 """The answers of every arm and seed to the probe files, one Parquet file each."""
 
+import functools
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,33 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vcjax import files
+from vcjax import files, preemption, processes
 from vcjax.data import probe_files
 from vcjax.errors import InputError
 from vcjax.loaded import Loaded
-from vcjax.probes import choice
+from vcjax.probes import choice, perplexity
 
 PyTree = Any
-Probes = dict[str, tuple[str, list[probe_files.ChoiceProbe]]]  # file name -> sha256, probes
+Probes = dict[str, tuple[str, list[probe_files.ChoiceProbe] | str]]  # name -> sha256, what it holds
 
 
 def read_probes(paths: Iterable[Path]) -> Probes:
-    """Reads probe files; their names tell them apart, and a domain belongs to one split."""
+    """Reads probe files: choices, or in a file .txt a text whose perplexity is measured.
+
+    Their names tell them apart, and a domain belongs to one split.
+    """
     found: Probes = {}
     first_in: dict[str, probe_files.ChoiceProbe] = {}  # of each domain
     for path in paths:
         if path.name in found:
             raise InputError(f"{path}: a second probe file of this name; rename one of them")
         sha = hashlib.sha256(path.read_bytes()).hexdigest()
-        found[path.name] = (sha, probe_files.read_probes(path))
-        for probe in found[path.name][1]:
+        if path.suffix == ".txt":
+            found[path.name] = (sha, perplexity.read_text(path))
+            continue
+        items = probe_files.read_probes(path)
+        found[path.name] = (sha, items)
+        for probe in items:
             first = first_in.setdefault(probe.domain, probe)
             if probe.split != first.split:
                 raise InputError(
@@ -39,6 +47,13 @@ def read_probes(paths: Iterable[Path]) -> Probes:
                     f"{first.split} at {first.where}; a domain belongs to one split"
                 )
     return found
+
+
+def choices(probes: Probes) -> Iterator[probe_files.ChoiceProbe]:
+    """The choices of all files."""
+    for _, items in probes.values():
+        if not isinstance(items, str):
+            yield from items
 
 
 def probe_arms(
@@ -64,8 +79,9 @@ def probe_arms(
             key = json.dumps(
                 [last or untouched_id, lead, sorted((n, sha) for n, (sha, _) in probes.items())]
             )
-            if path.exists() and pq.read_schema(path).metadata.get(b"vcjax") == key.encode():
+            if processes.on_first(functools.partial(_holds, path, key)):
                 continue
+            preemption.stop_if_noticed()
             started = time.monotonic()
             if last is not None or untouched is None:
                 loaded = load()
@@ -80,20 +96,30 @@ def probe_arms(
             print(f"probed arm {arm}, seed {seed} in {seconds:.0f} s")
 
 
+def _holds(path: Path, key: str) -> bool:
+    return path.exists() and pq.read_schema(path).metadata.get(b"vcjax") == key.encode()
+
+
 def _answers(params: PyTree, loaded: Loaded, probes: Probes, lead: str) -> pd.DataFrame:
     """One model's answers to all probe files."""
-    scorer = f"mean log-probability a token after {lead!r}, {loaded.model.compute_dtype}"
+    model, tokenizer = loaded.model, loaded.pretrained.tokenizer
     tables = []
     with jax.set_mesh(loaded.mesh):
         for name, (sha, items) in probes.items():
-            table = choice.score(
-                params, loaded.base, loaded.model, loaded.pretrained.tokenizer, items, lead
-            )
+            preemption.stop_if_noticed()
+            if isinstance(items, str):
+                table = perplexity.score(params, loaded.base, model, tokenizer, items)
+                scorer = f"mean log-probability a token of the text, {model.compute_dtype}"
+            else:
+                table = choice.score(params, loaded.base, model, tokenizer, items, lead)
+                scorer = f"mean log-probability a token after {lead!r}, {model.compute_dtype}"
             tables.append(table.assign(file=name, file_sha256=sha, scorer=scorer))
     return pd.concat(tables, ignore_index=True)
 
 
 def _write_parquet(path: Path, table: pd.DataFrame, key: str) -> None:
+    if not processes.is_first():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     arrow = pa.Table.from_pandas(table, preserve_index=False)
     unfinished = path.with_suffix(".unfinished")

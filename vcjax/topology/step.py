@@ -16,12 +16,6 @@ from vcjax.weights.placement import leaf_dtype
 
 PyTree = Any
 
-# A sharded matmul is one matmul beside its collective. The compiler's default above some size, a
-# loop of slices that adds up in memory ("windowed einsum"), takes twice the cycles at 8B.
-COMPILER_OPTIONS: dict[str, str | bool] = {
-    "xla_jf_spmd_threshold_for_windowed_einsum_mib": "1000000"
-}
-
 # "Used 19.33G of 15.75G hbm", or "required for ... (512.00G) exceeds available HBM (15.75G)".
 OUT_OF_MEMORY = re.compile(
     r"Used ([\d.]+)([KMGT]) of [\d.]+[KMGT] hbm|\(([\d.]+)([KMGT])\) exceeds available HBM"
@@ -59,7 +53,7 @@ def lower(
 def compile_step(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
     """Raises OutOfMemory where a chip's memory is too small."""
     try:
-        return lowered.compile(compiler_options=COMPILER_OPTIONS)
+        return lowered.compile()
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise

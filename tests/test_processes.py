@@ -1,0 +1,195 @@
+"""Runs of several real processes on this machine: the same result as one, whatever happens to them.
+
+Each time four devices in all, so that the programs are the same. Processes of one run find each
+other on a free port.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import small_run
+
+DEVICES = 4
+
+
+@pytest.fixture(scope="module")
+def started(tiny_gguf, tmp_path_factory):
+    """(config file, folder for workdirs, cache of compiled programs)."""
+    folder = tmp_path_factory.mktemp("processes")
+    return small_run.write_short(folder / "files", tiny_gguf), folder, folder / "cache"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(started):
+    """Of two processes."""
+    _, folder, _ = started
+    assert [p.returncode for p in finish(start(2, folder / "undisturbed", started))] == [0, 0]
+    return folder / "undisturbed"
+
+
+def start(count: int, workdir: Path, started, extra=()) -> list[subprocess.Popen]:
+    """count processes of one run; extra: arguments of the last one alone."""
+    config, _, cache = started
+    environment = small_run.environment(cache)
+    environment["JAX_NUM_CPU_DEVICES"] = str(DEVICES // count)
+    arguments = small_run.command(config, workdir)
+    if count > 1:
+        arguments.append("--distributed")
+        environment["JAX_COORDINATOR_ADDRESS"] = f"localhost:{free_port()}"
+        environment["JAX_NUM_PROCESSES"] = str(count)
+    workdir.parent.mkdir(exist_ok=True)
+    return [
+        subprocess.Popen(
+            [*arguments, *(extra if i == count - 1 else ())],
+            env={**environment, "JAX_PROCESS_ID": str(i)},
+            stdout=workdir.with_suffix(f".{i}.out").open("w"),
+            stderr=workdir.with_suffix(f".{i}.err").open("w"),
+        )
+        for i in range(count)
+    ]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
+def finish(processes: list[subprocess.Popen], seconds: float = 600) -> list[subprocess.Popen]:
+    """Waits for all of them; none outlives a test that fails."""
+    try:
+        deadline = time.monotonic() + seconds
+        for process in processes:
+            process.wait(max(0, deadline - time.monotonic()))
+    finally:
+        for process in processes:
+            process.kill()
+    return processes
+
+
+def wait_for(pattern: str, workdir: Path, processes: list[subprocess.Popen]) -> None:
+    while not any(workdir.glob(pattern)):
+        assert all(p.poll() is None for p in processes), "it ended before it could be disturbed"
+        time.sleep(0.02)
+
+
+def losses(workdir: Path) -> Iterator[float]:
+    for path in sorted(workdir.glob("stages/*/metrics.jsonl")):
+        for line in map(json.loads, path.read_text().splitlines()):
+            yield line.get("held_out_loss", line.get("loss"))
+
+
+def assert_same(found: Path, expected: Path) -> None:
+    found, expected = small_run.result(found), small_run.result(expected)
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if found[name] != expected[name]] == []
+
+
+def test_losses_are_those_of_one_process(started, undisturbed):
+    workdir = started[1] / "alone"
+    assert [p.returncode for p in finish(start(1, workdir, started))] == [0]
+    found = [*losses(undisturbed)]
+    assert len(found) == 2 * 5 + 4
+    assert found == pytest.approx([*losses(workdir)], rel=1e-5)
+
+
+def test_the_first_process_alone_speaks(undisturbed):
+    first, second = (undisturbed.with_suffix(f".{i}.out").read_text() for i in (0, 1))
+    assert "stage 1 of 2: america, seed 0" in first and "report: " in first
+    assert [line for line in second.splitlines() if not line.startswith("[Gloo]")] == []
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_a_killed_process_ends_the_others_and_the_same_command_goes_on(count, started, undisturbed):
+    workdir = started[1] / f"killed-{count}"
+    processes = start(count, workdir, started)
+    wait_for("stages/*/checkpoints/2", workdir, processes)
+    processes[-1].kill()
+    finish(processes, seconds=60)
+    for i, process in enumerate(processes[:-1]):
+        assert process.returncode not in (0, -signal.SIGKILL)
+        # Whichever of us and JAX is first to find out.
+        assert any(
+            said in workdir.with_suffix(f".{i}.err").read_text()
+            for said in ("the same command", "This most likely indicates that another task died")
+        )
+    assert [p.returncode for p in finish(start(count, workdir, started))] == [0] * count
+    assert_same(workdir, undisturbed)
+
+
+def test_a_stopped_process_ends_the_others_too(started):
+    """It is there, but silent, as behind a broken network; the others are not in a collective."""
+    workdir = started[1] / "stopped"
+    processes = start(2, workdir, started)
+    wait_for("lock", workdir, processes)
+    processes[1].send_signal(signal.SIGSTOP)
+    try:
+        assert processes[0].wait(60) != 0
+    finally:
+        finish(processes[:1])
+        processes[1].kill()
+    assert "another task died" in workdir.with_suffix(".0.err").read_text()
+
+
+def test_sigterm_to_one_stops_all_at_the_same_update(started, undisturbed):
+    workdir = started[1] / "preempted"
+    processes = start(2, workdir, started)
+    wait_for("stages/*/stage.json", workdir, processes)
+    processes[1].send_signal(signal.SIGTERM)
+    assert [p.returncode for p in finish(processes)] == [75, 75]
+    said = workdir.with_suffix(".0.out").read_text().splitlines()[-1]
+    [stage] = (workdir / "stages").iterdir()
+    last = max(int(p.name) for p in (stage / "checkpoints").iterdir())
+    assert said == (
+        f"america, seed 0: stopped by SIGTERM after update {last} of 5, saved; "
+        "the same command goes on from here"
+    )
+    assert [p.returncode for p in finish(start(2, workdir, started))] == [0, 0]
+    assert_same(workdir, undisturbed)
+
+
+def test_processes_that_plan_different_things_are_refused(started):
+    workdir = started[1] / "different"
+    processes = finish(start(2, workdir, started, extra=["--config.checkpoint_every=3"]))
+    assert [p.returncode for p in processes] == [2, 2]
+    for i in (0, 1):
+        assert "the processes do not plan the same" in workdir.with_suffix(f".{i}.err").read_text()
+    assert not (workdir / "stages").exists()
+
+
+def test_what_the_first_process_refuses_ends_all(started):
+    workdir = started[1] / "file"
+    workdir.write_text("no folder")
+    processes = finish(start(2, workdir, started))
+    assert [p.returncode for p in processes] == [2, 2]
+    for i in (0, 1):
+        assert "is a file; give a folder" in workdir.with_suffix(f".{i}.err").read_text()
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({}, "JAX found no cluster here"),
+        ({"JAX_COORDINATOR_ADDRESS": "localhost:1"}, "JAX found no cluster here"),
+        ({"JAX_NUM_PROCESSES": "two"}, "JAX_NUM_PROCESSES=two: give a whole number"),
+    ],
+)
+def test_where_there_is_no_cluster(variables, message, started, tmp_path):
+    config, _, cache = started
+    done = subprocess.run(
+        small_run.command(config, tmp_path / "run", "--distributed"),
+        env={**small_run.environment(cache), **variables},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 2
+    assert message in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert not os.path.exists(tmp_path / "run")
