@@ -57,10 +57,13 @@ def negative_log_likelihood(hidden, head, targets, weights, compute_dtype) -> ja
             )
 
         order = _weighted_first(weights)
+
+        def chunk_or_zeros(_, c):
+            skip = lambda x, target, weight: jnp.zeros_like(weight)  # noqa: E731
+            return None, jax.lax.cond(_any_weight(c[2], layout), chunk, skip, *c)
+
         _, losses = jax.lax.scan(
-            lambda carry, c: (carry, _where_weighted(chunk, layout, *c)),
-            None,
-            tuple(_chunks(x, order) for x in (hidden, targets, weights)),
+            chunk_or_zeros, None, tuple(_chunks(x, order) for x in (hidden, targets, weights))
         )
         losses = losses.swapaxes(0, 1).reshape(weights.shape[0], -1)[:, : weights.shape[1]]
         return jnp.zeros_like(weights).at[jnp.arange(len(weights))[:, None], order].set(losses)
@@ -84,7 +87,8 @@ def _forward(hidden, head, targets, weights, compute_dtype):
     layout = _layout(hidden.value, head.value)
 
     def on_one_device(hidden, head, targets, weights):
-        def chunk(x, target, weight):
+        def add_chunk(carry, x, target, weight):
+            total, grad_head = carry
             x, target, weight = (_gather(y, layout) for y in (x, target, weight))
             loss, logits, log_z, is_target = _log_likelihood(
                 x, head, target, weight, compute_dtype, layout
@@ -92,14 +96,13 @@ def _forward(hidden, head, targets, weights, compute_dtype):
             grad = (jnp.exp(logits - log_z) - is_target) * weight[..., None]
             grad_x = einsum("bcv,vd->bcd", grad, head, compute_dtype, jnp.float32)
             grad_x = _scatter(grad_x, layout).astype(hidden.dtype)
-            grad_head = ()
             if head_trains:
-                grad_head = einsum("bcv,bcd->vd", grad, x, compute_dtype, jnp.float32)
-            return loss.sum(), grad_x, grad_head
+                grad_head += einsum("bcv,bcd->vd", grad, x, compute_dtype, jnp.float32)
+            return (total + loss.sum(), grad_head), grad_x
 
         def add(carry, c):
-            loss, grad_x, grad_head = _where_weighted(chunk, layout, *c)
-            return jax.tree.map(jnp.add, carry, (loss, grad_head)), grad_x
+            skip = lambda carry, x, *_: (carry, jnp.zeros_like(x))  # noqa: E731
+            return jax.lax.cond(_any_weight(c[2], layout), add_chunk, skip, carry, *c)
 
         order = _weighted_first(weights)
         zeros = (jnp.zeros(()), jnp.zeros(head.shape) if head_trains else ())
@@ -192,13 +195,12 @@ def _log_likelihood(x, head, target, weight, compute_dtype, layout):
     return (log_z[..., 0] - picked) * weight, logits, log_z, is_target
 
 
-def _where_weighted(function, layout, x, target, weight):
-    """function(x, target, weight), or zeros of its shape where no token of the chunk has weight."""
-    shapes = jax.eval_shape(function, x, target, weight)
-    zeros = lambda *_: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)  # noqa: E731
-    # Devices that meet each other's rows skip together, or one would wait for ever.
-    weighted = _sum(jnp.any(weight != 0).astype(jnp.int32), layout.shared) > 0
-    return jax.lax.cond(weighted, function, zeros, x, target, weight)
+def _any_weight(weight: jax.Array, layout: Layout) -> jax.Array:
+    """Whether a token of the chunk has weight; devices that meet each other's rows agree.
+
+    Else one would skip a chunk and the others would wait for ever.
+    """
+    return _sum(jnp.any(weight != 0).astype(jnp.int32), layout.shared) > 0
 
 
 def _weighted_first(weights: jax.Array) -> jax.Array:
