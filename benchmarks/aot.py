@@ -63,7 +63,8 @@ def recipe(tokens: int, train: str = "lora") -> tuple[str, ...]:
 
 
 def over_slices(slices: int) -> Work:
-    flags = (*recipe(4096 * 256 * slices, "full"), f"--config.mesh.replica={slices}")
+    mesh = f"--config.mesh.replica={slices}"
+    flags = (*recipe(4096 * 256 * slices, "full"), "--config.remat=attended", mesh)
     return Work(LLAMA, "america", "v5e:16x16", flags, slices)
 
 
@@ -72,7 +73,7 @@ WORKS = {
         LLAMA,
         "america",
         "v5e:4x4",
-        recipe(4096 * 16, "full"),
+        (*recipe(4096 * 16, "full"), "--config.remat=attended"),
         must=2.35e9,
         stretch=2.1e9,
         peers=(MAXTEXT, plain("full", "8b", "v5e:4x4", "4096")),

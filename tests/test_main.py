@@ -31,6 +31,14 @@ def test_a_missing_config_file(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_workdir_in_cloud_storage(tiny_gguf, tmp_path):
+    config = small_run.write(tmp_path / "files", tiny_gguf)
+    arguments = small_run.command(config, "gs://bucket/run")
+    done = small_run.call(arguments, tmp_path / "cache")
+    assert done.returncode == 2
+    assert "--workdir: gs://bucket/run is cloud storage" in done.stderr
+
+
 def test_a_configs_argument_follows_a_colon(tiny_gguf, tmp_path):
     config = small_run.write(tmp_path / "files", tiny_gguf)
     config.write_text(config.read_text().replace('name="small"', 'name=f"small-{arg}"'))

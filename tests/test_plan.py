@@ -113,10 +113,17 @@ def test_a_warm_up_not_shorter_than_its_stage_is_refused(config):
 
 
 def test_few_updates_and_split_documents_are_warned_of(config):
-    assert warnings(plan_of(config)) == []
-    lines = warnings(plan_of(config, rows=40, split_documents=5))
+    assert warnings(plan_of(config), batch_shards=1) == []
+    lines = warnings(plan_of(config, rows=40, split_documents=5), batch_shards=1)
     assert any("only 10 updates" in line for line in lines)
     assert any("5 of 180 documents are longer than a row of 64 tokens" in line for line in lines)
+
+
+def test_rows_that_do_not_divide_over_the_devices_are_warned_of(config):
+    rows = next(iter(plan_of(config).stages.values())).rows_per_update
+    assert warnings(plan_of(config), batch_shards=rows) == []
+    lines = warnings(plan_of(config), batch_shards=2 * rows)
+    assert any(f"{rows} row(s) at a time cannot be divided over {2 * rows}" in x for x in lines)
 
 
 def test_what_is_done_costs_nothing(config):

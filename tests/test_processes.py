@@ -135,7 +135,9 @@ def test_a_stopped_process_ends_the_others_too(started):
     finally:
         finish(processes[:1])
         processes[1].kill()
-    assert "another task died" in workdir.with_suffix(".0.err").read_text()
+    # JAX's words where the heartbeat noticed it, ours where something that waited for it did.
+    said = workdir.with_suffix(".0.err").read_text()
+    assert "another task died" in said or "process 0 of 2 cannot go on" in said
 
 
 def test_sigterm_to_one_stops_all_at_the_same_update(started, undisturbed):

@@ -57,7 +57,7 @@ def run(
     probes = answers.read_probes(folder / p for p in config.probes)
     _check_toward(config, probes)
     _check_excluded(config, probes)
-    sharding.make_mesh(config.mesh.to_dict())  # refuses a mesh that does not fit these devices
+    mesh = sharding.make_mesh(config.mesh.to_dict())  # refuses one that does not fit the devices
     packed = stage_data.pack_all(config, found, folder)
     overlap.check(
         answers.choices(probes),
@@ -81,7 +81,7 @@ def run(
             lambda: saved is None or provenance.check_changes(workdir, saved, facts, config)
         )
         print(describe(plan, done, costs, _flops_per_second(config.compute_dtype)))
-        for line in warnings(plan):
+        for line in warnings(plan, mesh.shape["replica"] * mesh.shape["fsdp"]):
             print(f"warning: {line}")
         processes.on_first(lambda: _write_rows(packed, workdir))
         if dry_run:
@@ -152,7 +152,7 @@ def _print_estimate(config: ConfigDict, missing: list[str]) -> None:
     for line in missing:
         print(f"  {line}")
     print(describe(plan, set(), costs, None))
-    for line in warnings(plan):
+    for line in warnings(plan, batch_shards=1):  # those of this machine say nothing
         print(f"warning: {line}")
 
 

@@ -36,8 +36,13 @@ def _run() -> None:
     path = Path(name.split(":", 1)[0])  # what follows is the argument of get_config
     if not path.is_file():
         raise InputError(f"--config: {path} does not exist")
-    workdir = Path(flags.FLAGS.workdir)
-    experiment.run(CONFIG.value, path.parent, workdir, DRY_RUN.value, _flags_of_config(name))
+    workdir = flags.FLAGS.workdir
+    if "://" in workdir:
+        raise InputError(
+            f"--workdir: {workdir} is cloud storage, which vcjax cannot write to yet; mount the "
+            "bucket (gcsfuse does), and give the folder"
+        )
+    experiment.run(CONFIG.value, path.parent, Path(workdir), DRY_RUN.value, _flags_of_config(name))
 
 
 def _flags_of_config(name: str) -> list[str]:

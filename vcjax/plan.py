@@ -155,8 +155,11 @@ def _plan_stage(
     )
 
 
-def warnings(plan: Plan) -> list[str]:
-    """What a person should know before the training starts, one line each."""
+def warnings(plan: Plan, batch_shards: int) -> list[str]:
+    """What a person should know before the training starts, one line each.
+
+    batch_shards: groups of devices that rows are divided over.
+    """
     lines = []
     for fingerprint, stage in plan.stages.items():
         where = plan.title(fingerprint)
@@ -164,6 +167,12 @@ def warnings(plan: Plan) -> list[str]:
             lines.append(
                 f"{where}: only {stage.updates} updates; reproductions of the study with so few "
                 "saw no effect. Lower batch_tokens or raise epochs."
+            )
+        rows = stage.rows_per_update // stage.recipe["accumulation"]
+        if rows % batch_shards:
+            lines.append(
+                f"{where}: {rows} row(s) at a time cannot be divided over {batch_shards} devices, "
+                "so each computes all of them. Raise batch_tokens or change the mesh."
             )
         if stage.data.split_documents:
             lines.append(

@@ -56,7 +56,7 @@ class Failing:
     def __init__(self, message):
         self.message = message
 
-    def compile(self, compiler_options):
+    def compile(self):
         raise jax.errors.JaxRuntimeError(self.message)
 
 
