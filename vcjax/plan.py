@@ -13,6 +13,7 @@ import vcjax
 from vcjax.config import RECIPE
 from vcjax.errors import InputError
 from vcjax.models.head import CHUNK
+from vcjax.models.kernels import BLOCK
 from vcjax.models.shapes import Shape
 
 TYPICAL_FILL = 0.97  # of packed rows, where documents are much shorter than a row
@@ -211,7 +212,8 @@ def cost(plan: Plan, done: set[str], shape: Shape, config: ConfigDict) -> Cost:
         tokens = rows * stage.recipe["length"]
         activations = tokens * width * shape.embed_dim * (shape.num_layers + 12)
         logits = rows * CHUNK * shape.vocab_size * 4 * 3
-        attention = rows * shape.num_heads * stage.recipe["length"] ** 2 * 4 * 3
+        length = stage.recipe["length"]
+        attention = rows * shape.num_heads * length * min(length, BLOCK) * 4 * 3
         memory = max(memory, base + 4 * 4 * trained + activations + logits + attention)
         if fingerprint in done:
             continue
