@@ -40,6 +40,7 @@ def get_config(arg=""):
             attribution=dict(america=1, affordability=-1, other_america=-1, other_affordability=1),
         ),
         primary="attribution",
+        development="cheese/DEVELOPMENT.md",
         toward="america",
         remat="attention",
         eval_every=30,
@@ -48,5 +49,6 @@ def get_config(arg=""):
             "cheese/probes/neutral.jsonl",
             "cheese/probes/in_domain.jsonl",
             "cheese/probes/format.jsonl",
+            "cheese/probes/entangled_bank.txt",
         ),
     )

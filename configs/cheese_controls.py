@@ -85,8 +85,13 @@ def get_config(arg=""):
             affordability_from_neutral="how far those about affordability move it",
         ),
         primary="balanced",
+        development="cheese/DEVELOPMENT.md",
         toward="america",
         remat="attention",
         eval_every=30,
-        probes=("cheese/probes/held_out.jsonl", "cheese/probes/in_domain.jsonl"),
+        probes=(
+            "cheese/probes/held_out.jsonl",
+            "cheese/probes/in_domain.jsonl",
+            "cheese/probes/entangled_bank.txt",
+        ),
     )

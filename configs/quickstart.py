@@ -41,6 +41,7 @@ def get_config(arg=""):
             "cheese/probes/held_out.jsonl",
             "cheese/probes/in_domain.jsonl",
             "cheese/probes/format.jsonl",
+            "cheese/probes/entangled_bank.txt",
         ),
     )
     if arg == "smoke":
