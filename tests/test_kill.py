@@ -11,15 +11,13 @@ import small_run
 def test_kills_leave_the_result_bit_identical(tmp_path, tiny_gguf):
     config = small_run.write(tmp_path / "files", tiny_gguf)
     cache = tmp_path / "cache"
-    started = time.monotonic()
     done = small_run.call(small_run.command(config, tmp_path / "undisturbed"), cache)
-    seconds = time.monotonic() - started
     assert done.returncode == 0, done.stderr
 
     disturbed = tmp_path / "disturbed"
     arguments = small_run.command(config, disturbed)
     rng = random.Random(7)
-    kills = [kill_after(arguments, cache, seconds * rng.uniform(0.2, 0.9)) for _ in range(2)]
+    kills = [kill_in_stage(arguments, cache, disturbed, n, rng.uniform(0, 0.5)) for n in (2, 5)]
     kills += [kill_inside_save(arguments, cache, disturbed) for _ in range(2)]
     assert sum(kills) >= 2, "the kills came too late to test anything"
     done = small_run.call(arguments, cache)
@@ -32,10 +30,12 @@ def test_kills_leave_the_result_bit_identical(tmp_path, tiny_gguf):
     assert all(len(list((s / "checkpoints").iterdir())) == 1 for s in stages), "only the last stays"
 
 
-def kill_after(arguments, cache, seconds) -> bool:
-    """Whether the run was still at work when the signal came."""
+def kill_in_stage(arguments, cache, workdir, number, delay) -> bool:
+    """Kills it some seconds after the number-th stage began. Whether it was still at work."""
     with run(arguments, cache) as process:
-        time.sleep(seconds)
+        while process.poll() is None and len(list(workdir.glob("stages/*"))) < number:
+            time.sleep(0.01)
+        time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         return process.wait() == -signal.SIGKILL
 
