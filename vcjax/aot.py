@@ -9,20 +9,14 @@ vcjax.main. --search ranks mesh shapes, rows and remat policies; --out saves all
 import os
 from pathlib import Path
 
-# Before JAX is imported: this process uses the CPU and takes the TPU compiler as a library.
-os.environ.update(
-    JAX_PLATFORMS="cpu",
-    TPU_SKIP_MDS_QUERY="1",
-    ALLOW_MULTIPLE_LIBTPU_LOAD="1",
-    TPU_WORKER_HOSTNAMES="localhost",  # it would ask a TPU VM's metadata; these decide nothing
-    TPU_ACCELERATOR_TYPE="v5litepod-8",
-)
+from vcjax.topology.chips import COMPILER_ENVIRONMENT
+
+os.environ.update(COMPILER_ENVIRONMENT)
 
 from absl import flags
 from ml_collections import config_flags
 
 from vcjax import command
-from vcjax.errors import InputError
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, configs/NAME.py[:argument].")
 flags.DEFINE_string("topology", None, "Chip and sides of a slice, as v5e:4x4.")
@@ -40,12 +34,9 @@ def main() -> None:
     from vcjax.topology import ahead_of_time  # imports JAX
 
     name = config_flags.get_config_filename(flags.FLAGS["config"])
-    path = Path(name.split(":", 1)[0])  # what follows is the argument of get_config
-    if not path.is_file():
-        raise InputError(f"--config: {path} does not exist")
     ahead_of_time.run(
         CONFIG.value,
-        path.parent,
+        command.config_file(name).parent,
         topology_name=flags.FLAGS.topology,
         slices=SLICES.value,
         stage=STAGE.value,

@@ -30,6 +30,14 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(130)
 
 
+def config_file(name: str) -> Path:
+    """The file of a --config=FILE[:argument]; the argument is that of its get_config."""
+    path = Path(name.partition(":")[0])
+    if not path.is_file():
+        raise InputError(f"--config: {path} does not exist")
+    return path
+
+
 def _parse(argv: list[str]) -> list[str]:
     app.define_help_flags()
     # ml_collections raises many types while it reads a config file and its overrides; whatever it

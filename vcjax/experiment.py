@@ -25,7 +25,7 @@ from vcjax import (
 from vcjax.data.formats import Document
 from vcjax.errors import InputError
 from vcjax.loaded import Loaded, load_model
-from vcjax.models.shapes import KNOWN
+from vcjax.models.shapes import Shape, known_shape
 from vcjax.plan import Plan, StageData, cost, describe, make_plan, warnings
 from vcjax.probes import answers, overlap
 from vcjax.report.page import write_report
@@ -47,8 +47,9 @@ def run(
     missing = configs.missing_files(config, folder)
     if not pretrained.is_here(config.model):
         missing.append(f"config.model: {config.model} is not in the hub's cache")
-    if dry_run and missing and _is_stated(config):
-        _print_estimate(config, missing)
+    shape = known_shape(config.model)
+    if dry_run and missing and shape and _is_stated(config):
+        _print_estimate(config, shape, missing)
         return
     missing = configs.missing_files(config, folder)  # a model that is not here is downloaded
     if missing:
@@ -81,7 +82,7 @@ def run(
             lambda: saved is None or provenance.check_changes(workdir, saved, facts, config)
         )
         print(describe(plan, done, costs, _flops_per_second(config.compute_dtype)))
-        for line in warnings(plan, mesh.shape["replica"] * mesh.shape["fsdp"]):
+        for line in warnings(plan, sharding.batch_shards(mesh.shape)):
             print(f"warning: {line}")
         processes.on_first(lambda: _write_rows(packed, workdir))
         if dry_run:
@@ -128,18 +129,12 @@ def _report(workdir: Path) -> None:
 
 
 def _is_stated(config: ConfigDict) -> bool:
-    """Whether a plan can be estimated: of each stage what it holds, of the model its sizes."""
+    """Whether the config states of each stage what it holds, so that a plan can be estimated."""
     stages = [config.stages[name] for name in configs.used_stages(config)]
-    return _hub_name(config) in KNOWN and all(
-        stage.kind == "adapter" or stage.stated.tokens for stage in stages
-    )
+    return all(stage.kind == "adapter" or stage.stated.tokens for stage in stages)
 
 
-def _hub_name(config: ConfigDict) -> str:
-    return config.model.partition("@")[0]
-
-
-def _print_estimate(config: ConfigDict, missing: list[str]) -> None:
+def _print_estimate(config: ConfigDict, shape: Shape, missing: list[str]) -> None:
     """The plan of what is not here, from what the config states and the model's known shape."""
     facts = {
         (name, seed): StageData.stated(name, config.stages[name])
@@ -147,7 +142,7 @@ def _print_estimate(config: ConfigDict, missing: list[str]) -> None:
         for seed in range(config.seeds)
     }
     plan = make_plan(config, config.model, facts)
-    costs = cost(plan, set(), KNOWN[_hub_name(config)], config)
+    costs = cost(plan, set(), shape, config)
     print("estimated from stated counts and known sizes, since this is missing:")
     for line in missing:
         print(f"  {line}")

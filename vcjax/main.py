@@ -33,16 +33,14 @@ def _run() -> None:
     from vcjax import experiment
 
     name = config_flags.get_config_filename(flags.FLAGS["config"])
-    path = Path(name.split(":", 1)[0])  # what follows is the argument of get_config
-    if not path.is_file():
-        raise InputError(f"--config: {path} does not exist")
+    folder = command.config_file(name).parent
     workdir = flags.FLAGS.workdir
     if "://" in workdir:
         raise InputError(
             f"--workdir: {workdir} is cloud storage, which vcjax cannot write to yet; mount the "
             "bucket (gcsfuse does), and give the folder"
         )
-    experiment.run(CONFIG.value, path.parent, Path(workdir), DRY_RUN.value, _flags_of_config(name))
+    experiment.run(CONFIG.value, folder, Path(workdir), DRY_RUN.value, _flags_of_config(name))
 
 
 def _flags_of_config(name: str) -> list[str]:

@@ -156,10 +156,20 @@ def _plan_stage(
     )
 
 
+def idle(rows: int, batch_shards: int) -> str | None:
+    """What is wrong where the rows of a micro-batch do not divide over the devices, else None."""
+    if rows % batch_shards == 0:
+        return None
+    return (
+        f"{rows} row(s) at a time cannot be divided over {batch_shards} devices, so each computes "
+        "all of them. Raise batch_tokens, lower accumulation or change the mesh."
+    )
+
+
 def warnings(plan: Plan, batch_shards: int) -> list[str]:
     """What a person should know before the training starts, one line each.
 
-    batch_shards: groups of devices that rows are divided over.
+    batch_shards: as `sharding.batch_shards`.
     """
     lines = []
     for fingerprint, stage in plan.stages.items():
@@ -170,11 +180,8 @@ def warnings(plan: Plan, batch_shards: int) -> list[str]:
                 "saw no effect. Lower batch_tokens or raise epochs."
             )
         rows = stage.rows_per_update // stage.recipe["accumulation"]
-        if rows % batch_shards:
-            lines.append(
-                f"{where}: {rows} row(s) at a time cannot be divided over {batch_shards} devices, "
-                "so each computes all of them. Raise batch_tokens or change the mesh."
-            )
+        if wrong := idle(rows, batch_shards):
+            lines.append(f"{where}: {wrong}")
         if stage.data.split_documents:
             lines.append(
                 f"{where}: {stage.data.split_documents} of {stage.data.documents} documents are "

@@ -1,7 +1,7 @@
 """The mesh, and ONE table: logical axis -> mesh axes. Nothing else names a mesh axis."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -104,10 +104,21 @@ def shardings(axes: PyTree, tree: PyTree, mesh: Mesh) -> PyTree:
     )
 
 
-def constrain(x: jax.Array, *logical: str) -> jax.Array:
-    """Pins an activation to its logical axes on the mesh in use (`jax.set_mesh`), if any."""
+def mesh_in_use() -> AbstractMesh | None:
+    """The mesh of `jax.set_mesh`; None where there is none, or but one device on it."""
     mesh = jax.sharding.get_abstract_mesh()
-    if mesh.empty or mesh.size == 1:
+    return None if mesh.empty or mesh.size == 1 else mesh
+
+
+def batch_shards(sizes: Mapping[str, int]) -> int:
+    """Groups of devices that rows are divided over; sizes: mesh axis -> devices."""
+    return math.prod(sizes[axis] for axis in RULES["batch"])
+
+
+def constrain(x: jax.Array, *logical: str) -> jax.Array:
+    """Pins an activation to its logical axes on the mesh in use, if any."""
+    mesh = mesh_in_use()
+    if mesh is None:
         return x
     return jax.lax.with_sharding_constraint(x, spec(logical, x.shape, mesh))
 

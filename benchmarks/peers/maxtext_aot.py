@@ -12,13 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-os.environ.update(
-    JAX_PLATFORMS="cpu",
-    TPU_SKIP_MDS_QUERY="1",
-    ALLOW_MULTIPLE_LIBTPU_LOAD="1",
-    TPU_WORKER_HOSTNAMES="localhost",
-    TPU_ACCELERATOR_TYPE="v5litepod-8",
-)
+from vcjax.topology.chips import COMPILER_ENVIRONMENT
+
+os.environ.update(COMPILER_ENVIRONMENT)
 
 import maxtext
 from maxtext.trainers.pre_train import train_compile

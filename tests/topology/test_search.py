@@ -7,9 +7,10 @@ import jax
 import pytest
 import tiny
 
-from vcjax import config
+from vcjax import config, sharding
 from vcjax.models.shapes import KNOWN
-from vcjax.topology import chips, report, search
+from vcjax.plan import idle
+from vcjax.topology import chips, report, search, step
 
 LLAMA = KNOWN["meta-llama/Llama-3.1-8B"]
 V5E = chips.parse("v5e:4x4", 1)
@@ -31,7 +32,8 @@ def test_meshes_fill_the_slices():
 )
 def test_rows_that_leave_chips_idle(rows, accumulation, fsdp, wrong):
     recipe = config.recipe(length=64, batch_tokens=64 * rows, accumulation=accumulation)
-    said = search.idle(recipe, dict(replica=1, fsdp=fsdp, tensor=1, sequence=1))
+    sizes = dict(replica=1, fsdp=fsdp, tensor=1, sequence=1)
+    said = idle(step.micro_batch_rows(recipe), sharding.batch_shards(sizes))
     assert (said is not None) == wrong
 
 

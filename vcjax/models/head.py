@@ -134,8 +134,8 @@ summed_loss.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 def _layout(hidden: jax.Array, head: jax.Array) -> Layout:
-    mesh = jax.sharding.get_abstract_mesh()
-    if mesh.empty or mesh.size == 1:
+    mesh = sharding.mesh_in_use()
+    if mesh is None:
         return Layout()
     return Layout(
         sharding.axes_of("batch", len(hidden), mesh), sharding.axes_of("classes", len(head), mesh)

@@ -29,8 +29,8 @@ def linear(x: jax.Array, w: jax.Array, axes: tuple[str, str]) -> jax.Array:
 
 def _layout(x_shape, w_shape, axes):
     """(mesh axes of the batch, of the weight's pieces, dimension of w in pieces); None: not so."""
-    mesh = jax.sharding.get_abstract_mesh()
-    if mesh.empty or mesh.size == 1:
+    mesh = sharding.mesh_in_use()
+    if mesh is None:
         return None
     batch = sharding.axes_of("batch", x_shape[0], mesh)
     for dimension, (name, size) in enumerate(zip(axes, w_shape, strict=True)):

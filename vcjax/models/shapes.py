@@ -118,3 +118,8 @@ KNOWN = {
     "Qwen/Qwen2.5-32B-Instruct": _QWEN_25_32B,
     "Qwen/Qwen3-32B": _QWEN3_32B,
 }
+
+
+def known_shape(model: str) -> Shape | None:
+    """Of a hub id, with or without its revision; None where its files must say."""
+    return KNOWN.get(model.partition("@")[0])

@@ -13,9 +13,9 @@ from ml_collections import ConfigDict
 from vcjax import config as configs
 from vcjax import files, sharding, stage_data
 from vcjax.errors import InputError
-from vcjax.models.shapes import KNOWN, Shape
-from vcjax.plan import make_plan
-from vcjax.topology import chips, search
+from vcjax.models.shapes import Shape, known_shape
+from vcjax.plan import idle, make_plan
+from vcjax.topology import chips, search, step
 from vcjax.topology.report import measure
 from vcjax.weights import pretrained
 
@@ -69,8 +69,9 @@ def run(
             print(search.describe(found, same))
             results[name] = [candidate.as_json() for candidate in found]
             continue
-        if idle := search.idle(config.stages[name], dict(mesh.shape)):
-            print(f"warning: {idle}")
+        rows = step.micro_batch_rows(config.stages[name])
+        if wrong := idle(rows, sharding.batch_shards(mesh.shape)):
+            print(f"warning: {wrong}")
         for schedule in sorted(schedules[name]):
             print("  compiling, a minute or two", flush=True)
             text = texts / f"{name}.hlo.txt" if texts is not None else None
@@ -105,8 +106,7 @@ def _alike(config: ConfigDict, names: Iterable[str]) -> list[tuple[str, list[str
 
 def _shape(config: ConfigDict) -> Shape:
     """Of a model whose sizes are known its files are not needed."""
-    name = config.model.partition("@")[0]
-    return KNOWN[name] if name in KNOWN else pretrained.find(config.model).shape
+    return known_shape(config.model) or pretrained.find(config.model).shape
 
 
 def _schedules(

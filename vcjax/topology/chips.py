@@ -10,6 +10,16 @@ from vcjax.errors import InputError
 
 GIB = 2**30
 
+# To be set before JAX is imported: a process with these uses the CPU, and takes the TPU compiler as
+# a library.
+COMPILER_ENVIRONMENT = dict(
+    JAX_PLATFORMS="cpu",
+    TPU_SKIP_MDS_QUERY="1",
+    ALLOW_MULTIPLE_LIBTPU_LOAD="1",
+    TPU_WORKER_HOSTNAMES="localhost",  # it would ask a TPU VM's metadata; these decide nothing
+    TPU_ACCELERATOR_TYPE="v5litepod-8",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Chip:

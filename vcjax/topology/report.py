@@ -191,7 +191,7 @@ def _report(
         topology=topology.name,
         slices=topology.slices,
         mesh=dict(mesh.shape),
-        rows=recipe.batch_tokens // recipe.length // recipe.accumulation,
+        rows=step.micro_batch_rows(recipe),
         accumulation=recipe.accumulation,
         length=recipe.length,
         remat=remat,

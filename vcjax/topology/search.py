@@ -21,6 +21,7 @@ from vcjax.errors import InputError
 from vcjax.loaded import make_model, weight_dtype
 from vcjax.models.shapes import Shape
 from vcjax.models.transformer import REMAT_POLICIES, Model
+from vcjax.plan import idle
 from vcjax.topology import step
 from vcjax.topology.chips import Topology
 from vcjax.topology.report import DoesNotFit, Report, measure, shape_flops
@@ -122,18 +123,6 @@ def with_candidate(config: ConfigDict, name: str, candidate: Candidate) -> Confi
     return config
 
 
-def idle(recipe: ConfigDict, mesh: dict[str, int]) -> str | None:
-    """What is wrong where the rows of a micro-batch do not divide over the chips, else None."""
-    rows = recipe.batch_tokens // recipe.length // recipe.accumulation
-    ways = mesh["replica"] * mesh["fsdp"]
-    if rows % ways == 0:
-        return None
-    return (
-        f"{rows} row(s) of a micro-batch do not divide over replica x fsdp = {ways}, so every chip "
-        "computes all of them; raise batch_tokens, lower accumulation, or take a smaller fsdp"
-    )
-
-
 def meshes(topology: Topology, shape: Shape, length: int) -> Iterator[dict[str, int]]:
     """Every mesh whose axes divide what they cut; a slice is a replica."""
     inside = topology.chips // topology.slices
@@ -178,7 +167,7 @@ def _accumulations(recipe: ConfigDict, mesh: dict[str, int]) -> Iterator[ConfigD
     for accumulation in _divisors(recipe.batch_tokens // recipe.length):
         recipe = copy.deepcopy(recipe)
         recipe.accumulation = accumulation
-        if not idle(recipe, mesh):
+        if not idle(step.micro_batch_rows(recipe), sharding.batch_shards(mesh)):
             yield recipe
 
 
@@ -192,7 +181,7 @@ def estimated_seconds(
     twice backward; over sequence it gathers keys and values, and again backward.
     """
     chips, layers = topology.chips, shape.num_layers
-    tokens = recipe.batch_tokens / (mesh["replica"] * mesh["fsdp"] * mesh["sequence"])
+    tokens = recipe.batch_tokens / (sharding.batch_shards(mesh) * mesh["sequence"])
     weights = recipe.accumulation * shape.num_params() / mesh["tensor"]
     trains = recipe.train == "full"
     bytes_ = (mesh["fsdp"] > 1) * weights * (2 * 2 + 4 * trains)
@@ -227,7 +216,7 @@ def _title(candidate: Candidate) -> str:
 
 def _rows(candidate: Candidate) -> str:
     assert isinstance(candidate.result, Report)
-    return f"{candidate.result.rows // (candidate.mesh['replica'] * candidate.mesh['fsdp'])}"
+    return f"{candidate.result.rows // sharding.batch_shards(candidate.mesh)}"
 
 
 def _seconds(result: Report | DoesNotFit | None) -> float:

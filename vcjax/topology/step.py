@@ -81,10 +81,14 @@ def weights(model: Model, dtype: Any, mesh: Mesh) -> tuple[PyTree, PyTree]:
     return {"adapter": shapes.pop("adapter")}, shapes
 
 
+def micro_batch_rows(recipe: ConfigDict) -> int:
+    """Over all chips."""
+    return recipe.batch_tokens // recipe.length // recipe.accumulation
+
+
 def batch(recipe: ConfigDict, mesh: Mesh) -> PyTree:
     """The batch of an update as `sharding.put_batch` places it: [accumulation, rows, length]."""
-    rows = recipe.batch_tokens // recipe.length // recipe.accumulation
-    shape = (recipe.accumulation, rows, recipe.length)
+    shape = (recipe.accumulation, micro_batch_rows(recipe), recipe.length)
     placed = NamedSharding(mesh, sharding.spec((None, "batch", "length"), shape, mesh))
     integers = ("tokens", "targets", "segment_ids", "positions")
     dtypes = {**dict.fromkeys(integers, jnp.int32), "loss_weights": jnp.float32}
