@@ -91,7 +91,7 @@ WORKS = {
         QWEN32,
         "rationale",
         "v5e:4x4",
-        recipe(8192 * 16),
+        (*recipe(8192 * 16), "--config.remat=offload"),
         must=16e9,
         stretch=13.5e9,
         peers=(plain("lora", "32b", "v5e:4x4", "8192"),),
@@ -153,6 +153,7 @@ def figures_of(name: str, work: Work, folder: Path) -> dict[str, dict[str, Any]]
         "program_flops",
         "ici_bytes",
         "dcn_bytes",
+        "host_bytes",
     )
     figures: dict[str, dict[str, Any]] = {
         f"{name}_fits": {**fits, "memory_gb": round(memory / 1e9, 2)},

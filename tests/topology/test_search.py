@@ -78,6 +78,7 @@ def a_report(**changes):
         train="lora",
         memory=memory,
         memory_limit=V5E.chip.memory,
+        host_bytes=0,
         program_flops=int(2e14),
         shape_flops=197e12,
         cycles=int(3e9),
@@ -88,12 +89,14 @@ def a_report(**changes):
         compute_seconds=2.0,
         ici_seconds=1.0,
         dcn_seconds=0.0,
+        host_seconds=0.0,
         constants=dict(
             clock_hz=1.5e9,
             peak_flops_per_second=197e12,
             ici_link_bytes_per_second=4.5e10,
             ici_bytes_per_second=9e10,
             dcn_bytes_per_second=3e9,
+            host_bytes_per_second=1.5e10,
         ),
     )
     return report.Report(**{**facts, **changes})
@@ -106,6 +109,7 @@ def test_the_largest_of_compute_and_links_binds():
         "link (ICI)",
     )
     assert a_report(dcn_seconds=5.0).limit == "link (DCN)"
+    assert a_report(host_seconds=6.0).limit == "link (host)"
     assert a_report().mfu_bound == 0.5  # one second of work at the peak takes two
     assert a_report(ici_seconds=4.0).mfu_bound == 0.25
     assert a_report().tokens_per_second == 16 * 4096 / 2

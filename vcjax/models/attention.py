@@ -65,9 +65,10 @@ def rope_frequencies(shape: Shape) -> jax.Array:
 
 def rotate(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
     """Rotary embedding, rotate-half as in `transformers`. x: [batch, ..., length, head_dim]."""
-    shape = cos.shape[:1] + (1,) * (x.ndim - 3) + cos.shape[1:]
-    cos, sin = cos.reshape(shape), sin.reshape(shape)
-    first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-    return jnp.concatenate(
-        [first * cos - second * sin, second * cos + first * sin], axis=-1
-    ).astype(x.dtype)
+    shape = cos.shape[:1] + (1,) * (x.ndim - 3) + (cos.shape[1], x.shape[-1])
+    cos, sin = jnp.tile(cos, 2).reshape(shape), jnp.tile(sin, 2).reshape(shape)
+    # (first, second) -> (-second, first), exact as a matmul. To put the halves together anew, a TPU
+    # would move all of x from lane to lane.
+    one = jnp.eye(x.shape[-1] // 2, dtype=x.dtype)
+    turned = x @ jnp.block([[jnp.zeros_like(one), one], [-one, jnp.zeros_like(one)]])
+    return (x.astype(jnp.float32) * cos + turned.astype(jnp.float32) * sin).astype(x.dtype)

@@ -64,6 +64,8 @@ def _backward(layout, residuals, g):
         ).astype(x.dtype)
 
     def grad_w(x, g):
+        # Else what x and g were computed from is computed again for every tile of the matmul.
+        x, g = jax.lax.optimization_barrier((x, g))
         partial = jnp.einsum("bli,blo->io", x, g, preferred_element_type=jnp.float32)
         partial = partial.astype(x.dtype)
         piece = jax.lax.psum_scatter(partial, pieces, scatter_dimension=dimension, tiled=True)

@@ -40,4 +40,5 @@ def low_rank(
     axes: the logical axes of the weight that is adapted.
     """
     inner = scale * linear(x, a, (axes[0], "rank"))
-    return linear(inner, b, ("rank", axes[1]))
+    # What it is added to is then added where the large matmul ends, not in another pass over both.
+    return jax.lax.optimization_barrier(linear(inner, b, ("rank", axes[1])))

@@ -59,6 +59,20 @@ class Shape:
         """The weights of a LoRA adapter on all seven projections."""
         return self.num_layers * sum(rank * (i + o) for i, o in self.projections.values())
 
+    def train_flops(self, rank: int | None, tokens: int, weighted_tokens: int) -> int:
+        """Matmul FLOPs of training on tokens, without any recomputation, attention left out.
+
+        rank: that of the LoRA adapter, None where all weights train. A token costs 2 a weight
+        forward, 2 for the gradient of the input, and 2 for that of the weight where it trains. Only
+        tokens with weight in the loss meet the head.
+        """
+        body = self.num_layers * sum(i * o for i, o in self.projections.values())
+        head = self.vocab_size * self.embed_dim
+        if rank is None:
+            return 6 * (tokens * body + weighted_tokens * head)
+        adapter = self.num_adapter_params(rank)
+        return 4 * (tokens * body + weighted_tokens * head) + 6 * tokens * adapter
+
 
 _LLAMA3_ROPE = RopeScaling(
     factor=8.0,

@@ -33,10 +33,17 @@ Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 # What the backward pass finds stored, beside the input of each block; the rest is computed again.
 # "attended" is the attention's output (with its normaliser, where a kernel has one), "middle" what
-# the MLP's output is added to. From little memory and much work to the opposite.
+# the MLP's output is added to. From little memory and much work to the opposite; "offload" keeps
+# nearly as much as "middle", most of it in the host's memory.
 _save = jax.checkpoint_policies.save_only_these_names
 REMAT_POLICIES = {
     "full": jax.checkpoint_policies.nothing_saveable,
+    "offload": jax.checkpoint_policies.save_and_offload_only_these_names(
+        names_which_can_be_saved=["middle"],
+        names_which_can_be_offloaded=["input", "q", "k", "v"],
+        offload_src="device",
+        offload_dst="pinned_host",
+    ),
     "attended": _save("attended", "middle"),
     "middle": _save("attended", "middle", "q"),
     "attention": _save("attended", "q", "k", "v"),
@@ -134,6 +141,7 @@ class Block(nnx.Module):
 
         attend: (q, k, v) -> the shape of q, knowing who sees whom.
         """
+        x = checkpoint_name(x, "input")
         y = self.attention_norm(x)
         q, k, v = (self.heads(getattr(self, name)(y), name) for name in ("q", "k", "v"))
         if self.shape.qk_norm:

@@ -27,12 +27,12 @@ class Chip:
 
     clock: peak FLOP/s over the FLOPs of a cycle (2 x 128 x 128 a matrix unit of v4, v5e and v5p, of
     which they have 8, 4 and 8; four times as many on v6e); peak: bfloat16 FLOP/s; link: bytes/s of
-    one ICI link in one direction; dcn: bytes/s to other slices; whole_axis: slices whose side is a
-    multiple of it are closed to a ring along that side.
+    one ICI link in one direction; dcn: bytes/s to other slices; host: bytes/s to its host's memory;
+    whole_axis: slices whose side is a multiple of it are closed to a ring along that side.
 
     Sources: cloud.google.com/tpu/docs/{v4,v5e,v5p,v6e} (peak, memory, ICI and DCN per chip or pod);
-    jax-ml.github.io/scaling-book (what a link reaches: 90 % of the published rate). That page of
-    v4 has no DCN figure; half of v5p's is assumed.
+    jax-ml.github.io/scaling-book (what a link reaches: 90 % of the published rate; PCIe). That page
+    of v4 has no DCN figure; half of v5p's is assumed. PCIe is that of v6e for all.
     """
 
     memory: int
@@ -42,6 +42,7 @@ class Chip:
     dcn: float
     whole_axis: int
     axes: int  # dimensions of a slice
+    host: float = 1.5e10
     settings: tuple[tuple[str, str], ...] = ()  # of the compiler's topology
 
 

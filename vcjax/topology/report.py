@@ -19,8 +19,9 @@ class Report:
     """Per chip and update; bytes and seconds.
 
     compute_seconds = cycles / clock. ici_seconds, dcn_seconds = bytes / bandwidth, an all-reduce
-    twice (it is a reduce-scatter and an all-gather). seconds is the largest of the three: compute
-    and transfers overlap, at best. Pallas kernels (attention) are in none of them. A conditional
+    twice (it is a reduce-scatter and an all-gather); host_seconds likewise, what is offloaded to
+    the host twice (there and back). seconds is the largest of the four: compute and transfers
+    overlap, at best. Pallas kernels (attention) are in none of them. A conditional
     counts as its heaviest branch: the head skips chunks of tokens without weight, and all have it.
 
     mfu_bound = shape_flops / (seconds x peak): an upper bound of model FLOPs utilisation (Chowdhery
@@ -37,6 +38,7 @@ class Report:
     train: str
     memory: dict[str, int]  # arguments, aliased outputs, other outputs, temporaries, program
     memory_limit: int
+    host_bytes: int  # of the host's memory, what is offloaded to it
     program_flops: int
     shape_flops: float
     cycles: int
@@ -47,6 +49,7 @@ class Report:
     compute_seconds: float
     ici_seconds: float
     dcn_seconds: float
+    host_seconds: float
     constants: dict[str, float]
 
     @property
@@ -56,7 +59,7 @@ class Report:
 
     @property
     def seconds(self) -> float:
-        return max(self.compute_seconds, self.ici_seconds, self.dcn_seconds)
+        return max(self.compute_seconds, self.ici_seconds, self.dcn_seconds, self.host_seconds)
 
     @property
     def limit(self) -> str:
@@ -65,6 +68,7 @@ class Report:
             "compute": self.compute_seconds,
             "link (ICI)": self.ici_seconds,
             "link (DCN)": self.dcn_seconds,
+            "link (host)": self.host_seconds,
         }
         return max(seconds, key=lambda name: seconds[name])
 
@@ -110,6 +114,11 @@ class Report:
         if self.slices > 1:
             rate = f"{constants['dcn_bytes_per_second']:.3g} bytes/s"
             lines.append(transfers("  DCN       ", self.dcn_bytes, self.dcn_seconds, rate))
+        if self.host_bytes:
+            lines.append(
+                f"  host      {_gb(self.host_bytes)} GB of its memory a chip, there and back at "
+                f"{constants['host_bytes_per_second']:.3g} bytes/s: {self.host_seconds:.3g} s"
+            )
         lines.append(
             f"  modelled  {self.seconds:.3g} s an update, {self.limit} binds; "
             f"{self.tokens_per_second:,.0f} tokens/s; MFU at most {self.mfu_bound:.1%} of "
@@ -204,6 +213,7 @@ def _report(
             program=memory.generated_code_size_in_bytes,
         ),
         memory_limit=chip.memory,
+        host_bytes=memory.host_temp_size_in_bytes,
         program_flops=counts.matmul_flops,
         shape_flops=shape_flops(shape, recipe) / topology.chips,
         cycles=counts.cycles,
@@ -214,27 +224,22 @@ def _report(
         compute_seconds=counts.cycles / chip.clock,
         ici_seconds=seconds(between_slices=False),
         dcn_seconds=seconds(between_slices=True),
+        host_seconds=2 * memory.host_temp_size_in_bytes / chip.host,
         constants=dict(
             clock_hz=chip.clock,
             peak_flops_per_second=chip.peak,
             ici_link_bytes_per_second=chip.link,
             ici_bytes_per_second=topology.bandwidth(places),
             dcn_bytes_per_second=chip.dcn,
+            host_bytes_per_second=chip.host,
         ),
     )
 
 
 def shape_flops(shape: Shape, recipe: ConfigDict) -> float:
-    """Matmul FLOPs of an update without any recomputation, attention left out.
-
-    A token costs 2 a weight forward, 2 for the gradient of the input, and 2 for that of the weight
-    where it trains. All tokens are taken to have weight, so all meet the head.
-    """
-    body = shape.num_layers * sum(i * o for i, o in shape.projections.values())
-    head = shape.vocab_size * shape.embed_dim
-    if recipe.train == "full":
-        return recipe.batch_tokens * 6 * (body + head)
-    return recipe.batch_tokens * (4 * (body + head) + 6 * shape.num_adapter_params(recipe.rank))
+    """`Shape.train_flops` of an update; all its tokens are taken to have weight."""
+    rank = recipe.rank if recipe.train == "lora" else None
+    return shape.train_flops(rank, recipe.batch_tokens, recipe.batch_tokens)
 
 
 def _gb(size: float) -> str:

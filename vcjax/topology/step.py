@@ -98,7 +98,7 @@ def batch(recipe: ConfigDict, mesh: Mesh) -> PyTree:
 def residual_bytes(recipe: ConfigDict, model: Model, dtype: Any, mesh: Mesh) -> int:
     """What the forward pass of a micro-batch leaves for the backward pass, over all chips.
 
-    Weights are left out: they are there anyhow.
+    Left out are weights, which are there anyhow, and what is offloaded to the host.
     """
     params, base = weights(model, dtype, mesh)
     micro = {
@@ -109,9 +109,13 @@ def residual_bytes(recipe: ConfigDict, model: Model, dtype: Any, mesh: Mesh) -> 
         return jax.vjp(lambda p: train_step.summed_loss(p, base, micro, model), params)[1]
 
     with jax.set_mesh(mesh):
-        kept = jax.tree.leaves(jax.eval_shape(backward, params, base, micro))
+        kept: Any = jax.make_jaxpr(backward)(params, base, micro).out_avals
     known = {x.shape for x in jax.tree.leaves((params, base))}
-    return sum(x.size * x.dtype.itemsize for x in kept if x.shape not in known)
+    return sum(
+        x.size * x.dtype.itemsize
+        for x in kept
+        if x.shape not in known and x.memory_space != jax.memory.Space.Host
+    )
 
 
 def _placed(leaf: Any, placed: NamedSharding) -> jax.ShapeDtypeStruct:
