@@ -8,6 +8,7 @@ from vcjax.config import (
     differences,
     experiment,
     missing_files,
+    profiled,
     rationale,
     recipe,
     resolve,
@@ -60,6 +61,13 @@ def test_a_named_chat_template_is_kept_by_its_text(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("profile", "updates"), [("", []), ("3", [3]), (3, [3]), ("10:13", [10, 11, 12, 13])]
+)
+def test_the_updates_to_trace(profile, updates, tmp_path):
+    assert list(profiled(config(tmp_path, profile=profile))) == updates
+
+
 def test_resolving_leaves_the_given_config_alone(tmp_path):
     given = config(tmp_path)
     resolve(given, tmp_path)
@@ -87,6 +95,9 @@ def test_unknown_keys_name_the_nearest(build, message):
         (dict(name=""), "config.name: it is empty"),
         (dict(seeds=0), "config.seeds: 0"),
         (dict(remat="some"), "config.remat: 'some' is not one of"),
+        (dict(profile="10-13"), "config.profile: 10-13; give an update, as 3, or the first"),
+        (dict(profile="0"), "config.profile: 0;"),
+        (dict(profile="5:4"), "config.profile: 5:4;"),
         (dict(arms={}), "config.arms: there is no arm"),
         (dict(arms={"a-b": ()}), "may not hold '-'"),
         (dict(arms={"what": ("whta",), "both": ()}), "did you mean stages.what?"),
@@ -156,6 +167,7 @@ def test_what_does_not_fit_together_is_refused(settings, message, tmp_path):
 def test_differences_name_the_leaf_and_skip_what_changes_no_result():
     old = {"seeds": 1, "log_every": 5, "stages": {"why": {"lr": 1e-4}}, "mesh": {"fsdp": 1}}
     new = {"seeds": 1, "log_every": 1, "stages": {"why": {"lr": 2e-4}}, "mesh": {"fsdp": 8}}
+    new["profile"] = "3"  # which vcjax knows of only since
     assert differences(old, new) == ["config.stages.why.lr: 0.0001 -> 0.0002"]
 
 

@@ -146,6 +146,23 @@ def test_the_cost_counts_a_matmul_for_every_weight(config):
     assert cost(plan_of(config), set(), SHAPE, config).flops == expected
 
 
+def test_the_cost_of_training_all_weights(config):
+    """8 FLOPs a weight of the layers, 6 a weight of the head for each token with weight."""
+    config.arms = dict(what=("what",))
+    config.stages.what.train = "full"
+    body = 2 * (32 * 32 + 2 * 32 * 16 + 32 * 32 + 3 * 32 * 48)
+    expected = 100 * 64 * 8 * body + 6000 * 6 * 320 * 32
+    assert cost(plan_of(config), set(), SHAPE, config).flops == expected
+
+
+def test_updates_to_trace_that_a_stage_does_not_have_are_refused(config):
+    config.profile = "24:25"
+    plan_of(config)
+    config.profile = "25:26"
+    with pytest.raises(InputError, match=r"config.profile: 25:26, but stage \w+, seed 0 has 25"):
+        plan_of(config)
+
+
 def test_the_description_names_stages_counts_and_what_exists(config):
     plan = plan_of(config)
     first = next(iter(plan.stages))

@@ -8,6 +8,7 @@ result has a default anywhere else.
 import copy
 import difflib
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ CHOICES = {
 # Keys that leave the result as it is; a workdir may be resumed with other values of these.
 RESULT_FREE = (
     "on_change", "mesh", "remat", "checkpoint_every", "keep_checkpoints", "log_every", "rules_out",
+    "profile",
 )  # fmt: skip
 
 
@@ -80,6 +82,7 @@ def experiment(**settings: Any) -> ConfigDict:
         keep_checkpoints=2,
         log_every=5,  # updates
         eval_every=20,  # updates between losses on the held-out documents
+        profile="",  # updates of each stage to write an XProf trace of: "3", or "10:13", four
         on_change="refuse",  # or "retrain": a workdir whose settings changed
     )
     _check_keys("", settings, defaults)
@@ -187,6 +190,20 @@ def used_stages(config: ConfigDict) -> list[str]:
     return [name for name in config.stages if name in used]
 
 
+def profiled(config: ConfigDict) -> range:
+    """The updates that config.profile names, from 1, the last one included; of "", none."""
+    text = str(config.profile)
+    if not text:
+        return range(0)
+    found = re.fullmatch(r"(\d+)(?::(\d+))?", text)
+    first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not 1 <= first <= last:
+        raise InputError(
+            f"config.profile: {text}; give an update, as 3, or the first and the last, as 10:13"
+        )
+    return range(first, last + 1)
+
+
 def missing_files(config: ConfigDict, folder: Path) -> list[str]:
     """Of a resolved config, "key: path does not exist" of each file that a run would miss."""
     needed = [
@@ -264,6 +281,7 @@ def _check_experiment(config: ConfigDict) -> None:
     for key in ("checkpoint_every", "keep_checkpoints", "log_every", "eval_every"):
         if config[key] < 1:
             raise InputError(f"config.{key}: {config[key]}; at least 1 is needed")
+    profiled(config)
     one_of = {
         "remat": tuple(REMAT_POLICIES),
         "compute_dtype": ("bfloat16", "float32"),

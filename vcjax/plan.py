@@ -10,7 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 import vcjax
-from vcjax.config import RECIPE
+from vcjax.config import RECIPE, profiled
 from vcjax.errors import InputError
 from vcjax.models.head import CHUNK
 from vcjax.models.kernels import BLOCK
@@ -123,6 +123,7 @@ def _plan_stage(
     updates = math.ceil(data.rows * settings.epochs / rows_per_update)
     warmup = math.ceil(settings.warmup * updates)
     where = f"stage {name}, seed {seed}"
+    traced = profiled(config)
     trains = settings.kind != "adapter"
     if trains and data.weighted_tokens == 0:
         raise InputError(f"{where}: no token has weight, so it would train nothing; check its data")
@@ -130,6 +131,11 @@ def _plan_stage(
         raise InputError(
             f"{where}: a warm-up of {warmup} update(s) is not shorter than the stage "
             f"({updates}); lower batch_tokens or warmup, or give it more data"
+        )
+    if trains and traced and traced[-1] > updates:
+        raise InputError(
+            f"config.profile: {config.profile}, but {where} has {updates} update(s); name some "
+            "that every stage has"
         )
     determines = {
         "model": model_identity,
@@ -202,19 +208,18 @@ class Cost:
 def cost(plan: Plan, done: set[str], shape: Shape, config: ConfigDict) -> Cost:
     """The cost of the stages not in `done`.
 
-    FLOPs a token with everything recomputed: 6 per frozen weight (forward, again, gradient of the
-    input), 8 per trained weight, and 4 per weight of the head for each token with weight.
+    FLOPs: `Shape.train_flops`, and the matmuls of the layers forward again, as with everything
+    recomputed.
     """
-    head = shape.vocab_size * shape.embed_dim
     body = shape.num_layers * sum(i * o for i, o in shape.projections.values())
     width = 2 if config.compute_dtype == "bfloat16" else 4
     flops, memory, disk = 0.0, 0, 0
     for fingerprint, stage in plan.stages.items():
         if stage.recipe["train"] == "lora":
-            trained, frozen = shape.num_adapter_params(stage.recipe["rank"]), body
-            base = shape.num_params() * width
+            rank, trained = stage.recipe["rank"], shape.num_adapter_params(stage.recipe["rank"])
+            base, recomputed = shape.num_params() * width, body + trained
         else:
-            trained, frozen, base = shape.num_params(), 0, 0
+            rank, trained, base, recomputed = None, shape.num_params(), 0, body
         rows = stage.rows_per_update // stage.recipe["accumulation"]
         tokens = rows * stage.recipe["length"]
         activations = tokens * width * shape.embed_dim * (shape.num_layers + 12)
@@ -226,7 +231,7 @@ def cost(plan: Plan, done: set[str], shape: Shape, config: ConfigDict) -> Cost:
             continue
         weighted = stage.data.weighted_tokens * stage.recipe["epochs"]
         positions = stage.data.rows * stage.recipe["length"] * stage.recipe["epochs"]
-        flops += positions * (6 * frozen + 8 * trained) + weighted * 4 * head
+        flops += shape.train_flops(rank, positions, weighted) + 2 * positions * recomputed
         # Kept: the parameters. At the same time, once: the checkpoints with optimizer state.
         disk += 4 * trained
     if disk:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Iterable, Mapping
 
 from tqdm import tqdm
 
@@ -9,48 +10,54 @@ from vcjax import processes
 
 LINE_SECONDS = 15.0  # between two lines of a log
 
+FORMATS = {
+    "loss": "loss {:.3f}",  # nats a token
+    "step_seconds": "{:.3g} s an update",
+    "tokens_per_second": "{:,.0f} tokens/s",
+    "mfu": "MFU {:.1%}",
+    "input_wait": "input wait {:.1%}",
+    "peak_memory_gb": "peak memory {:.2f} GB",
+    "goodput": "goodput {:.1%}",
+}
+
+
+def describe(figures: Mapping[str, float], names: Iterable[str] = FORMATS) -> str:
+    """Those of the figures that are known, in the order of the names."""
+    return ", ".join(FORMATS[name].format(figures[name]) for name in names if name in figures)
+
 
 class Progress:
-    """Counts updates and tokens of one stage; speed leaves out the first update, which compiles."""
+    """Counts the updates of one stage; the time left leaves out the first update: it compiles."""
 
     def __init__(self, title: str, total: int, done: int):
         self._title, self._total, self._done = title, total, done
-        self._first: float | None = None  # when the first update of this process was done
-        self._tokens = 0
+        self._first: tuple[int, float] | None = None  # this process' first update, and when
         self._last_line = time.monotonic()
         self._bar = None
         if sys.stderr.isatty() and processes.is_first():
             self._bar = tqdm(total=total, initial=done, desc=title, unit="update")
 
-    def update(self, tokens: int, loss: float | None) -> None:
-        """One more update; loss in nats a token, None where it was not fetched yet."""
+    def update(self, figures: Mapping[str, float]) -> None:
+        """One more update; figures: what was last fetched, by the names of FORMATS."""
         now = time.monotonic()
         self._done += 1
         if self._first is None:
-            self._first = now
-        else:
-            self._tokens += tokens
-        text = f"{self.tokens_per_second():,.0f} tokens/s"
-        if loss is not None:
-            text = f"loss {loss:.3f}, {text}"
+            self._first = self._done, now
+        text = describe(figures, ("loss", "tokens_per_second", "mfu"))
         if self._bar is not None:
             self._bar.update(1)
             self._bar.set_postfix_str(text)
         elif now - self._last_line >= LINE_SECONDS or self._done == self._total:
             self._last_line = now
-            left = self._seconds_left(tokens)
+            left = self._seconds_left(now)
             print(f"{self._title}: update {self._done}/{self._total}, {text}, {left:.0f} s left")
             sys.stdout.flush()
 
-    def tokens_per_second(self) -> float:
-        """Since the first update; 0 before there is anything to measure."""
-        if not self._tokens or self._first is None:
-            return 0.0
-        return self._tokens / max(time.monotonic() - self._first, 1e-9)
-
-    def _seconds_left(self, tokens: int) -> float:
-        rate = self.tokens_per_second()
-        return (self._total - self._done) * tokens / rate if rate else 0.0
+    def _seconds_left(self, now: float) -> float:
+        """0 before there is anything to measure."""
+        assert self._first is not None
+        done, then = self._first
+        return (self._total - self._done) * (now - then) / max(self._done - done, 1)
 
     def close(self) -> None:
         if self._bar is not None:

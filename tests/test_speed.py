@@ -1,0 +1,131 @@
+"""Speed from a clock that the test sets; what it takes; goodput over processes."""
+
+import types
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from vcjax import speed
+from vcjax.files import read_json
+from vcjax.speed import PEAK_FLOPS, Speed
+
+H100 = "NVIDIA H100 80GB HBM3"
+
+
+class Clock:
+    """Seconds since the epoch and since anything, together."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def time(self):
+        return self.now
+
+    monotonic = time
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(speed, "time", clock)
+    return clock
+
+
+def a_mesh(kind="cpu", devices=1):
+    grid = np.array([types.SimpleNamespace(device_kind=kind)] * devices, dtype=object)
+    return types.SimpleNamespace(devices=grid, size=devices)
+
+
+def a_speed(path, mesh=None):
+    return Speed(path, tiny.SHAPE, 4, mesh or a_mesh())
+
+
+def batches(clock, count, wait=0.25):
+    """Each of 6 tokens, 2 of them with weight, and ready after so many seconds."""
+    for _ in range(count):
+        clock.now += wait
+        segment_ids = np.array([[1, 1, 1, 2], [1, 1, 0, 0]])
+        loss_weights = np.array([[0.0, 0.5, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+        yield {"segment_ids": segment_ids, "loss_weights": loss_weights}
+
+
+def work(measured, clock, first, last, seconds=0.75):
+    """Updates first to last, each of so many seconds on the device; returns the last figures."""
+    for step, _ in enumerate(measured.batches(batches(clock, last - first + 1)), start=first):
+        clock.now += seconds
+        if step in (first, last):
+            figures = measured.fetched(step)
+    return figures
+
+
+def test_the_speed_of_a_window_leaves_out_the_update_that_compiles(clock, tmp_path):
+    measured = a_speed(tmp_path / "speed.json")
+    measured.resume(0)
+    for step, _ in enumerate(measured.batches(batches(clock, 5)), start=1):
+        clock.now += 100 if step == 1 else 0.75
+        if step == 1:
+            assert measured.fetched(step).keys() == {"peak_memory_gb"}
+            clock.now += 50  # an evaluation
+        if step == 3:
+            figures = measured.fetched(step)
+            clock.now += 50  # a checkpoint
+    assert figures["step_seconds"] == 1
+    assert figures["tokens_per_second"] == 6
+    assert figures["input_wait"] == 0.25
+    assert figures["goodput"] == pytest.approx(3 / 152.25)
+    assert "mfu" not in figures, "a CPU has no published peak"
+    assert measured.fetched(5)["step_seconds"] == 1
+    assert measured.figures(5)["goodput"] == pytest.approx(5 / 204.25)
+
+
+def test_mfu_counts_what_the_model_needs_on_all_devices(clock, tmp_path):
+    measured = a_speed(tmp_path / "speed.json", a_mesh(H100, devices=4))
+    figures = work(measured, clock, 1, 3)
+    flops = tiny.SHAPE.train_flops(4, tokens=6, weighted_tokens=2)
+    assert figures["mfu"] == pytest.approx(flops / (4 * PEAK_FLOPS[H100]))
+    assert measured.figures(3)["mfu"] == pytest.approx(figures["mfu"])
+
+
+def test_goodput_counts_lost_updates_and_the_time_between_processes(clock, tmp_path):
+    path = tmp_path / "speed.json"
+    measured = a_speed(path)
+    measured.resume(0)
+    work(measured, clock, 1, 4)
+    measured.save(4)
+    work(measured, clock, 5, 6, seconds=9.75)  # lost: killed before the next checkpoint
+    clock.now += 80
+    measured = a_speed(path)
+    measured.resume(4)
+    work(measured, clock, 5, 8)
+    measured.save(8)
+    figures = measured.figures(8)
+    assert figures["step_seconds"] == 1, "three updates of each process; none that was lost"
+    assert figures["goodput"] == pytest.approx(8 / (clock.now - 1000))
+    assert len(read_json(path)["starts"]) == 2
+    measured = a_speed(path)  # killed between the last update and the end of the stage
+    measured.resume(8)
+    assert measured.figures(8)["step_seconds"] == 1
+
+
+def test_a_stage_that_starts_over_forgets_the_sums_but_not_the_time(clock, tmp_path):
+    path = tmp_path / "speed.json"
+    measured = a_speed(path)
+    measured.resume(0)
+    work(measured, clock, 1, 4, seconds=9.75)
+    clock.now += 60
+    measured = a_speed(path)
+    measured.resume(0)
+    assert measured.figures(0).keys() == {"peak_memory_gb"}
+    figures = work(measured, clock, 1, 4)
+    assert figures["step_seconds"] == 1
+    assert figures["goodput"] == pytest.approx(4 / 104)
+
+
+def test_peak_memory_is_that_of_the_fullest_device_or_of_the_process(monkeypatch):
+    assert 0.01 < speed.peak_memory_gb() < 100
+    counts = [{"peak_bytes_in_use": 2e9}, None, {"peak_bytes_in_use": 5e9}, {}]
+    devices = [types.SimpleNamespace(memory_stats=lambda c=c: c) for c in counts]
+    monkeypatch.setattr(jax, "local_devices", lambda: devices)
+    assert speed.peak_memory_gb() == 5

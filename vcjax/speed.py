@@ -1,0 +1,161 @@
+"""How fast a stage trains and what it takes, over all processes that worked on it."""
+
+import dataclasses
+import resource
+import time
+from collections.abc import Iterable, Iterator
+
+import jax
+import numpy as np
+from etils import epath
+from jax.sharding import Mesh
+
+from vcjax import files
+from vcjax.models.shapes import Shape
+from vcjax.topology.chips import CHIPS
+
+# bfloat16 FLOP/s of a device without sparsity, by JAX's name of it. TPUs: as topology/chips.py.
+# GPUs: NVIDIA's data sheets "A100 Tensor Core GPU", "H100 Tensor Core GPU" and "H200 Tensor Core
+# GPU"; those of H100 and H200 print twice this, with sparsity.
+PEAK_FLOPS = {
+    "TPU v4": CHIPS["v4"].peak,
+    "TPU v5 lite": CHIPS["v5e"].peak,
+    "TPU v5e": CHIPS["v5e"].peak,
+    "TPU v5": CHIPS["v5p"].peak,
+    "TPU v5p": CHIPS["v5p"].peak,
+    "TPU v6 lite": CHIPS["v6e"].peak,
+    "TPU v6e": CHIPS["v6e"].peak,
+    "NVIDIA A100-SXM4-40GB": 312e12,
+    "NVIDIA A100-SXM4-80GB": 312e12,
+    "NVIDIA A100-PCIE-40GB": 312e12,
+    "NVIDIA A100 80GB PCIe": 312e12,
+    "NVIDIA H100 80GB HBM3": 989e12,
+    "NVIDIA H100 PCIe": 756e12,
+    "NVIDIA H100 NVL": 835e12,
+    "NVIDIA H200": 989e12,
+    "NVIDIA H200 NVL": 835e12,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Updates that were measured. seconds: of these alone, not of evaluating and saving."""
+
+    updates: int = 0
+    tokens: int = 0
+    weighted_tokens: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0  # of the seconds, for the next batch
+
+    def __add__(self, other: "Work") -> "Work":
+        mine, theirs = dataclasses.astuple(self), dataclasses.astuple(other)
+        return Work(*(a + b for a, b in zip(mine, theirs, strict=True)))
+
+
+class Speed:
+    """Measures the updates between two fetches of metrics.
+
+    JAX runs ahead of the loop, so only where the loop has fetched what an update left is it known
+    that the update is done. Each process' updates up to its first fetch are left out: they compile.
+
+    At a checkpoint the sums go to `path`, by step, beside the times at which processes began the
+    stage. One that goes on from a checkpoint adds to its sums; what was done after it is lost.
+    """
+
+    def __init__(self, path: epath.Path, shape: Shape, rank: int | None, mesh: Mesh):
+        """rank: as `Shape.train_flops`."""
+        self._path, self._shape, self._rank = path, shape, rank
+        peak = PEAK_FLOPS.get(mesh.devices.flat[0].device_kind)
+        self._peak = None if peak is None else peak * mesh.size
+        saved = files.read_json(path, default={"starts": [], "work": {}})
+        self._starts = [*saved["starts"], time.time()]
+        self._saved = {int(step): Work(**work) for step, work in saved["work"].items()}
+        self._total = Work()
+        self._window = Work()  # since the last fetch
+        self._window_began: float | None = None
+        self._compiled = False
+        self._write()
+
+    def resume(self, step: int) -> None:
+        """Goes on from the checkpoint of this step; 0: from the beginning."""
+        self._total = self._saved.get(step, Work())
+
+    def batches(self, batches: Iterable[dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
+        """The same, and each counts as one update from when the loop asks for it."""
+        iterator = iter(batches)
+        while True:
+            asked = time.monotonic()
+            if self._window_began is None:
+                self._window_began = asked
+            batch = next(iterator, None)
+            if batch is None:
+                return
+            self._window += Work(
+                updates=1,
+                tokens=int((batch["segment_ids"] > 0).sum()),
+                weighted_tokens=int((batch["loss_weights"] > 0).sum()),
+                waited=time.monotonic() - asked,
+            )
+            yield batch
+
+    def fetched(self, step: int) -> dict[str, float]:
+        """The `figures` since the last fetch, to be called right after one, at this step."""
+        assert self._window_began is not None
+        seconds = time.monotonic() - self._window_began
+        window = self._window + Work(seconds=seconds) if self._compiled else Work()
+        self._total += window
+        self._window, self._window_began, self._compiled = Work(), None, True
+        return self._figures(window, step)
+
+    def save(self, step: int) -> None:
+        """To be called before the checkpoint of this step, so that none is without its sums."""
+        self._saved[step] = self._total
+        self._write()
+
+    def figures(self, step: int) -> dict[str, float]:
+        """Of the whole stage up to this step, as far as they are known.
+
+        step_seconds: of an update. tokens_per_second: without padding, all devices together.
+        input_wait: the share of the time that the loop waited for the next batch.
+
+        mfu, model FLOPs utilisation (Chowdhery et al., PaLM, arXiv 2204.02311, appendix B):
+        FLOPs of the tokens / (seconds x devices x bfloat16 peak of a device), the FLOPs as
+        `Shape.train_flops`: what the model needs, whatever is recomputed. Unlike there attention is
+        left out, so that the value is on the low side and compares with the bound of
+        `vcjax.topology.report`. There is none on a device without a published peak, as a CPU.
+
+        goodput: step x step_seconds / the time since a process first began the stage, so that
+        compiling, evaluating, saving, lost updates and the time between processes all lower it.
+
+        peak_memory_gb: as `peak_memory_gb`.
+        """
+        return self._figures(self._total, step)
+
+    def _figures(self, work: Work, step: int) -> dict[str, float]:
+        figures = {"peak_memory_gb": peak_memory_gb()}
+        if not work.updates:
+            return figures
+        figures["step_seconds"] = work.seconds / work.updates
+        figures["tokens_per_second"] = work.tokens / work.seconds
+        figures["input_wait"] = work.waited / work.seconds
+        if self._peak is not None:
+            flops = self._shape.train_flops(self._rank, work.tokens, work.weighted_tokens)
+            figures["mfu"] = flops / (work.seconds * self._peak)
+        productive = step * self._total.seconds / self._total.updates
+        figures["goodput"] = productive / (time.time() - self._starts[0])
+        return figures
+
+    def _write(self) -> None:
+        work = {str(step): dataclasses.asdict(work) for step, work in self._saved.items()}
+        files.write_json(self._path, {"starts": self._starts, "work": work})
+
+
+def peak_memory_gb() -> float:
+    """The most that was in use at a time on a device of this process, the largest of them, so far.
+
+    Where devices do not count (a CPU): the most that this process had in memory.
+    """
+    counts = [device.memory_stats() or {} for device in jax.local_devices()]
+    peak = max(count.get("peak_bytes_in_use", 0) for count in counts)
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # Linux counts in these
+    return (peak or 1024 * kilobytes) / 1e9
