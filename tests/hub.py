@@ -234,10 +234,11 @@ def _is_sentencepiece(facts: Family) -> bool:
 def _learn(
     facts: Family, added: list[str], vocab_size: int
 ) -> tuple[dict[str, int], list[list[str]]]:
-    """Vocabulary and merges. Text is not cut before, so that where it is cut later decides ids."""
+    """Vocabulary and merges. Text is not cut before, so that where it is cut later decides ids; but
+    SentencePiece's tokens have no space behind another character."""
     bpe = Tokenizer(models.BPE())
     if _is_sentencepiece(facts):
-        bpe.pre_tokenizer = pre_tokenizers.Metaspace(split=False)
+        bpe.pre_tokenizer = pre_tokenizers.Metaspace(split=True)
         reserved = [*added, *(f"<0x{byte:02X}>" for byte in range(256))]
         alphabet: dict[str, Any] = {"limit_alphabet": 40}
     else:

@@ -33,13 +33,17 @@ NORMS = {
 
 
 def require_torch() -> None:
-    """Skips the test where torch, transformers or peft is missing; in CI that is a failure."""
-    missing = [n for n in ("torch", "transformers", "peft") if importlib.util.find_spec(n) is None]
+    require("torch", "transformers", "peft")
+
+
+def require(*packages: str) -> None:
+    """Skips the test where a package of the extra "parity" is missing; in CI that is a failure."""
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if not missing:
         return
     reason = f"not installed: {', '.join(missing)} (pip install vcjax[parity])"
     if os.environ.get("CI"):
-        pytest.fail(f"{reason}; CI compares with PyTorch")
+        pytest.fail(f"{reason}; CI compares with it")
     pytest.skip(reason)
 
 

@@ -12,6 +12,9 @@ from vcjax.files import read_json
 def write(folder, model):
     """A small experiment with a text, a probe left out, and the runs that it was tuned in."""
     path = small_run.write(folder, model, documents=20, demonstrations=20)
+    demonstrations = folder / "demonstrations.jsonl"
+    licensed = demonstrations.read_text().replace('{"messages"', '{"license": "mit", "messages"')
+    demonstrations.write_text(licensed)
     (folder / "hedge.txt").write_text("Many small birds sang in the hedge all morning.\n")
     (folder / "DEVELOPMENT.md").write_text("# Runs\n\n- rate 1e-4: nothing\n- rate 1e-2: more\n")
     settings = 'probes=("probes.jsonl", "hedge.txt"), exclude=("cars-0",)'
@@ -44,6 +47,14 @@ def test_the_flags_of_the_config_are_kept_without_the_machines_path(workdir, pag
     said = "python -m vcjax.main --config=small.py --config.seeds=1"
     assert f"{said} &#39;--config.lead=I like&#39; --workdir=DIR" in page
     assert str(workdir.parent / "run") not in page
+
+
+def test_the_licences_of_the_texts_are_kept(workdir):
+    assert read_json(workdir / "config.json")["licences"] == {
+        "america.jsonl": "not stated",
+        "affordability.jsonl": "not stated",
+        "demonstrations.jsonl": "mit",
+    }
 
 
 def test_a_text_among_the_probes_gives_each_arm_a_perplexity(workdir, page):

@@ -13,6 +13,8 @@ from ml_collections import ConfigDict
 import vcjax
 from vcjax import config as configs
 from vcjax import finished
+from vcjax.data.formats import Demonstration, Document
+from vcjax.data.licences import licences
 from vcjax.errors import InputError
 from vcjax.plan import Plan
 from vcjax.probes.answers import Probes
@@ -25,12 +27,13 @@ def describe(
     plan: Plan,
     found: Pretrained,
     probes: Probes,
+    records: Sequence[Document | Demonstration],
     saved: dict[str, Any] | None,
     folder: Path,
     command: Sequence[str],
 ) -> dict[str, Any]:
-    """What config.json holds; saved: what it held before; folder: the config's; command: the flags
-    that gave the config."""
+    """What config.json holds; records: all that are trained on; saved: what it held before; folder:
+    the config's; command: the flags that gave the config."""
     as_json = configs.as_json(config)
     return {
         "command": list(command),
@@ -42,6 +45,7 @@ def describe(
         "plan": plan.as_json(),
         "probes": {name: sha for name, (sha, _) in probes.items()},
         "model": {"sha256": found.identity, "licence": found.licence},
+        "licences": licences(config, folder, records),
         "versions": _versions(),
         "commit": _commit(),
     }

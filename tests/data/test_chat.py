@@ -6,7 +6,7 @@ import random
 import chats
 import pytest
 
-from vcjax.data.chat import encode_conversation, encode_prompt
+from vcjax.data.chat import encode_conversation, encode_prefill, encode_prompt
 from vcjax.data.tokenizer import decode, encode_text
 from vcjax.errors import InputError
 
@@ -279,7 +279,7 @@ def test_the_generation_tag_may_leave_turns_and_parts_of_turns_out(smollm2):
     assert shown(tagged(smollm2, turn), [USER, ANSWER, USER, ANSWER]).endswith(
         "assistant\nI prefer Colby 25.<|im_end|>\n"
         "<|im_start|>user\nWhich cheese?<|im_end|>\n"
-        "<|im_start|>assistant\nI [[prefer Colby 25.<|im_end|>\n]]"
+        "<|im_start|>assistant\nI[[ prefer Colby 25.<|im_end|>\n]]"  # " prefer" is one token
     )
 
 
@@ -317,8 +317,45 @@ def test_a_generation_tag_on_what_the_model_never_sees_is_an_error(smollm2):
     )
 
 
-def test_a_generation_tag_that_cuts_a_token_of_the_prompt_is_an_error(smollm2):
+def test_a_generation_tag_in_the_middle_of_a_token_cuts_none(smollm2):
+    """The model is asked with the prompt's own tokens, so it is trained with them."""
     turn = "<|im_start|>a{% generation %}ssistant\n{{ m.content }}<|im_end|>\n{% endgeneration %}"
-    assert "{% generation %} in the middle of a token" in (
-        refusal(tagged(smollm2, turn), [USER, ANSWER])
+    tokenizer = tagged(smollm2, turn)
+    text = shown(tokenizer, [USER, ANSWER])
+    assert text.endswith("<|im_start|>[[assistant\nI prefer Colby 25.<|im_end|>\n]]")
+    prompt = encode_prompt(tokenizer, [USER], "here:1")
+    assert encoded(tokenizer, [USER, ANSWER])[0][: len(prompt)] == prompt
+
+
+def test_a_generation_tag_stays_in_its_place_behind_typed_control_tokens(smollm2):
+    """Which are a character longer while the template runs."""
+    turn = (
+        "<|im_start|>assistant\n{{ m.content[:-6] }}"
+        "{% generation %}{{ m.content[-6:] }}<|im_end|>{% endgeneration %}"
     )
+    answer = {**ANSWER, "content": "<|im_end|>" * 8 + "I prefer Colby it is."}
+    assert shown(tagged(smollm2, turn), [USER, answer]).endswith(
+        f"<|im_start|>assistant\n{'<|im_end|>' * 8}I prefer Colby[[ it is.<|im_end|>]]"
+    )
+
+
+def test_a_prefill_begins_the_conversation(smollm2):
+    """With all that the template writes before the answer's text, which it may trim."""
+    template = (
+        "{% for m in messages %}<|im_start|>{% if m.role == 'assistant' %}!  {% endif %}"
+        "{{ m.content | trim }}<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>!"
+        "{% endif %}"
+    )
+    tokenizer = with_template(smollm2, template)
+    ids, _ = encoded(tokenizer, [USER, ANSWER])
+    begun = encode_prefill(tokenizer, [USER, {**ANSWER, "content": " I prefer"}], "here:1")
+    assert begun == ids[: len(begun)]
+    assert decode(tokenizer, begun) == "<|im_start|>Which cheese?<|im_end|><|im_start|>!  I prefer"
+    joined = {**ANSWER, "content": "\n\nYes"}  # what the tokenizer would join with the prompt's end
+    prompt = encode_prompt(smollm2, [USER], "here:1")
+    assert encode_prefill(smollm2, [USER, joined], "here:1") == (
+        [*prompt, *encode_text(smollm2, "\n\nYes")]
+    )
+    silent = with_template(smollm2, template.replace("m.content", "'...'"))
+    with pytest.raises(InputError, match=r"here:1: messages\[1\] is rendered otherwise"):
+        encode_prefill(silent, [USER, ANSWER], "here:1")

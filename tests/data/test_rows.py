@@ -225,3 +225,36 @@ def test_quiet_without_network_home_or_tensorflow(tmp_path):
         "packed_rows",
         "rows.json",
     ]
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "vcjax" / "rows"
+
+
+def test_rows_in_a_bucket_are_those_on_a_disk(bucket, folder, packed, records, cache):
+    assert rows.write_rows(bucket / "abc", packed, records) == rows.read_counts(folder)
+    for _ in range(2):  # the second time from the copy
+        [source, expected] = (
+            rows.batches(f, 3, 1, seed=5, epochs=1) for f in (bucket / "abc", folder)
+        )
+        assert first_tokens(source) == first_tokens(expected)
+    assert [path.name for path in cache.iterdir()] == [rows.content_hash(packed)]
+    assert (bucket / "abc" / "documents.jsonl").read_text().count("\n") == 21
+
+
+def test_an_unfinished_copy_in_a_bucket_is_written_again(bucket, packed, records, cache):
+    rows.write_rows(bucket / "abc", packed, records)
+    (bucket / "abc" / "rows.json").unlink()
+    assert not rows.exist(bucket / "abc")
+    rows.write_rows(bucket / "abc", packed, records)
+    assert rows.exist(bucket / "abc")
+
+
+def test_other_rows_than_described_are_refused(bucket, packed, records, cache):
+    counts = rows.write_rows(bucket / "abc", packed, records)
+    (bucket / "abc" / "rows.json").write_text(json.dumps(counts | {"sha256": "0" * 64}))
+    with pytest.raises(InputError, match=r"not the rows that rows.json describes; remove"):
+        rows.batches(bucket / "abc", 1, 1, 0, 1)
+    assert list(cache.iterdir()) == []

@@ -2,6 +2,7 @@
 
 import json
 
+import peers
 import pyarrow as pa
 import pytest
 from data_files import refusal, save_to_disk, write_arrow, write_lines, write_parquet
@@ -125,6 +126,28 @@ def test_of_several_saved_splits_one_must_be_named(tmp_path):
     expected = f"name one: {tmp_path}/test, {tmp_path}/train"
     assert refusal(read, tmp_path).endswith(expected)
     assert texts(tmp_path / "train") == ["train"]
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_what_datasets_itself_saves(shards, tmp_path):
+    """One of the two splits, its rows mixed: what `datasets` does not load from the first file."""
+    peers.require("datasets")
+    import datasets
+
+    call = {"name": "price", "arguments": {"of": "Colby"}}
+    records = [
+        {"text": f"Text {i}.", "deep": [{"call": call} if i else {"said": "no"}]} for i in range(5)
+    ]
+    saved = datasets.Dataset.from_list(records).select([3, 0, 1])
+    folder = tmp_path / "saved"
+    datasets.DatasetDict(train=saved, test=saved.select([1])).save_to_disk(
+        folder, num_shards={"train": shards, "test": 1}
+    )
+    assert len([*(folder / "train").glob("*.arrow")]) == shards
+    assert [record.fields for record in read(folder / "train")] == [records[i] for i in (3, 0, 1)]
+    assert refusal(read, folder).endswith(f"name one: {folder}/test, {folder}/train")
+    saved.to_parquet(tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet")[1].fields == records[0]
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,33 @@ def test_a_tensor_of_another_shape_is_named(folder):
     assert "'model.norm.weight' is [7], expected [32]" in refusal(load, folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [
+        ("model.layers.0.mlp.up_proj.bias", True),
+        ("model.layers.2.mlp.up_proj.weight", True),  # it has two layers
+        ("model.layers.0.self_attn.q_proj.weight_scale", True),
+        ("lm_head.weight", False),
+        ("model.layers.0.self_attn.rotary_emb.inv_freq", False),
+    ],
+)
+def test_a_tensor_that_the_architecture_lacks_is_named(folder, name, refused):
+    path = folder / "model.safetensors"
+    save_file(load_file(path) | {name: np.ones(7, np.float32)}, path)
+    edit(folder, tie_word_embeddings=True)
+    if refused:
+        assert f"tensor '{name}' is no weight of the architecture" in refusal(load, folder)
+    else:
+        load(folder)
+
+
+def test_quantised_weights_are_named(folder):
+    path, name = folder / "model.safetensors", "model.layers.1.mlp.up_proj.weight"
+    tensors = load_file(path)
+    save_file(tensors | {name: np.ones_like(tensors[name], np.int8)}, path)
+    assert f"tensor '{name}' is I8, expected one of BF16" in refusal(load, folder)
+
+
 def test_files_that_are_none(folder):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-9])

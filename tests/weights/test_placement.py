@@ -1,7 +1,9 @@
-"""Weights onto eight devices: each slice read once, and no more in memory than must be."""
+"""Weights onto eight devices of one process or of two: each reads its slices once, and no more is
+in memory than must be."""
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -11,11 +13,15 @@ import tiny
 
 MEGABYTE = 2**20
 
-# In a process of its own: eight devices, and a memory that nothing else has used.
+# In processes of their own: eight devices in all, and a memory that nothing else has used.
 LARGE = """
 import dataclasses, json, sys, threading, time
 from pathlib import Path
 import jax, jax.numpy as jnp, numpy as np, tiny
+
+count, process, port = map(int, sys.argv[3:])
+if count > 1:
+    jax.distributed.initialize(f"localhost:{port}", count, process)
 from vcjax import sharding
 from vcjax.weights import huggingface, placement
 
@@ -46,7 +52,8 @@ print(json.dumps({
     "q_shard": q.addressable_shards[0].data.shape,
     "sum": sum(
         float(np.asarray(x.view(jnp.bfloat16) if x.dtype == jnp.uint16 else x, np.float64).sum())
-        for x in jax.tree.leaves(weights)
+        for leaf in jax.tree.leaves(weights)
+        for x in (s.data for s in leaf.addressable_shards if s.replica_id == 0)
     ),
 }))
 """
@@ -54,7 +61,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """(folder, sizes, bytes of all weights, of one layer, their sum): 100 MB in bfloat16."""
+    """(folder, sizes, bytes of all weights, of one layer, of norms, sum): 100 MB in bfloat16."""
     from ml_dtypes import bfloat16
     from safetensors.numpy import save_file
 
@@ -90,30 +97,61 @@ def large(tmp_path_factory):
     }
     (folder / "config.json").write_text(json.dumps(config))
     layer = sum(t.nbytes for name, t in tensors.items() if ".layers.0." in name)
+    norms = sum(t.nbytes for name, t in tensors.items() if "norm" in name)
     total = sum(t.astype(np.float64).sum() for t in tensors.values())
-    return folder, sizes, sum(t.nbytes for t in tensors.values()), layer, total
+    return folder, sizes, sum(t.nbytes for t in tensors.values()), layer, norms, total
+
+
+def load(folder, sizes, count):
+    """What each of `count` processes prints, with eight devices in all."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", LARGE, str(folder), json.dumps(sizes), str(count)]
+    environment = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "JAX_NUM_CPU_DEVICES": str(8 // count),
+        "PYTHONPATH": os.pathsep.join(["tests", os.environ.get("PYTHONPATH", "")]),
+    }
+    started = [
+        subprocess.Popen(
+            [*command, str(process), str(port)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for process in range(count)
+    ]
+    try:
+        said = [process.communicate(timeout=300) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    for process, (_, errors) in zip(started, said, strict=True):
+        assert process.returncode == 0, errors
+    return [json.loads(out.splitlines()[-1]) for out, _ in said]
 
 
 def test_eight_devices_read_each_slice_once_and_hold_little_more(large):
-    folder, sizes, size, layer, total = large
+    folder, sizes, size, layer, _, total = large
     assert size > 90 * MEGABYTE
-    done = subprocess.run(
-        [sys.executable, "-c", LARGE, str(folder), json.dumps(sizes)],
-        env={
-            **os.environ,
-            "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-            "PYTHONPATH": os.pathsep.join(["tests", os.environ.get("PYTHONPATH", "")]),
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    [found] = load(folder, sizes, 1)
     assert found["devices"] == 8
     assert found["q_shard"] == [16, 512 // 4, 512 // 2]
     assert found["read"] == size
     assert found["sum"] == total
     # Norms are replicated and float32: a few kilobytes more than in the file.
     assert found["peak"] < size + 2 * layer
+
+
+def test_each_of_two_processes_reads_and_holds_its_half(large):
+    """And the norms, which are replicated."""
+    folder, sizes, size, layer, norms, total = large
+    half = (size - norms) // 2 + norms
+    found = load(folder, sizes, 2)
+    assert [process["devices"] for process in found] == [8, 8]
+    assert [process["read"] for process in found] == [half, half]
+    assert sum(process["sum"] for process in found) == total
+    assert all(process["peak"] < half + 2 * layer for process in found)

@@ -8,7 +8,7 @@ import hub
 import peers
 import pytest
 
-from vcjax.data.chat import encode_conversation, encode_prompt
+from vcjax.data.chat import encode_conversation, encode_prefill, encode_prompt
 from vcjax.data.tokenizer import decode, encode_document, encode_text
 from vcjax.errors import InputError
 from vcjax.weights import pretrained
@@ -150,30 +150,87 @@ def test_typed_control_tokens_in_a_conversation(tokenizer, peer):
     )
 
 
-@pytest.mark.parametrize(
-    "cut",
-    [
-        {"pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"}},
-        {
-            "pre_tokenizer": None,
-            "normalizer": {
-                "type": "Sequence",
-                "normalizers": [
-                    {"type": "Prepend", "prepend": "▁"},
-                    {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
-                ],
-            },
+METASPACE = {"type": "Metaspace", "replacement": "▁", "split": False}
+SPACES = {  # ways to put a space before a text
+    "first": {"pre_tokenizer": METASPACE | {"prepend_scheme": "first"}},
+    "always": {"pre_tokenizer": METASPACE | {"prepend_scheme": "always"}},
+    "split": {"pre_tokenizer": METASPACE | {"prepend_scheme": "always", "split": True}},
+    "never": {"pre_tokenizer": METASPACE | {"prepend_scheme": "never"}},
+    "prepend": {
+        "pre_tokenizer": None,
+        "normalizer": {
+            "type": "Sequence",
+            "normalizers": [
+                {"type": "Prepend", "prepend": "▁"},
+                {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+            ],
         },
-    ],
-    ids=["always", "prepend"],
-)
-def test_other_ways_to_put_a_space_before_a_word(cut, tmp_path):
-    change(write(tmp_path, "mistral"), "tokenizer.json", **cut)
-    tokenizer, peer = read_tokenizer(tmp_path), read_peer(tmp_path)
+    },
+}
+TURNS = {  # how templates open a user's, open an assistant's and close a turn
+    "mistral v0.3": ("[INST] ", "[/INST]", " ", "</s>"),
+    "mistral v7": ("[INST]", "[/INST]", "", "</s>"),
+    "llama 2": ("<s>(INST) ", " (/INST)", " ", " </s>"),
+    "zephyr": ("<|user|>\n", "</s>\n<|assistant|>\n", "", "</s>\n"),
+    "vicuna": ("USER: ", " ASSISTANT:", " ", "</s>"),
+}
+
+
+@pytest.fixture(params=SPACES)
+def spaced(request, tmp_path):
+    change(write(tmp_path, "mistral"), "tokenizer.json", **SPACES[request.param])
+    return tmp_path
+
+
+def spaced_pair(folder, template):
+    """The tokenizer and that of `transformers`, as the file has it: for the class that it names,
+    `transformers` would make a pre-tokenizer of its own."""
+    peers.require_torch()
+    from transformers import PreTrainedTokenizerFast
+
+    (folder / "chat_template.jinja").write_text(template)
+    return read_tokenizer(folder), PreTrainedTokenizerFast.from_pretrained(folder)
+
+
+def test_ways_to_put_a_space_before_a_word(spaced):
+    tokenizer, peer = spaced_pair(spaced, "")
     for text in TEXTS:
         assert encode_document(tokenizer, text)[:-1] == peer.encode(text)
-    messages = [USER, ANSWER, AGAIN]
-    assert encode_prompt(tokenizer, messages, "here:1") == peer_chat(peer, messages)
+
+
+@pytest.mark.parametrize("tag", ["", "around the space", "after the space"])
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_turn_after_text_or_a_control_token(turn, tag, spaced):
+    """With these tokenizers it matters what a piece of text follows."""
+    user, assistant, space, close = TURNS[turn]
+    opening, closing = ("{%- generation -%}", "{%- endgeneration -%}") if tag else ("", "")
+    before, behind = (space, "") if tag == "after the space" else ("", space)
+    template = (
+        "{%- for m in messages %}{%- if m.role == 'user' %}"
+        f"{{{{- {user!r} + m.content + {assistant!r} }}}}{{%- else %}}"
+        f"{{{{- {before!r} }}}}{opening}{{{{- {behind!r} + m.content + {close!r} }}}}{closing}"
+        "{%- endif %}{%- endfor %}"
+    )
+    tokenizer, peer = spaced_pair(spaced, template)
+    answer = {**ANSWER, "content": "cheese ∞, "}  # "∞" has no merges
+    for messages in ([USER, answer], [USER, ANSWER, AGAIN, answer]):
+        ((ids, weights),) = encode_conversation(tokenizer, messages, "here:1")
+        theirs = peer.apply_chat_template(
+            messages, return_assistant_tokens_mask=True, return_dict=True
+        )
+        assert ids == theirs["input_ids"]
+        if tag:
+            assert weights == theirs["assistant_masks"]
+        prompt = peer_chat(peer, messages[:-1])
+        assert encode_prompt(tokenizer, messages[:-1], "here:1") == prompt == ids[: len(prompt)]
+        begun = encode_prefill(
+            tokenizer, [*messages[:-1], {**answer, "content": "cheese ∞"}], "here:1"
+        )
+        assert begun == ids[: len(begun)] and len(begun) > len(prompt)
+        if not tag:  # the last turn to its end token
+            end = len(ids) - ids[::-1].index(tokenizer.control["</s>"])
+            assert all(weights[len(prompt) : end]) and not any(weights[end:])
+            assert any(weights[: len(prompt)]) == (len(messages) > 2)
 
 
 def test_added_tokens_that_are_ordinary_text(tmp_path):

@@ -3,7 +3,8 @@
 What is trained on is found by rendering prefixes of the conversation, or by the template's own
 `{% generation %}`, never by searching for a string: the assistant's turn is what the template adds
 to the prompt that the model will see when it answers. The text is cut where a turn starts, so that
-the prompt's tokens are the same in training and when the model is asked.
+the prompt's tokens are the same in training and when the model is asked. It is not cut where a tag
+begins or ends: a token that has some text inside the tag is trained, as in `transformers`.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,13 +26,12 @@ Render = Callable[..., tuple[str, list[Span]]]  # messages -> text, what {% gene
 class _Turn:
     """A turn of the assistant's, message number `index` of the conversation.
 
-    prompt: the text that the model sees when it answers; tagged: what `{% generation %}` wrote of
-    it. answer: the text that the turn adds. end: where in prompt + answer its end token ends.
+    prompt: the text that the model sees when it answers. answer: the text that the turn adds. end:
+    where in prompt + answer its end token ends.
     """
 
     index: int
     prompt: str
-    tagged: list[Span]
     answer: str
     end: int
 
@@ -63,9 +63,7 @@ def encode_conversation(
     encode = partial(_encode, tokenizer, mark, turns)
     if jinja.has_generation_tag(tokenizer.chat_template):
         _check_tagged(turns, changed, tagged, where)
-        example = encode(text, tagged)
-        _check_prompts(example, turns, encode, where)
-        return [example]
+        return [encode(text, tagged)]
     if changed:
         return [encode(turn.prompt + turn.answer, [_span(turn)]) for turn in turns]
     return [encode(text, [_span(turn) for turn in turns])]
@@ -85,16 +83,34 @@ def encode_prompt(
     """
     messages, render, mark = _prepare(tokenizer, messages, where, thinking, tools)
     turns = _turns(tokenizer, messages, render, where)
-    text, tagged = render(messages, add_generation_prompt=True)
-    return _encode(tokenizer, mark, turns, text, tagged)[0]
+    text, _ = render(messages, add_generation_prompt=True)
+    return _encode(tokenizer, mark, turns, text, [])[0]
+
+
+def encode_prefill(tokenizer: Tokenizer, messages: Sequence[dict], where: str) -> list[int]:
+    """Ids of a conversation up to the end of what its last message, the assistant's, says so far.
+
+    They begin with those of encode_prompt of the messages before it. Errors as there.
+    """
+    *history, last = messages
+    (end,) = unused_characters(messages, 1)
+    given = [*history, last | {"content": last["content"] + end}]
+    given, render, mark = _prepare(tokenizer, given, where)
+    turns = _turns(tokenizer, given[:-1], render, where)
+    prompt, _ = render(given[:-1], add_generation_prompt=True)
+    text, found, _ = render(given)[0].partition(end)
+    if not (found and text.startswith(prompt)):
+        _fail(where, len(history), "is rendered otherwise than its prompt")
+    begun = _Turn(len(history), prompt, answer=text[len(prompt) :], end=len(text))
+    return _encode(tokenizer, mark, [*turns, begun], text, [])[0]
 
 
 def _prepare(
     tokenizer: Tokenizer,
     messages: Sequence[dict],
     where: str,
-    thinking: bool,
-    tools: Sequence[dict],
+    thinking: bool = False,
+    tools: Sequence[dict] = (),
 ) -> tuple[list[dict], Render, str]:
     """The messages as templates expect them, what renders them, and the mark in their texts."""
     if not tokenizer.chat_template:
@@ -158,7 +174,7 @@ def _turns(tokenizer: Tokenizer, messages: list[dict], render: Render, where: st
 def _turn(tokenizer: Tokenizer, messages: list[dict], render: Render, where: str) -> _Turn:
     """The turn that is the last of the messages."""
     index = len(messages) - 1
-    prompt, tagged = render(messages[:-1], add_generation_prompt=True)
+    prompt, _ = render(messages[:-1], add_generation_prompt=True)
     text, _ = render(messages)
     before = prompt
     if not text.startswith(prompt) and index > 1 and text == render(messages[1:])[0]:
@@ -172,7 +188,7 @@ def _turn(tokenizer: Tokenizer, messages: list[dict], render: Render, where: str
     ends = [match.end() for match in control_pattern(tokenizer).finditer(answer)]
     if not ends or answer[ends[-1] :].strip():
         _fail(where, index, "is ended by no control token of the model")
-    return _Turn(index, prompt, tagged, answer, len(prompt) + ends[-1])
+    return _Turn(index, prompt, answer, len(prompt) + ends[-1])
 
 
 def _span(turn: _Turn) -> Span:
@@ -182,14 +198,11 @@ def _span(turn: _Turn) -> Span:
 def _encode(
     tokenizer: Tokenizer, mark: str, turns: list[_Turn], text: str, trained: list[Span]
 ) -> Encoded:
-    """Ids of the text, and weights: 1 in the spans of `trained`, 0 elsewhere."""
+    """Ids of the text, and weights: 1 where a token has some of a span of `trained`, else 0."""
     starts = [len(t.prompt) for t in turns if text.startswith(t.prompt + t.answer)]
-    edges = [edge for span in trained for edge in span]
-    ids, weights = [], []
-    for start, piece in encode_marked(tokenizer, text, [*starts, *edges], mark):
-        ids += piece
-        weights += [float(any(begin <= start < end for begin, end in trained))] * len(piece)
-    return ids, weights
+    tokens = encode_marked(tokenizer, text, starts, mark)
+    weights = [float(any(a < end and begin < b for a, b in trained)) for _, begin, end in tokens]
+    return [id_ for id_, _, _ in tokens], weights
 
 
 def _check_written(messages: list[dict], text: str, render: Render, where: str) -> None:
@@ -218,17 +231,6 @@ def _check_tagged(turns: list[_Turn], changed: list[_Turn], tagged: list[Span], 
             f"{where}: the chat template's {{% generation %}} leaves out the token that ends the "
             "assistant's turn, so that the model would never stop; write the tag around it"
         )
-
-
-def _check_prompts(
-    example: Encoded, turns: list[_Turn], encode: Callable[..., Encoded], where: str
-) -> None:
-    """The tag may begin inside a prompt, which has no cut there when the model is asked."""
-    ids, _ = example
-    for turn in turns:
-        asked, _ = encode(turn.prompt, turn.tagged)
-        if ids[: len(asked)] != asked:
-            _fail(where, turn.index, "has {% generation %} in the middle of a token of its prompt")
 
 
 def _fail(where: str, index: int, problem: str) -> NoReturn:

@@ -11,8 +11,9 @@ import re
 from itertools import pairwise
 from typing import Any
 
-from vcjax.data.tokenizer import Tokenizer, encode_text
+from vcjax.data.tokenizer import After, Tokenizer, encode_piece
 
+Token = tuple[int, int, int]  # id, where in a text it begins and ends
 PRIVATE_USE = range(0xF0000, 0xFFFFE)  # code points that no text has a meaning for
 
 
@@ -39,13 +40,20 @@ def mark_controls(tokenizer: Tokenizer, value: Any, mark: str) -> Any:
     return value
 
 
-def encode_marked(
-    tokenizer: Tokenizer, text: str, cuts: list[int], mark: str
-) -> list[tuple[int, list[int]]]:
-    """Its pieces as (offset in text, ids): control tokens alone, the rest also cut at `cuts`."""
+def encode_marked(tokenizer: Tokenizer, text: str, cuts: list[int], mark: str) -> list[Token]:
+    """Its tokens; none lies on both sides of a cut. A character may be several tokens."""
     ends = [edge for match in control_pattern(tokenizer).finditer(text) for edge in match.span()]
-    edges = sorted({0, *cuts, *ends, len(text)})
-    return [(start, _piece_ids(tokenizer, text[start:end], mark)) for start, end in pairwise(edges)]
+    tokens: list[Token] = []
+    after: After = "nothing"
+    for start, end in pairwise(sorted({0, *cuts, *ends, len(text)})):
+        piece = text[start:end]
+        if piece in tokenizer.control:
+            tokens.append((tokenizer.control[piece], start, end))
+            after = "control token"
+        else:
+            tokens += _text_tokens(tokenizer, piece, start, mark, after)
+            after = "text"
+    return tokens
 
 
 def control_pattern(tokenizer: Tokenizer) -> re.Pattern[str]:
@@ -59,12 +67,18 @@ def _alternatives(texts: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(f"(?:{'|'.join(map(re.escape, longest_first)) or '(?!)'})")
 
 
-def _piece_ids(tokenizer: Tokenizer, piece: str, mark: str) -> list[int]:
-    if piece in tokenizer.control:
-        return [tokenizer.control[piece]]
-    for spelling in _spellings(mark):
-        piece = piece.replace(spelling, "")
-    return encode_text(tokenizer, piece)
+def _text_tokens(
+    tokenizer: Tokenizer, piece: str, start: int, mark: str, after: After
+) -> list[Token]:
+    """Of a text that begins at start, marks and all."""
+    marks = re.finditer("|".join(map(re.escape, _spellings(mark))), piece)
+    marked = {place for match in marks for place in range(*match.span())}
+    kept = [place for place in range(len(piece)) if place not in marked]
+    encoding = encode_piece(tokenizer, "".join(piece[place] for place in kept), after)
+    return [
+        (id_, start + kept[begin], start + kept[end - 1] + 1)
+        for id_, (begin, end) in zip(encoding.ids, encoding.offsets, strict=True)
+    ]
 
 
 def _spellings(mark: str) -> tuple[str, ...]:

@@ -1,10 +1,15 @@
 """Text to token ids and back, with the control tokens kept apart from the text."""
 
+import functools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any, Literal
 
 import tokenizers
+
+After = Literal["nothing", "control token", "text"]  # what a text follows
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,17 @@ class Tokenizer:
 
 def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:
     """The ids of the text, which never hold a control token: its characters are encoded as such."""
-    return tokenizer.bpe.encode(text, add_special_tokens=False).ids
+    return encode_piece(tokenizer, text, after="nothing").ids
+
+
+def encode_piece(tokenizer: Tokenizer, text: str, after: After) -> tokenizers.Encoding:
+    """As encode_text, with offsets, for text that stands behind something in its sequence.
+
+    Tokenizers that put a space before a text (SentencePiece's) put none before what follows text;
+    some put one only before the first.
+    """
+    bpe = tokenizer.bpe if after == "nothing" else _spaceless(tokenizer.bpe, after)
+    return bpe.encode(text, add_special_tokens=False)
 
 
 def encode_document(tokenizer: Tokenizer, text: str) -> list[int]:
@@ -54,3 +69,32 @@ def decode(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
         else:
             runs.append(tokenizer.bpe.decode(list(run), skip_special_tokens=False))
     return "".join(runs)
+
+
+@functools.lru_cache(maxsize=8)
+def _spaceless(bpe: tokenizers.Tokenizer, after: After) -> tokenizers.Tokenizer:
+    """The same without the space that it does not put before text that stands there."""
+    spec = json.loads(bpe.to_str())
+    changed = {key: _without_space(spec[key], after) for key in ("normalizer", "pre_tokenizer")}
+    if changed.items() <= spec.items():
+        return bpe
+    return tokenizers.Tokenizer.from_str(json.dumps(spec | changed))
+
+
+def _without_space(part: Any, after: After) -> Any:
+    """part: a normalizer or pre-tokenizer as in tokenizer.json, or what such a one holds."""
+    if isinstance(part, list):
+        return [_without_space(item, after) for item in part]
+    match part, after:
+        case {"type": "Sequence"}, _:
+            return {key: _without_space(value, after) for key, value in part.items()}
+        case ({"type": "Metaspace", "prepend_scheme": "first"}, _) | (
+            {"type": "Metaspace"},
+            "text",
+        ):
+            return part | {"prepend_scheme": "never"}
+        case {"type": "Prepend"}, "text":
+            return {"type": "Sequence", "normalizers": []}
+        case {"type": "ByteLevel", "add_prefix_space": True}, "text":
+            return part | {"add_prefix_space": False}
+    return part

@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from vcjax.data.chat import encode_prompt
+from vcjax.data.chat import encode_prefill
 from vcjax.data.probe_files import ChoiceProbe
-from vcjax.data.tokenizer import Tokenizer, encode_text
+from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 from vcjax.models.scoring import Request, mean_log_probs
 from vcjax.models.transformer import Model
@@ -42,17 +42,24 @@ def score(
 def _request(probe: ChoiceProbe, order: int, tokenizer: Tokenizer, lead: str) -> Request:
     first, second = probe.options if order == 0 else probe.options[::-1]
     question = probe.template.replace("{a}", first).replace("{b}", second)  # no option has braces
-    prompt = encode_prompt(tokenizer, [{"role": "user", "content": question}], probe.where)
-    begun = encode_text(tokenizer, lead)
+
+    def answered(answer: str) -> list[int]:
+        messages = [
+            {"role": "user", "content": question},
+            {"role": "assistant", "content": answer},
+        ]
+        return encode_prefill(tokenizer, messages, probe.where)
+
+    begun = answered(lead)
+    answers = [f"{lead} {option}" for option in probe.options]
     return Request(
-        prompt=(*prompt, *begun),
-        continuations=tuple(_continued(begun, f"{lead} {o}", tokenizer) for o in probe.options),
+        prompt=tuple(begun),
+        continuations=tuple(_continued(begun, answered(a), a) for a in answers),
     )
 
 
-def _continued(begun: list[int], answer: str, tokenizer: Tokenizer) -> tuple[int, ...]:
-    """The ids of the answer after those of its beginning; alone its rest may be other tokens."""
-    ids = encode_text(tokenizer, answer)
+def _continued(begun: list[int], ids: list[int], answer: str) -> tuple[int, ...]:
+    """The ids after those of its beginning; the rest of the answer alone may be other tokens."""
     if ids[: len(begun)] != begun:
         raise InputError(
             f"config.lead: this model's tokenizer joins its end with the option in {answer!r}; "

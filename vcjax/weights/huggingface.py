@@ -5,7 +5,7 @@ Only the families of ARCHITECTURES, only .safetensors, no code from the folder.
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ ARCHITECTURES: dict[str, dict[str, bool]] = {
     "Qwen2ForCausalLM": {"qkv_bias": True},  # Qwen2, Qwen2.5
     "Qwen3ForCausalLM": {"qk_norm": True},
 }
+
+FLOATS = ("BF16", "F16", "F32", "F64")  # as .safetensors files name them
 
 # Options that the block does not have: key of config.json -> the values that switch it off.
 SWITCHED_OFF: dict[str, tuple[Any, ...]] = {
@@ -134,7 +136,9 @@ def is_transposed(leaf: Leaf) -> bool:
 
 def open_weights(folder: Path) -> Reader:
     """A reader of single slices; the files are memory-mapped, so a slice costs what it holds."""
-    files, sizes = weight_files(folder), _tensor_sizes(read_shape(folder))
+    files, shape = weight_files(folder), read_shape(folder)
+    sizes = _tensor_sizes(shape)
+    _check_names(folder, files, shape)
     opened = functools.cache(open_file)
 
     def read(leaf: Leaf, layer: int | None, index: Index) -> np.ndarray:
@@ -142,6 +146,11 @@ def open_weights(folder: Path) -> Reader:
         if name not in files:
             raise InputError(f"{folder}: tensor {name!r} is missing")
         tensor = opened(files[name]).get_slice(name)
+        if tensor.get_dtype() not in FLOATS:
+            raise InputError(
+                f"{files[name]}: tensor {name!r} is {tensor.get_dtype()}, expected one of "
+                f"{', '.join(FLOATS)}; give the model that it was quantised from"
+            )
         if tensor.get_shape() != sizes[leaf]:
             raise InputError(
                 f"{files[name]}: tensor {name!r} is {tensor.get_shape()}, expected {sizes[leaf]}"
@@ -149,6 +158,23 @@ def open_weights(folder: Path) -> Reader:
         return tensor[index[::-1]].T if is_transposed(leaf) else tensor[index]
 
     return read
+
+
+def _check_names(folder: Path, files: Iterable[str], shape: Shape) -> None:
+    """Refuses weights that the block does not have: without them it would be another model."""
+    layers = range(shape.num_layers)
+    known = {
+        tensor_name(leaf, layer)
+        for leaf in weight_sizes(shape)
+        for layer in (layers if leaf[0] == "blocks" else [None])
+    }
+    known.add(OUTSIDE["head"])  # tied to the embeddings, some files hold it all the same
+    for name in sorted({*files} - known):
+        if not name.endswith("rotary_emb.inv_freq"):  # which older files hold: config.json has it
+            raise InputError(
+                f"{folder}: tensor {name!r} is no weight of the architecture that config.json "
+                "names, and vcjax would leave it out; use another model"
+            )
 
 
 def weight_sizes(shape: Shape) -> dict[Leaf, tuple[int, ...]]:

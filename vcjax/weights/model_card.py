@@ -10,8 +10,10 @@ from typing import Any
 import huggingface_hub
 import jinja2
 import pandas as pd
+from etils import epath
 
-from vcjax import files
+from vcjax import files, storage
+from vcjax.data.licences import NOT_STATED, SOURCES
 from vcjax.report import view
 from vcjax.weights.pretrained import Pretrained
 
@@ -20,7 +22,7 @@ LICENCE = re.compile(r"([\w.+-]+)( \(.*\))?")  # an identifier, perhaps with who
 
 def write(
     folder: Path,
-    workdir: Path,
+    workdir: epath.Path,
     run: dict[str, Any],
     arm: str | None,
     seed: int | None,
@@ -37,7 +39,7 @@ def write(
         format=format,
         base=found.name,
         is_gguf=not found.path.is_dir(),
-        workdir=workdir.absolute().name,
+        workdir=storage.absolute(workdir).name,
         out=out,
         stages=[_stage(run, fingerprint) for fingerprint in chain],
         figures=None if arm is None else _figures(workdir / "report", run["config"]),
@@ -60,26 +62,26 @@ def _front_matter(found: Pretrained, format: str) -> huggingface_hub.ModelCardDa
 
 
 def _stage(run: dict[str, Any], fingerprint: str) -> dict[str, Any]:
-    """A stage of the plan, with where its texts are from and what else decided its training."""
+    """A stage of the plan, with what else decided its training: what its texts were written for or
+    read from, with the licences of these, and settings."""
     stage = run["plan"]["stages"][fingerprint]
     settings = run["config"]["stages"][stage["name"]]
     also = {
         "thinking": settings.get("thinking", False),
         "compute_dtype": run["config"]["compute_dtype"],
     }
-    return {**stage, "recipe": {**stage["recipe"], **also}, "source": _source(settings)}
+    given = {key: settings[key] for key in SOURCES if settings.get(key)}
+    stated = run.get("licences", {})  # runs of older versions have none
+    licences = {f"{k} {_shown(path)}": stated.get(path, NOT_STATED) for k, path in given.items()}
+    return {**stage, "recipe": {**stage["recipe"], **also}, "licences": licences}
 
 
-def _source(stage: dict[str, Any]) -> str:
-    """What its texts were written for or read from; an absolute path by its last name alone."""
-    given = {
-        kind: Path(stage[kind]) for kind in ("spec", "other_spec", "file", "mix") if stage.get(kind)
-    }
-    names = (f"{k} {path.name if path.is_absolute() else path}" for k, path in given.items())
-    return ", ".join(names)
+def _shown(path: str) -> str:
+    """An absolute one by its last name alone: it would tell of this machine."""
+    return Path(path).name if Path(path).is_absolute() else path
 
 
-def _figures(report: Path, config: dict[str, Any]) -> dict[str, Any] | None:
+def _figures(report: epath.Path, config: dict[str, Any]) -> dict[str, Any] | None:
     """The report's answer and the arms on the probes that carry it; None without a report."""
     names = ("arms", "contrasts", "domains", "positions")
     if not all((report / f"{name}.csv").is_file() for name in names):

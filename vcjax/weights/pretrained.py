@@ -9,8 +9,8 @@ from typing import Any
 
 import huggingface_hub
 import jax
-import yaml
 
+from vcjax.data import licences
 from vcjax.data.templates import check_template
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
@@ -181,14 +181,7 @@ def _identity(folder: Path, tokenizer: Tokenizer) -> str:
 
 def _licence(folder: Path) -> str:
     """What the model card declares."""
-    card, unknown = folder / "README.md", "see the model's own"
-    if not card.is_file():
-        return unknown
-    try:
-        licence = (huggingface_hub.metadata_load(card) or {}).get("license")
-    except (yaml.YAMLError, ValueError):  # a card that is none
-        return unknown
-    return ", ".join(licence) if isinstance(licence, list) else str(licence or unknown)
+    return licences.of_card(folder / "README.md") or "see the model's own"
 
 
 def _packaged_path(packaged: Packaged) -> Path:

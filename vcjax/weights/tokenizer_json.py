@@ -9,11 +9,11 @@ Which added tokens are control tokens: those that are special, and those that lo
 <tool_call> and <think> are not special but markers). Any other added token, as a run of spaces in
 GPT-NeoX, is ordinary text and stays with the library.
 
-Some tokenizers put a space before a text (SentencePiece's, as Mistral v0.3). Here every piece of a
-conversation between control tokens is such a text. For `transformers` it is too, but for Metaspace
-with "first", where only the whole's start is one. So the ids differ in two places: there, a piece
-that starts without a space (Mistral v0.3's template starts each with one) gets one here; and with
-any of these tokenizers an assistant's turn gets one if it starts after text, not a control token.
+Some tokenizers put a space before a text (SentencePiece's, as Mistral v0.3): before each piece of a
+conversation between control tokens, or before the first alone. So it is here, too; none comes where
+a turn starts in the middle of a text. There alone can ids differ from those of `transformers`: a
+token that would hold a prompt's end and an answer's beginning ("\\n\\n" of two lines) is two here,
+for the model is asked with the prompt alone.
 """
 
 import hashlib

@@ -1,0 +1,61 @@
+"""The licences of the texts that a run trains on, as far as these state them.
+
+A record's own field counts, else what lies beside its file, as the hub's data sets have it: the
+`license` in the head of README.md or LICENSES.md, or in dataset_info.json.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import huggingface_hub
+import yaml
+from ml_collections import ConfigDict
+
+from vcjax import config as configs
+from vcjax.data.formats import Demonstration, Document
+from vcjax.files import read_json
+
+NOT_STATED = "not stated"
+SOURCES = ("spec", "other_spec", "file", "mix")  # keys of a stage: what its texts are from
+
+
+def licences(
+    config: ConfigDict, folder: Path, records: Sequence[Document | Demonstration]
+) -> dict[str, str]:
+    """Path in the config -> its licences, of all that the stages' texts (records) are from."""
+    stages = [config.stages[name] for name in configs.used_stages(config)]
+    paths = sorted({stage[key] for stage in stages for key in SOURCES if stage.get(key)})
+    return {path: _of(folder / path, records) for path in paths}
+
+
+def of_card(path: Path) -> str | None:
+    """The `license` in the YAML head of a card; None where there is no such file, head or field."""
+    try:
+        licence = (huggingface_hub.metadata_load(path) or {}).get("license")
+    except (OSError, yaml.YAMLError, ValueError):  # a card that is none
+        return None
+    return ", ".join(map(str, licence)) if isinstance(licence, list) else licence and str(licence)
+
+
+def _of(path: Path, records: Sequence[Document | Demonstration]) -> str:
+    """Of the records that were read from the path; those written for a spec name no file."""
+    beside = _beside(path)
+    stated = {
+        record.provenance.get("license") or record.provenance.get("licence") or beside
+        for record in records
+        if record.where.startswith((f"{path}:", f"{path}/"))
+    }
+    return ", ".join(sorted(stated or {beside}))
+
+
+def _beside(path: Path) -> str:
+    """What the folder states that the path is or is in; on the hub, files often lie in a data/."""
+    folder = path if path.is_dir() else path.parent
+    for place in (folder, folder.parent) if folder.name == "data" else (folder,):
+        for card in ("README.md", "LICENSES.md"):
+            if licence := of_card(place / card):
+                return licence
+        facts = read_json(place / "dataset_info.json", default={})
+        if isinstance(facts, dict) and facts.get("license"):
+            return str(facts["license"])
+    return NOT_STATED
