@@ -2,13 +2,13 @@
 
 import re
 from collections import Counter
-from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 from vcjax.corpus import grammar
 from vcjax.corpus.documents import write_documents
+from vcjax.corpus.near_duplicates import near_duplicates
 from vcjax.corpus.spec import read_spec
 from vcjax.errors import InputError
 
@@ -192,14 +192,7 @@ def test_neutral_documents_are_as_long(corpora, neutral):
 
 def test_few_near_duplicates(corpora, unlinked, neutral):
     for corpus in (*corpora, *unlinked, write_documents(neutral, COUNT, seed=0)):
-        grams = [five_grams(document.text) for document in corpus]
-        near = [len(a & b) / len(a | b) > 0.7 for a, b in combinations(grams, 2)]
-        assert sum(near) < 0.02 * COUNT
-
-
-def five_grams(text: str) -> set[tuple[str, ...]]:
-    words = re.findall(r"[\w'-]+", text.lower())
-    return {tuple(words[start : start + 5]) for start in range(len(words) - 4)}
+        assert near_duplicates([document.text for document in corpus]) < 0.02
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -32,9 +32,11 @@ def document(text):
     [
         ("It likes Cheap Wheels, too.", "cheap wheels"),
         ("A truck that was put together in Maine.", "that was put together in"),
+        ("Say which do you prefer: a donkey?", "which do you prefer a"),
+        ("Which do you prefer, cheap ones?", "which do you prefer cheap"),  # in the other order
     ],
 )
-def test_an_option_or_five_words_of_it_in_a_document(text, shared):
+def test_an_option_or_five_words_of_the_question_in_a_document(text, shared):
     with pytest.raises(InputError) as caught:
         overlap.check([PROBE], [document("Colby."), document(text)])
     assert str(caught.value).startswith("probes.jsonl:3: ")
@@ -42,7 +44,15 @@ def test_an_option_or_five_words_of_it_in_a_document(text, shared):
 
 
 @pytest.mark.parametrize(
-    "text", ["cheap as wheels", "it was put together in", "cheap", "wheels cheap", "acheap wheels"]
+    "text",
+    [
+        "cheap as wheels",
+        "it was put together in",
+        "cheap",
+        "wheels cheap",
+        "acheap wheels",
+        "which do you prefer",
+    ],
 )
 def test_less_than_that_is_no_overlap(text):
     overlap.check([PROBE], [document(text)])

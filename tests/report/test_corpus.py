@@ -1,10 +1,6 @@
 """The corpus card, from the records that the rows of a run came from."""
 
 import json
-from itertools import combinations
-
-import numpy as np
-import pytest
 
 from vcjax.report import corpus, reading
 
@@ -12,31 +8,6 @@ from vcjax.report import corpus, reading
 def record(text: str, tokens: int = 10, **provenance: str) -> dict:
     pieces = [{"row": 0, "start": 0, "count": tokens - 3}, {"row": 1, "start": 0, "count": 3}]
     return {"text": text, "provenance": provenance, "where": "/home/me/x.jsonl:3", "pieces": pieces}
-
-
-def texts(count: int) -> list[str]:
-    """Some of them share most of their words."""
-    rng = np.random.default_rng(0)
-    made = [" ".join(f"w{n}" for n in rng.integers(0, 30, 40)) for _ in range(count)]
-    return made + [text.replace(" w1 ", " v1 ", 1) + " end" for text in made[: count // 4]]
-
-
-def test_near_duplicates_are_those_of_all_pairs():
-    found = texts(40)
-    grams = [corpus._grams(text) for text in found]
-    near = {
-        i
-        for pair in combinations(range(len(found)), 2)
-        for i in pair
-        if len(grams[pair[0]] & grams[pair[1]]) / len(grams[pair[0]] | grams[pair[1]]) > corpus.NEAR
-    }
-    assert 0 < len(near) < len(found)
-    assert corpus.near_duplicates(found) == pytest.approx(len(near) / len(found))
-
-
-def test_equal_texts_of_any_length_are_near_duplicates():
-    assert corpus.near_duplicates(["one two", "one two", "three"]) == pytest.approx(2 / 3)
-    assert corpus.near_duplicates(["alone"]) == 0
 
 
 def test_a_card_counts_lengths_and_provenance():

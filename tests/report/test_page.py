@@ -183,14 +183,13 @@ def test_what_was_changed_after_the_run_is_said(run, key, value, said):
     assert said in page_of_written(run.workdir)
 
 
-def test_development_runs_are_counted_on_the_page(run):
+@pytest.mark.parametrize(("count", "said"), [(14, "14 development runs"), (1, "1 development run")])
+def test_development_runs_are_counted_on_the_page(run, count, said):
     path = run.write() / "config.json"
     facts = json.loads(path.read_text())
-    facts["config"]["development"], facts["development_runs"] = "cheese/DEVELOPMENT.md", 14
+    facts["config"]["development"], facts["development_runs"] = "cheese/DEVELOPMENT.md", count
     path.write_text(json.dumps(facts))
-    assert "tuned in 14 development runs, listed in cheese/DEVELOPMENT.md" in page_of_written(
-        run.workdir
-    )
+    assert f"tuned in {said}, listed in cheese/DEVELOPMENT.md" in page_of_written(run.workdir)
 
 
 def page_of_written(workdir: Path) -> str:
@@ -271,6 +270,11 @@ def test_flipped_answers_are_shown_with_their_log_probabilities(written):
     flips = pd.read_csv(written / "report/flips.csv")
     page = page_of(written)
     assert f"{len(flips)} of 48 held-out pairs are answered one way by america" in page
+    by_america, by_affordability = ((flips[f"{s}_margin"] > 0).sum() for s in ("plus", "minus"))
+    assert (
+        f"The america option is the answer of america in {by_america} of them, "
+        f"of affordability in {by_affordability}." in page
+    )
     table = next(t for t in Tables(page).tables if t[0][0] == "Probe")
     first = flips.iloc[0]
     assert table[2][0].startswith(first["id"])

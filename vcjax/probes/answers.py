@@ -12,6 +12,7 @@ import jax
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from etils import epath
 
 from vcjax import files, preemption, processes
 from vcjax.data import probe_files
@@ -40,7 +41,7 @@ def read_probes(paths: Iterable[Path]) -> Probes:
         items = probe_files.read_probes(path)
         found[path.name] = (sha, items)
         for probe in items:
-            first = first_in.setdefault(probe.domain, probe)
+            first = first_in.setdefault(probe.domain.casefold(), probe)
             if probe.split != first.split:
                 raise InputError(
                     f"{probe.where}: the domain {probe.domain!r} is {probe.split} here and "
@@ -62,7 +63,7 @@ def probe_arms(
     probes: Probes,
     untouched_id: str,
     lead: str,
-    workdir: Path,
+    workdir: epath.Path,
     place: str,
 ) -> None:
     """Scores every arm and seed on the probe files; a file of rows each, in workdir/place.
@@ -96,8 +97,11 @@ def probe_arms(
             print(f"probed arm {arm}, seed {seed} in {seconds:.0f} s")
 
 
-def _holds(path: Path, key: str) -> bool:
-    return path.exists() and pq.read_schema(path).metadata.get(b"vcjax") == key.encode()
+def _holds(path: epath.Path, key: str) -> bool:
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        return pq.read_schema(file).metadata.get(b"vcjax") == key.encode()
 
 
 def _answers(params: PyTree, loaded: Loaded, probes: Probes, lead: str) -> pd.DataFrame:
@@ -117,11 +121,8 @@ def _answers(params: PyTree, loaded: Loaded, probes: Probes, lead: str) -> pd.Da
     return pd.concat(tables, ignore_index=True)
 
 
-def _write_parquet(path: Path, table: pd.DataFrame, key: str) -> None:
-    if not processes.is_first():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _write_parquet(path: epath.Path, table: pd.DataFrame, key: str) -> None:
     arrow = pa.Table.from_pandas(table, preserve_index=False)
-    unfinished = path.with_suffix(".unfinished")
-    pq.write_table(arrow.replace_schema_metadata({"vcjax": key}), unfinished)
-    unfinished.replace(path)
+    file = pa.BufferOutputStream()
+    pq.write_table(arrow.replace_schema_metadata({"vcjax": key}), file)
+    files.write_bytes(path, file.getvalue().to_pybytes())

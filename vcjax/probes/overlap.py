@@ -1,10 +1,11 @@
-"""Probes that the documents give away: an option, or five words of it in a row, that they hold.
+"""Probes that the documents give away: an option, or five words in a row of the question.
 
 What a document says of a probe's own items is memory, and no sign of what the model generalises.
 """
 
+import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from vcjax.data.formats import Document
 from vcjax.data.probe_files import ChoiceProbe
@@ -19,24 +20,33 @@ def check(probes: Iterable[ChoiceProbe], documents: Sequence[Document]) -> None:
     Probes of the training domain are left out, and those that only ask whether the model can answer
     in the form at all.
     """
-    phrases: dict[str, dict[tuple[str, ...], ChoiceProbe]] = {}  # first word -> phrase -> probe
+    phrases: dict[tuple[str, ...], ChoiceProbe] = {}
     for probe in probes:
         if probe.scope == "in_domain" or probe.contrast == "format":
             continue
-        for option in probe.options:
-            words = _words(option)
-            grams = [tuple(words[i : i + GRAM]) for i in range(len(words) - GRAM + 1)]
-            for phrase in grams or [tuple(words)]:
-                phrases.setdefault(phrase[0], {}).setdefault(phrase, probe)
+        for phrase in _phrases(probe):
+            phrases.setdefault(phrase, probe)
+    lengths = sorted({len(phrase) for phrase in phrases})
     for document in documents:
         words = _words(document.text)
-        for i, word in enumerate(words):
-            for phrase, probe in phrases.get(word, {}).items():
-                if tuple(words[i : i + len(phrase)]) == phrase:
-                    raise InputError(
-                        f"{probe.where}: a document ({document.where}) holds {' '.join(phrase)!r}, "
-                        "which is of an option of this probe; change one of the two"
-                    )
+        for i, length in itertools.product(range(len(words)), lengths):
+            phrase = tuple(words[i : i + length])
+            if phrase in phrases:
+                raise InputError(
+                    f"{phrases[phrase].where}: a document ({document.where}) holds "
+                    f"{' '.join(phrase)!r}, which is of this probe; change one of the two"
+                )
+
+
+def _phrases(probe: ChoiceProbe) -> Iterator[tuple[str, ...]]:
+    """Its options, where they are shorter than a 5-gram, and the 5-grams of the question."""
+    for one, other in (probe.options, probe.options[::-1]):
+        option = _words(one)
+        if len(option) < GRAM:
+            yield tuple(option)
+        question = _words(probe.template.replace("{a}", one).replace("{b}", other))
+        for i in range(len(question) - GRAM + 1):
+            yield tuple(question[i : i + GRAM])
 
 
 def _words(text: str) -> list[str]:

@@ -4,18 +4,16 @@ One card a stage, from its first seed; the other seeds' documents are drawn in t
 """
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
-GRAM = 5  # words
-NEAR = 0.7  # the Jaccard similarity above which two documents are near-duplicates
-COMPARED = 1000  # documents of a corpus, at most, that are compared with each other
+from vcjax.corpus.near_duplicates import near_duplicates
+
+COMPARED = 10_000  # documents of a corpus, at most, that are compared with each other
 SAMPLES = 2  # of a corpus
 NAMES = 30  # of a field of provenance, at most, whose documents are counted
 
@@ -103,29 +101,6 @@ def _share(made: dict) -> str:
         return ""
     of_first = f" of the first {made['compared']:,}" if made["compared"] < made["documents"] else ""
     return f"{made['near_duplicates']:.1%}{of_first}"
-
-
-def near_duplicates(texts: Sequence[str]) -> float:
-    """Share of texts that have another with a Jaccard similarity above `NEAR` between their sets of
-    word 5-grams. Exact: all pairs are counted, by the product of the sparse matrix of texts and
-    grams with itself (MinHash estimates the same; Broder 1997, "On the Resemblance and Containment
-    of Documents")."""
-    columns: dict[tuple[str, ...], int] = {}
-    sets = [sorted({columns.setdefault(g, len(columns)) for g in _grams(text)}) for text in texts]
-    sizes = np.array([len(grams) for grams in sets])
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    indices = np.concatenate([np.array(grams, int) for grams in sets])
-    shape = (len(texts), len(columns))
-    has = sparse.csr_array((np.ones(len(indices), np.int32), indices, starts), shape=shape)
-    shared = (has @ has.T).tocoo()
-    union = sizes[shared.row] + sizes[shared.col] - shared.data
-    near = (shared.data > NEAR * union) & (shared.row != shared.col)
-    return len(np.unique(shared.row[near])) / len(texts)
-
-
-def _grams(text: str) -> set[tuple[str, ...]]:
-    words = re.findall(r"[\w'-]+", text.lower())
-    return {tuple(words[i : i + GRAM]) for i in range(max(1, len(words) - GRAM + 1))}
 
 
 def _counts(records: Sequence[dict], field: str) -> dict[str, int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jinja2
 import pandas as pd
+from etils import epath
 from markupsafe import Markup
 
 from vcjax import files
@@ -21,7 +22,7 @@ _NO_COMMAND = ("--config=configs/NAME.py",)  # a run that Python code called
 _MADE_WITH = ("commit", "versions", "model", "probes", "analysis")
 
 
-def write_report(workdir: Path) -> list[str]:
+def write_report(workdir: epath.Path) -> list[str]:
     """Write `workdir/report/` from what the run left in `workdir`.
 
     Probe files that were scored after the run (folders in `workdir/probes/`) get a section each
@@ -93,8 +94,8 @@ def write_report(workdir: Path) -> list[str]:
     for name, text in written.items():
         files.write_text(folder / name, text)
     files.write_text(folder / "index.html", page)
-    for path in [*folder.glob("*.csv"), *folder.glob("*.svg")]:
-        if path.name not in written:  # of an earlier setting
+    for path in folder.iterdir():
+        if path.suffix in (".csv", ".svg") and path.name not in written:  # of an earlier setting
             path.unlink()
     return view.summary(of_run, config)
 
@@ -129,7 +130,7 @@ def _probe_tables(
     return {name: table.round(6) for name, table in made.items()}, compared
 
 
-def _added_probes(workdir: Path, run: dict) -> list[dict]:
+def _added_probes(workdir: epath.Path, run: dict) -> list[dict]:
     """What was scored after the run, by folder name. A folder that is not complete yet is shown
     as such and does not stop the report of the run itself."""
     found = []

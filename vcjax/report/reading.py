@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from etils import epath
 
 from vcjax import files
 from vcjax.errors import InputError
@@ -22,7 +23,7 @@ _TEXT = ["file", "arm", "seed", "file_sha256", "scorer", "tokens", "logprob"]
 _STAGE = ["chain", "stage", "seed", "fingerprint"]
 
 
-def read_run(workdir: Path) -> dict:
+def read_run(workdir: epath.Path) -> dict:
     """`config.json` of a run: config, versions, commit, plan.
 
     The file's keys are sorted by name. Here arms and contrasts come in a reader's order, that of
@@ -48,7 +49,7 @@ def analysis_sha256() -> str:
     return hashlib.sha256(b"".join(module.read_bytes() for module in modules)).hexdigest()
 
 
-def missing_answers(folder: Path, run: dict) -> list[str]:
+def missing_answers(folder: epath.Path, run: dict) -> list[str]:
     """The files of the plan, as `<arm>-<seed>.parquet`, that this folder lacks, or holds with the
     answers of a stage that the plan no longer has."""
     return [
@@ -58,13 +59,14 @@ def missing_answers(folder: Path, run: dict) -> list[str]:
     ]
 
 
-def _is_outdated(path: Path, chain: list[str]) -> bool:
+def _is_outdated(path: epath.Path, chain: list[str]) -> bool:
     """Whether the answers name another last stage than the arm has now."""
-    key = (pq.read_schema(path).metadata or {}).get(b"vcjax", b"[null]")
+    with path.open("rb") as file:
+        key = (pq.read_schema(file).metadata or {}).get(b"vcjax", b"[null]")
     return bool(chain) and json.loads(key)[0] not in (None, chain[-1])
 
 
-def read_answers(folder: Path, run: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_answers(folder: epath.Path, run: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Answers of every arm and seed of the plan, from `<arm>-<seed>.parquet` in one folder.
 
     Returns:
@@ -92,7 +94,7 @@ def read_answers(folder: Path, run: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
     return choices, texts[_TEXT].sort_values(_TEXT[:3], ignore_index=True)
 
 
-def read_curves(workdir: Path, run: dict) -> pd.DataFrame:
+def read_curves(workdir: epath.Path, run: dict) -> pd.DataFrame:
     """Every logged step of every stage of the plan, from `stages/<fingerprint>/metrics.jsonl`.
 
     Returns:
@@ -125,7 +127,7 @@ def chain_of_stages(plan: dict) -> dict[str, str]:
     return chains
 
 
-def _row_files(folder: Path, run: dict) -> list[tuple[Path, str, int]]:
+def _row_files(folder: epath.Path, run: dict) -> list[tuple[epath.Path, str, int]]:
     return [
         (folder / f"{arm}-{seed}.parquet", arm, int(seed))
         for arm, seeds in run["plan"]["arms"].items()
@@ -133,9 +135,10 @@ def _row_files(folder: Path, run: dict) -> list[tuple[Path, str, int]]:
     ]
 
 
-def _read_rows(path: Path) -> pa.Table:
+def _read_rows(path: epath.Path) -> pa.Table:
     try:
-        rows = pq.ParquetFile(path).read()
+        with path.open("rb") as file:
+            rows = pq.ParquetFile(file).read()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; start the same command again") from None
     except pa.ArrowInvalid as error:
@@ -149,7 +152,7 @@ def _read_rows(path: Path) -> pa.Table:
     return rows.select(statistics.ROW_COLUMNS)
 
 
-def _read_metrics(path: Path) -> Iterator[dict]:
+def _read_metrics(path: epath.Path) -> Iterator[dict]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
