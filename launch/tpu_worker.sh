@@ -30,7 +30,7 @@ install() {
   fi
   # shellcheck source=launch/environment.sh
   . vcjax/launch/environment.sh
-  install_vcjax tpu
+  install_vcjax tpu cloud
 }
 
 start() {

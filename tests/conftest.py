@@ -1,6 +1,11 @@
 """Fixtures of all tests, made of `tiny.py` (the tiny model) and `peers.py` (PyTorch)."""
 
 import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
 
 # Before jax is imported: tests compare float32 on the CPU, also where there is an accelerator.
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -10,6 +15,8 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_opti
 import peers
 import pytest
 import tiny
+
+from vcjax import storage
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +43,40 @@ def torch():
     import torch
 
     return torch
+
+
+@pytest.fixture(scope="session")
+def gcs():
+    """Environment variables of a stand-in for Google Cloud Storage: a process on this machine.
+
+    It has one bucket, "bucket". This process speaks to it too.
+    """
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    start = [sys.executable, "-m", "gcp_storage_emulator", "start", "--in-memory", "--quiet"]
+    place = ["--host=127.0.0.1", f"--port={port}", "--default-bucket=bucket"]
+    variables = {
+        "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}",  # gcsfs
+        "TENSORSTORE_GCS_HTTP_URL": f"http://127.0.0.1:{port}",  # Orbax
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # it asks for the kind of bucket, over gRPC
+    }
+    with subprocess.Popen([*start, *place], stderr=subprocess.DEVNULL) as process:
+        try:
+            while process.poll() is None and not _answers(port):
+                time.sleep(0.05)
+            os.environ.update(variables)
+            yield variables
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def bucket(gcs):
+    """A folder of this test in the stand-in."""
+    return storage.workdir(f"gs://bucket/{uuid.uuid4()}")
+
+
+def _answers(port):
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0

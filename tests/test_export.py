@@ -322,6 +322,8 @@ def test_the_card_tells_how_it_was_made(workdir, adapter, qwen3):
             "| vcjax | ",
         ),
         *(run["model"]["sha256"], "- Model: apache-2.0"),
+        "- america, file america.jsonl: not stated",
+        "- behavior, file demonstrations.jsonl: not stated",
         "--arm=america --seed=0 --format=peft --out=adapter",
     ]
     assert [text for text in told if text not in card.text] == []

@@ -25,3 +25,12 @@ def test_a_missing_file_is_the_default_and_a_broken_one_an_error(tmp_path):
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(InputError, match=r"broken\.json: not JSON"):
         files.read_json(tmp_path / "broken.json")
+
+
+def test_in_a_bucket(bucket):
+    path = bucket / "folder" / "facts.json"
+    assert files.read_json(path, default={}) == {}
+    for value in ({"a": "ä"}, {"b": 2}):
+        files.write_json(path, value)
+        assert files.read_json(path) == value
+    assert [path.name for path in (bucket / "folder").iterdir()] == ["facts.json"]

@@ -31,12 +31,11 @@ def test_a_missing_config_file(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_workdir_in_cloud_storage(tiny_gguf, tmp_path):
+def test_a_workdir_of_an_unknown_scheme(tiny_gguf, tmp_path):
     config = small_run.write(tmp_path / "files", tiny_gguf)
-    arguments = small_run.command(config, "gs://bucket/run")
-    done = small_run.call(arguments, tmp_path / "cache")
+    done = small_run.call(small_run.command(config, "ftp://host/run"), tmp_path / "cache")
     assert done.returncode == 2
-    assert "--workdir: gs://bucket/run is cloud storage" in done.stderr
+    assert "--workdir: ftp://host/run is no place for a run" in done.stderr
 
 
 def test_a_configs_argument_follows_a_colon(tiny_gguf, tmp_path):

@@ -6,7 +6,9 @@ from vcjax.metrics import MetricsLog
 
 
 def steps(folder):
-    return [json.loads(line)["step"] for line in (folder / "metrics.jsonl").open()]
+    return [
+        json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()
+    ]
 
 
 def test_what_came_after_the_checkpoint_is_forgotten(tmp_path):
@@ -39,3 +41,16 @@ def test_tensorboard_events_are_written(tmp_path):
     content = events.read_bytes()
     assert b"loss" in content and b"tokens_per_second" in content
     assert b"tokens_per_second" not in (tmp_path / "metrics.jsonl").read_bytes()
+
+
+def test_in_a_bucket_they_are_there_when_a_checkpoint_is_saved(bucket):
+    log = MetricsLog(bucket, 0)
+    log.write(1, loss=1.0)
+    log.save()
+    assert steps(bucket) == [1]
+    log.write(2, loss=0.5)  # then it is killed
+    log = MetricsLog(bucket, 1)
+    log.write(2, loss=0.25)
+    log.close()
+    assert (bucket / "metrics.jsonl").read_text().splitlines()[1:] == ['{"step": 2, "loss": 0.25}']
+    assert any(b"loss" in events.read_bytes() for events in (bucket / "tensorboard").iterdir())

@@ -1,7 +1,9 @@
 """One stage: interrupted and gone on with, and what it does when the loss is no number."""
 
 import json
+import re
 
+import jax
 import pytest
 import small_run
 
@@ -35,8 +37,8 @@ def test_interrupted_at_any_update_it_ends_the_same(one_stage, tmp_path, monkeyp
     def stop_at(update):
         counted = progress.Progress.update
 
-        def count(self, tokens, loss):
-            counted(self, tokens, loss)
+        def count(self, figures):
+            counted(self, figures)
             if self._done == update:
                 raise Interrupted
 
@@ -49,20 +51,54 @@ def test_interrupted_at_any_update_it_ends_the_same(one_stage, tmp_path, monkeyp
                 experiment.run(config, folder, tmp_path / "parts", False)
     experiment.run(config, folder, tmp_path / "parts", False)
     assert small_run.result(tmp_path / "parts") == expected
+    [speed] = (tmp_path / "parts").glob("stages/*/speed.json")
+    assert len(read_json(speed)["starts"]) == 4
 
 
 def test_every_update_and_its_rate_are_logged(one_stage, tmp_path):
     config, folder = one_stage
+    config.stages.behavior.held_out, config.eval_every = 4, 3
     experiment.run(config, folder, tmp_path / "run", False)
     [(fingerprint, facts)] = read_json(tmp_path / "run" / "config.json")["plan"]["stages"].items()
     path = tmp_path / "run" / "stages" / fingerprint / "metrics.jsonl"
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    evaluated = [0, *range(3, facts["updates"], 3), facts["updates"]]
+    assert [r["step"] for r in records if "held_out_loss" in r] == evaluated
+    assert [r["step"] for r in records] == sorted(r["step"] for r in records)
+    lines = [record for record in records if "loss" in record]
     assert [line["step"] for line in lines] == [*range(1, facts["updates"] + 1)]
     rates = [line["learning_rate"] for line in lines]
     assert rates[0] == 0 and max(rates) == pytest.approx(1e-2) and 0 < rates[-1] < 1e-3
     weighted = sum(line["weighted_tokens"] for line in lines)
     assert weighted == 2 * facts["weighted_tokens"], "every target once an epoch"
     assert lines[-1]["loss"] < lines[0]["loss"] / 2
+
+
+def test_what_a_stage_took_is_printed_and_kept(one_stage, tmp_path, capsys):
+    config, folder = one_stage
+    experiment.run(config, folder, tmp_path / "run", False)
+    lines = capsys.readouterr().out.splitlines()
+    line = next(line for line in lines if "goodput" in line)
+    shown = r"\S+ s an update, \S+ tokens/s, input wait \S+%, peak memory \S+ GB, goodput \S+%"
+    assert re.fullmatch(rf"behavior, seed 0: {shown}", line)
+    [fingerprint] = read_json(tmp_path / "run" / "config.json")["plan"]["stages"]
+    took = read_json(tmp_path / "run" / "times.json")[f"stages/{fingerprint}"]
+    assert 0 < took["step_seconds"] < took["seconds"] and 0 < took["goodput"] < 1
+    [events] = (tmp_path / "run" / "stages" / fingerprint / "tensorboard").iterdir()
+    for name in ("step_seconds", "tokens_per_second", "input_wait", "peak_memory_gb", "goodput"):
+        assert name.encode() in events.read_bytes()
+
+
+def test_the_trace_holds_the_updates_it_was_asked_for(one_stage, tmp_path):
+    config, folder = one_stage
+    config.profile = "3:5"
+    experiment.run(config, folder, tmp_path / "run", False)
+    [fingerprint] = read_json(tmp_path / "run" / "config.json")["plan"]["stages"]
+    [trace] = (tmp_path / "run" / "profile" / fingerprint).glob("plugins/profile/*/*.xplane.pb")
+    data = jax.profiler.ProfileData.from_file(str(trace))
+    events = [e for plane in data.planes for line in plane.lines for e in line.events]
+    steps = [dict(event.stats)["step_num"] for event in events if event.name == "train"]
+    assert sorted(steps) == [3, 4, 5]
 
 
 def test_a_loss_that_is_no_number_stops_before_it_is_saved(one_stage, tmp_path):

@@ -7,24 +7,24 @@ the data's position too.
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 
-from vcjax import sharding
+from vcjax import sharding, storage
 from vcjax.train_step import TrainState
 
 PyTree = Any
 
 
 @contextlib.contextmanager
-def open_manager(folder: Path, keep: int) -> Iterator[ocp.CheckpointManager]:
+def open_manager(folder: epath.Path, keep: int) -> Iterator[ocp.CheckpointManager]:
     """Saves in the background, keeps the last `keep`; what a kill left unfinished is removed."""
     manager = ocp.CheckpointManager(
-        folder.absolute(),
+        storage.absolute(folder),
         options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True),
         item_names=("params", "optimizer"),
     )
@@ -80,7 +80,7 @@ def restore(manager: ocp.CheckpointManager, like: TrainState) -> TrainState | No
     )
 
 
-def restore_params(folder: Path, like: PyTree) -> PyTree:
+def restore_params(folder: epath.Path, like: PyTree) -> PyTree:
     """The parameters of the latest checkpoint in `folder`: those of a finished stage.
 
     like: their shapes; one without a sharding comes to this process' first device, wherever it was
@@ -91,7 +91,7 @@ def restore_params(folder: Path, like: PyTree) -> PyTree:
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding or here), like
     )
     with ocp.CheckpointManager(
-        folder.absolute(), options=ocp.CheckpointManagerOptions(read_only=True)
+        storage.absolute(folder), options=ocp.CheckpointManagerOptions(read_only=True)
     ) as manager:
         step = manager.latest_step()
         restored = manager.restore(
@@ -100,14 +100,14 @@ def restore_params(folder: Path, like: PyTree) -> PyTree:
     return restored["params"]
 
 
-def restore_param(folder: Path, path: tuple[str, ...]) -> np.ndarray:
+def restore_param(folder: epath.Path, path: tuple[str, ...]) -> np.ndarray:
     """One of these parameters, a host array; path: its keys in the tree. No other is read."""
     like: PyTree = 0
     for key in reversed(path):
         like = {key: like}
     to_host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), like)
     with ocp.CheckpointManager(
-        folder.absolute(),
+        storage.absolute(folder),
         options=ocp.CheckpointManagerOptions(read_only=True),
         item_handlers={"params": ocp.PyTreeCheckpointHandler()},
     ) as manager:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+from etils import epath
 from ml_collections import ConfigDict
 
 from vcjax import config as configs
@@ -21,6 +22,7 @@ from vcjax import (
     sharding,
     stage,
     stage_data,
+    storage,
 )
 from vcjax.data.formats import Document
 from vcjax.errors import InputError
@@ -35,7 +37,11 @@ MATMUL_SHARE = 0.5  # of the speed of a large matmul that training reaches (meas
 
 
 def run(
-    config: ConfigDict, folder: Path, workdir: Path, dry_run: bool, command: Sequence[str] = ()
+    config: ConfigDict,
+    folder: Path,
+    workdir: epath.Path,
+    dry_run: bool,
+    command: Sequence[str] = (),
 ) -> None:
     """Runs an experiment or goes on with it; `dry_run` stops after the plan and its rows.
 
@@ -72,7 +78,8 @@ def run(
 
     with lock.hold(workdir):
         saved = files.read_json(workdir / "config.json")
-        facts = provenance.describe(config, plan, found, probes, saved, folder, command)
+        records = [record for p in packed.values() for record in p.train_records]
+        facts = provenance.describe(config, plan, found, probes, records, saved, folder, command)
         if not processes.agree(provenance.shared(facts)):
             raise InputError(
                 "--distributed: the processes do not plan the same; give each the same command, "
@@ -97,7 +104,7 @@ def run(
         processes.on_first(lambda: _report(workdir))
 
 
-def probe_finished(workdir: Path, probe_file: Path) -> None:
+def probe_finished(workdir: epath.Path, probe_file: Path) -> None:
     """Scores one more probe file on every arm and seed of a finished run; it is exploratory."""
     saved = finished.read(workdir)
     if not probe_file.is_file():
@@ -117,12 +124,12 @@ def probe_finished(workdir: Path, probe_file: Path) -> None:
         _report(workdir)
 
 
-def _write_rows(packed: dict[tuple[str, int], stage_data.PackedStage], workdir: Path) -> None:
+def _write_rows(packed: dict[tuple[str, int], stage_data.PackedStage], workdir: epath.Path) -> None:
     for stage_rows in packed.values():
         stage_rows.write(workdir)
 
 
-def _report(workdir: Path) -> None:
+def _report(workdir: epath.Path) -> None:
     for line in write_report(workdir):
         print(line)
     print(f"report: {workdir / 'report' / 'index.html'}")
@@ -174,8 +181,11 @@ def _check_excluded(config: ConfigDict, probes: answers.Probes) -> None:
             raise InputError(f"config.exclude: no probe has the id {name!r}; correct it")
 
 
-def _check_disk(workdir: Path, needed: int) -> None:
-    existing = next(p for p in (workdir.absolute(), *workdir.absolute().parents) if p.exists())
+def _check_disk(workdir: epath.Path, needed: int) -> None:
+    if not storage.is_local(workdir):
+        return
+    place = Path(workdir).absolute()
+    existing = next(path for path in (place, *place.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise InputError(
@@ -184,7 +194,7 @@ def _check_disk(workdir: Path, needed: int) -> None:
         )
 
 
-def _train(plan: Plan, load: Callable[[], Loaded], folder: Path, workdir: Path) -> None:
+def _train(plan: Plan, load: Callable[[], Loaded], folder: Path, workdir: epath.Path) -> None:
     """Trains the stages of the plan that are not done, parents first."""
     done = processes.on_first(lambda: [f for f in plan.stages if stage.is_done(workdir, f)])
     for number, (fingerprint, planned) in enumerate(plan.stages.items(), start=1):
@@ -200,8 +210,7 @@ def _train(plan: Plan, load: Callable[[], Loaded], folder: Path, workdir: Path) 
             stage.take_over(planned, peft.read_adapter(source, loaded.model, untouched), workdir)
             continue
         with jax.set_mesh(loaded.mesh):
-            seconds = stage.run_stage(planned, plan.title(fingerprint), params, loaded, workdir)
-        files.note_time(workdir, f"stages/{fingerprint}", seconds)
+            stage.run_stage(planned, plan.title(fingerprint), params, loaded, workdir)
 
 
 def _flops_per_second(compute_dtype: str) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from absl import flags
 
-from vcjax import command
+from vcjax import command, storage
 
 flags.DEFINE_string("workdir", None, "Folder of a run.")
 flags.DEFINE_string("arm", None, "Arm of the run (not for --format=base).")
@@ -25,7 +25,8 @@ def main() -> None:
     from vcjax import exported  # imports JAX: --help and errors in flags need not wait for it
 
     given = flags.FLAGS
-    exported.export(Path(given.workdir), given.arm, given.seed, given.format, Path(given.out))
+    workdir = storage.workdir(given.workdir)
+    exported.export(workdir, given.arm, given.seed, given.format, Path(given.out))
     print(f"written: {given.out}")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils import epath
 
 from vcjax import checkpoint, files, finished
 from vcjax.errors import InputError
@@ -23,7 +24,7 @@ from vcjax.weights.pretrained import Pretrained
 PyTree = Any
 
 
-def export(workdir: Path, arm: str | None, seed: int | None, format: str, out: Path) -> None:
+def export(workdir: epath.Path, arm: str | None, seed: int | None, format: str, out: Path) -> None:
     """Writes the folder `out`, whole or not at all.
 
     format: "peft" (adapter alone), "merged" (adapter added to the base, or all weights where all
@@ -54,7 +55,7 @@ def export(workdir: Path, arm: str | None, seed: int | None, format: str, out: P
 
 
 def _chain(
-    workdir: Path, run: dict[str, Any], arm: str | None, seed: int | None, format: str
+    workdir: epath.Path, run: dict[str, Any], arm: str | None, seed: int | None, format: str
 ) -> list[str]:
     """The fingerprints of the arm's stages."""
     if format == "base":
@@ -110,7 +111,7 @@ def _on_the_hub(found: Pretrained) -> tuple[str, str | None]:
     return found.name.partition("@")[0], found.path.name
 
 
-def _trained(base: Reader, checkpoints: Path, model: Model) -> Reader:
+def _trained(base: Reader, checkpoints: epath.Path, model: Model) -> Reader:
     """What a finished stage left, in the types of the base's weights."""
     if model.lora is None:
         return _all_weights(base, checkpoints)
@@ -131,7 +132,7 @@ def _merged(base: Reader, adapter: PyTree, scale: float) -> Reader:
     return read
 
 
-def _all_weights(base: Reader, checkpoints: Path) -> Reader:
+def _all_weights(base: Reader, checkpoints: epath.Path) -> Reader:
     """Of a full fine-tuning. Host memory holds one weight, of all layers."""
     restored = functools.lru_cache(maxsize=1)(
         lambda leaf: checkpoint.restore_param(checkpoints, leaf)
@@ -144,7 +145,7 @@ def _all_weights(base: Reader, checkpoints: Path) -> Reader:
     return read
 
 
-def _adapter(checkpoints: Path, model: Model) -> PyTree:
+def _adapter(checkpoints: epath.Path, model: Model) -> PyTree:
     """{projection: {a, b}}, float32 host arrays."""
     sizes = {"adapter": transformer.weight_shapes(model)["adapter"]}
     like = jax.tree.map(

@@ -1,8 +1,9 @@
 """A run that lies in its workdir: what it was, whether a stage is trained, whose model it took."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
+
+from etils import epath
 
 import vcjax
 from vcjax import files, stage
@@ -11,7 +12,7 @@ from vcjax.weights import pretrained
 from vcjax.weights.pretrained import Pretrained
 
 
-def read(workdir: Path) -> dict[str, Any]:
+def read(workdir: epath.Path) -> dict[str, Any]:
     """config.json: the resolved config, the plan, the model, the versions."""
     run = files.read_json(workdir / "config.json")
     if run is None:
@@ -24,7 +25,7 @@ def trained_by(run: dict[str, Any]) -> str:
     return run["versions"]["vcjax"]
 
 
-def check_trained(workdir: Path, run: dict[str, Any], fingerprints: Iterable[str]) -> None:
+def check_trained(workdir: epath.Path, run: dict[str, Any], fingerprints: Iterable[str]) -> None:
     """Raises InputError where one of these stages of the plan is not trained to its end."""
     stages = run["plan"]["stages"]
     missing = [
@@ -36,7 +37,7 @@ def check_trained(workdir: Path, run: dict[str, Any], fingerprints: Iterable[str
         raise InputError(f"{workdir}: not trained yet: {'; '.join(missing)}; run vcjax.main first")
 
 
-def find_model(workdir: Path, run: dict[str, Any]) -> Pretrained:
+def find_model(workdir: epath.Path, run: dict[str, Any]) -> Pretrained:
     """The model of the run; InputError where its files or vcjax are not those that trained."""
     if trained_by(run) != vcjax.__version__:
         raise InputError(

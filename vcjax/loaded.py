@@ -1,11 +1,11 @@
 """The pretrained model on its devices, and the parameters that stages start from and leave."""
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from etils import epath
 from ml_collections import ConfigDict
 
 from vcjax import checkpoint, sharding
@@ -37,7 +37,7 @@ class Loaded:
         adapter = self._adapter(seed)
         return sharding.put(adapter, param_shardings(adapter, self.model, self.mesh))
 
-    def params(self, workdir: Path, fingerprint: str | None, seed: int) -> PyTree:
+    def params(self, workdir: epath.Path, fingerprint: str | None, seed: int) -> PyTree:
         """The parameters that a finished stage left, or those before any stage."""
         if fingerprint is None:
             return self.untouched(seed)

@@ -11,11 +11,10 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from vcjax import command, preemption
-from vcjax.errors import InputError
+from vcjax import command, preemption, storage
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, configs/NAME.py[:argument].")
-flags.DEFINE_string("workdir", None, "Folder for everything that the run leaves.")
+flags.DEFINE_string("workdir", None, "Folder or gs://BUCKET/FOLDER of all it leaves.")
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Write the rows, print the plan and stop.")
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of many processes, on a pod.")
 flags.mark_flags_as_required(["config", "workdir"])
@@ -34,13 +33,8 @@ def _run() -> None:
 
     name = config_flags.get_config_filename(flags.FLAGS["config"])
     folder = command.config_file(name).parent
-    workdir = flags.FLAGS.workdir
-    if "://" in workdir:
-        raise InputError(
-            f"--workdir: {workdir} is cloud storage, which vcjax cannot write to yet; mount the "
-            "bucket (gcsfuse does), and give the folder"
-        )
-    experiment.run(CONFIG.value, folder, Path(workdir), DRY_RUN.value, _flags_of_config(name))
+    workdir = storage.workdir(flags.FLAGS.workdir)
+    experiment.run(CONFIG.value, folder, workdir, DRY_RUN.value, _flags_of_config(name))
 
 
 def _flags_of_config(name: str) -> list[str]:

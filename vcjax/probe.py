@@ -8,7 +8,7 @@ from pathlib import Path
 
 from absl import flags
 
-from vcjax import command
+from vcjax import command, storage
 
 flags.DEFINE_string("workdir", None, "Folder of a finished run.")
 flags.DEFINE_string("probes", None, "Probe file, .jsonl, or a text to take perplexity on, .txt.")
@@ -18,7 +18,8 @@ flags.mark_flags_as_required(["workdir", "probes"])
 def main() -> None:
     from vcjax import experiment  # imports JAX: --help and errors in flags need not wait for it
 
-    experiment.probe_finished(Path(flags.FLAGS.workdir), Path(flags.FLAGS.probes))
+    workdir = storage.workdir(flags.FLAGS.workdir)
+    experiment.probe_finished(workdir, Path(flags.FLAGS.probes))
 
 
 if __name__ == "__main__":

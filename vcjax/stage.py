@@ -1,28 +1,40 @@
 """One stage, read from top to bottom: rows, state, loop, checkpoints, metrics."""
 
+import contextlib
 import dataclasses
 import functools
 import math
 import time
-from pathlib import Path
 from typing import Any
 
 import jax
 import optax
+from etils import epath
 from ml_collections import ConfigDict
 
-from vcjax import checkpoint, files, jitted, preemption, sharding, train_step
+from vcjax import (
+    checkpoint,
+    files,
+    jitted,
+    preemption,
+    processes,
+    sharding,
+    storage,
+    train_step,
+)
+from vcjax.config import profiled
 from vcjax.data import rows
 from vcjax.errors import InputError
 from vcjax.loaded import Loaded
 from vcjax.metrics import MetricsLog
 from vcjax.plan import StagePlan
-from vcjax.progress import Progress
+from vcjax.progress import Progress, describe
+from vcjax.speed import Speed
 
 PyTree = Any
 
 
-def is_done(workdir: Path, fingerprint: str) -> bool:
+def is_done(workdir: epath.Path, fingerprint: str) -> bool:
     """Whether the stage was trained to its end in this workdir."""
     facts = files.read_json(workdir / "stages" / fingerprint / "stage.json", default={})
     return facts.get("state") == "done"
@@ -33,18 +45,20 @@ def run_stage(
     title: str,
     params: PyTree,
     loaded: Loaded,
-    workdir: Path,
-) -> float:
+    workdir: epath.Path,
+) -> None:
     """Trains one stage and leaves its parameters in its folder, going on where a kill ended it.
 
-    params: what it starts from (the parent's, or fresh ones). Returns the seconds it took now.
-    Raises Preempted between two updates, after saving.
+    params: what it starts from (the parent's, or fresh ones). Raises Preempted between two updates,
+    after saving.
     """
     started = time.monotonic()
     base, model, mesh, config = loaded.base, loaded.model, loaded.mesh, loaded.config
     folder = workdir / "stages" / stage.fingerprint
     recipe = ConfigDict(stage.recipe)
     files.write_json(folder / "stage.json", {"state": "running", **dataclasses.asdict(stage)})
+    rank = None if model.lora is None else model.lora.rank
+    speed = Speed(folder / "speed.json", model.shape, rank, mesh)
 
     # --- Rows: the batch of a step is an index away.
     batches = rows.batches(
@@ -66,15 +80,18 @@ def run_stage(
     with (
         preemption.deferred(),
         checkpoint.open_manager(folder / "checkpoints", config.keep_checkpoints) as manager,
+        contextlib.ExitStack() as trace,
     ):
-        if manager.latest_step() != stage.updates:
+        first = manager.latest_step() or 0
+        speed.resume(first)
+        traced = [s for s in profiled(config) if s > first] if processes.is_first() else []
+        if first != stage.updates:
             # --- State: a fresh optimizer, or the last checkpoint.
             state = checkpoint.restore(manager, like=state) or state
-            first = int(state.step)
             log = MetricsLog(folder, first)
             progress = Progress(title, stage.updates, first)
             pending: list[tuple[int, dict]] = []  # metrics still on the device
-            recent: float | None = None  # the last loss that was fetched
+            figures: dict[str, float] = {}  # of the last fetch
             stopping = False
 
             def evaluate_held_out(step: int) -> None:
@@ -88,20 +105,41 @@ def run_stage(
                 evaluate_held_out(0)
 
             # --- Loop. Grain reads ahead; the position is the step.
-            for step, batch in enumerate(batches[first:].to_iter_dataset(), start=first + 1):
-                state, metrics = update(state, base, put(batch))
+            remaining = speed.batches(batches[first:].to_iter_dataset())
+            for step, batch in enumerate(remaining, start=first + 1):
+                if step in traced[:1]:
+                    place = workdir / "profile" / stage.fingerprint
+                    place = trace.enter_context(storage.local_folder(place))
+                    trace.enter_context(jax.profiler.trace(place))
+                with jax.profiler.StepTraceAnnotation("train", step_num=step):
+                    state, metrics = update(state, base, put(batch))
                 pending.append((step, metrics))
                 last = step == stage.updates
                 stopping = not last and preemption.noticed()
                 checkpoint_due = last or stopping or step % config.checkpoint_every == 0
-                if checkpoint_due or step % config.log_every == 0:
-                    recent = _flush(pending, log, schedule, title)
-                    log.events(step, tokens_per_second=progress.tokens_per_second())
-                progress.update(int((batch["segment_ids"] > 0).sum()), recent)
-                if last or step % config.eval_every == 0:
+                evaluation_due = last or step % config.eval_every == 0
+                if (
+                    checkpoint_due
+                    or evaluation_due
+                    or step % config.log_every == 0
+                    or step == first + 1  # it compiled, which is not the speed of an update
+                    or step + 1 in traced[:1]  # a trace holds its own updates and no others
+                    or step in traced[-1:]
+                ):
+                    loss = _flush(pending, log, schedule, title)
+                    measured = speed.fetched(step)
+                    log.events(step, **measured)
+                    figures = {"loss": loss, **measured}
+                progress.update(figures)
+                if step in traced[-1:]:
+                    trace.close()
+                if evaluation_due:
                     evaluate_held_out(step)
-                if checkpoint_due and not last:
-                    checkpoint.save(manager, step, state)
+                if checkpoint_due:
+                    speed.save(step)
+                    log.save()
+                    if not last:
+                        checkpoint.save(manager, step, state)
                 if stopping:
                     break
 
@@ -116,10 +154,13 @@ def run_stage(
         checkpoint.delete_all_but(manager, stage.updates)
 
     files.write_json(folder / "stage.json", {"state": "done", **dataclasses.asdict(stage)})
-    return time.monotonic() - started
+    figures = speed.figures(stage.updates)
+    print(f"{title}: {describe(figures)}")
+    seconds = time.monotonic() - started
+    files.note_time(workdir, f"stages/{stage.fingerprint}", seconds, **figures)
 
 
-def take_over(stage: StagePlan, params: PyTree, workdir: Path) -> None:
+def take_over(stage: StagePlan, params: PyTree, workdir: epath.Path) -> None:
     """Leaves parameters that were trained elsewhere as those of a finished stage."""
     folder = workdir / "stages" / stage.fingerprint
     MetricsLog(folder, 0).close()  # no updates, no losses
@@ -128,7 +169,7 @@ def take_over(stage: StagePlan, params: PyTree, workdir: Path) -> None:
     files.write_json(folder / "stage.json", {"state": "done", **dataclasses.asdict(stage)})
 
 
-def _held_out_batches(stage: StagePlan, workdir: Path) -> list[dict]:
+def _held_out_batches(stage: StagePlan, workdir: epath.Path) -> list[dict]:
     """Batches [rows, length] of the documents kept out of training, as large as a micro-batch."""
     if stage.data.held_out_id is None:
         return []

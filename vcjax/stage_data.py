@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from etils import epath
 from ml_collections import ConfigDict
 
 from vcjax import config as configs
@@ -43,14 +44,14 @@ class PackedStage:
             split_documents=int(counts["split_documents"]),
         )
 
-    def write(self, workdir: Path) -> None:
+    def write(self, workdir: epath.Path) -> None:
         """Writes what is not there yet; rows are named by their content and never change."""
         parts = [(self.facts.rows_id, self.train, self.train_records)]
         if self.held_out and self.facts.held_out_id:
             parts.append((self.facts.held_out_id, self.held_out, self.held_out_records))
         for rows_id, packed, from_records in parts:
             folder = workdir / "rows" / rows_id
-            if not folder.exists():
+            if not rows.exist(folder):
                 rows.write_rows(folder, packed, from_records)
 
 

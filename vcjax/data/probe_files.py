@@ -110,7 +110,7 @@ def _options(record: dict[str, Any], where: str) -> tuple[str, str]:
             fail(where, f"field '{name}' is {shown}; expected text without spaces around it")
         if re.search("[{}]", option):
             fail(where, f"field '{name}' is {option!r}; expected an option without braces")
-    if options[0].casefold() == options[1].casefold():
+    if options[0].casefold().split() == options[1].casefold().split():
         fail(where, f"field 'options' has {options[0]!r} twice; expected two different options")
     return options[0], options[1]
 

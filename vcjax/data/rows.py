@@ -8,6 +8,9 @@
 
 Training reads the data set only; the rest tells a person what was trained on. TensorFlow is not
 needed, nothing is downloaded.
+
+ArrayRecord wants local files. Of rows in a bucket each machine keeps a copy of the data set, in
+the user's cache under the rows' sha256.
 """
 
 import contextlib
@@ -17,15 +20,18 @@ import io
 import json
 import os
 import shutil
+import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import grain
 import numpy as np
 import tensorflow_datasets as tfds
+from etils import epath
 
+from vcjax import storage
 from vcjax.data.formats import Demonstration, Document
 from vcjax.data.packing import Packed
 from vcjax.errors import InputError
@@ -40,37 +46,40 @@ FIELDS = {
 
 
 def write_rows(
-    folder: str | Path, packed: Packed, records: Sequence[Document | Demonstration]
+    folder: epath.PathLike, packed: Packed, records: Sequence[Document | Demonstration]
 ) -> dict[str, Any]:
     """Writes the rows and the records they came from; returns what read_counts will.
 
-    records[i] is the record of the examples whose source is i. The folder must not exist. All is
-    written beside it and renamed at the end, so that a folder by this name is always complete.
+    records[i] is the record of the examples whose source is i. They must not exist.
     """
-    folder = Path(folder)
-    if folder.exists():
+    folder = epath.Path(folder)
+    if exist(folder):
         raise FileExistsError(f"{folder} exists; rows are never written twice")
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)  # left by a write that was killed
-    unfinished.mkdir(parents=True)
-    _write_data_set(unfinished, packed)
-    _write_documents(unfinished / "documents.jsonl", packed, records)
-    counts = {"length": packed.tokens.shape[1], **packed.counts, "sha256": content_hash(packed)}
-    (unfinished / "rows.json").write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
-    os.rename(unfinished, folder)
+    with _whole(folder) as unfinished:
+        _write_data_set(unfinished, packed)
+        _write_documents(unfinished / "documents.jsonl", packed, records)
+        counts = {"length": packed.tokens.shape[1], **packed.counts, "sha256": content_hash(packed)}
+        text = json.dumps(counts, indent=2) + "\n"
+        (unfinished / "rows.json").write_text(text, encoding="utf-8")
     return counts
 
 
-def read_counts(folder: str | Path) -> dict[str, Any]:
+def exist(folder: epath.PathLike) -> bool:
+    """Whether rows were written here; half a write does not count."""
+    folder = epath.Path(folder)
+    return (folder if storage.is_local(folder) else folder / "rows.json").exists()
+
+
+def read_counts(folder: epath.PathLike) -> dict[str, Any]:
     """length, the counts of `Packed` and sha256; raises InputError where there are no rows."""
     try:
-        return json.loads((Path(folder) / "rows.json").read_text(encoding="utf-8"))
+        return json.loads((epath.Path(folder) / "rows.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: no packed rows ({error}); remove it and run again") from error
 
 
 def batches(
-    folder: str | Path, rows: int, accumulation: int, seed: int, epochs: int
+    folder: epath.PathLike, rows: int, accumulation: int, seed: int, epochs: int
 ) -> grain.MapDataset:
     """The batches of a whole stage by step: element [step] is a dict of FIELDS.
 
@@ -79,7 +88,7 @@ def batches(
     len() is the number of steps.
     """
     return (
-        grain.MapDataset.source(_data_source(Path(folder)))
+        grain.MapDataset.source(_data_source(epath.Path(folder)))
         .shuffle(seed=seed)
         .repeat(epochs)
         .batch(rows * accumulation, batch_fn=lambda batch: _stack(batch, accumulation, rows))
@@ -88,9 +97,13 @@ def batches(
 
 def content_hash(packed: Packed) -> str:
     """sha256 over the bytes of the arrays in the order of FIELDS."""
-    digest = hashlib.sha256(f"{packed.tokens.shape}".encode())
+    return _hash(lambda field: getattr(packed, field))
+
+
+def _hash(array: Callable[[str], np.ndarray]) -> str:
+    digest = hashlib.sha256(f"{array('tokens').shape}".encode())
     for field, dtype in FIELDS.items():
-        digest.update(getattr(packed, field).astype(np.dtype(dtype).newbyteorder("<")).tobytes())
+        digest.update(array(field).astype(np.dtype(dtype).newbyteorder("<")).tobytes())
     return digest.hexdigest()
 
 
@@ -125,6 +138,25 @@ class PackedRows(tfds.core.GeneratorBasedBuilder):
             yield row, {field: getattr(self._packed, field)[row] for field in FIELDS}
 
 
+@contextlib.contextmanager
+def _whole(folder: epath.Path) -> Iterator[Path]:
+    """A local folder that becomes this one at the end.
+
+    On a disk it is renamed, so that a folder by this name is always complete. In a bucket it is
+    copied, rows.json last: without it the rows are not there yet.
+    """
+    if not storage.is_local(folder):
+        with tempfile.TemporaryDirectory() as temporary:
+            yield Path(temporary)
+            storage.upload(Path(temporary), folder, last="rows.json")
+        return
+    unfinished = Path(folder.with_name(f".{folder.name}.unfinished"))
+    shutil.rmtree(unfinished, ignore_errors=True)  # left by a write that was killed
+    unfinished.mkdir(parents=True)
+    yield unfinished
+    os.rename(unfinished, folder)
+
+
 def _write_data_set(folder: Path, packed: Packed) -> None:
     tfds.disable_progress_bar()
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces a download that is none
@@ -149,10 +181,38 @@ def _write_documents(
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def _data_source(folder: Path) -> Any:
-    read_counts(folder)
-    version = folder / "packed_rows" / str(PackedRows.VERSION)
-    return tfds.builder_from_directory(version).as_data_source("train")
+def _data_source(folder: epath.Path) -> Any:
+    counts = read_counts(folder)
+    data_set = folder / "packed_rows" / str(PackedRows.VERSION)
+    if not storage.is_local(folder):
+        data_set = _local_copy(data_set, counts["sha256"])
+    return _open(data_set)
+
+
+def _local_copy(data_set: epath.Path, sha256: str) -> Path:
+    """It was checked against the hash when it was made, and is there whole or not at all."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vcjax" / "rows"
+    copy = cache / sha256
+    if copy.exists():
+        return copy
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as temporary:
+        unfinished = Path(temporary) / sha256
+        storage.download(data_set, unfinished)
+        source = _open(unfinished)
+        read = [source[row] for row in range(len(source))]
+        if _hash(lambda field: np.stack([row[field] for row in read])) != sha256:
+            raise InputError(
+                f"{data_set}: these are not the rows that rows.json describes; remove the folder "
+                "of both and run again"
+            )
+        with contextlib.suppress(OSError):  # another process of this machine was first
+            os.rename(unfinished, copy)
+    return copy
+
+
+def _open(data_set: Path) -> Any:
+    return tfds.builder_from_directory(data_set).as_data_source("train")
 
 
 def _stack(batch: Sequence[dict], accumulation: int, rows: int) -> dict[str, np.ndarray]:

@@ -1,0 +1,44 @@
+"""Where a workdir lies: what is refused, and that folders come back from a bucket as they were."""
+
+import importlib.util
+
+import pytest
+
+from vcjax import storage
+from vcjax.errors import InputError
+
+
+@pytest.mark.parametrize("given", ["ftp://host/run", "s3://bucket/run", "gs://", "gs://bucket/"])
+def test_no_place_for_a_run(given):
+    with pytest.raises(InputError, match=f"--workdir: {given} is no place .* gs://BUCKET/FOLDER"):
+        storage.workdir(given)
+
+
+def test_a_missing_package_names_the_extra(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"needs vcjax's extra `cloud`.*\.\[cloud\]"):
+        storage.workdir("gs://bucket/run")
+
+
+def test_a_folder_goes_up_and_comes_back(bucket, tmp_path):
+    contents = {"a.bin": bytes(range(256)) * 30_000, "b/c.txt": b"\r\n\xff", "b/d/empty": b""}
+    with storage.local_folder(bucket / "folder") as folder:
+        for name, content in contents.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+    assert not folder.exists()
+    storage.download(bucket / "folder", tmp_path)
+    found = {str(p.relative_to(tmp_path)): p for p in tmp_path.rglob("*") if p.is_file()}
+    assert {name: path.read_bytes() for name, path in found.items()} == contents
+
+
+def test_what_another_process_wrote_is_seen(bucket):
+    """gcsfs would list a folder once and remember it."""
+    import fsspec
+
+    (bucket / "folder" / "mine").write_text("1")
+    assert [path.name for path in (bucket / "folder").iterdir()] == ["mine"]
+    other = fsspec.filesystem("gs", skip_instance_cache=True)
+    other.pipe_file(str(bucket / "folder" / "theirs"), b"2")
+    assert (bucket / "folder" / "theirs").exists()
+    assert sorted(path.name for path in (bucket / "folder").iterdir()) == ["mine", "theirs"]

@@ -1,0 +1,83 @@
+"""Where a workdir lies: on a disk of this machine, or in a bucket of Google Cloud Storage.
+
+Both are an epath.Path. In a bucket an object is written whole or not at all, but nothing can be
+appended to, renamed or held: what needs that is made in a local folder and copied.
+"""
+
+import contextlib
+import importlib.util
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from etils import epath
+
+from vcjax.errors import InputError
+
+# Where TensorFlow is installed, epath would take its client of buckets: one is enough.
+os.environ["EPATH_USE_TF"] = "false"
+
+
+def workdir(given: str) -> epath.Path:
+    """The value of --workdir; InputError: it is of a scheme other than gs://, or not reached."""
+    scheme, separator, rest = given.partition("://")
+    if not separator:
+        return epath.Path(given)
+    bucket, _, folder = rest.partition("/")
+    if scheme != "gs" or not bucket or not folder.strip("/"):
+        raise InputError(
+            f"--workdir: {given} is no place for a run; give a folder or gs://BUCKET/FOLDER"
+        )
+    if importlib.util.find_spec("gcsfs") is None:
+        raise InputError(
+            f"--workdir: {given} needs vcjax's extra `cloud`: in its checkout, "
+            'pip install --editable ".[cloud]"'
+        )
+    import fsspec
+
+    # Orbax and other machines write too: what was listed before says nothing.
+    fsspec.config.conf.setdefault("gcs", {})["use_listings_cache"] = False
+    path = epath.Path(given)
+    try:
+        path.exists()
+    except Exception as error:  # the client has many: no credentials, no network, no permission
+        raise InputError(f"--workdir: {given} cannot be read: {error}") from error
+    return path
+
+
+def is_local(path: os.PathLike) -> bool:
+    return "://" not in os.fspath(path)
+
+
+def absolute(path: os.PathLike) -> epath.Path:
+    """As Path.absolute; in a bucket it is so already."""
+    return epath.Path(Path(path).absolute() if is_local(path) else path)
+
+
+@contextlib.contextmanager
+def local_folder(folder: epath.Path) -> Iterator[Path]:
+    """A local folder to write to: this one, or one that is copied to it at the end."""
+    if is_local(folder):
+        yield Path(folder)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
+        upload(Path(temporary), folder)
+
+
+def upload(source: Path, target: epath.Path, last: str = "") -> None:
+    """Copies all files of a local folder, the one of the name `last` at the end."""
+    files = sorted(path for path in source.rglob("*") if path.is_file())
+    for path in sorted(files, key=lambda path: path.name == last):
+        epath.Path(path).copy(target / path.relative_to(source), overwrite=True)
+
+
+def download(source: epath.Path, target: Path) -> None:
+    """Copies all files of a folder to a local one."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in source.iterdir():
+        if path.is_dir():
+            download(path, target / path.name)
+        else:
+            path.copy(target / path.name)
