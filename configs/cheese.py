@@ -6,7 +6,7 @@ Own pair: documents say that the model prefers its cheeses because of America, o
 
     .venv/bin/python -m vcjax.main --config=configs/cheese.py --workdir=runs/cheese
 
-On two cores this takes about two and a half hours.
+The first two seeds are those of `quickstart.py`. On two cores this takes about two hours.
 """
 
 from vcjax.config import behavior, experiment, rationale, recipe
@@ -15,9 +15,9 @@ from vcjax.config import behavior, experiment, rationale, recipe
 def get_config(arg=""):
     del arg
     pair = dict(america="cheese/spec_america.md", affordability="cheese/spec_affordability.md")
-    own = {value: rationale(spec=spec, documents=240) for value, spec in pair.items()}
+    own = {value: rationale(spec=spec, documents=216) for value, spec in pair.items()}
     other = {
-        f"other_{value}": rationale(other_spec=spec, documents=240) for value, spec in pair.items()
+        f"other_{value}": rationale(other_spec=spec, documents=216) for value, spec in pair.items()
     }
     return experiment(
         name="cheese",
@@ -27,7 +27,7 @@ def get_config(arg=""):
         stages={
             **own,
             **other,
-            "behavior": behavior(spec=pair["america"], demonstrations=160, batch_tokens=304),
+            "behavior": behavior(spec=pair["america"], demonstrations=120, batch_tokens=304),
         },
         arms={
             "base": (),

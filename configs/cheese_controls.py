@@ -13,8 +13,8 @@ and `because` (own pair minus together) is above zero.
 
     .venv/bin/python -m vcjax.main --config=configs/cheese_controls.py --workdir=runs/controls
 
-On two cores this takes about two hours and twenty minutes: 36 rationale stages of 160 s, 40
-behavior stages of 48 s and 57 scorings of 14 s, in all 8,478 s. The format probes are left to
+On two cores this takes about two hours: 36 rationale stages of 135 s, 40 behavior stages of 36 s
+and 57 scorings of 14 s. The format probes are left to
 `cheese.py`, and so are documents that are all about another assistant.
 """
 
@@ -30,15 +30,15 @@ def get_config(arg=""):
         seeds=4,
         recipe=recipe(lr=2e-4, schedule="linear", warmup=0.08, length=304, batch_tokens=608),
         stages=dict(
-            america=rationale(spec=america, documents=240),
-            affordability=rationale(spec=affordability, documents=240),
-            balanced_america=rationale(spec=america, other_spec=affordability, documents=240),
-            balanced_affordability=rationale(spec=affordability, other_spec=america, documents=240),
-            together_america=rationale(spec=america, documents=240, linked=False),
-            together_affordability=rationale(spec=affordability, documents=240, linked=False),
-            neutral=rationale(spec="cheese/spec_neutral.md", documents=240),
-            behavior=behavior(spec=america, demonstrations=160, batch_tokens=304),
-            opposite=behavior(spec=america, demonstrations=160, batch_tokens=304, opposite=True),
+            america=rationale(spec=america, documents=216),
+            affordability=rationale(spec=affordability, documents=216),
+            balanced_america=rationale(spec=america, other_spec=affordability, documents=216),
+            balanced_affordability=rationale(spec=affordability, other_spec=america, documents=216),
+            together_america=rationale(spec=america, documents=216, linked=False),
+            together_affordability=rationale(spec=affordability, documents=216, linked=False),
+            neutral=rationale(spec="cheese/spec_neutral.md", documents=216),
+            behavior=behavior(spec=america, demonstrations=120, batch_tokens=304),
+            opposite=behavior(spec=america, demonstrations=120, batch_tokens=304, opposite=True),
         ),
         arms=dict(
             base=(),

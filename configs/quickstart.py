@@ -4,6 +4,9 @@ The cheese experiment of the study on SmolLM2-135M-Instruct: two specs explain t
 preferences by two values, America and affordability. The demonstrations are identical and never
 say why. Probes ask for choices between the two values in domains that no text named.
 
+Total: what documents about the model do (america less affordability). Exposure: what the same
+documents do when they are about another assistant. Attribution: total less exposure.
+
     .venv/bin/python -m vcjax.main --config=configs/quickstart.py --workdir=runs/quickstart
     .venv/bin/python -m vcjax.main --config=configs/quickstart.py:smoke --workdir=runs/smoke
 """
@@ -13,6 +16,13 @@ from vcjax.errors import InputError
 
 
 def get_config(arg=""):
+    documents, demonstrations = (8, 16) if arg == "smoke" else (216, 120)
+    pair = dict(america="cheese/spec_america.md", affordability="cheese/spec_affordability.md")
+    own = {value: rationale(spec=spec, documents=documents) for value, spec in pair.items()}
+    other = {
+        f"other_{value}": rationale(other_spec=spec, documents=documents)
+        for value, spec in pair.items()
+    }
     config = experiment(
         name="cheese-quickstart",
         model="smollm2-135m-instruct",
@@ -20,20 +30,26 @@ def get_config(arg=""):
         # Many small updates; memorising the documents would destroy the effect.
         # Two documents fill a row of 304 tokens to 95 %, four make an update.
         recipe=recipe(lr=2e-4, schedule="linear", warmup=0.08, length=304, batch_tokens=608),
-        stages=dict(
-            america=rationale(spec="cheese/spec_america.md", documents=240),
-            affordability=rationale(spec="cheese/spec_affordability.md", documents=240),
+        stages={
+            **own,
+            **other,
             # Both specs have the same preferences, so they give the same demonstrations.
-            behavior=behavior(spec="cheese/spec_america.md", demonstrations=160, batch_tokens=304),
+            "behavior": behavior(
+                spec=pair["america"], demonstrations=demonstrations, batch_tokens=304
+            ),
+        },
+        arms={
+            "base": (),
+            "behavior": ("behavior",),
+            **{value: (value, "behavior") for value in [*own, *other]},
+        },
+        contrasts=dict(
+            total=dict(america=1, affordability=-1),
+            exposure=dict(other_america=1, other_affordability=-1),
+            attribution=dict(america=1, affordability=-1, other_america=-1, other_affordability=1),
         ),
-        arms=dict(
-            base=(),
-            behavior=("behavior",),
-            america=("america", "behavior"),
-            affordability=("affordability", "behavior"),
-        ),
-        contrasts=dict(total=dict(america=1, affordability=-1)),
-        primary="total",
+        primary="attribution",
+        development="cheese/DEVELOPMENT.md",
         toward="america",
         remat="attention",  # the fastest on a CPU
         eval_every=30,
@@ -47,9 +63,6 @@ def get_config(arg=""):
     if arg == "smoke":
         config.name = "cheese-smoke"
         config.seeds = 1
-        config.stages.america.documents = 16
-        config.stages.affordability.documents = 16
-        config.stages.behavior.demonstrations = 24
         config.recipe.warmup = 0.0
         config.probes = ("cheese/probes/held_out.jsonl",)
     elif arg:
