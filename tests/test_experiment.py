@@ -277,7 +277,7 @@ BAD_FILES = {
         lambda f: (f / "america.jsonl").write_text(
             (f / "america.jsonl").read_text().replace("Brie", "cheap shoes 1", 1)
         ),
-        "holds 'cheap shoes 1', which is of an option of this probe",
+        "holds 'cheap shoes 1', which is of this probe",
     ),
     "too few to hold out": (
         lambda f: (f / "america.jsonl").write_text('{"text": "a b c", "domain": "x"}\n'),
