@@ -65,6 +65,7 @@ def gcs():
         try:
             while process.poll() is None and not _answers(port):
                 time.sleep(0.05)
+            assert process.poll() is None, "the stand-in for Google Cloud Storage did not start"
             os.environ.update(variables)
             yield variables
         finally:

@@ -245,7 +245,7 @@ def measure(train, results):
 def restored(update, like, saved, folder):
     """The third update, from the checkpoint, on another mesh than it was saved on."""
     with checkpoint.open_manager(folder, 1) as manager:
-        state = checkpoint.restore(manager, like)
+        state = checkpoint.restore(manager, manager.latest_step(), like)
     same = jax.tree.map(lambda a, b: np.array_equal(a, b), state, saved)
     placed = jax.tree.map(lambda a, b: a.sharding == b.sharding, state, like)
     return {

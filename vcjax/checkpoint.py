@@ -61,11 +61,8 @@ def delete_all_but(manager: ocp.CheckpointManager, step: int) -> None:
             manager.delete(earlier)
 
 
-def restore(manager: ocp.CheckpointManager, like: TrainState) -> TrainState | None:
-    """The latest state, placed as `like` is; None where none was saved."""
-    step = manager.latest_step()
-    if step is None:
-        return None
+def restore(manager: ocp.CheckpointManager, step: int, like: TrainState) -> TrainState:
+    """The state that was saved at this step, placed as `like` is."""
     restored = manager.restore(
         step,
         args=ocp.args.Composite(

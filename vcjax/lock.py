@@ -76,7 +76,8 @@ def _hold_object(workdir: epath.Path) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-        path.unlink(missing_ok=True)
+        if _is_of(path, mine):
+            path.unlink(missing_ok=True)
 
 
 def _wait_until_free(workdir: epath.Path, path: epath.Path) -> None:
@@ -84,7 +85,8 @@ def _wait_until_free(workdir: epath.Path, path: epath.Path) -> None:
     found = files.read_json(path)
     if found is None:
         return
-    wait = min(FREE_SECONDS - (time.time() - found["beat"]), FREE_SECONDS)
+    # Of a workdir that was copied from a disk the lock has no beat, and is free.
+    wait = min(FREE_SECONDS - (time.time() - found.get("beat", 0)), FREE_SECONDS)
     if wait > 0:
         print(
             f"waiting up to {wait:.0f} s: {path} is of a process that may have been killed "
@@ -106,10 +108,12 @@ def _keep(path: epath.Path, mine: dict[str, Any], done: threading.Event) -> None
     while not done.wait(BEAT_SECONDS):
         # A beat that is lost for once does no harm, whatever the network raised.
         with contextlib.suppress(Exception):
-            found = files.read_json(path)
-            if found is not None and _name(found) != _name(mine):
-                print(f"error: {path}: another process took over: {_name(found)}", file=sys.stderr)
-                sys.stderr.flush()
+            if not _is_of(path, mine):
+                print(
+                    f"error: {path}: another process took over, or it was removed",
+                    file=sys.stderr,
+                    flush=True,
+                )
                 os._exit(1)
             _beat(path, mine)
 
@@ -121,6 +125,11 @@ def _beat(path: epath.Path, mine: dict[str, Any]) -> None:
 def _this_process() -> dict[str, Any]:
     start = psutil.Process().create_time()
     return {"host": platform.node(), "process": os.getpid(), "start": start}
+
+
+def _is_of(path: epath.Path, mine: dict[str, Any]) -> bool:
+    found = files.read_json(path)
+    return found is not None and _name(found) == _name(mine)
 
 
 def _name(holder: dict[str, Any]) -> str:

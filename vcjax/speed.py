@@ -88,13 +88,14 @@ class Speed:
             if self._window_began is None:
                 self._window_began = asked
             batch = next(iterator, None)
+            waited = time.monotonic() - asked
             if batch is None:
                 return
             self._window += Work(
                 updates=1,
                 tokens=int((batch["segment_ids"] > 0).sum()),
                 weighted_tokens=int((batch["loss_weights"] > 0).sum()),
-                waited=time.monotonic() - asked,
+                waited=waited,
             )
             yield batch
 

@@ -80,76 +80,67 @@ def run_stage(
     with (
         preemption.deferred(),
         checkpoint.open_manager(folder / "checkpoints", config.keep_checkpoints) as manager,
+        contextlib.ExitStack() as opened,
         contextlib.ExitStack() as trace,
     ):
+        # --- State: a fresh optimizer, or the last checkpoint. The final one holds no optimizer.
         first = manager.latest_step() or 0
+        if 0 < first < stage.updates:
+            state = checkpoint.restore(manager, first, like=state)
         speed.resume(first)
-        traced = [s for s in profiled(config) if s > first] if processes.is_first() else []
-        if first != stage.updates:
-            # --- State: a fresh optimizer, or the last checkpoint.
-            state = checkpoint.restore(manager, like=state) or state
-            log = MetricsLog(folder, first)
-            progress = Progress(title, stage.updates, first)
-            pending: list[tuple[int, dict]] = []  # metrics still on the device
-            figures: dict[str, float] = {}  # of the last fetch
-            stopping = False
+        log = opened.enter_context(contextlib.closing(MetricsLog(folder, first)))
+        progress = opened.enter_context(contextlib.closing(Progress(title, stage.updates, first)))
+        pending: list[tuple[int, dict]] = []  # metrics still on the device
+        put = functools.partial(sharding.put_batch, mesh=mesh)
 
-            def evaluate_held_out(step: int) -> None:
-                if held_out:
-                    total = sum(float(evaluate(state.params, base, put(b))) for b in held_out)
-                    weight = sum(float(b["loss_weights"].sum()) for b in held_out)
-                    log.write(step, held_out_loss=total / weight)
+        def evaluate_held_out(step: int) -> None:
+            if held_out:
+                total = sum(float(evaluate(state.params, base, put(b))) for b in held_out)
+                weight = sum(float(b["loss_weights"].sum()) for b in held_out)
+                log.write(step, held_out_loss=total / weight)
 
-            put = functools.partial(sharding.put_batch, mesh=mesh)
-            if first == 0:
-                evaluate_held_out(0)
+        if first == 0:
+            evaluate_held_out(0)
 
-            # --- Loop. Grain reads ahead; the position is the step.
-            remaining = speed.batches(batches[first:].to_iter_dataset())
-            for step, batch in enumerate(remaining, start=first + 1):
-                if step in traced[:1]:
-                    place = workdir / "profile" / stage.fingerprint
-                    place = trace.enter_context(storage.local_folder(place))
-                    trace.enter_context(jax.profiler.trace(place))
-                with jax.profiler.StepTraceAnnotation("train", step_num=step):
-                    state, metrics = update(state, base, put(batch))
-                pending.append((step, metrics))
-                last = step == stage.updates
-                stopping = not last and preemption.noticed()
-                checkpoint_due = last or stopping or step % config.checkpoint_every == 0
-                evaluation_due = last or step % config.eval_every == 0
-                if (
-                    checkpoint_due
-                    or evaluation_due
-                    or step % config.log_every == 0
-                    or step == first + 1  # it compiled, which is not the speed of an update
-                    or step + 1 in traced[:1]  # a trace holds its own updates and no others
-                    or step in traced[-1:]
-                ):
-                    loss = _flush(pending, log, schedule, title)
-                    measured = speed.fetched(step)
-                    log.events(step, **measured)
-                    figures = {"loss": loss, **measured}
-                progress.update(figures)
-                if step in traced[-1:]:
-                    trace.close()
-                if evaluation_due:
-                    evaluate_held_out(step)
-                if checkpoint_due:
-                    speed.save(step)
-                    log.save()
-                    if not last:
-                        checkpoint.save(manager, step, state)
-                if stopping:
-                    break
-
-            progress.close()
-            log.close()
+        # --- Loop. Grain reads ahead; the position is the step.
+        traced = [step for step in profiled(config) if step > first]
+        # The first update compiles, which is not its speed; a trace holds no other updates.
+        fetches = {first + 1, *(step - 1 for step in traced[:1]), *traced[-1:]}
+        remaining = speed.batches(batches[first:].to_iter_dataset())
+        for step, batch in enumerate(remaining, start=first + 1):
+            if step in traced[:1] and processes.is_first():
+                place = workdir / "profile" / stage.fingerprint
+                place = trace.enter_context(storage.local_folder(place))
+                trace.enter_context(jax.profiler.trace(place))
+            with jax.profiler.StepTraceAnnotation("train", step_num=step):
+                state, metrics = update(state, base, put(batch))
+            pending.append((step, metrics))
+            last = step == stage.updates
+            stopping = not last and preemption.noticed()
+            checkpoint_due = last or stopping or step % config.checkpoint_every == 0
+            evaluation_due = last or step % config.eval_every == 0
+            fetch_due = checkpoint_due or evaluation_due or step % config.log_every == 0
+            if fetch_due or step in fetches:
+                loss = _flush(pending, log, schedule, title)
+                measured = speed.fetched(step)
+                log.events(step, **measured)
+                figures = {"loss": loss, **measured}
+            progress.update(figures)
+            if step in traced[-1:]:
+                trace.close()
+            if evaluation_due:
+                evaluate_held_out(step)
+            if checkpoint_due:
+                speed.save(step)
+                log.save()
+                if not last:
+                    checkpoint.save(manager, step, state)
             if stopping:
                 manager.wait_until_finished()
                 raise preemption.Preempted(
                     f"{title}: stopped by SIGTERM after update {step} of {stage.updates}, saved"
                 )
+        if first < stage.updates:
             checkpoint.save_final(manager, stage.updates, state.params)
         checkpoint.delete_all_but(manager, stage.updates)
 

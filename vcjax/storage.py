@@ -67,10 +67,14 @@ def local_folder(folder: epath.Path) -> Iterator[Path]:
 
 
 def upload(source: Path, target: epath.Path, last: str = "") -> None:
-    """Copies all files of a local folder, the one of the name `last` at the end."""
+    """Copies all files of a local folder to a bucket, the one of the name `last` at the end."""
+    import fsspec
+
+    # epath's own copy writes piece by piece, and an interrupt would leave the first of them.
+    bucket = fsspec.filesystem("gs")
     files = sorted(path for path in source.rglob("*") if path.is_file())
     for path in sorted(files, key=lambda path: path.name == last):
-        epath.Path(path).copy(target / path.relative_to(source), overwrite=True)
+        bucket.put_file(os.fspath(path), os.fspath(target / path.relative_to(source)))
 
 
 def download(source: epath.Path, target: Path) -> None:

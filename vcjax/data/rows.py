@@ -50,7 +50,7 @@ def write_rows(
 ) -> dict[str, Any]:
     """Writes the rows and the records they came from; returns what read_counts will.
 
-    records[i] is the record of the examples whose source is i. They must not exist.
+    records[i] is the record of the examples whose source is i. The folder must hold no rows yet.
     """
     folder = epath.Path(folder)
     if exist(folder):
@@ -206,8 +206,11 @@ def _local_copy(data_set: epath.Path, sha256: str) -> Path:
                 f"{data_set}: these are not the rows that rows.json describes; remove the folder "
                 "of both and run again"
             )
-        with contextlib.suppress(OSError):  # another process of this machine was first
+        try:
             os.rename(unfinished, copy)
+        except OSError:
+            if not copy.exists():  # else another process of this machine was first
+                raise
     return copy
 
 

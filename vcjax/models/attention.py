@@ -67,8 +67,9 @@ def rotate(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
     """Rotary embedding, rotate-half as in `transformers`. x: [batch, ..., length, head_dim]."""
     shape = cos.shape[:1] + (1,) * (x.ndim - 3) + (cos.shape[1], x.shape[-1])
     cos, sin = jnp.tile(cos, 2).reshape(shape), jnp.tile(sin, 2).reshape(shape)
-    # (first, second) -> (-second, first), exact as a matmul. To put the halves together anew, a TPU
-    # would move all of x from lane to lane.
+    # (first, second) -> (-second, first), exact as a matmul of this precision. To put the halves
+    # together anew, a TPU would move all of x from lane to lane.
     one = jnp.eye(x.shape[-1] // 2, dtype=x.dtype)
-    turned = x @ jnp.block([[jnp.zeros_like(one), one], [-one, jnp.zeros_like(one)]])
+    turn = jnp.block([[jnp.zeros_like(one), one], [-one, jnp.zeros_like(one)]])
+    turned = jnp.matmul(x, turn, precision=jax.lax.Precision.HIGHEST)
     return (x.astype(jnp.float32) * cos + turned.astype(jnp.float32) * sin).astype(x.dtype)
