@@ -98,8 +98,12 @@ WORKS = {
     ),
     "llama31_8b_full_2_slices": over_slices(2),
     "llama31_8b_full_4_slices": over_slices(4),
-    "llama31_8b_lora_v5p": Work(LLAMA, "america", "v5p:2x2x2", recipe(4096 * 8)),
-    "llama31_8b_lora_v6e": Work(LLAMA, "america", "v6e:4x4", recipe(4096 * 16)),
+    "llama31_8b_lora_v5p": Work(
+        LLAMA, "america", "v5p:2x2x2", (*recipe(4096 * 8), "--config.remat=dots")
+    ),
+    "llama31_8b_lora_v6e": Work(
+        LLAMA, "america", "v6e:4x4", (*recipe(4096 * 16), "--config.remat=dots")
+    ),
     "qwen25_14b_lora_v5e_2x4": Work(QWEN14, "rules", "v5e:2x4", recipe(8192 * 8)),
 }
 
