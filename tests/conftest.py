@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
+from pathlib import Path
 
 # Before jax is imported: tests compare float32 on the CPU, also where there is an accelerator.
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -54,7 +55,8 @@ def gcs():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    start = [sys.executable, "-m", "gcp_storage_emulator", "start", "--in-memory", "--quiet"]
+    emulator = Path(__file__).with_name("gcs_emulator.py")
+    start = [sys.executable, emulator, "start", "--in-memory", "--quiet"]
     place = ["--host=127.0.0.1", f"--port={port}", "--default-bucket=bucket"]
     variables = {
         "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}",  # gcsfs
