@@ -38,11 +38,9 @@ def write_json(path: epath.Path, value: Any) -> None:
 def read_json(path: epath.Path, default: Any = None) -> Any:
     """The file's value, or `default` where there is no such file; InputError where it is broken."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return default
-    try:
-        return json.loads(text)
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}); restore it or remove it") from error
 

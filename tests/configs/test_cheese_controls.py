@@ -13,8 +13,8 @@ from vcjax.data.probe_files import read_probes
 from vcjax.probes import overlap
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-SECONDS = {"rationale": 160, "behavior": 48}  # a stage, on two cores
-SCORING = 14  # an arm and seed
+SECONDS = {"rationale": 140, "behavior": 35}  # a stage, as in results/quickstart/times.json
+SCORING = 16  # an arm and seed
 
 
 @pytest.fixture(scope="module")
