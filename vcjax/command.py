@@ -11,7 +11,7 @@ from typing import NoReturn
 from absl import app, flags
 from absl import logging as absl_logging
 
-from vcjax import preemption
+from vcjax import preemption, storage
 from vcjax.errors import InputError
 
 
@@ -77,7 +77,6 @@ def _keep_compiled_programs() -> None:
     """A cache of compiled programs that all runs share; JAX_COMPILATION_CACHE_DIR moves it."""
     import jax
 
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vcjax" / "jax"
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_compilation_cache_dir", str(storage.cache("jax")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

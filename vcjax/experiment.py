@@ -66,10 +66,8 @@ def run(
     _check_excluded(config, probes)
     mesh = sharding.make_mesh(config.mesh.to_dict())  # refuses one that does not fit the devices
     packed = stage_data.pack_all(config, found, folder)
-    overlap.check(
-        answers.choices(probes),
-        [r for p in packed.values() for r in p.train_records if isinstance(r, Document)],
-    )
+    records = [record for p in packed.values() for record in p.train_records]
+    overlap.check(answers.choices(probes), [r for r in records if isinstance(r, Document)])
     data = {key: p.facts for key, p in packed.items()} | stage_data.adapters(config, found, folder)
     plan = make_plan(config, found.identity, data)
     done = {f for f in plan.stages if stage.is_done(workdir, f)}
@@ -78,7 +76,6 @@ def run(
 
     with lock.hold(workdir):
         saved = files.read_json(workdir / "config.json")
-        records = [record for p in packed.values() for record in p.train_records]
         facts = provenance.describe(config, plan, found, probes, records, saved, folder, command)
         if not processes.agree(provenance.shared(facts)):
             raise InputError(

@@ -56,14 +56,19 @@ def absolute(path: os.PathLike) -> epath.Path:
 
 
 @contextlib.contextmanager
-def local_folder(folder: epath.Path) -> Iterator[Path]:
-    """A local folder to write to: this one, or one that is copied to it at the end."""
+def local_folder(folder: epath.Path, last: str = "") -> Iterator[Path]:
+    """A local folder to write to: this one, or one that `upload` copies to it at the end."""
     if is_local(folder):
         yield Path(folder)
         return
     with tempfile.TemporaryDirectory() as temporary:
         yield Path(temporary)
-        upload(Path(temporary), folder)
+        upload(Path(temporary), folder, last)
+
+
+def cache(name: str) -> Path:
+    """A folder of this user's cache, which may be deleted at any time that no run uses it."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vcjax" / name
 
 
 def upload(source: Path, target: epath.Path, last: str = "") -> None:

@@ -6,7 +6,7 @@ import random
 import chats
 import pytest
 
-from vcjax.data.chat import encode_conversation, encode_prefill, encode_prompt
+from vcjax.data.chat import encode_conversation, encode_prompt
 from vcjax.data.tokenizer import decode, encode_text
 from vcjax.errors import InputError
 
@@ -348,14 +348,14 @@ def test_a_prefill_begins_the_conversation(smollm2):
     )
     tokenizer = with_template(smollm2, template)
     ids, _ = encoded(tokenizer, [USER, ANSWER])
-    begun = encode_prefill(tokenizer, [USER, {**ANSWER, "content": " I prefer"}], "here:1")
+    begun = encode_prompt(tokenizer, [USER], "here:1", begun=" I prefer")
     assert begun == ids[: len(begun)]
     assert decode(tokenizer, begun) == "<|im_start|>Which cheese?<|im_end|><|im_start|>!  I prefer"
-    joined = {**ANSWER, "content": "\n\nYes"}  # what the tokenizer would join with the prompt's end
+    joined = "\n\nYes"  # what the tokenizer would join with the prompt's end
     prompt = encode_prompt(smollm2, [USER], "here:1")
-    assert encode_prefill(smollm2, [USER, joined], "here:1") == (
+    assert encode_prompt(smollm2, [USER], "here:1", begun=joined) == (
         [*prompt, *encode_text(smollm2, "\n\nYes")]
     )
     silent = with_template(smollm2, template.replace("m.content", "'...'"))
     with pytest.raises(InputError, match=r"here:1: messages\[1\] is rendered otherwise"):
-        encode_prefill(silent, [USER, ANSWER], "here:1")
+        encode_prompt(silent, [USER], "here:1", begun=ANSWER["content"])

@@ -8,7 +8,7 @@ import chats
 import pytest
 from chats import ANSWER, CALL, PRICE, REASON, RESULT, SYSTEM, TALK, TOOLS, USER, WHY
 
-from vcjax.data.chat import encode_conversation, encode_prefill, encode_prompt
+from vcjax.data.chat import encode_conversation, encode_prompt
 from vcjax.data.tokenizer import decode
 from vcjax.errors import InputError
 
@@ -179,7 +179,7 @@ def test_what_an_answer_begins_with_is_the_same_in_training_and_asking(family):
     tokenizer = chats.tokenizer(family)
     for history in ([USER], [USER, ANSWER, WHY]):
         *_, (ids, _) = encode_conversation(tokenizer, [*history, REASON], "here:1")
-        begun = encode_prefill(tokenizer, [*history, {**REASON, "content": "It"}], "here:1")
+        begun = encode_prompt(tokenizer, history, "here:1", begun="It")
         prompt = encode_prompt(tokenizer, history, "here:1")
         assert ids[: len(begun)] == begun and begun[: len(prompt)] == prompt
         assert decode(tokenizer, begun[len(prompt) :]).strip() == "It"

@@ -8,7 +8,7 @@ import hub
 import peers
 import pytest
 
-from vcjax.data.chat import encode_conversation, encode_prefill, encode_prompt
+from vcjax.data.chat import encode_conversation, encode_prompt
 from vcjax.data.tokenizer import decode, encode_document, encode_text
 from vcjax.errors import InputError
 from vcjax.weights import pretrained
@@ -223,9 +223,7 @@ def test_a_turn_after_text_or_a_control_token(turn, tag, spaced):
             assert weights == theirs["assistant_masks"]
         prompt = peer_chat(peer, messages[:-1])
         assert encode_prompt(tokenizer, messages[:-1], "here:1") == prompt == ids[: len(prompt)]
-        begun = encode_prefill(
-            tokenizer, [*messages[:-1], {**answer, "content": "cheese ∞"}], "here:1"
-        )
+        begun = encode_prompt(tokenizer, messages[:-1], "here:1", begun="cheese ∞")
         assert begun == ids[: len(begun)] and len(begun) > len(prompt)
         if not tag:  # the last turn to its end token
             end = len(ids) - ids[::-1].index(tokenizer.control["</s>"])

@@ -75,42 +75,34 @@ def encode_prompt(
     where: str,
     thinking: bool = False,
     tools: Sequence[dict] = (),
+    begun: str = "",
 ) -> list[int]:
-    """Ids of the conversation so far and of the opening of the assistant's next turn.
+    """Ids of the conversation so far, of the opening of the assistant's next turn, and of what it
+    has begun to say there.
 
-    The example that encode_conversation makes of the same messages and an answer begins with them.
-    Errors as there.
+    The example that encode_conversation makes of the same messages and an answer begins with those
+    before the answer. Errors as there.
     """
-    messages, render, mark = _prepare(tokenizer, messages, where, thinking, tools)
-    turns = _turns(tokenizer, messages, render, where)
-    text, _ = render(messages, add_generation_prompt=True)
-    return _encode(tokenizer, mark, turns, text, [])[0]
-
-
-def encode_prefill(tokenizer: Tokenizer, messages: Sequence[dict], where: str) -> list[int]:
-    """Ids of a conversation up to the end of what its last message, the assistant's, says so far.
-
-    They begin with those of encode_prompt of the messages before it. Errors as there.
-    """
-    *history, last = messages
-    (end,) = unused_characters(messages, 1)
-    given = [*history, last | {"content": last["content"] + end}]
-    given, render, mark = _prepare(tokenizer, given, where)
+    (end,) = unused_characters([*messages, *tools, begun], 1)
+    answer = {"role": "assistant", "content": begun + end}
+    given, render, mark = _prepare(tokenizer, [*messages, answer], where, thinking, tools)
     turns = _turns(tokenizer, given[:-1], render, where)
-    prompt, _ = render(given[:-1], add_generation_prompt=True)
-    text, found, _ = render(given)[0].partition(end)
-    if not (found and text.startswith(prompt)):
-        _fail(where, len(history), "is rendered otherwise than its prompt")
-    begun = _Turn(len(history), prompt, answer=text[len(prompt) :], end=len(text))
-    return _encode(tokenizer, mark, [*turns, begun], text, [])[0]
+    text, _ = render(given[:-1], add_generation_prompt=True)
+    if begun:
+        prompt = text
+        text, found, _ = render(given)[0].partition(end)
+        if not (found and text.startswith(prompt)):
+            _fail(where, len(messages), "is rendered otherwise than its prompt")
+        turns.append(_Turn(len(messages), prompt, answer=text[len(prompt) :], end=len(text)))
+    return _encode(tokenizer, mark, turns, text, [])[0]
 
 
 def _prepare(
     tokenizer: Tokenizer,
     messages: Sequence[dict],
     where: str,
-    thinking: bool = False,
-    tools: Sequence[dict] = (),
+    thinking: bool,
+    tools: Sequence[dict],
 ) -> tuple[list[dict], Render, str]:
     """The messages as templates expect them, what renders them, and the mark in their texts."""
     if not tokenizer.chat_template:

@@ -146,9 +146,8 @@ def _whole(folder: epath.Path) -> Iterator[Path]:
     copied, rows.json last: without it the rows are not there yet.
     """
     if not storage.is_local(folder):
-        with tempfile.TemporaryDirectory() as temporary:
-            yield Path(temporary)
-            storage.upload(Path(temporary), folder, last="rows.json")
+        with storage.local_folder(folder, last="rows.json") as unfinished:
+            yield unfinished
         return
     unfinished = Path(folder.with_name(f".{folder.name}.unfinished"))
     shutil.rmtree(unfinished, ignore_errors=True)  # left by a write that was killed
@@ -191,7 +190,7 @@ def _data_source(folder: epath.Path) -> Any:
 
 def _local_copy(data_set: epath.Path, sha256: str) -> Path:
     """It was checked against the hash when it was made, and is there whole or not at all."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vcjax" / "rows"
+    cache = storage.cache("rows")
     copy = cache / sha256
     if copy.exists():
         return copy

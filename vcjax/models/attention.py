@@ -41,8 +41,8 @@ def attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Arr
 
 
 def rope_angles(positions: jax.Array, shape: Shape) -> tuple[jax.Array, jax.Array]:
-    """positions: int32[batch, length] -> cos, sin: float32[batch, length, head_dim / 2]."""
-    angles = positions[..., None].astype(jnp.float32) * rope_frequencies(shape)
+    """positions: int32[batch, length] -> cos, sin: float32[batch, length, head_dim]."""
+    angles = jnp.tile(positions[..., None].astype(jnp.float32) * rope_frequencies(shape), 2)
     return jnp.cos(angles), jnp.sin(angles)
 
 
@@ -65,8 +65,8 @@ def rope_frequencies(shape: Shape) -> jax.Array:
 
 def rotate(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
     """Rotary embedding, rotate-half as in `transformers`. x: [batch, ..., length, head_dim]."""
-    shape = cos.shape[:1] + (1,) * (x.ndim - 3) + (cos.shape[1], x.shape[-1])
-    cos, sin = jnp.tile(cos, 2).reshape(shape), jnp.tile(sin, 2).reshape(shape)
+    shape = cos.shape[:1] + (1,) * (x.ndim - 3) + cos.shape[1:]
+    cos, sin = cos.reshape(shape), sin.reshape(shape)
     # (first, second) -> (-second, first), exact as a matmul of this precision. To put the halves
     # together anew, a TPU would move all of x from lane to lane.
     one = jnp.eye(x.shape[-1] // 2, dtype=x.dtype)

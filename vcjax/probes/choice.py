@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from vcjax.data.chat import encode_prefill
+from vcjax.data.chat import encode_prompt
 from vcjax.data.probe_files import ChoiceProbe
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
@@ -44,11 +44,8 @@ def _request(probe: ChoiceProbe, order: int, tokenizer: Tokenizer, lead: str) ->
     question = probe.template.replace("{a}", first).replace("{b}", second)  # no option has braces
 
     def answered(answer: str) -> list[int]:
-        messages = [
-            {"role": "user", "content": question},
-            {"role": "assistant", "content": answer},
-        ]
-        return encode_prefill(tokenizer, messages, probe.where)
+        messages = [{"role": "user", "content": question}]
+        return encode_prompt(tokenizer, messages, probe.where, begun=answer)
 
     begun = answered(lead)
     answers = [f"{lead} {option}" for option in probe.options]

@@ -138,7 +138,7 @@ def open_weights(folder: Path) -> Reader:
     """A reader of single slices; the files are memory-mapped, so a slice costs what it holds."""
     files, shape = weight_files(folder), read_shape(folder)
     sizes = _tensor_sizes(shape)
-    _check_names(folder, files, shape)
+    _check_names(folder, files, sizes, shape.num_layers)
     opened = functools.cache(open_file)
 
     def read(leaf: Leaf, layer: int | None, index: Index) -> np.ndarray:
@@ -160,13 +160,14 @@ def open_weights(folder: Path) -> Reader:
     return read
 
 
-def _check_names(folder: Path, files: Iterable[str], shape: Shape) -> None:
+def _check_names(
+    folder: Path, files: Iterable[str], leaves: Iterable[Leaf], num_layers: int
+) -> None:
     """Refuses weights that the block does not have: without them it would be another model."""
-    layers = range(shape.num_layers)
     known = {
         tensor_name(leaf, layer)
-        for leaf in weight_sizes(shape)
-        for layer in (layers if leaf[0] == "blocks" else [None])
+        for leaf in leaves
+        for layer in (range(num_layers) if leaf[0] == "blocks" else [None])
     }
     known.add(OUTSIDE["head"])  # tied to the embeddings, some files hold it all the same
     for name in sorted({*files} - known):
