@@ -88,11 +88,16 @@ def test_gradients_have_the_type_of_their_operand():
 
 
 @pytest.mark.parametrize(
-    ("flags", "dtype"),
-    [("flags: avx2 avx512_bf16", "bfloat16"), ("flags: amx_bf16", "bfloat16"), ("avx2", "float32")],
+    ("vendor", "flags", "dtype"),
+    [
+        ("AuthenticAMD", "avx2 avx512_bf16", "bfloat16"),
+        ("AuthenticAMD", "avx2", "float32"),
+        ("GenuineIntel", "avx2 avx512_bf16", "float32"),
+        ("GenuineIntel", "avx2 avx512_bf16 amx_bf16", "bfloat16"),
+    ],
 )
-def test_the_fastest_type_of_a_cpu(flags, dtype, tmp_path, monkeypatch):
-    (tmp_path / "cpuinfo").write_text(flags)
+def test_the_fastest_type_of_a_cpu(vendor, flags, dtype, tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text(f"vendor_id : {vendor}\nflags : {flags}\n")
     monkeypatch.setattr(module, "Path", lambda _: tmp_path / "cpuinfo")
     assert module.native_compute_dtype() == dtype
 

@@ -48,11 +48,16 @@ einsum.defvjp(_forward, _backward)
 
 
 def native_compute_dtype() -> str:
-    """The fastest type that this machine multiplies: bfloat16 where it has units for it."""
+    """The fastest type that this machine multiplies: bfloat16 where it has units for it.
+
+    Intel's AVX512-BF16 is none: without AMX, float32 was 1.7 times as fast on an Emerald Rapids,
+    where an AMD Zen 4 takes bfloat16 twice as fast as float32.
+    """
     if jax.default_backend() != "cpu":
         return "bfloat16"
     try:
-        flags = Path("/proc/cpuinfo").read_text()
+        cpu = Path("/proc/cpuinfo").read_text()
     except OSError:  # not Linux
         return "float32"
-    return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
+    zen4 = "AuthenticAMD" in cpu and "avx512_bf16" in cpu
+    return "bfloat16" if zen4 or "amx_bf16" in cpu else "float32"
