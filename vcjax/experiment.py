@@ -24,7 +24,6 @@ from vcjax import (
     stage_data,
     storage,
 )
-from vcjax.data.formats import Document
 from vcjax.errors import InputError
 from vcjax.loaded import Loaded, load_model
 from vcjax.models.shapes import Shape, known_shape
@@ -67,7 +66,7 @@ def run(
     mesh = sharding.make_mesh(config.mesh.to_dict())  # refuses one that does not fit the devices
     packed = stage_data.pack_all(config, found, folder)
     records = [record for p in packed.values() for record in p.train_records]
-    overlap.check(answers.choices(probes), [r for r in records if isinstance(r, Document)])
+    overlap.check(answers.choices(probes), records)
     data = {key: p.facts for key, p in packed.items()} | stage_data.adapters(config, found, folder)
     plan = make_plan(config, found.identity, data)
     done = {f for f in plan.stages if stage.is_done(workdir, f)}

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from vcjax.data.formats import Document
+from vcjax.data.formats import Demonstration, Document
 from vcjax.data.probe_files import ChoiceProbe
 from vcjax.errors import InputError
 from vcjax.probes import overlap
@@ -61,3 +61,21 @@ def test_less_than_that_is_no_overlap(text):
 @pytest.mark.parametrize("change", [{"scope": "in_domain"}, {"contrast": "format"}])
 def test_probes_that_may_share_words(change):
     overlap.check([dataclasses.replace(PROBE, **change)], [document("cheap wheels")])
+
+
+def demonstration(question, answer):
+    messages = ({"role": "user", "content": question}, {"role": "assistant", "content": answer})
+    return Demonstration(messages, {}, "demonstrations.jsonl:9")
+
+
+def test_a_probe_that_is_demonstrated():
+    shown = demonstration(
+        "Cheap wheels, or a pickup that was put together in Michigan?", "Wheels that are cheap."
+    )
+    with pytest.raises(InputError) as caught:
+        overlap.check([PROBE], [demonstration("Cheap wheels?", "Yes."), shown])
+    assert str(caught.value).startswith("probes.jsonl:3: demonstrations.jsonl:9 holds both options")
+
+
+def test_a_demonstration_may_speak_of_one_option_and_ask_as_a_probe_does():
+    overlap.check([PROBE], [demonstration("Which do you prefer, cheap wheels or Brie?", "Brie.")])

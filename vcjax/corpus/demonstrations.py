@@ -53,5 +53,6 @@ def write_demonstrations(
             {"role": "assistant", "content": answer},
         )
         provenance = {"source": WRITER, "domain": spec.domain, "id": f"{way}-{seed}-{number:05d}"}
-        demonstrations.append(Demonstration(messages, provenance, f"{WRITER} {number}"))
+        where = f"demonstration {number} written from {spec.file}"
+        demonstrations.append(Demonstration(messages, provenance, where))
     return demonstrations

@@ -80,7 +80,8 @@ def write_documents(spec: Spec, count: int, seed: int, linked: bool = True) -> l
             "generator": WRITER,
             "id": f"{spec.value}-{seed}-{number:05d}",
         }
-        documents.append(Document(text.strip(), spec.domain, provenance, f"{WRITER} {number}"))
+        where = f"document {number} written from {spec.file}"
+        documents.append(Document(text.strip(), spec.domain, provenance, where))
     return documents
 
 
