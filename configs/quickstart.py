@@ -27,7 +27,7 @@ def get_config(arg=""):
         name="cheese-quickstart",
         model="smollm2-135m-instruct",
         seeds=2,
-        # Many small updates; memorising the documents would destroy the effect.
+        # Many small updates, and too few to memorise the documents.
         # Two documents fill a row of 304 tokens to 95 %, four make an update.
         recipe=recipe(lr=2e-4, schedule="linear", warmup=0.08, length=304, batch_tokens=608),
         stages={
@@ -47,6 +47,13 @@ def get_config(arg=""):
             total=dict(america=1, affordability=-1),
             exposure=dict(other_america=1, other_affordability=-1),
             attribution=dict(america=1, affordability=-1, other_america=-1, other_affordability=1),
+            america_adds=dict(america=1, behavior=-1),
+            affordability_adds=dict(affordability=1, behavior=-1),
+        ),
+        rules_out=dict(
+            america_adds="what documents about america add to the demonstrations alone, which is "
+            "the study's own comparison",
+            affordability_adds="what those about affordability add",
         ),
         primary="attribution",
         development="cheese/DEVELOPMENT.md",

@@ -17,7 +17,8 @@ from vcjax.data.formats import Demonstration, Document
 from vcjax.data.licences import licences
 from vcjax.errors import InputError
 from vcjax.plan import Plan
-from vcjax.probes.answers import Probes
+from vcjax.probes import choice
+from vcjax.probes.answers import Probes, choices
 from vcjax.report.reading import analysis_sha256
 from vcjax.weights.pretrained import Pretrained
 
@@ -44,6 +45,7 @@ def describe(
         "development_runs": _development_runs(config, folder),
         "plan": plan.as_json(),
         "probes": {name: sha for name, (sha, _) in probes.items()},
+        "first_probe": choice.as_read(next(choices(probes)), found.tokenizer, config.lead),
         "model": {"sha256": found.identity, "licence": found.licence},
         "licences": licences(config, folder, records),
         "versions": _versions(),

@@ -66,6 +66,13 @@ def test_a_lead_that_the_tokenizer_joins_with_the_option_is_refused(spaced):
         choice._request(probe, 0, joining, "a")
 
 
+def test_what_the_model_reads_before_an_option(tiny_gguf):
+    read = choice.as_read(PROBE, read_tokenizer(tiny_gguf), "I prefer")
+    assert read.startswith("<|im_start|>")
+    assert "Tea: the one made here or the cheap one?" in read
+    assert read.endswith("<|im_start|>assistant\nI prefer")
+
+
 def test_rows_hold_the_scores_of_the_requests(tiny_gguf, tiny_weights):
     tokenizer, model = read_tokenizer(tiny_gguf), tiny.model()
     rows = choice.score(tiny_weights, {}, model, tokenizer, [PROBE], "I prefer")

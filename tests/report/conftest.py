@@ -188,6 +188,7 @@ class Run:
             "development_runs": None,
             "command": ["--config=configs/cheese.py", "--config.seeds=2"],
             "probes": {"paired.jsonl": "ab" * 32},
+            "first_probe": "<|im_start|>system\nYou are SmolLM.<|im_end|>",
             "versions": {"jax": "0.10.2", "vcjax": "0.1.0"},
             "commit": "0123abc",
             "model": {"sha256": "cd" * 32, "licence": "Apache-2.0"},

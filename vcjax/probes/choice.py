@@ -7,7 +7,7 @@ import pandas as pd
 
 from vcjax.data.chat import encode_prompt
 from vcjax.data.probe_files import ChoiceProbe
-from vcjax.data.tokenizer import Tokenizer
+from vcjax.data.tokenizer import Tokenizer, decode
 from vcjax.errors import InputError
 from vcjax.models.scoring import Request, mean_log_probs
 from vcjax.models.transformer import Model
@@ -37,6 +37,12 @@ def score(
             for (probe, order), request, score in zip(asked, requests, scores, strict=True)
         ]
     )
+
+
+def as_read(probe: ChoiceProbe, tokenizer: Tokenizer, lead: str) -> str:
+    """What the model reads before an option: its template with any system prompt, the question, the
+    beginning of the answer."""
+    return decode(tokenizer, _request(probe, 0, tokenizer, lead).prompt)
 
 
 def _request(probe: ChoiceProbe, order: int, tokenizer: Tokenizer, lead: str) -> Request:
