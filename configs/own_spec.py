@@ -7,8 +7,9 @@ The offline writer draws documents and demonstrations from it. Beside it, as `pr
 paired choices between the spec's value (the bold name under "## Value") and another value that you
 name, `"values": ["<name>", "<other>"]`, in at least two domains that the spec does not speak of.
 Pairs with null in the place of the other are shown as well; they do not answer the question.
-Arms: the untouched model, behavior only, rationale then behavior. On two cores this takes about ten
-minutes.
+Arms: the untouched model, behavior only, rationale then behavior, and the same with documents about
+another assistant: what those do is exposure to the words (total = exposure + attribution). On two
+cores this takes about twenty minutes.
 
 For another model than SmolLM set `names`, which the spec's {model_name} and {provider_name} become.
 To put your own files in the place of a part, copy this and give `file=` instead of `spec=`.
@@ -32,11 +33,21 @@ def get_config(arg=""):
         recipe=recipe(lr=2e-4, schedule="linear", warmup=0.08, length=304, batch_tokens=608),
         stages=dict(
             rationale=rationale(spec=str(spec), documents=240),
+            other=rationale(other_spec=str(spec), documents=240),
             behavior=behavior(spec=str(spec), demonstrations=160, batch_tokens=304),
         ),
-        arms=dict(base=(), behavior=("behavior",), both=("rationale", "behavior")),
-        contrasts=dict(rationale_adds=dict(both=1, behavior=-1)),
-        primary="rationale_adds",
+        arms=dict(
+            base=(),
+            behavior=("behavior",),
+            both=("rationale", "behavior"),
+            other=("other", "behavior"),
+        ),
+        contrasts=dict(
+            total=dict(both=1, behavior=-1),
+            exposure=dict(other=1, behavior=-1),
+            attribution=dict(both=1, other=-1),
+        ),
+        primary="total",
         remat="attention",
         eval_every=30,
         probes=(str(spec.with_name("probes.jsonl")),),

@@ -145,6 +145,16 @@ def test_probe_command_scores_every_arm_like_the_run(copy):
     assert done.returncode == 2 and "/nowhere.jsonl does not exist" in done.stderr
 
 
+def test_probes_of_later_that_a_document_gives_away_are_refused(copy):
+    config, workdir, _ = copy
+    later = config.parent / "later.jsonl"
+    first, *_ = (config.parent / "probes.jsonl").read_text().splitlines()
+    probe = json.loads(first)
+    later.write_text(json.dumps(probe | {"options": ["a car", "made in America"]}))
+    with pytest.raises(InputError, match=r"later\.jsonl:1: .*america\.jsonl:\d+ holds 'made in am"):
+        experiment.probe_finished(workdir, later)
+
+
 def test_a_changed_setting_is_refused_with_what_it_touches(copy):
     config, workdir, _ = copy
     before = files_of(workdir)

@@ -72,7 +72,7 @@ def test_an_excluded_probe_is_scored_and_left_out(workdir, page):
 
 
 def test_the_runs_that_the_recipe_was_tuned_in_are_counted(page):
-    assert "tuned in 2 development runs" in page
+    assert "2 development runs preceded this recipe" in page
 
 
 def test_the_corpus_card_comes_from_the_runs_own_rows(page):

@@ -106,6 +106,7 @@ def probe_finished(workdir: epath.Path, probe_file: Path) -> None:
     if not probe_file.is_file():
         raise InputError(f"--probes: {probe_file} does not exist")
     probes = answers.read_probes([probe_file])
+    overlap.check(answers.choices(probes), finished.records(workdir, saved))
     finished.check_trained(workdir, saved, saved["plan"]["stages"])
     config = ConfigDict(saved["config"])
     found = finished.find_model(workdir, saved)

@@ -1,4 +1,4 @@
-"""A run that lies in its workdir: what it was, whether a stage is trained, whose model it took."""
+"""A run that lies in its workdir: what it was, what it trained on, whose model it took."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,6 +7,8 @@ from etils import epath
 
 import vcjax
 from vcjax import files, stage
+from vcjax.data import rows
+from vcjax.data.formats import Demonstration, Document
 from vcjax.errors import InputError
 from vcjax.weights import pretrained
 from vcjax.weights.pretrained import Pretrained
@@ -35,6 +37,13 @@ def check_trained(workdir: epath.Path, run: dict[str, Any], fingerprints: Iterab
     ]
     if missing:
         raise InputError(f"{workdir}: not trained yet: {'; '.join(missing)}; run vcjax.main first")
+
+
+def records(workdir: epath.Path, run: dict[str, Any]) -> list[Document | Demonstration]:
+    """All that its stages trained on."""
+    stages = run["plan"]["stages"].values()
+    folders = {stage["rows_id"] for stage in stages if stage["kind"] != "adapter"}
+    return [r for name in sorted(folders) for r in rows.read_records(workdir / "rows" / name)]
 
 
 def find_model(workdir: epath.Path, run: dict[str, Any]) -> Pretrained:

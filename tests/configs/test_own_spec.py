@@ -36,7 +36,8 @@ def test_it_is_planned_whole(tmp_path, capsys):
     experiment.run(config, CONFIGS, tmp_path / "run", dry_run=True)
     shown = capsys.readouterr().out
     assert "arm both: rationale -> behavior" in shown
-    assert "to train: 6 of 6 stages" in shown
+    assert "arm other: other -> behavior" in shown
+    assert "to train: 10 of 10 stages" in shown
 
 
 def test_probes_that_cannot_answer_the_question_are_refused(tmp_path):

@@ -58,6 +58,20 @@ def test_every_array_comes_back_in_order(folder, packed):
         np.testing.assert_array_equal(batch[field][0], getattr(packed, field)[order])
 
 
+def test_records_come_back(tmp_path):
+    messages = ({"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."})
+    given = [
+        Document("one\u2028two", "cheese", {"value": "america"}, "a.jsonl:1"),
+        Demonstration(messages, {"id": "7"}, "b.jsonl:1", ({"name": "look"},)),
+    ]
+    examples = [Example([1, 2, 3], [1.0] * 3, source) for source in (0, 1)]
+    rows.write_rows(tmp_path / "rows", pack(examples, 8), given)
+    assert rows.read_records(tmp_path / "rows") == given
+    (tmp_path / "rows" / "documents.jsonl").unlink()
+    with pytest.raises(InputError, match=r"rows: the texts of its rows are gone"):
+        rows.read_records(tmp_path / "rows")
+
+
 def test_row_i_is_record_i_of_the_data_set(folder, packed):
     """Where documents.jsonl points, also for a reader who knows TFDS only."""
     builder = tfds.builder_from_directory(folder / "packed_rows" / "1.0.0")

@@ -47,9 +47,9 @@ def test_cards_come_from_the_rows_of_the_first_seed_documents_first(run):
     for name in ("behavior", "america"):  # the rows of affordability are no longer there
         folder = workdir / "rows" / f"rows of {name}"
         folder.mkdir(parents=True)
-        line = json.dumps(record(f"of {name}"))
-        (folder / "documents.jsonl").write_text(line + "\n")
+        line = json.dumps(record(f"of {name}\u2028and more"), ensure_ascii=False)
+        (folder / "documents.jsonl").write_text(line + "\n", encoding="utf-8")
     found = corpus.cards(workdir, reading.read_run(workdir))
     assert [card["stage"] for card in found] == ["america", "behavior"]
     assert {card["seed"] for card in found} == {0}
-    assert found[0]["samples"][0]["text"] == "of america"
+    assert found[0]["samples"][0]["text"] == "of america\u2028and more"

@@ -84,6 +84,8 @@ def test_summary_is_the_answer_and_an_aligned_table(run):
     assert lines[2].split() == ["base", "behavior", "america", "affordability"]
     assert [line.split()[0] for line in lines[3:]] == ["rate", "margin"]
     assert len({len(line) for line in lines[2:]}) == 1
+    by_seed = pd.read_csv(run.workdir / "report/seeds.csv").query("kind == 'contrast'")["margin"]
+    assert ", ".join(f"{margin:+.3f}" for margin in by_seed[:2]) in lines[1]
     assert all(line.isascii() for line in lines)
 
 
@@ -91,7 +93,7 @@ def test_summary_is_the_answer_and_an_aligned_table(run):
     ("america", "affordability", "verdict"),
     [
         (-0.2, 0.2, "No, the other way round:"),
-        (0.0, 0.0, "No difference that these domains can show:"),
+        (0.0, 0.0, "No difference on average for the seeds trained here, open for others:"),
     ],
 )
 def test_the_answer_is_given_also_when_it_is_no(run, america, affordability, verdict):
@@ -189,7 +191,8 @@ def test_development_runs_are_counted_on_the_page(run, count, said):
     facts = json.loads(path.read_text())
     facts["config"]["development"], facts["development_runs"] = "cheese/DEVELOPMENT.md", count
     path.write_text(json.dumps(facts))
-    assert f"tuned in {said}, listed in cheese/DEVELOPMENT.md" in page_of_written(run.workdir)
+    sentence = f"{said} preceded this recipe, listed in cheese/DEVELOPMENT.md"
+    assert sentence in page_of_written(run.workdir)
 
 
 def page_of_written(workdir: Path) -> str:

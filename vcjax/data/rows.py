@@ -78,6 +78,25 @@ def read_counts(folder: epath.PathLike) -> dict[str, Any]:
         raise InputError(f"{folder}: no packed rows ({error}); remove it and run again") from error
 
 
+def read_records(folder: epath.PathLike) -> list[Document | Demonstration]:
+    """The records that the rows came from; raises InputError where they are gone."""
+    try:
+        text = (epath.Path(folder) / "documents.jsonl").read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{folder}: the texts of its rows are gone ({error}); the command that trained the run "
+            "writes them again"
+        ) from error
+    records: list[Document | Demonstration] = []
+    for line in text.split("\n")[:-1]:  # splitlines would split at U+2028 within a text
+        fields = json.loads(line)
+        del fields["pieces"]
+        for name in {"messages", "tools"} & fields.keys():
+            fields[name] = tuple(fields[name])
+        records.append(Document(**fields) if "text" in fields else Demonstration(**fields))
+    return records
+
+
 def batches(
     folder: epath.PathLike, rows: int, accumulation: int, seed: int, epochs: int
 ) -> grain.MapDataset:

@@ -18,10 +18,10 @@ LEADING = {
 }
 
 _QUESTIONS = {
-    "total": "Do documents that explain the model's preferences by {toward}, and not by another "
-    "value, move its choices toward {toward}",
-    "exposure": "Do documents that explain another assistant's preferences by {toward}, and not by "
-    "another value, move the model's choices toward {toward}",
+    "total": "Do documents that explain the model's preferences by {toward} move its choices "
+    "toward {toward}",
+    "exposure": "Do documents that explain another assistant's preferences by {toward} move the "
+    "model's choices toward {toward}",
     "attribution": "Do documents that explain preferences by {toward} move the model's choices "
     "further toward {toward} when they are about the model than when they are about another "
     "assistant",

@@ -46,7 +46,8 @@ def cards(workdir: Path, run: dict) -> list[dict[str, Any]]:
     for name, stage in first.items():
         path = workdir / "rows" / stage["rows_id"] / "documents.jsonl"
         if stage["kind"] != "adapter" and path.exists():
-            records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            lines = path.read_text(encoding="utf-8").split("\n")  # a text may hold U+2028
+            records = [json.loads(line) for line in lines if line]
             found.append(
                 {"stage": name, "kind": stage["kind"], "seed": stage["seed"]} | card(records)
             )

@@ -47,7 +47,7 @@ def answer(made: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
         "sentence": f"on {row['probes']} held-out pairs the margin toward {toward} moves by "
         f"{margin} nats a token, the rate of {toward} choices by {rate}.",
         "domains": f"In brackets: {row['over_domains']}.",
-        "seeds": seeds + ".",
+        "seeds": f"{seeds}.{_seed_by_seed(made, config)}",
         "limits": _ONLY_TOTAL if {*config["contrasts"]} & {*controls.LEADING} == {"total"} else "",
     }
 
@@ -264,16 +264,31 @@ def primary(made: dict[str, pd.DataFrame]) -> dict | None:
 
 
 def _verdict(row: dict) -> str:
-    """In words, from the margin's two intervals: a yes of these seeds alone is said to be one."""
+    """In words, from the margin's two intervals: what these seeds alone say is said to be so."""
     low, high = row["margin_domains_low"], row["margin_domains_high"]
+    least, most = row["margin_seeds_low"], row["margin_seeds_high"]
     if math.isnan(low):
         return "No interval, so no answer:"
     if low <= 0 <= high:
-        return "No difference that these domains can show:"
+        if least > 0 or most < 0:
+            return "No difference over domains, though the seeds agree on these:"
+        if most - least <= high - low:
+            return "No difference that these domains and seeds can show:"
+        return "No difference on average for the seeds trained here, open for others:"
     said = "Yes" if low > 0 else "No, the other way round"
-    if row["margin_seeds_low"] > 0 or row["margin_seeds_high"] < 0:
+    if least > 0 or most < 0:
         return f"{said}:"
     return f"{said} for the seeds trained here, open for others:"
+
+
+def _seed_by_seed(made: dict[str, pd.DataFrame], config: dict) -> str:
+    """The primary contrast's margin at each seed, where there is more than one: a mean of zero may
+    be that of seeds that disagree."""
+    rows = made["seeds"][tables.in_group(made["seeds"], tables.headline(config))]
+    rows = rows[(rows["kind"] == "contrast") & (rows["name"] == config["primary"])]
+    if len(rows) < 2:
+        return ""
+    return f" Seed by seed: margin {', '.join(map(signed, rows.sort_values('seed')['margin']))}."
 
 
 def _with_interval(row: dict, measure: str, cluster: str) -> str:
