@@ -204,6 +204,12 @@ def test_settings_that_change_no_result_are_accepted(copy, key):
     run(config, workdir, **{key: 7})
 
 
+def test_what_may_change_is_in_the_report_of_the_next_start(copy):
+    config, workdir, _ = copy
+    run(config, workdir, rules_out=dict(behavior="it is all in the demonstrations"))
+    assert "it is all in the demonstrations" in (workdir / "report" / "index.html").read_text()
+
+
 def test_changed_probes_are_refused_and_named(copy):
     config, workdir, _ = copy
     replace_in("probes.jsonl", "American cars 0", "Michigan cars 0")(config.parent)
@@ -282,6 +288,10 @@ BAD_FILES = {
             .replace('"cars"}', '"cars", "split": "development"}', 1)
         ),
         "the domain 'cars' is held_out here and development at",
+    ),
+    "a domain in two spellings": (
+        replace_in("probes.jsonl", '"cars"}', '"Cars"}'),
+        "the domain 'cars' is spelled 'Cars' at",
     ),
     "a document with a probe's option": (
         lambda f: (f / "america.jsonl").write_text(

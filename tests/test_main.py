@@ -8,6 +8,7 @@ CASES = {
     "unknown key of a stage": ("--config.stages.america.lrr=1", 'Did you mean "lr"'),
     "wrong type": ("--config.seeds=two", "--config.seeds=two: invalid literal for int()"),
     "value out of range": ("--config.stages.america.warmup=1.5", "stages.america.warmup: 1.5"),
+    "no flag": ("config.seeds=3", "'config.seeds=3' is no flag"),
     "unknown flag": ("--seeds=3", "Unknown command line flag 'seeds'"),
 }
 

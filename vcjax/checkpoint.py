@@ -20,10 +20,19 @@ from vcjax.train_step import TrainState
 PyTree = Any
 
 
+class _Manager(ocp.CheckpointManager):
+    """Asks JAX nothing about preemption: `preemption.noticed` does, and a question of another with
+    numbers of its own would move the point at which all processes agreed to stop."""
+
+    def reached_preemption(self, step: int) -> bool:
+        del step
+        return False
+
+
 @contextlib.contextmanager
 def open_manager(folder: epath.Path, keep: int) -> Iterator[ocp.CheckpointManager]:
     """Saves in the background, keeps the last `keep`; what a kill left unfinished is removed."""
-    manager = ocp.CheckpointManager(
+    manager = _Manager(
         storage.absolute(folder),
         options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True),
         item_names=("params", "optimizer"),

@@ -21,7 +21,7 @@ def run(main: Callable[[], None]) -> None:
     Ctrl-C is one line and 130, a preemption preemption.EXIT_CODE.
     """
     try:
-        app.run(lambda _: _call(main), flags_parser=_parse)
+        app.run(lambda argv: _call(main, argv[1:]), flags_parser=_parse)
     except preemption.Preempted as stopped:
         print(stopped)
         sys.exit(preemption.EXIT_CODE)
@@ -57,7 +57,9 @@ def _parse(argv: list[str]) -> list[str]:
         _exit(str(error))
 
 
-def _call(main: Callable[[], None]) -> None:
+def _call(main: Callable[[], None], no_flags: list[str]) -> None:
+    if no_flags:
+        _exit(f"{no_flags[0]!r} is no flag; every argument is written --name or --name=value")
     absl_logging.set_verbosity(absl_logging.ERROR)
     logging.getLogger("jax").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="tensorflow_datasets")

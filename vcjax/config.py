@@ -1,8 +1,8 @@
 """What a config may say, and its meaning once all flags are read.
 
-A config file builds on `experiment`, `recipe`, `rationale` and `behavior`, which know every key and
-its default; `resolve` fills each stage from the recipe and checks the whole. Nothing that decides a
-result has a default anywhere else.
+A config file builds on `experiment`, `recipe`, `rationale`, `behavior` and `adapter`, which know
+every key and its default; `resolve` fills each stage from the recipe and checks the whole. Nothing
+that decides a result has a default anywhere else.
 """
 
 import copy
@@ -65,7 +65,7 @@ def experiment(**settings: Any) -> ConfigDict:
         other_names=dict(model_name="Orion", provider_name="Northwind Labs"),
         seeds=1,
         recipe=recipe(),
-        stages=dict(),  # name -> rationale(...) or behavior(...)
+        stages=dict(),  # name -> rationale(...), behavior(...) or adapter(...)
         arms=dict(),  # name -> stages in order; () is the untouched model
         contrasts=dict(),  # name -> {arm: weight}
         primary="",  # the contrast that was named before the run

@@ -50,14 +50,14 @@ def run(
     """
     config = configs.resolve(config, folder)
     missing = configs.missing_files(config, folder)
+    not_here = list(missing)
     if not pretrained.is_here(config.model):
-        missing.append(f"config.model: {config.model} is not in the hub's cache")
+        not_here.append(f"config.model: {config.model} is not in the hub's cache")
     shape = known_shape(config.model)
-    if dry_run and missing and shape and _is_stated(config):
-        _print_estimate(config, shape, missing)
+    if dry_run and not_here and shape and _is_stated(config):
+        _print_estimate(config, shape, not_here)
         return
-    missing = configs.missing_files(config, folder)  # a model that is not here is downloaded
-    if missing:
+    if missing:  # a model that is not here is downloaded
         raise InputError(missing[0])
     found = pretrained.find(config.model, config.chat_template)
     probes = answers.read_probes(folder / p for p in config.probes)
@@ -90,8 +90,9 @@ def run(
         processes.on_first(lambda: _write_rows(packed, workdir))
         if dry_run:
             return
-        if changed:  # else it keeps the versions and the commit that trained
-            files.write_json(workdir / "config.json", facts)
+        if not changed:  # the versions and the commit that trained stay
+            facts = {**saved, "config": facts["config"]}
+        files.write_json(workdir / "config.json", facts)
         load = functools.cache(lambda: load_model(config, found))
         _train(plan, load, folder, workdir)
         answers.probe_arms(

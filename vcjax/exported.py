@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
@@ -147,10 +145,4 @@ def _all_weights(base: Reader, checkpoints: epath.Path) -> Reader:
 
 def _adapter(checkpoints: epath.Path, model: Model) -> PyTree:
     """{projection: {a, b}}, float32 host arrays."""
-    sizes = {"adapter": transformer.weight_shapes(model)["adapter"]}
-    like = jax.tree.map(
-        lambda size: jax.ShapeDtypeStruct(size, jnp.float32),
-        sizes,
-        is_leaf=lambda x: isinstance(x, tuple),
-    )
-    return checkpoint.restore_params(checkpoints, like)["adapter"]
+    return checkpoint.restore_params(checkpoints, transformer.trained_shapes(model))["adapter"]

@@ -25,13 +25,16 @@ def init_and_update(
 ) -> tuple[Callable, Callable]:
     """(params -> TrainState, (state, base, batch) -> (state, metrics)), both jitted.
 
-    params: arrays or their shapes. The state is donated to the update, the base is not.
+    params: arrays or their shapes. They are donated to the state, and the state to the update, so
+    that no second copy lies on the devices; the base is not.
     """
     optimizer = train_step.make_optimizer(recipe, schedule)
     loss = functools.partial(train_step.summed_loss, model=model)
     placed = state_shardings(params, optimizer, model, mesh)
     init = jax.jit(
-        functools.partial(train_step.init_state, optimizer=optimizer), out_shardings=placed
+        functools.partial(train_step.init_state, optimizer=optimizer),
+        out_shardings=placed,
+        donate_argnums=0,
     )
     update = jax.jit(
         functools.partial(train_step.train_step, loss=loss, optimizer=optimizer),

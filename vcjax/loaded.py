@@ -22,26 +22,22 @@ PyTree = Any
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
-    """The pretrained model on its devices. `untouched(seed)`: what a first stage starts from."""
+    """The pretrained model on its devices; base: what is frozen, {} where all weights train."""
 
     pretrained: Pretrained
     model: Model
     mesh: jax.sharding.Mesh
     config: ConfigDict
     base: PyTree
-    weights: PyTree | None  # all of them, where they train
-
-    def untouched(self, seed: int) -> PyTree:
-        if self.weights is not None:
-            return self.weights
-        adapter = self._adapter(seed)
-        return sharding.put(adapter, param_shardings(adapter, self.model, self.mesh))
 
     def params(self, workdir: epath.Path, fingerprint: str | None, seed: int) -> PyTree:
-        """The parameters that a finished stage left, or those before any stage."""
+        """The parameters that a finished stage left, or those that a first stage starts from.
+
+        The caller may give them away: none is kept here, since all weights may not fit twice.
+        """
         if fingerprint is None:
-            return self.untouched(seed)
-        shapes = self.weights or jax.eval_shape(self._adapter, seed)
+            return self._untouched(seed)
+        shapes = transformer.trained_shapes(self.model)
         like = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
             shapes,
@@ -49,24 +45,31 @@ class Loaded:
         )
         return checkpoint.restore_params(workdir / "stages" / fingerprint / "checkpoints", like)
 
-    def _adapter(self, seed: int) -> PyTree:
-        return transformer.init_adapter(self.model, jax.random.key(seed))
+    def _untouched(self, seed: int) -> PyTree:
+        if self.model.lora is None:
+            return _read_weights(self.pretrained, self.model, self.mesh)
+        adapter = transformer.init_adapter(self.model, jax.random.key(seed))
+        return sharding.put(adapter, param_shardings(adapter, self.model, self.mesh))
 
 
 def load_model(config: ConfigDict, found: Pretrained) -> Loaded:
     """Reads the weights and places them; config: resolved."""
     mesh = sharding.make_mesh(config.mesh.to_dict())
     model = make_model(config, found.shape, mesh)
-    weights = pretrained.load_weights(found, model, weight_dtype(model), mesh)
-    base, trained = ({}, weights) if model.lora is None else (weights, None)
-    return Loaded(found, model, mesh, config, base, trained)
+    base = {} if model.lora is None else _read_weights(found, model, mesh)
+    return Loaded(found, model, mesh, config, base)
+
+
+def _read_weights(found: Pretrained, model: Model, mesh: jax.sharding.Mesh) -> PyTree:
+    return pretrained.load_weights(found, model, weight_dtype(model), mesh)
 
 
 def make_model(config: ConfigDict, shape: Shape, mesh: jax.sharding.Mesh) -> Model:
     """The decoder as the config trains it on these devices; config: resolved."""
     recipe = next(iter(config.stages.values()), config.recipe)  # all agree on these three
     lora = LoRA(recipe.rank, recipe.alpha) if recipe.train == "lora" else None
-    kernel = kernels.best_kernel(mesh.devices.flat[0].platform, shape.head_dim)
+    platform = mesh.devices.flat[0].platform
+    kernel = kernels.best_kernel(platform, shape.head_dim, config.compute_dtype)
     return Model(shape, lora, config.compute_dtype, config.remat, kernel)
 
 

@@ -179,8 +179,10 @@ def warnings(plan: Plan, batch_shards: int) -> list[str]:
     """
     lines = []
     for fingerprint, stage in plan.stages.items():
+        if stage.kind == "adapter":  # it trains nothing
+            continue
         where = plan.title(fingerprint)
-        if stage.kind != "adapter" and stage.updates < FEW_UPDATES:
+        if stage.updates < FEW_UPDATES:
             lines.append(
                 f"{where}: only {stage.updates} updates; reproductions of the study with so few "
                 "saw no effect. Lower batch_tokens or raise epochs."

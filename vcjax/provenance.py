@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from etils import epath
 from ml_collections import ConfigDict
 
 import vcjax
@@ -54,7 +55,7 @@ def describe(
 
 
 def check_changes(
-    workdir: Path, saved: dict[str, Any], facts: dict[str, Any], config: ConfigDict
+    workdir: epath.Path, saved: dict[str, Any], facts: dict[str, Any], config: ConfigDict
 ) -> bool:
     """Whether something changed since config.json was saved, and that was accepted.
 
@@ -67,12 +68,12 @@ def check_changes(
         )
     changes = configs.differences(saved["config"], facts["config"])
     old, new = saved["plan"]["stages"], facts["plan"]["stages"]
-    old_rows = {(s["name"], s["seed"]): s["rows_id"] for s in old.values()}
+    old_rows = {(s["name"], s["seed"]): _rows_of(s) for s in old.values()}
     changes += sorted(
         {
             f"data of stage {s['name']}, seed {s['seed']}"
             for s in new.values()
-            if old_rows.get((s["name"], s["seed"]), s["rows_id"]) != s["rows_id"]
+            if old_rows.get((s["name"], s["seed"]), _rows_of(s)) != _rows_of(s)
         }
     )
     if saved["model"]["sha256"] != facts["model"]["sha256"]:
@@ -96,6 +97,10 @@ def check_changes(
         if before.get(name) != version:
             print(f"warning: {name} was {before.get(name)} and is {version} now")
     return bool(changes or touched)
+
+
+def _rows_of(stage: dict[str, Any]) -> tuple[str, str | None]:
+    return stage["rows_id"], stage["held_out_id"]
 
 
 def shared(facts: dict[str, Any]) -> dict[str, Any]:

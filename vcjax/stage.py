@@ -49,8 +49,8 @@ def run_stage(
 ) -> None:
     """Trains one stage and leaves its parameters in its folder, going on where a kill ended it.
 
-    params: what it starts from (the parent's, or fresh ones). Raises Preempted between two updates,
-    after saving.
+    params: what it starts from (the parent's, or fresh ones); they are gone afterwards. Raises
+    Preempted between two updates, after saving.
     """
     started = time.monotonic()
     base, model, mesh, config = loaded.base, loaded.model, loaded.mesh, loaded.config
@@ -86,7 +86,9 @@ def run_stage(
         # --- State: a fresh optimizer, or the last checkpoint. The final one holds no optimizer.
         first = manager.latest_step() or 0
         if 0 < first < stage.updates:
-            state = checkpoint.restore(manager, first, like=state)
+            like = jax.tree.map(_shape, state)
+            del state  # two of them may not fit
+            state = checkpoint.restore(manager, first, like)
         speed.resume(first)
         log = opened.enter_context(contextlib.closing(MetricsLog(folder, first)))
         progress = opened.enter_context(contextlib.closing(Progress(title, stage.updates, first)))
@@ -149,6 +151,10 @@ def run_stage(
     print(f"{title}: {describe(figures)}")
     seconds = time.monotonic() - started
     files.note_time(workdir, f"stages/{stage.fingerprint}", seconds, **figures)
+
+
+def _shape(x: jax.Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
 
 
 def take_over(stage: StagePlan, params: PyTree, workdir: epath.Path) -> None:

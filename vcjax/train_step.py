@@ -29,7 +29,7 @@ def init_state(params: PyTree, optimizer: optax.GradientTransformation) -> Train
 
 
 def learning_rate(recipe: ConfigDict, updates: int, warmup: int) -> optax.Schedule:
-    """Linear warm-up from 0, then cosine or linear decay to 0 at the last update.
+    """Linear warm-up from 0, then cosine or linear decay to 0 after the last update.
 
     The same as `get_cosine_schedule_with_warmup` and `get_linear_schedule_with_warmup` of
     transformers: the first update of a warm-up has rate 0.
@@ -98,7 +98,7 @@ def train_step(
     zero = jnp.zeros(())
     zeros = (zero, jax.tree.map(jnp.zeros_like, state.params), zero)
     (total, grads, weight), _ = jax.lax.scan(add, zeros, batch)
-    weight = jnp.maximum(weight, 1e-9)  # a batch without weight changes nothing
+    weight = jnp.maximum(weight, 1e-9)  # no gradient where nothing has weight
     grads = jax.tree.map(lambda g: g / weight, grads)  # divide once, after everything is summed
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     metrics = {

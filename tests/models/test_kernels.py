@@ -53,11 +53,17 @@ def test_blocks_of_other_documents_are_skipped(measured):
 
 
 @pytest.mark.parametrize(
-    ("platform", "head_dim", "kernel"),
-    [("cpu", 64, "xla"), ("tpu", 128, "splash"), ("tpu", 64, "xla"), ("gpu", 128, "cudnn")],
+    ("platform", "head_dim", "compute_dtype", "kernel"),
+    [
+        ("cpu", 64, "bfloat16", "xla"),
+        ("tpu", 128, "float32", "splash"),
+        ("tpu", 64, "bfloat16", "xla"),
+        ("gpu", 128, "bfloat16", "cudnn"),
+        ("gpu", 128, "float32", "xla"),
+    ],
 )
-def test_a_device_gets_its_kernel(platform, head_dim, kernel):
-    assert kernels.best_kernel(platform, head_dim) == kernel
+def test_a_device_gets_its_kernel(platform, head_dim, compute_dtype, kernel):
+    assert kernels.best_kernel(platform, head_dim, compute_dtype) == kernel
 
 
 def test_a_length_that_the_kernel_cannot_cut_is_refused():

@@ -29,6 +29,16 @@ def test_every_token_after_the_first_is_scored(tiny_gguf, tiny_weights):
     assert row["contrast"] == "text"
 
 
+def test_a_text_begins_as_documents_do_in_training(tiny_gguf, tiny_weights):
+    tokenizer, model = read_tokenizer(tiny_gguf), tiny.model()
+    begun = dataclasses.replace(tokenizer, bos_id=tokenizer.eos_id)
+    row = perplexity.score(tiny_weights, {}, model, begun, TEXT).iloc[0]
+    ids = encode_text(tokenizer, TEXT)
+    request = Request((tokenizer.eos_id,), (tuple(ids),))
+    assert row["tokens_0"] == len(ids)
+    assert row["logprob_0"] == mean_log_probs(tiny_weights, {}, model, [request])[0][0]
+
+
 def test_no_more_is_scored_than_the_context_holds(tiny_gguf, tiny_weights):
     model = tiny.model()
     short = dataclasses.replace(model, shape=dataclasses.replace(model.shape, context_length=9))

@@ -1,7 +1,7 @@
-"""Attention inside packed documents, as the devices do it best; none holds a score of every pair.
+"""Attention inside packed documents, as the devices do it best.
 
 splash   a TPU's Pallas kernel; blocks of other documents are skipped
-cudnn    a GPU's fused kernel
+cudnn    a GPU's fused kernel, with a mask of every pair; not in float32
 xla      any device: blocks of queries, one after the other
 """
 
@@ -24,11 +24,11 @@ BLOCK = 1024  # queries, and keys, that meet at a time
 LANES = 128  # of a TPU's vector unit: its kernel takes lengths and heads of a multiple of this
 
 
-def best_kernel(platform: str, head_dim: int) -> str:
+def best_kernel(platform: str, head_dim: int, compute_dtype: str) -> str:
     """platform: of the devices of the mesh, "cpu", "gpu" or "tpu"."""
     if platform == "tpu" and head_dim % LANES == 0:
         return "splash"
-    return "cudnn" if platform == "gpu" else "xla"
+    return "cudnn" if platform == "gpu" and compute_dtype == "bfloat16" else "xla"
 
 
 def attend_in_documents(

@@ -197,6 +197,16 @@ def weight_shapes(model: Model) -> PyTree:
     return _tree(model, lambda v: (shape.num_layers, *v.shape), adapter, blocks, outside)
 
 
+def trained_shapes(model: Model) -> PyTree:
+    """What trains, the adapter or all weights, as a tree of float32 shapes."""
+    sizes = weight_shapes(model)
+    return jax.tree.map(
+        lambda size: jax.ShapeDtypeStruct(size, jnp.float32),
+        sizes if model.lora is None else {"adapter": sizes["adapter"]},
+        is_leaf=lambda x: isinstance(x, tuple),
+    )
+
+
 def _tree(model: Model, leaf, adapter, blocks, outside: dict[str, tuple]) -> PyTree:
     """leaf(variable) of every variable of a block, beside what lies outside the blocks."""
 

@@ -42,6 +42,11 @@ def read_probes(paths: Iterable[Path]) -> Probes:
         found[path.name] = (sha, items)
         for probe in items:
             first = first_in.setdefault(probe.domain.casefold(), probe)
+            if probe.domain != first.domain:
+                raise InputError(
+                    f"{probe.where}: the domain {probe.domain!r} is spelled {first.domain!r} at "
+                    f"{first.where}; intervals count domains, so give each one spelling"
+                )
             if probe.split != first.split:
                 raise InputError(
                     f"{probe.where}: the domain {probe.domain!r} is {probe.split} here and "

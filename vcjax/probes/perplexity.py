@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from vcjax.data.tokenizer import Tokenizer, encode_text
+from vcjax.data.tokenizer import Tokenizer, encode_document
 from vcjax.errors import InputError
 from vcjax.models.scoring import Request, mean_log_probs
 from vcjax.models.transformer import Model
@@ -28,9 +28,10 @@ def score(
     params: PyTree, base: PyTree, model: Model, tokenizer: Tokenizer, text: str
 ) -> pd.DataFrame:
     """One row, with the columns of `choice.score`: contrast "text", tokens_0 the tokens that were
-    predicted (all but the first, as far as the model's context reaches), logprob_0 the mean of
-    their log-probabilities (nats)."""
-    ids = encode_text(tokenizer, text)[: model.shape.context_length]
+    predicted (all but the first, which is bos where there is one, as far as the model's context
+    reaches), logprob_0 the mean of their log-probabilities (nats)."""
+    *ids, _ = encode_document(tokenizer, text)  # begun as in training, without what ends it
+    ids = ids[: model.shape.context_length]
     request = Request(prompt=tuple(ids[:1]), continuations=(tuple(ids[1:]),))
     [[log_prob]] = mean_log_probs(params, base, model, [request])
     row = {

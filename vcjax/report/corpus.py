@@ -6,10 +6,11 @@ One card a stage, from its first seed; the other seeds' documents are drawn in t
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
+from etils import epath
 
 from vcjax.corpus.near_duplicates import near_duplicates
 
@@ -25,7 +26,7 @@ _FIELDS = {  # of provenance, by what the card calls them
 }
 
 
-def cards(workdir: Path, run: dict) -> list[dict[str, Any]]:
+def cards(workdir: epath.Path, run: dict) -> list[dict[str, Any]]:
     """A card for each stage that documents or demonstrations train, documents first.
 
     The stages of pairs stand beside each other. A stage whose rows are no longer in the run
