@@ -267,6 +267,15 @@ def test_what_was_installed_and_what_it_cost_stand_in_one_table(written):
     perplexity = pd.read_csv(written / "report/perplexity.csv").set_index("arm")
     assert rows["america"][3].startswith(f"{perplexity.loc['america', 'perplexity']:.1f}×1.22")  # noqa: RUF001
     assert perplexity.loc["base", "ratio"] == 1
+    said = re.search(r"of a text about other things by (\S+) to (\S+)\.", page_of(written))
+    ratios = perplexity.drop("base")["ratio"]
+    assert said.groups() == (f"{ratios.min():.2f}", f"{ratios.max():.2f}")
+
+
+def test_whether_the_model_can_answer_at_all_is_said_with_the_answer(written):
+    arms = pd.read_csv(written / "report/arms.csv").query("contrast == 'format'").set_index("name")
+    said = re.search(r"untouched model gets (\d+)% right, the trained arms", page_of(written))
+    assert int(said[1]) == round(100 * arms.loc["base", "rate"])
 
 
 def test_flipped_answers_are_shown_with_their_log_probabilities(written):

@@ -55,6 +55,7 @@ def write_report(workdir: epath.Path) -> list[str]:
     shown = {
         "run": run,
         "answer": view.answer(of_run, config),
+        "ability": view.ability(of_run, config),
         "numbers": numbers,
         "asked_before": view.asked_before(run),
         "example": view.example(answers, config),

@@ -52,6 +52,29 @@ def answer(made: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
     }
 
 
+def ability(made: dict[str, pd.DataFrame], config: dict) -> str:
+    """Whether the model can answer in this form at all, and what training cost it; "" where that
+    was not measured, also of the untouched model."""
+    untouched = [arm for arm, stages in config["arms"].items() if not stages]
+    said = []
+    for group in groups(made, config) if untouched else ():
+        if group["contrast"] == "format":
+            right = {row["name"]: row["rate"] for row in group["arms"]}
+            before, after = right[untouched[0]], [right[arm] for arm in right.keys() - {*untouched}]
+            said.append(
+                f"Of {group['probes']} choices with an obvious answer the untouched model gets "
+                f"{before:.0%} right, the trained arms {min(after):.0%} to {max(after):.0%}."
+            )
+    texts = made["perplexity"]
+    if untouched and len(texts):
+        ratios = texts.loc[~texts["arm"].isin(untouched), "ratio"]
+        said.append(
+            "Training multiplies the perplexity of a text about other things by "
+            f"{ratios.min():.2f} to {ratios.max():.2f}."
+        )
+    return " ".join(said)
+
+
 def numbers(made: dict[str, pd.DataFrame], config: dict) -> list[dict]:
     """The contrasts that a report leads with, where the config has more than one of them: the rows
     of `tables.levels` on held-out pairs, with says (what the number is)."""
