@@ -6,6 +6,7 @@
 tpu_flags=(
   # No "windowed einsum": a sharded matmul as a loop of small slices that adds up through memory.
   # It doubled the compiler's cycles of a training step on v5e 4x4 (8B parameters).
+  # An update asks for this itself, wherever it runs; here it is for scoring and held-out losses.
   --xla_jf_spmd_threshold_for_windowed_einsum_mib=1000000
   # Weights are gathered (FSDP) while the layer before computes.
   --xla_enable_async_all_gather=true
