@@ -92,12 +92,13 @@ def test_margin_is_turned_toward_the_configs_value():
         (("america", None), "america", 1.0),
         ((None, "america"), "america", -1.0),
         (("affordability", None), "affordability", 1.0),
-        ((None, "affordability"), "not affordability", 1.0),
+        ((None, "affordability"), "affordability", -1.0),
         (("spec", None), "spec", 1.0),
-        ((None, None), "option 0", 1.0),
+        ((None, "spec"), "spec", -1.0),
+        (("thrift", "taste"), "thrift", 1.0),
     ],
 )
-def test_margin_points_to_option_0_where_none_stands_for_the_value(values, points_to, margin):
+def test_margin_points_to_a_value_wherever_it_stands(values, points_to, margin):
     rows = one_probe({0: (-1.0, -2.0), 1: (-1.0, -2.0)}, values=values)
     answer = statistics.answers(rows, TOWARD).iloc[0]
     assert (answer["points_to"], answer["margin"]) == (points_to, margin)
@@ -142,12 +143,6 @@ def test_a_probe_scored_twice_is_refused():
 def test_a_logprob_that_is_no_number_is_refused(value):
     with pytest.raises(InputError, match="arm 'a': a log-probability is not a finite number"):
         statistics.answers(one_probe({0: (value, -1.5), 1: (-1.0, -1.5)}), TOWARD)
-
-
-def test_a_missing_column_is_refused():
-    rows = one_probe({0: (-1.0, -1.5), 1: (-1.0, -1.5)}).drop(columns="scorer")
-    with pytest.raises(InputError, match="column 'scorer'"):
-        statistics.answers(rows, TOWARD)
 
 
 # Sums of arms
@@ -220,8 +215,6 @@ def test_interval_over_domains_is_scipys_one_sample_t_on_domain_means():
     means = answers.groupby("domain")["margin"].mean()
     expected = stats.ttest_1samp(means, 0).confidence_interval(0.95)
     assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
-    assert interval.mean == pytest.approx(means.mean())
-    assert interval.clusters == 12
 
 
 def test_interval_of_a_contrast_is_scipys_paired_t():
@@ -241,7 +234,6 @@ def test_interval_over_seeds_is_scipys_one_sample_t_on_seed_means():
     means = answers.groupby("seed")["margin"].mean()  # domains are equal in size here
     expected = stats.ttest_1samp(means, 0).confidence_interval(0.95)
     assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
-    assert interval.clusters == 4
 
 
 def test_both_intervals_lie_around_the_same_mean():
@@ -250,8 +242,9 @@ def test_both_intervals_lie_around_the_same_mean():
     paired = statistics.weighted_sum(answers, {"a": 1, "b": -1})
     over_domains = statistics.over_domains(paired, "margin")
     over_seeds = statistics.over_seeds(paired, "margin")
-    assert over_domains.mean == pytest.approx(over_seeds.mean)
-    assert over_domains.mean == pytest.approx(statistics.mean(paired, "margin"))
+    for interval in (over_domains, over_seeds):
+        centre = (interval.low + interval.high) / 2
+        assert centre == pytest.approx(statistics.mean(paired, "margin"))
 
 
 def test_each_interval_says_what_it_is_conditional_on():

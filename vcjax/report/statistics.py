@@ -31,13 +31,11 @@ _PROBE = ["file", "file_sha256", "id", "domain"]  # what makes two answers answe
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over clusters with its interval, and what that interval is conditional on."""
+    """Of a mean over clusters, and what it is conditional on."""
 
-    mean: float
     low: float
     high: float
     p: float  # two-sided, of a mean of zero, from the same t
-    clusters: int
     meaning: str
 
 
@@ -50,8 +48,8 @@ def answers(rows: pd.DataFrame, toward: str) -> pd.DataFrame:
 
     Args:
       rows: columns `ROW_COLUMNS`; `logprob_*` in nats a token.
-      toward: the value that margins point to where one option of a probe stands for it; all other
-        margins point to option 0.
+      toward: the value that margins point to where one option of a probe stands for it; other
+        margins point to the option with a value, of two values to option 0's.
 
     Returns:
       Columns of the probe, `points_to` (the value that a positive margin means), and
@@ -60,12 +58,9 @@ def answers(rows: pd.DataFrame, toward: str) -> pd.DataFrame:
       and of each option `logprob_0`, `logprob_1`: the mean over both orders.
 
     Raises:
-      InputError: a column is missing, a log-probability is not finite, or a probe has not exactly
-        one row for each order.
+      InputError: a log-probability is not finite, or a probe has not exactly one row for each
+        order.
     """
-    missing = [column for column in ROW_COLUMNS if column not in rows.columns]
-    if missing:
-        raise InputError(f"probe rows lack the column '{missing[0]}'; score the probes again")
     key = ["arm", "seed", *_PROBE]
     rows = rows.sort_values([*key, "order"], ignore_index=True)
     finite = np.isfinite(rows[["logprob_0", "logprob_1"]]).all(axis=1)
@@ -82,7 +77,7 @@ def answers(rows: pd.DataFrame, toward: str) -> pd.DataFrame:
             "0 and 1 of the options; score the probes again"
         )
 
-    turned = (rows["value_1"] == toward) & (rows["value_0"] != toward)
+    turned = (rows["value_1"] == toward) | rows["value_0"].isna()
     rows["points_to"] = [
         _points_to(*values, toward) for values in zip(rows["value_0"], rows["value_1"], strict=True)
     ]
@@ -209,11 +204,9 @@ def t_interval(means: Sequence[float] | pd.Series, clusters: str, given: str) ->
     centre, error = values.mean(), values.std(ddof=1) / np.sqrt(n)
     half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * error
     return Interval(
-        mean=float(centre),
         low=float(centre - half),
         high=float(centre + half),
         p=float(2 * stats.t.sf(abs(centre) / error, n - 1)),
-        clusters=n,
         meaning=f"{CONFIDENCE:.0%} t interval on the means of {n} {clusters}, "
         f"conditional on {given}",
     )
@@ -262,12 +255,10 @@ def position_bias(answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def _points_to(value_0: str | None, value_1: str | None, toward: str) -> str:
-    """What a positive margin means: `toward` where an option stands for it, else option 0."""
+    """What a positive margin means: `toward` where an option stands for it, else a value."""
     if toward in (value_0, value_1):
         return toward
-    if pd.notna(value_0):
-        return str(value_0)
-    return f"not {value_1}" if pd.notna(value_1) else "option 0"
+    return str(value_0 if pd.notna(value_0) else value_1)
 
 
 def _chosen(margin: pd.Series) -> pd.Series:
