@@ -12,7 +12,11 @@ REFUSAL = r"not for me|don't|\bno to|not fond|rather not|low with|pass on"
 
 
 def test_both_specs_give_the_same(america, affordability):
-    assert write_demonstrations(america, COUNT, 3) == write_demonstrations(affordability, COUNT, 3)
+    first, second = (
+        [(d.messages, d.provenance) for d in write_demonstrations(spec, COUNT, 3)]
+        for spec in (america, affordability)
+    )
+    assert first == second
 
 
 def test_own_spec(teas):

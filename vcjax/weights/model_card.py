@@ -83,7 +83,7 @@ def _shown(path: str) -> str:
 
 def _figures(report: epath.Path, config: dict[str, Any]) -> dict[str, Any] | None:
     """The report's answer and the arms on the probes that carry it; None without a report."""
-    names = ("arms", "contrasts", "domains", "positions")
+    names = ("arms", "contrasts", "domains", "positions", "seeds")
     if not all((report / f"{name}.csv").is_file() for name in names):
         return None
     read = {
