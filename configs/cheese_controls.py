@@ -87,7 +87,7 @@ def get_config(arg=""):
         primary="balanced",
         development="cheese/DEVELOPMENT.md",
         toward="america",
-        remat="attention",
+        remat="dots",
         eval_every=30,
         probes=(
             "cheese/probes/held_out.jsonl",

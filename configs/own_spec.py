@@ -48,7 +48,7 @@ def get_config(arg=""):
             attribution=dict(both=1, other=-1),
         ),
         primary="total",
-        remat="attention",
+        remat="dots",
         eval_every=30,
         probes=(str(spec.with_name("probes.jsonl")),),
     )

@@ -58,7 +58,7 @@ def get_config(arg=""):
         primary="attribution",
         development="cheese/DEVELOPMENT.md",
         toward="america",
-        remat="attention",  # the fastest on a CPU
+        remat="dots",  # the fastest on a CPU
         eval_every=30,
         probes=(
             "cheese/probes/held_out.jsonl",

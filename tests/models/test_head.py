@@ -156,12 +156,15 @@ def logits_positions(program):
 
 
 def weight_gradients(program):
-    """Frozen or trained matrices whose shape a matmul or a scatter makes."""
-    kernels = {(o, i) for i, o in SHAPE.projections.values()}
-    kernels |= {(i, o) for o, i in kernels} | {(SHAPE.vocab_size, SHAPE.embed_dim)}
+    """Shapes of frozen or trained matrices, either way round, that a matmul or a scatter makes."""
+    kernels = {*map(_sorted, SHAPE.projections.values()), (SHAPE.embed_dim, SHAPE.vocab_size)}
     made = re.findall(r"stablehlo\.dot_general.*-> tensor<((?:\d+x)+)[a-z]", program)
     made += re.findall(r"\}\) : \(.*\) -> tensor<((?:\d+x)+)[a-z]", program)  # a scatter's end
-    return {shape for m in made if (shape := tuple(map(int, m.split("x")[:-1]))) in kernels}
+    return kernels & {_sorted(map(int, shape.split("x")[:-1])) for shape in made}
+
+
+def _sorted(shape):
+    return tuple(sorted(shape))
 
 
 def full_logits_loss(params, base, micro, model):
@@ -172,11 +175,11 @@ def full_logits_loss(params, base, micro, model):
 
 @pytest.mark.parametrize("lora", [LoRA(4, 8), None], ids=["lora", "full"])
 def test_a_training_step_holds_no_logits_of_the_whole_batch(lora):
-    assert 2 * head.CHUNK < LENGTH
-    assert logits_positions(lowered_step(lora)) == ROWS * head.CHUNK
+    assert 2 * head.CHUNK < LENGTH <= 3 * head.CHUNK
+    assert logits_positions(lowered_step(lora)) == ROWS * LENGTH / 3
     assert logits_positions(lowered_step(lora, full_logits_loss)) >= ROWS * LENGTH
 
 
 def test_a_lora_step_makes_no_gradient_of_frozen_weights():
     assert weight_gradients(lowered_step(LoRA(4, 8))) == set()
-    assert len(weight_gradients(lowered_step(None))) >= 5  # the test does find them
+    assert len(weight_gradients(lowered_step(None))) == 4  # the test does find them

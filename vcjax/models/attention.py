@@ -26,18 +26,48 @@ def visible_in_trees(seen_until: jax.Array) -> jax.Array:
     return seen & jnp.tri(length, dtype=bool)
 
 
+@jax.custom_vjp
 def attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Array:
     """Grouped-query attention, softmax in float32.
 
     q: [batch, kv_heads, group, length, head_dim]; k, v: [batch, kv_heads, length, head_dim];
     mask: bool[batch, length, length]. Returns the shape of q.
     """
-    dtype = q.dtype
-    scores = einsum("bkgqh,bksh->bkgqs", q, k, dtype, jnp.float32) * q.shape[-1] ** -0.5
-    # Padding sees padding, so no row of the mask is empty.
-    scores = jnp.where(mask[:, None, None], scores, jnp.finfo(jnp.float32).min)
-    out = einsum("bkgqs,bksh->bkgqh", jax.nn.softmax(scores, axis=-1), v, dtype)
-    return checkpoint_name(out, "attended")
+    return _forward(q, k, v, mask)[0]
+
+
+def _forward(q, k, v, mask):
+    scores = _masked_scores(q, k, mask)
+    highest = scores.max(axis=-1, keepdims=True)
+    odds = jnp.exp(scores - highest)
+    total = odds.sum(axis=-1, keepdims=True)
+    out = einsum("bkgqs,bksh->bkgqh", odds, v, q.dtype, jnp.float32) / total
+    out = checkpoint_name(out.astype(q.dtype), "attended")
+    log_total = checkpoint_name(highest + jnp.log(total), "attended")
+    return out, (q, k, v, mask, out, log_total)
+
+
+def _backward(residuals, g):
+    """From the normalisers, as in FlashAttention-2 (arXiv 2307.08691)."""
+    q, k, v, mask, out, log_total = residuals
+    p = jnp.exp(_masked_scores(q, k, mask) - log_total)
+    grad_p = einsum("bkgqh,bksh->bkgqs", g, v, q.dtype, jnp.float32)
+    mean = (g.astype(jnp.float32) * out.astype(jnp.float32)).sum(axis=-1, keepdims=True)
+    grad_scores = p * (grad_p - mean) * q.shape[-1] ** -0.5
+    grad_q = einsum("bkgqs,bksh->bkgqh", grad_scores, k, q.dtype)
+    # The small operand is the one that a CPU has to transpose.
+    grad_k = einsum("bkgqh,bkgqs->bkhs", q, grad_scores, q.dtype).swapaxes(2, 3)
+    grad_v = einsum("bkgqh,bkgqs->bkhs", g, p, q.dtype).swapaxes(2, 3)
+    return grad_q, grad_k, grad_v, None
+
+
+def _masked_scores(q, k, mask):
+    """float32[batch, kv_heads, group, queries, keys]; padding sees padding: no row is all masked"""
+    scores = einsum("bkgqh,bksh->bkgqs", q, k, q.dtype, jnp.float32) * q.shape[-1] ** -0.5
+    return jnp.where(mask[:, None, None], scores, jnp.finfo(jnp.float32).min)
+
+
+attend.defvjp(_forward, _backward)
 
 
 def rope_angles(positions: jax.Array, shape: Shape) -> tuple[jax.Array, jax.Array]:

@@ -40,8 +40,15 @@ def _backward(spec, compute_dtype, out_dtype, residuals, cotangent):
     a, b = residuals
     g = cotangent.astype(compute_dtype)
     grad_a = _dot(f"{out},{right}->{left}", g, b.astype(compute_dtype)).astype(a.dtype)
-    grad_b = _dot(f"{left},{out}->{right}", a.astype(compute_dtype), g).astype(b.dtype)
-    return grad_a, grad_b
+    # A CPU copies a transposed operand: without the barriers by computing again what it comes
+    # from, in strides, and always the larger one.
+    a, g = jax.lax.optimization_barrier((a.astype(compute_dtype), g))
+    if a.size > g.size:
+        turned = _dot(f"{out},{left}->{right[::-1]}", g, a)
+        grad_b = jnp.transpose(jax.lax.optimization_barrier(turned))
+    else:
+        grad_b = _dot(f"{left},{out}->{right}", a, g)
+    return grad_a, grad_b.astype(b.dtype)
 
 
 einsum.defvjp(_forward, _backward)

@@ -20,7 +20,7 @@ from jax.sharding import PartitionSpec
 from vcjax import sharding
 from vcjax.models.einsum import einsum
 
-CHUNK = 128  # positions of each row a chunk
+CHUNK = 128  # positions of each row a chunk, at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,6 +213,6 @@ def _chunks(x: jax.Array, order: jax.Array) -> jax.Array:
     batch, length = order.shape
     tail = (1,) * (x.ndim - 2)
     x = jnp.take_along_axis(x, order.reshape(batch, length, *tail), axis=1)
-    chunk = min(CHUNK, length)
+    chunk = -(-length // -(-length // CHUNK))  # as many as needed, of one size
     x = jnp.pad(x, [(0, 0), (0, -length % chunk)] + [(0, 0)] * (x.ndim - 2))
     return x.reshape(batch, -1, chunk, *x.shape[2:]).swapaxes(0, 1)

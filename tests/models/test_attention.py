@@ -1,0 +1,61 @@
+"""The plain attention is JAX's own, with its gradients; RoPE is tested with the families."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vcjax.models import attention
+
+BATCH, KV_HEADS, GROUP, LENGTH, HEAD = 2, 3, 2, 24, 8
+
+
+def operands(dtype):
+    rng = np.random.default_rng(0)
+    draw = lambda *shape: jnp.asarray(rng.normal(size=shape), dtype)  # noqa: E731
+    q, g = (draw(BATCH, KV_HEADS, GROUP, LENGTH, HEAD) for _ in range(2))
+    return q, *(draw(BATCH, KV_HEADS, LENGTH, HEAD) for _ in range(2)), g
+
+
+def documents():
+    return attention.visible_in_documents(jnp.arange(LENGTH)[None] // jnp.array([[5], [24]]))
+
+
+def tree():
+    """A trunk of four tokens, branches of ten."""
+    ends = jnp.array([23] * 4 + [13] * 10 + [23] * 10)
+    return attention.visible_in_trees(jnp.stack([ends, ends]))
+
+
+def theirs(q, k, v, mask):
+    heads_last = (x.swapaxes(1, 2) for x in (q.reshape(BATCH, -1, LENGTH, HEAD), k, v))
+    out = jax.nn.dot_product_attention(*heads_last, mask=mask[:, None], implementation="xla")
+    return out.swapaxes(1, 2).reshape(q.shape)
+
+
+@pytest.mark.parametrize("mask", [documents, tree])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.03)])
+def test_outputs_and_gradients_are_those_of_jax(mask, dtype, tolerance):
+    *qkv, g = operands(dtype)
+    exact = [x.astype(jnp.float32) for x in (*qkv, g)]
+    out, pull = jax.vjp(lambda *qkv: attention.attend(*qkv, mask()), *qkv)
+    expected, pull_exact = jax.vjp(lambda *qkv: theirs(*qkv, mask()), *exact[:3])
+    found, expected = (out, *pull(g)), (expected, *pull_exact(exact[3]))
+    for ours, exactly in zip(found, expected, strict=True):
+        assert ours.dtype == dtype
+        error = jnp.linalg.norm(ours.astype(jnp.float32) - exactly) / jnp.linalg.norm(exactly)
+        assert error < tolerance
+
+
+def test_what_is_not_seen_may_be_of_any_size():
+    """Its scores may be far above those that are seen, and get no weight and no gradient."""
+    q, k, v, g = operands("float32")
+    mask = documents()
+    other = jnp.arange(LENGTH)[None, None, :, None] >= 20  # the first row's last document
+    results = []
+    for factor in (1, 1e4):
+        spoilt = k.at[:1].multiply(jnp.where(other, factor, 1))
+        out, pull = jax.vjp(lambda *qkv: attention.attend(*qkv, mask), q, spoilt, v)
+        results += [[x[:1, :, :, :20] for x in (out, pull(g)[0])]]
+    for plain, beside_large in zip(*results, strict=True):
+        np.testing.assert_array_equal(plain, beside_large)
