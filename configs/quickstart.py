@@ -58,7 +58,7 @@ def get_config(arg=""):
         primary="attribution",
         development="cheese/DEVELOPMENT.md",
         toward="america",
-        remat="dots",  # the fastest on a CPU
+        remat="dots",  # the fastest on a CPU in float32
         eval_every=30,
         probes=(
             "cheese/probes/held_out.jsonl",
