@@ -13,10 +13,10 @@ and `because` (own pair minus together) is above zero.
 
     .venv/bin/python -m vcjax.main --config=configs/cheese_controls.py --workdir=runs/controls
 
-It was run on two cores of an Intel Xeon in float32 (`results/cheese_controls/`): 36 rationale stages
-of 172 s, 40 behavior stages of 44 s and 57 scorings of 17 s would be 149 minutes with nothing
-beside them. An update has become 15 % shorter since. The format probes are left to `cheese.py`, and
-so are documents that are all about another assistant.
+It was run on two cores of an Intel Xeon in float32 (`results/cheese_controls/`): 36 rationale
+stages of 172 s, 40 behavior stages of 44 s and 57 scorings of 17 s would be 149 minutes with
+nothing beside them. An update has become 15 % shorter since. The format probes are left to
+`cheese.py`, and so are documents that are all about another assistant.
 """
 
 from vcjax.config import behavior, experiment, rationale, recipe
