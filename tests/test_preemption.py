@@ -10,6 +10,7 @@ import time
 import pytest
 import small_run
 
+from vcjax import preemption
 from vcjax.files import read_json
 
 SETTINGS = ("--config.stages.america.epochs=100", "--config.log_every=1")  # 450 updates
@@ -40,12 +41,7 @@ def interrupted(number, workdir, files, is_time):
             assert process.poll() is None, "it ended before the signal"
             time.sleep(0.01)
         process.send_signal(number)
-        try:
-            output, errors = process.communicate(timeout=20)
-        except subprocess.TimeoutExpired:
-            assert number == signal.SIGINT  # Python may lose one in a callback: press it again
-            process.send_signal(number)
-            output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=20)
     return process.returncode, output, errors
 
 
@@ -99,3 +95,37 @@ def test_signals_in_training_and_probing_leave_the_result_bit_identical(files, t
     expected, found = small_run.result(whole), small_run.result(workdir)
     assert found.keys() == expected.keys()
     assert [name for name in expected if found[name] != expected[name]] == []
+
+
+class PressesWhenCollected:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def handlers(monkeypatch):
+    """Puts those of the two signals back."""
+    monkeypatch.setattr(preemption, "_interrupted", False)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("handlers")
+def test_an_interrupt_that_meets_a_callback_is_not_lost():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    preemption.watch()
+    assert not preemption.noticed()
+    PressesWhenCollected()  # what it raises cannot leave __del__
+    with pytest.raises(KeyboardInterrupt):
+        preemption.noticed()
+
+
+@pytest.mark.usefixtures("handlers")
+def test_an_interrupt_that_the_shell_ignores_stays_ignored():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    preemption.watch()
+    signal.raise_signal(signal.SIGINT)
+    assert not preemption.noticed()

@@ -13,6 +13,7 @@ from typing import Any
 EXIT_CODE = 75
 
 _arrived = False
+_interrupted = False
 _deferred = False
 _points = itertools.count(1)  # JAX wants each of its questions numbered, over all stages
 
@@ -28,9 +29,11 @@ def watch() -> None:
     """From now on SIGTERM ends this process at once, except while `deferred`.
 
     `jax.distributed.initialize` takes the signal over: it tells all processes, and it knows of a
-    TPU's maintenance too. They then stop where `noticed` says so.
+    TPU's maintenance too. They then stop where `noticed` says so. Ctrl-C is watched as well.
     """
     signal.signal(signal.SIGTERM, _arrive)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell may ignore it
+        signal.signal(signal.SIGINT, _interrupt)
 
 
 @contextlib.contextmanager
@@ -49,10 +52,14 @@ def noticed() -> bool:
 
     They hear the same answer, however few the signal reached and however far apart they are: JAX
     agrees with them in the background on the next point that none has passed yet.
+
+    Raises KeyboardInterrupt where one was lost on its way here.
     """
     import jax
     from jax.experimental import multihost_utils
 
+    if _interrupted:
+        raise KeyboardInterrupt
     if jax.distributed.is_initialized():
         return multihost_utils.reached_preemption_sync_point(next(_points))
     return _arrived
@@ -62,6 +69,12 @@ def stop_if_noticed() -> None:
     """For where nothing is left to save."""
     if noticed():
         raise Preempted
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    global _interrupted
+    _interrupted = True
+    raise KeyboardInterrupt
 
 
 def _arrive(number: int, frame: Any) -> None:
