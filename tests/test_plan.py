@@ -136,23 +136,36 @@ def test_what_is_done_costs_nothing(config):
     assert all_of_it.memory_bytes == nothing.memory_bytes > 0
 
 
+Q_TO_UP = 32 * 32 + 2 * 32 * 16 + 32 * 32 + 2 * 32 * 48  # a layer's weights but those of `down`
+DOWN = 48 * 32
+POSITIONS = 100 * 64
+
+
 def test_the_cost_counts_a_matmul_for_every_weight(config):
-    """6 FLOPs a frozen weight, 8 a trained one, 4 a weight of the head, from the shapes."""
+    """4 FLOPs a frozen weight, 6 a trained one, 2 more where recomputed, 4 a weight of the head."""
     config.arms = dict(what=("what",))
-    positions = 100 * 64
-    body = 2 * (32 * 32 + 2 * 32 * 16 + 32 * 32 + 3 * 32 * 48)
-    adapter = 2 * 4 * (64 + 48 + 48 + 64 + 3 * 80)
-    expected = positions * (6 * body + 8 * adapter) + 6000 * 4 * 320 * 32
+    adapters, of_down = 4 * (64 + 48 + 48 + 64 + 2 * 80), 4 * 80
+    layer = 6 * Q_TO_UP + 4 * DOWN + 8 * adapters + 6 * of_down
+    expected = 2 * POSITIONS * layer + 6000 * 4 * 320 * 32
     assert cost(plan_of(config), set(), SHAPE, config).flops == expected
 
 
 def test_the_cost_of_training_all_weights(config):
-    """8 FLOPs a weight of the layers, 6 a weight of the head for each token with weight."""
+    """6 FLOPs a weight, 2 more where recomputed; those of the head for each token with weight."""
     config.arms = dict(what=("what",))
     config.stages.what.train = "full"
-    body = 2 * (32 * 32 + 2 * 32 * 16 + 32 * 32 + 3 * 32 * 48)
-    expected = 100 * 64 * 8 * body + 6000 * 6 * 320 * 32
+    expected = 2 * POSITIONS * (8 * Q_TO_UP + 6 * DOWN) + 6000 * 6 * 320 * 32
     assert cost(plan_of(config), set(), SHAPE, config).flops == expected
+
+
+def test_a_policy_that_keeps_more_takes_more_memory_and_less_work(config):
+    costs = {}
+    for config.remat in ("full", "attended", "gate", "dots"):
+        costs[config.remat] = cost(plan_of(config), set(), SHAPE, config)
+    memory = [each.memory_bytes for each in costs.values()]
+    work = [each.flops for each in costs.values()]
+    assert memory == sorted(set(memory))
+    assert work == sorted(set(work), reverse=True)
 
 
 def test_updates_to_trace_that_a_stage_does_not_have_are_refused(config):

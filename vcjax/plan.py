@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 import vcjax
 from vcjax.config import RECIPE, profiled
 from vcjax.errors import InputError
+from vcjax.models import transformer
 from vcjax.models.head import CHUNK
 from vcjax.models.kernels import BLOCK
 from vcjax.models.shapes import Shape
@@ -210,21 +211,21 @@ class Cost:
 def cost(plan: Plan, done: set[str], shape: Shape, config: ConfigDict) -> Cost:
     """The cost of the stages not in `done`.
 
-    FLOPs: `Shape.train_flops`, and the matmuls of the layers forward again, as with everything
-    recomputed.
+    FLOPs: `Shape.train_flops`, and what the remat policy computes again.
     """
-    body = shape.num_layers * sum(i * o for i, o in shape.projections.values())
+    again = [shape.projections[name] for name in transformer.recomputed(config.remat)]
     width = 2 if config.compute_dtype == "bfloat16" else 4
     flops, memory, disk = 0.0, 0, 0
     for fingerprint, stage in plan.stages.items():
         if stage.recipe["train"] == "lora":
-            rank, trained = stage.recipe["rank"], shape.num_adapter_params(stage.recipe["rank"])
-            base, recomputed = shape.num_params() * width, body + trained
+            rank = stage.recipe["rank"]
+            trained, base = shape.num_adapter_params(rank), shape.num_params() * width
         else:
-            rank, trained, base, recomputed = None, shape.num_params(), 0, body
+            rank, trained, base = None, shape.num_params(), 0
         rows = stage.rows_per_update // stage.recipe["accumulation"]
         tokens = rows * stage.recipe["length"]
-        activations = tokens * width * shape.embed_dim * (shape.num_layers + 12)
+        kept = shape.num_layers * transformer.kept_values(shape, rank, config.remat)
+        activations = tokens * width * (kept + 12 * shape.embed_dim)
         logits = rows * CHUNK * shape.vocab_size * 4 * 3
         length = stage.recipe["length"]
         attention = rows * shape.num_heads * length * min(length, BLOCK) * 4 * 3
@@ -233,6 +234,7 @@ def cost(plan: Plan, done: set[str], shape: Shape, config: ConfigDict) -> Cost:
             continue
         weighted = stage.data.weighted_tokens * stage.recipe["epochs"]
         positions = stage.data.rows * stage.recipe["length"] * stage.recipe["epochs"]
+        recomputed = shape.num_layers * sum(i * o + (rank or 0) * (i + o) for i, o in again)
         flops += shape.train_flops(rank, positions, weighted) + 2 * positions * recomputed
         # Kept: the parameters. At the same time, once: the checkpoints with optimizer state.
         disk += 4 * trained

@@ -115,16 +115,23 @@ def test_what_is_recomputed_changes_neither_loss_nor_gradients():
 
 
 def test_remat_policies_keep_what_they_say():
-    """From least to most stored for the backward pass: nothing, q, k, v and attended, all."""
-    weights, batch = tiny.weights(), tiny.batch(rows=2)
+    """And no more: beside it, the attention's normalisers and what every policy keeps."""
+    shape, batch = tiny.SHAPE, tiny.batch(rows=2)
+    weights = tiny.weights()
+    adapter = transformer.init_adapter(tiny.model(lora=LORA), jax.random.key(0))
+    a_layer = shape.num_layers * batch["tokens"].size
 
     def stored(remat):
-        model = tiny.model(remat=remat)
-        hidden = functools.partial(transformer.hidden, base={}, batch=batch, model=model)
-        residuals = jax.eval_shape(lambda w: jax.vjp(hidden, w)[1], weights)
+        model = tiny.model(lora=LORA, remat=remat)
+        hidden = functools.partial(transformer.hidden, base=weights, batch=batch, model=model)
+        residuals = jax.eval_shape(lambda a: jax.vjp(hidden, a)[1], adapter)
         return sum(x.size for x in jax.tree.leaves(residuals))
 
-    assert stored("full") < stored("attention") < stored("none")
+    kept = functools.partial(transformer.kept_values, shape, LORA.rank)
+    for remat in ("attended", "middle", "attention", "gate", "dots"):
+        more = kept(remat) - kept("full") + shape.num_heads
+        assert stored(remat) - stored("full") == a_layer * more, remat
+    assert stored("none") > stored("dots")
 
 
 def test_bfloat16_is_close_to_float32():

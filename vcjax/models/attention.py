@@ -37,34 +37,38 @@ def attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Arr
 
 
 def _forward(q, k, v, mask):
-    scores = _masked_scores(q, k, mask)
+    scores = _masked_scores("bkgqh,bksh->bkgqs", q, k, mask[:, None, None])
     highest = scores.max(axis=-1, keepdims=True)
     odds = jnp.exp(scores - highest)
     total = odds.sum(axis=-1, keepdims=True)
     out = einsum("bkgqs,bksh->bkgqh", odds, v, q.dtype, jnp.float32) / total
     out = checkpoint_name(out.astype(q.dtype), "attended")
-    log_total = checkpoint_name(highest + jnp.log(total), "attended")
+    log_total = checkpoint_name(highest[..., 0] + jnp.log(total[..., 0]), "attended")
     return out, (q, k, v, mask, out, log_total)
 
 
 def _backward(residuals, g):
-    """From the normalisers, as in FlashAttention-2 (arXiv 2307.08691)."""
+    """From the normalisers, as in FlashAttention-2 (arXiv 2307.08691).
+
+    Here a key's queries lie side by side, so that a CPU transposes nothing but small operands.
+    """
     q, k, v, mask, out, log_total = residuals
-    p = jnp.exp(_masked_scores(q, k, mask) - log_total)
-    grad_p = einsum("bkgqh,bksh->bkgqs", g, v, q.dtype, jnp.float32)
-    mean = (g.astype(jnp.float32) * out.astype(jnp.float32)).sum(axis=-1, keepdims=True)
-    grad_scores = p * (grad_p - mean) * q.shape[-1] ** -0.5
-    grad_q = einsum("bkgqs,bksh->bkgqh", grad_scores, k, q.dtype)
-    # The small operand is the one that a CPU has to transpose.
-    grad_k = einsum("bkgqh,bkgqs->bkhs", q, grad_scores, q.dtype).swapaxes(2, 3)
-    grad_v = einsum("bkgqh,bkgqs->bkhs", g, p, q.dtype).swapaxes(2, 3)
+    seen_by = jax.lax.optimization_barrier(mask.swapaxes(1, 2))  # else it is read in strides
+    scores = _masked_scores("bksh,bkgqh->bksgq", k, q, seen_by[:, None, :, None])
+    p = jnp.exp(scores - log_total[:, :, None])
+    grad_p = einsum("bksh,bkgqh->bksgq", v, g, q.dtype, jnp.float32)
+    mean = (g.astype(jnp.float32) * out.astype(jnp.float32)).sum(axis=-1)
+    grad_scores = p * (grad_p - mean[:, :, None]) * q.shape[-1] ** -0.5
+    grad_q = einsum("bksgq,bksh->bkgqh", grad_scores, k, q.dtype)
+    grad_k = einsum("bksgq,bkgqh->bksh", grad_scores, q, q.dtype)
+    grad_v = einsum("bksgq,bkgqh->bksh", p, g, q.dtype)
     return grad_q, grad_k, grad_v, None
 
 
-def _masked_scores(q, k, mask):
-    """float32[batch, kv_heads, group, queries, keys]; padding sees padding: no row is all masked"""
-    scores = einsum("bkgqh,bksh->bkgqs", q, k, q.dtype, jnp.float32) * q.shape[-1] ** -0.5
-    return jnp.where(mask[:, None, None], scores, jnp.finfo(jnp.float32).min)
+def _masked_scores(spec, a, b, mask):
+    """float32, of queries and keys; padding sees padding: no query is all masked."""
+    scores = einsum(spec, a, b, a.dtype, jnp.float32) * a.shape[-1] ** -0.5
+    return jnp.where(mask, scores, jnp.finfo(jnp.float32).min)
 
 
 attend.defvjp(_forward, _backward)

@@ -6,6 +6,7 @@ import math
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.ad_checkpoint import checkpoint_name
 
 from vcjax.models.linear import linear
 
@@ -37,8 +38,8 @@ def low_rank(
 ) -> jax.Array:
     """x: [batch, length, inputs] -> scale x A B: [batch, length, outputs], in the type of x.
 
-    axes: the logical axes of the weight that is adapted.
+    axes: the logical axes of the weight that is adapted. A remat policy can name x A "inner".
     """
-    inner = scale * linear(x, a, (axes[0], "rank"))
+    inner = checkpoint_name(scale * linear(x, a, (axes[0], "rank")), "inner")
     # What it is added to is then added where the large matmul ends, not in another pass over both.
     return jax.lax.optimization_barrier(linear(inner, b, ("rank", axes[1])))

@@ -33,22 +33,27 @@ Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 # What the backward pass finds stored, beside the input of each block; the rest is computed again.
 # "attended" is the attention's output (with its normaliser, where a kernel has one), "middle" what
-# the MLP's output is added to. From little memory and much work to the opposite; "offload" keeps
-# nearly as much as "middle", most of it in the host's memory.
-_save = jax.checkpoint_policies.save_only_these_names
+# the MLP's output is added to, "inner" what lies between A and B of an adapter. From little memory
+# and much work to the opposite; "offload" keeps nearly as much as "middle", most of it in the
+# memory of the host.
+_KEPT = {
+    "full": (),
+    "offload": ("middle", "q", "k", "v"),
+    "attended": ("attended", "middle"),
+    "middle": ("attended", "middle", "q"),
+    "attention": ("attended", "q", "k", "v"),
+    "gate": ("attended", "middle", "q", "k", "v", "gate"),
+    "dots": ("attended", "middle", "q", "k", "v", "gate", "up", "inner"),
+    "none": ("attended", "middle", "q", "k", "v", "gate", "up", "inner"),  # and all between them
+}
 REMAT_POLICIES = {
-    "full": jax.checkpoint_policies.nothing_saveable,
+    **{name: jax.checkpoint_policies.save_only_these_names(*kept) for name, kept in _KEPT.items()},
     "offload": jax.checkpoint_policies.save_and_offload_only_these_names(
         names_which_can_be_saved=["middle"],
         names_which_can_be_offloaded=["input", "q", "k", "v"],
         offload_src="device",
         offload_dst="pinned_host",
     ),
-    "attended": _save("attended", "middle"),
-    "middle": _save("attended", "middle", "q"),
-    "attention": _save("attended", "q", "k", "v"),
-    "gate": _save("attended", "middle", "q", "k", "v", "gate"),
-    "dots": _save("attended", "middle", "q", "k", "v", "gate", "up"),
     "none": jax.checkpoint_policies.everything_saveable,
 }
 
@@ -73,6 +78,23 @@ class Model:
     compute_dtype: str  # "bfloat16" or "float32"
     remat: str  # a key of REMAT_POLICIES
     attention: str = "xla"  # a kernel of `models/kernels.py`, in training
+
+
+def kept_values(shape: Shape, rank: int | None, remat: str) -> int:
+    """What a block leaves for the backward pass, its input included: values a token.
+
+    rank: of the adapters, None without. With "none" it leaves some more.
+    """
+    sizes = {name: outputs for name, (_, outputs) in shape.projections.items()}
+    sizes |= {"attended": sizes["q"], "middle": shape.embed_dim}
+    sizes["inner"] = (rank or 0) * len(shape.projections)
+    return shape.embed_dim + sum(sizes[name] for name in _KEPT[remat])
+
+
+def recomputed(remat: str) -> set[str]:
+    """The projections that the backward pass computes again. It never needs what `down` gave."""
+    again = {"q", "k", "v", "gate", "up"}.difference(_KEPT[remat])
+    return again if "middle" in _KEPT[remat] else again | {"o"}
 
 
 class Projection(nnx.Module):
