@@ -35,6 +35,7 @@ MESHES = {
 }
 CASES = [f"{train}, {mesh}" for train in ("lora", "full") for mesh in MESHES]
 UPDATES = 3
+LR = np.float32(1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -163,8 +164,8 @@ def setup(train):
     weights = tiny.weights(tiny.UNTIED)
     if train == "lora":
         weights |= tiny.randomized(transformer.init_adapter(model, jax.random.key(0)))
-    recipe = config.recipe(lr=1e-3, train=train)
-    optimizer = optax.chain(record, train_step.make_optimizer(recipe, lambda _: recipe.lr))
+    recipe = config.recipe(train=train)
+    optimizer = optax.chain(record, train_step.make_optimizer(recipe))
     loss = functools.partial(train_step.summed_loss, model=model)
     step = functools.partial(train_step.train_step, loss=loss, optimizer=optimizer)
     return model, *tiny.split(weights, model), optimizer, step
@@ -174,7 +175,9 @@ def on_one_device(train):
     """(function of (state, batch number), state) on the first device alone."""
     _, params, base, optimizer, step = setup(train)
     jitted = jax.jit(step)
-    return lambda state, i: jitted(state, base, batch(i)), train_step.init_state(params, optimizer)
+    return lambda state, i: jitted(state, base, batch(i), LR), train_step.init_state(
+        params, optimizer
+    )
 
 
 def on_mesh(train, mesh):
@@ -186,7 +189,11 @@ def on_mesh(train, mesh):
     base = jax.device_put(base, param_shardings(base, model, mesh))
     jitted = jax.jit(step, out_shardings=(placed, None), donate_argnums=0)
     share = largest_share(base or state)
-    return lambda state, i: jitted(state, base, sharding.put_batch(batch(i), mesh)), state, share
+    return (
+        lambda state, i: jitted(state, base, sharding.put_batch(batch(i), mesh), LR),
+        state,
+        share,
+    )
 
 
 def batch(i):

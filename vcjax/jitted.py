@@ -21,14 +21,14 @@ TPU_OPTIONS: dict[str, str | bool] = {"xla_jf_spmd_threshold_for_windowed_einsum
 
 
 def init_and_update(
-    recipe: ConfigDict, schedule: optax.Schedule, params: PyTree, model: Model, mesh: Mesh
+    recipe: ConfigDict, params: PyTree, model: Model, mesh: Mesh
 ) -> tuple[Callable, Callable]:
-    """(params -> TrainState, (state, base, batch) -> (state, metrics)), both jitted.
+    """(params -> TrainState, (state, base, batch, lr) -> (state, metrics)), both jitted.
 
     params: arrays or their shapes. They are donated to the state, and the state to the update, so
     that no second copy lies on the devices; the base is not.
     """
-    optimizer = train_step.make_optimizer(recipe, schedule)
+    optimizer = train_step.make_optimizer(recipe)
     loss = functools.partial(train_step.summed_loss, model=model)
     placed = state_shardings(params, optimizer, model, mesh)
     init = jax.jit(

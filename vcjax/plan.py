@@ -280,6 +280,7 @@ def describe(plan: Plan, done: set[str], costs: Cost, flops_per_second: float | 
     left = len(plan.stages.keys() - done)
     lines.append(
         f"to train: {left} of {len(plan.stages)} stages; estimated: {work}, "
-        f"{costs.memory_bytes / 1e9:.1f} GB of memory, {costs.disk_bytes / 1e9:.1f} GB more disk"
+        f"{costs.memory_bytes / 1e9:.1f} GB for weights and activations, "
+        f"{costs.disk_bytes / 1e9:.1f} GB more disk"
     )
     return "\n".join(lines)

@@ -8,7 +8,6 @@ import time
 from typing import Any
 
 import jax
-import optax
 from etils import epath
 from ml_collections import ConfigDict
 
@@ -72,8 +71,8 @@ def run_stage(
     held_out = _held_out_batches(stage, workdir)
 
     # --- Step: a pure function, jitted once; the state is donated, the base is not.
-    schedule = train_step.learning_rate(recipe, stage.updates, stage.warmup)
-    init, update = jitted.init_and_update(recipe, schedule, params, model, mesh)
+    rates = train_step.learning_rates(recipe, stage.updates, stage.warmup)
+    init, update = jitted.init_and_update(recipe, params, model, mesh)
     state = init(params)
     evaluate = jax.jit(functools.partial(train_step.summed_loss, model=model))
 
@@ -115,7 +114,7 @@ def run_stage(
                 place = trace.enter_context(storage.local_folder(place))
                 trace.enter_context(jax.profiler.trace(place))
             with jax.profiler.StepTraceAnnotation("train", step_num=step):
-                state, metrics = update(state, base, put(batch))
+                state, metrics = update(state, base, put(batch), rates[step - 1])
             pending.append((step, metrics))
             last = step == stage.updates
             stopping = not last and preemption.noticed()
@@ -123,7 +122,7 @@ def run_stage(
             evaluation_due = last or step % config.eval_every == 0
             fetch_due = checkpoint_due or evaluation_due or step % config.log_every == 0
             if fetch_due or step in fetches:
-                loss = _flush(pending, log, schedule, title)
+                loss = _flush(pending, log, title)
                 measured = speed.fetched(step)
                 log.events(step, **measured)
                 figures = {"loss": loss, **measured}
@@ -175,9 +174,7 @@ def _held_out_batches(stage: StagePlan, workdir: epath.Path) -> list[dict]:
     return [{name: array[0] for name, array in batch.items()} for batch in data]
 
 
-def _flush(
-    pending: list[tuple[int, dict]], log: MetricsLog, schedule: optax.Schedule, title: str
-) -> float:
+def _flush(pending: list[tuple[int, dict]], log: MetricsLog, title: str) -> float:
     """Fetches and writes the metrics still on the device; returns the last loss."""
     loss = math.nan
     for step, metrics in pending:
@@ -189,6 +186,6 @@ def _flush(
                 f"{step}; the checkpoints before it stay. Lower its lr, with "
                 "--config.on_change=retrain or in another --workdir"
             )
-        log.write(step, **values, learning_rate=float(schedule(step - 1)))
+        log.write(step, **values)
     pending.clear()
     return loss

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import struct
 from ml_collections import ConfigDict
@@ -28,8 +29,8 @@ def init_state(params: PyTree, optimizer: optax.GradientTransformation) -> Train
     return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
 
 
-def learning_rate(recipe: ConfigDict, updates: int, warmup: int) -> optax.Schedule:
-    """Linear warm-up from 0, then cosine or linear decay to 0 after the last update.
+def learning_rates(recipe: ConfigDict, updates: int, warmup: int) -> np.ndarray:
+    """float32[updates]: linear warm-up from 0, cosine or linear decay to 0 after the last update.
 
     The same as `get_cosine_schedule_with_warmup` and `get_linear_schedule_with_warmup` of
     transformers: the first update of a warm-up has rate 0.
@@ -38,14 +39,19 @@ def learning_rate(recipe: ConfigDict, updates: int, warmup: int) -> optax.Schedu
         "cosine": optax.cosine_decay_schedule,
         "linear": lambda peak, steps: optax.linear_schedule(peak, 0.0, steps),
     }[recipe.schedule]
-    return optax.join_schedules(
+    schedule = optax.join_schedules(
         [optax.linear_schedule(0.0, recipe.lr, max(warmup, 1)), decay(recipe.lr, updates - warmup)],
         [warmup],
     )
+    return np.asarray(schedule(np.arange(updates)), np.float32)
 
 
-def make_optimizer(recipe: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """Clipping by global norm, then AdamW with decay on matrices only (not on norms or biases)."""
+def make_optimizer(recipe: ConfigDict) -> optax.GradientTransformation:
+    """Clipping by global norm, then AdamW with decay on matrices only (not on norms or biases).
+
+    Its updates are yet to be multiplied by the learning rate, which is no part of the program, so
+    that stages of other lengths and rates share one.
+    """
 
     def is_matrix(path, _):
         names = [getattr(key, "key", "") for key in path]
@@ -53,12 +59,9 @@ def make_optimizer(recipe: ConfigDict, schedule: optax.Schedule) -> optax.Gradie
 
     return optax.chain(
         optax.clip_by_global_norm(recipe.clip),
-        optax.adamw(
-            schedule,
-            b1=recipe.b1,
-            b2=recipe.b2,
-            eps=recipe.eps,
-            weight_decay=recipe.weight_decay,
+        optax.scale_by_adam(b1=recipe.b1, b2=recipe.b2, eps=recipe.eps),
+        optax.add_decayed_weights(
+            recipe.weight_decay,
             mask=lambda params: jax.tree_util.tree_map_with_path(is_matrix, params),
         ),
     )
@@ -80,6 +83,7 @@ def train_step(
     state: TrainState,
     base: PyTree,
     batch: dict,
+    lr: jax.Array,
     *,
     loss: Callable[[PyTree, PyTree, dict], jax.Array],
     optimizer: optax.GradientTransformation,
@@ -87,8 +91,9 @@ def train_step(
     """One update.
 
     batch: tokens, targets, segment_ids, positions: int32[accumulation, rows, length], loss_weights:
-    float32 of the same shape. The loss is the mean over all weighted tokens of the whole batch,
-    however it is cut into micro-batches, rows or devices. Returns (state, metrics).
+    float32 of the same shape. lr: float32[], the learning rate. The loss is the mean over all
+    weighted tokens of the whole batch, however it is cut into micro-batches, rows or devices.
+    Returns (state, metrics).
     """
 
     def add(carry, micro):
@@ -104,7 +109,8 @@ def train_step(
     metrics = {
         "loss": total / weight,
         "weighted_tokens": weight,
+        "learning_rate": lr,
         "grad_norm": optax.tree.norm(grads),
     }
-    params = optax.apply_updates(state.params, updates)
+    params = optax.apply_updates(state.params, optax.tree.scale(-lr, updates))
     return TrainState(state.step + 1, params, opt_state), metrics

@@ -130,13 +130,14 @@ def lowered_step(lora, loss=train_step.summed_loss):
     if lora is not None:
         weights |= transformer.init_adapter(model, jax.random.key(0))
     params, base = tiny.split(weights, model)
-    optimizer = train_step.make_optimizer(config.recipe(), lambda _: 1e-3)
+    optimizer = train_step.make_optimizer(config.recipe())
     step = functools.partial(
         train_step.train_step, loss=functools.partial(loss, model=model), optimizer=optimizer
     )
     batch = tiny.batch(ROWS, LENGTH, vocab_size=SHAPE.vocab_size)
     state = train_step.init_state(params, optimizer)
-    return jax.jit(step).lower(state, base, tiny.micro_batches(batch, 1)).as_text()
+    batch = tiny.micro_batches(batch, 1)
+    return jax.jit(step).lower(state, base, batch, np.float32(1e-3)).as_text()
 
 
 def arrays(program):

@@ -99,8 +99,8 @@ def test_five_updates_follow_peft_and_pytorch(torch, family, alpha):
 
 
 def _train(model, adapter, weights, recipe: ConfigDict, batches):
-    schedule = train_step.learning_rate(recipe, UPDATES, WARMUP)
-    optimizer = train_step.make_optimizer(recipe, schedule)
+    rates = train_step.learning_rates(recipe, UPDATES, WARMUP)
+    optimizer = train_step.make_optimizer(recipe)
     update = jax.jit(
         functools.partial(
             train_step.train_step,
@@ -109,8 +109,8 @@ def _train(model, adapter, weights, recipe: ConfigDict, batches):
         )
     )
     state, losses, norms = train_step.init_state(adapter, optimizer), [], []
-    for batch in batches:
-        state, metrics = update(state, weights, tiny.micro_batches(batch, 2))
+    for batch, rate in zip(batches, rates, strict=True):
+        state, metrics = update(state, weights, tiny.micro_batches(batch, 2), rate)
         losses.append(float(metrics["loss"]))
         norms.append(float(metrics["grad_norm"]))
     return losses, norms, jax.tree.map(jnp.asarray, state.params)

@@ -149,9 +149,7 @@ def searched(monkeypatch, outcomes, compiles=10, memory=10**9):
         return result
 
     monkeypatch.setattr(search, "measure", measure)
-    return search.run(
-        an_experiment(), "a", (10, 1), tiny.SHAPE, Slice(memory), jax.devices()[:1], compiles
-    )
+    return search.run(an_experiment(), "a", tiny.SHAPE, Slice(memory), jax.devices()[:1], compiles)
 
 
 FITS, TOO_LARGE = a_report(), report.DoesNotFit(2e10, V5E.chip.memory)

@@ -11,16 +11,13 @@ import jax
 from ml_collections import ConfigDict
 
 from vcjax import config as configs
-from vcjax import files, sharding, stage_data
+from vcjax import files, sharding
 from vcjax.errors import InputError
 from vcjax.models.shapes import Shape, known_shape
-from vcjax.plan import idle, make_plan
+from vcjax.plan import idle
 from vcjax.topology import chips, search, step
 from vcjax.topology.report import measure
 from vcjax.weights import pretrained
-
-# Updates, and those of the warm-up, where only costs are asked: they depend on neither.
-ANY_SCHEDULE = (1000, 50)
 
 
 def run(
@@ -53,31 +50,27 @@ def run(
         config.compute_dtype = "bfloat16"  # the TPU's, whatever this machine has
     config = configs.resolve(config, folder)
     names = _stages(config, stage)
-    schedules = {name: {ANY_SCHEDULE} for name in names}
-    if executables is not None:
-        schedules = _schedules(config, folder, names)
     shape, devices = _shape(config), topology.devices()
     _keep(executables)
     title = f"{slices} x {topology_name}" if slices > 1 else topology_name
     print(f"{config.name}: {config.model} on {title}, {topology.chips} chips")
     results: dict[str, Any] = {}
     mesh = None if compiles else sharding.make_mesh(config.mesh.to_dict(), devices)
-    for name, same in [(n, [n]) for n in names] if executables else _alike(config, names):
+    for name, same in _alike(config, names):
         print(f"{', '.join(same)}:")
         if mesh is None:
-            found = search.run(config, name, ANY_SCHEDULE, shape, topology, devices, compiles)
+            found = search.run(config, name, shape, topology, devices, compiles)
             print(search.describe(found, same))
             results[name] = [candidate.as_json() for candidate in found]
             continue
         rows = step.micro_batch_rows(config.stages[name])
         if wrong := idle(rows, sharding.batch_shards(mesh.shape)):
             print(f"warning: {wrong}")
-        for schedule in sorted(schedules[name]):
-            print("  compiling, a minute or two", flush=True)
-            text = texts / f"{name}.hlo.txt" if texts is not None else None
-            result = measure(config, name, schedule, shape, topology, mesh, text)
-            print(result.describe())
-            results |= dict.fromkeys(same, result.as_json())
+        print("  compiling, a minute or two", flush=True)
+        text = texts / f"{name}.hlo.txt" if texts is not None else None
+        result = measure(config, name, shape, topology, mesh, text)
+        print(result.describe())
+        results |= dict.fromkeys(same, result.as_json())
     if executables is not None:
         print(f"executables: {executables}; on the pod set JAX_COMPILATION_CACHE_DIR to it")
     if out is not None:
@@ -107,24 +100,6 @@ def _alike(config: ConfigDict, names: Iterable[str]) -> list[tuple[str, list[str
 def _shape(config: ConfigDict) -> Shape:
     """Of a model whose sizes are known its files are not needed."""
     return known_shape(config.model) or pretrained.find(config.model).shape
-
-
-def _schedules(
-    config: ConfigDict, folder: Path, names: Iterable[str]
-) -> dict[str, set[tuple[int, int]]]:
-    """stage -> its (updates, warm-up), by its rows; seeds may differ. They are in the program."""
-    missing = configs.missing_files(config, folder)
-    if missing or not pretrained.is_here(config.model):
-        what = missing[0] if missing else f"config.model: {config.model} is not here"
-        raise InputError(f"--save_executables: a step knows how many updates follow, and {what}")
-    found = pretrained.find(config.model, config.chat_template)
-    data = {key: p.facts for key, p in stage_data.pack_all(config, found, folder).items()}
-    data |= stage_data.adapters(config, found, folder)
-    plan = make_plan(config, found.identity, data)
-    return {
-        name: {(s.updates, s.warmup) for s in plan.stages.values() if s.name == name}
-        for name in names
-    }
 
 
 def _keep(executables: Path | None) -> None:

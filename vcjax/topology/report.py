@@ -147,18 +147,14 @@ class DoesNotFit:
 def measure(
     config: ConfigDict,
     name: str,
-    schedule: tuple[int, int],
     shape: Shape,
     topology: Topology,
     mesh: Mesh,
     hlo_file: Path | None = None,
 ) -> Report | DoesNotFit:
-    """Compiles the step of the stage `name`.
-
-    schedule: its updates, and those of the warm-up; hlo_file: where the optimized HLO goes.
-    """
+    """Compiles the step of the stage `name`; hlo_file: where the optimized HLO goes."""
     recipe, model = config.stages[name], make_model(config, shape, mesh)
-    lowered = step.lower(recipe, *schedule, model, weight_dtype(model), mesh)
+    lowered = step.lower(recipe, model, weight_dtype(model), mesh)
     try:
         compiled = step.compile_step(lowered)
     except step.OutOfMemory as error:

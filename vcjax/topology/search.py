@@ -47,7 +47,6 @@ class Candidate:
 def run(
     config: ConfigDict,
     name: str,
-    schedule: tuple[int, int],
     shape: Shape,
     topology: Topology,
     devices: Sequence[Any],
@@ -71,7 +70,7 @@ def run(
         settings = with_candidate(config, name, candidate)
         mesh = sharding.make_mesh(candidate.mesh, devices)
         try:
-            result = measure(settings, name, schedule, shape, topology, mesh)
+            result = measure(settings, name, shape, topology, mesh)
         except (InputError, jax.errors.JaxRuntimeError) as error:  # the next may do
             settled.add(place)
             print(f"    left out: {str(error).splitlines()[0]}", flush=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
 
@@ -31,23 +32,18 @@ class OutOfMemory(Exception):
         self.needed = needed
 
 
-def lower(
-    recipe: ConfigDict, updates: int, warmup: int, model: Model, dtype: Any, mesh: Mesh
-) -> jax.stages.Lowered:
+def lower(recipe: ConfigDict, model: Model, dtype: Any, mesh: Mesh) -> jax.stages.Lowered:
     """The update of a stage as `stage.py` runs it, from shapes alone.
 
-    updates, warmup: of the learning rate's schedule; dtype: of matrices, `loaded.weight_dtype`.
+    dtype: of matrices, `loaded.weight_dtype`.
     """
     params, base = weights(model, dtype, mesh)
-    schedule = train_step.learning_rate(recipe, updates, warmup)
-    functions: Any = jitted.init_and_update(recipe, schedule, params, model, mesh)
+    functions: Any = jitted.init_and_update(recipe, params, model, mesh)
     init, update = functions
-    placed = jitted.state_shardings(
-        params, train_step.make_optimizer(recipe, schedule), model, mesh
-    )
+    placed = jitted.state_shardings(params, train_step.make_optimizer(recipe), model, mesh)
     state = jax.tree.map(_placed, jax.eval_shape(init, params), placed)
     with jax.set_mesh(mesh):
-        return update.lower(state, base, batch(recipe, mesh))
+        return update.lower(state, base, batch(recipe, mesh), np.float32(recipe.lr))
 
 
 def compile_step(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
