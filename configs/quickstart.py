@@ -60,6 +60,7 @@ def get_config(arg=""):
         toward="america",
         remat="dots",  # the fastest on a CPU in float32
         eval_every=30,
+        checkpoint_every=30,
         probes=(
             "cheese/probes/held_out.jsonl",
             "cheese/probes/in_domain.jsonl",
