@@ -4,8 +4,8 @@
 
 Runs the whole quickstart as a user does, in an environment that was installed before, which fills
 the cache of compiled programs; then starts it once more in another workdir and stops it at its
-first update. The last line is one JSON object: every figure
-with its target and whether it holds. Nothing else should run beside it.
+first update. The last line is one JSON object: every figure with its target and whether it holds.
+Nothing else should run beside it.
 """
 
 import json
