@@ -390,7 +390,7 @@ def test_full_fine_tuning_is_one_switch(finished, tmp_path):
     assert all(first[name] != second[name] for name in first), "every weight trained on"
 
 
-def test_an_adapter_that_somebody_else_trained_can_be_the_rationale_stage(copy, tmp_path):
+def test_an_adapter_that_somebody_else_trained_can_be_the_rationale_stage(copy, tmp_path, capsys):
     """Taken out of one run, it is followed by the same behavior stage: the same answers."""
     config_file, workdir, _ = copy
     plan = read_json(workdir / "config.json")["plan"]
@@ -408,6 +408,8 @@ def test_an_adapter_that_somebody_else_trained_can_be_the_rationale_stage(copy, 
         settings.arms = dict(base=(), taken=("taken",), america=("taken", "behavior"))
         settings.contrasts = dict(total=dict(america=1, base=-1))
     experiment.run(settings, config_file.parent, tmp_path / "second", False)
+    warned = "warning: stage taken: . was trained on somebody/model, the experiment's model is "
+    assert warned in capsys.readouterr().out
     again = read_json(tmp_path / "second" / "config.json")["plan"]
     taken, after = again["arms"]["america"]["0"]
     assert again["stages"][taken]["updates"] == 0

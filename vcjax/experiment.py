@@ -85,7 +85,8 @@ def run(
             lambda: saved is None or provenance.check_changes(workdir, saved, facts, config)
         )
         print(describe(plan, done, costs, _flops_per_second(config.compute_dtype)))
-        for line in warnings(plan, sharding.batch_shards(mesh.shape)):
+        strange = stage_data.warnings(config, folder)
+        for line in [*warnings(plan, sharding.batch_shards(mesh.shape)), *strange]:
             print(f"warning: {line}")
         processes.on_first(lambda: _write_rows(packed, workdir))
         if dry_run:

@@ -106,3 +106,18 @@ def adapters(
             identity = peft.identity(source)[:16]
             facts |= {(name, seed): StageData.nothing(identity) for seed in range(config.seeds)}
     return facts
+
+
+def warnings(config: ConfigDict, folder: Path) -> list[str]:
+    """What a person should know of the stages' data before the training starts, one line each."""
+    lines = []
+    for name in configs.used_stages(config):
+        settings = config.stages[name]
+        if settings.kind == "adapter":
+            base = peft.other_base(folder / settings.file, config.model)
+            if base is not None:
+                lines.append(
+                    f"stage {name}: {settings.file} was trained on {base}, the experiment's model "
+                    f"is {config.model}; only on its own base does it do what it was trained to"
+                )
+    return lines

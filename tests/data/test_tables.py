@@ -119,13 +119,21 @@ def test_a_saved_data_set_is_read_shard_by_shard(tmp_path):
     assert read(folder)[3].where == f"{folder}/data-00001-of-00002.arrow:row 1"
 
 
-def test_of_several_saved_splits_one_must_be_named(tmp_path):
+def test_of_several_saved_splits_it_is_train(tmp_path):
     for split in ("train", "test"):
         save_to_disk(tmp_path / split, [{"text": split}])
     (tmp_path / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
-    expected = f"name one: {tmp_path}/test, {tmp_path}/train"
+    assert texts(tmp_path) == ["train"]
+    assert texts(tmp_path / "test") == ["test"]
+
+
+def test_saved_splits_without_train_have_to_be_named(tmp_path):
+    for split in ("dpo", "sft"):
+        save_to_disk(tmp_path / split, [{"text": split}])
+    (tmp_path / "dataset_dict.json").write_text('{"splits": ["dpo", "sft"]}')
+    expected = f"none of its splits is train; name one: {tmp_path}/dpo, {tmp_path}/sft"
     assert refusal(read, tmp_path).endswith(expected)
-    assert texts(tmp_path / "train") == ["train"]
+    assert texts(tmp_path / "sft") == ["sft"]
 
 
 @pytest.mark.parametrize("shards", [1, 2])
@@ -144,8 +152,8 @@ def test_what_datasets_itself_saves(shards, tmp_path):
         folder, num_shards={"train": shards, "test": 1}
     )
     assert len([*(folder / "train").glob("*.arrow")]) == shards
-    assert [record.fields for record in read(folder / "train")] == [records[i] for i in (3, 0, 1)]
-    assert refusal(read, folder).endswith(f"name one: {folder}/test, {folder}/train")
+    assert [record.fields for record in read(folder)] == [records[i] for i in (3, 0, 1)]
+    assert [record.fields for record in read(folder / "test")] == [records[0]]
     saved.to_parquet(tmp_path / "a.parquet")
     assert read(tmp_path / "a.parquet")[1].fields == records[0]
 

@@ -241,6 +241,20 @@ def test_a_model_that_trains_all_weights_takes_none(folder):
         read(folder, lora=None)
 
 
+@pytest.mark.parametrize(
+    "model", ["org/Tiny-8B", "org/tiny-8b@main", "a/tiny-8b/", "t/Tiny-8B.Q4.gguf"]
+)
+def test_its_own_base_by_other_names(folder, model):
+    peft_files.write_adapter(folder, untouched()["adapter"], LORA, "Org/Tiny-8B")
+    assert peft_files.other_base(folder, model) is None
+
+
+@pytest.mark.parametrize("model", ["org/tiny-8b-instruct", "tiny-8b/main", "tiny-80b.gguf"])
+def test_another_base_of_the_same_shape(folder, model):
+    peft_files.write_adapter(folder, untouched()["adapter"], LORA, "Org/Tiny-8B")
+    assert peft_files.other_base(folder, model) == "Org/Tiny-8B"
+
+
 @pytest.mark.parametrize("name", [CONFIG, WEIGHTS])
 def test_the_identity_is_of_both_files(folder, name):
     before = peft_files.identity(folder)

@@ -123,8 +123,11 @@ def _given(value: Any, of_type: pa.DataType, where: str) -> Any:
 
 def _files_of(folder: Path) -> list[Path]:
     if (folder / "dataset_dict.json").is_file():
-        splits = sorted(str(state.parent) for state in folder.glob("*/state.json"))
-        fail(str(folder), f"it holds several splits; name one: {', '.join(splits) or 'none found'}")
+        splits = {state.parent.name: state.parent for state in sorted(folder.glob("*/state.json"))}
+        if "train" not in splits:
+            names = ", ".join(map(str, splits.values())) or "none found"
+            fail(str(folder), f"none of its splits is train; name one: {names}")
+        return _saved_files(splits["train"])
     if (folder / "state.json").is_file():
         return _saved_files(folder)
     return _train_files(folder)

@@ -132,6 +132,18 @@ def identity(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def other_base(folder: Path, model: str) -> str | None:
+    """The base that the adapter names, where it is called otherwise than `model`: a file, folder
+    or hub id. Their shapes may agree all the same, as those of a chat model and its base do.
+    """
+    base = files.read_json(folder / CONFIG).get("base_model_name_or_path")
+    if not base:
+        return None
+    theirs, ours = (name.rstrip("/").split("/")[-1].lower() for name in (base, model))
+    ours = ours.partition("@")[0]  # the hub's revision
+    return None if ours == theirs or ours.startswith(f"{theirs}.") else base
+
+
 def _check_config(folder: Path, lora: LoRA | None) -> None:
     path = folder / CONFIG
     config = files.read_json(path)
