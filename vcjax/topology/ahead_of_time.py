@@ -12,12 +12,16 @@ from ml_collections import ConfigDict
 
 from vcjax import config as configs
 from vcjax import files, sharding
+from vcjax.config import RECIPE
 from vcjax.errors import InputError
 from vcjax.models.shapes import Shape, known_shape
 from vcjax.plan import idle
 from vcjax.topology import chips, search, step
 from vcjax.topology.report import measure
 from vcjax.weights import pretrained
+
+# Of a recipe's keys those that its compiled step does not depend on.
+NOT_IN_THE_STEP = ("lr", "schedule", "warmup", "epochs", "overlong")
 
 
 def run(
@@ -56,7 +60,7 @@ def run(
     print(f"{config.name}: {config.model} on {title}, {topology.chips} chips")
     results: dict[str, Any] = {}
     mesh = None if compiles else sharding.make_mesh(config.mesh.to_dict(), devices)
-    for name, same in _alike(config, names):
+    for name, same in alike(config, names):
         print(f"{', '.join(same)}:")
         if mesh is None:
             found = search.run(config, name, shape, topology, devices, compiles)
@@ -87,13 +91,13 @@ def _stages(config: ConfigDict, only: str | None) -> list[str]:
     return names if only is None else [only]
 
 
-def _alike(config: ConfigDict, names: Iterable[str]) -> list[tuple[str, list[str]]]:
-    """(a stage, all that have the same sizes as it)."""
+def alike(config: ConfigDict, names: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """(a stage, all whose compiled step is the same as its)."""
     groups: dict[tuple, list[str]] = {}
     for name in names:
         recipe = config.stages[name]
-        sizes = (recipe.length, recipe.batch_tokens, recipe.accumulation)
-        groups.setdefault(sizes, []).append(name)
+        decides = tuple(recipe[key] for key in RECIPE if key not in NOT_IN_THE_STEP)
+        groups.setdefault(decides, []).append(name)
     return [(group[0], group) for group in groups.values()]
 
 
