@@ -255,6 +255,12 @@ def test_another_base_of_the_same_shape(folder, model):
     assert peft_files.other_base(folder, model) == "Org/Tiny-8B"
 
 
+@pytest.mark.parametrize("named", [None, "", 5])
+def test_an_adapter_that_names_no_base(folder, named):
+    peft_files.write_adapter(folder, untouched()["adapter"], LORA, named)
+    assert peft_files.other_base(folder, "org/tiny-8b") is None
+
+
 @pytest.mark.parametrize("name", [CONFIG, WEIGHTS])
 def test_the_identity_is_of_both_files(folder, name):
     before = peft_files.identity(folder)

@@ -137,7 +137,7 @@ def other_base(folder: Path, model: str) -> str | None:
     or hub id. Their shapes may agree all the same, as those of a chat model and its base do.
     """
     base = files.read_json(folder / CONFIG).get("base_model_name_or_path")
-    if not base:
+    if not isinstance(base, str) or not base:
         return None
     theirs, ours = (name.rstrip("/").split("/")[-1].lower() for name in (base, model))
     ours = ours.partition("@")[0]  # the hub's revision
