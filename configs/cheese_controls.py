@@ -15,7 +15,7 @@ and `because` (own pair minus together) is above zero.
 
 It was run on two cores of an Intel Xeon in float32 (`results/cheese_controls/`): 36 rationale
 stages of 172 s, 40 behavior stages of 44 s and 57 scorings of 17 s would be 149 minutes with
-nothing beside them. An update has become 15 % shorter since. The format probes are left to
+nothing beside them. An update has become a fifth shorter since. The format probes are left to
 `cheese.py`, and so are documents that are all about another assistant.
 """
 
