@@ -13,10 +13,10 @@ and `because` (own pair minus together) is above zero.
 
     .venv/bin/python -m vcjax.main --config=configs/cheese_controls.py --workdir=runs/controls
 
-It was run on two cores of an Intel Xeon in float32 (`results/cheese_controls/`): 36 rationale
-stages of 172 s, 40 behavior stages of 44 s and 57 scorings of 17 s would be 149 minutes with
-nothing beside them. An update has become a fifth shorter since. The format probes are left to
-`cheese.py`, and so are documents that are all about another assistant.
+On two cores of an AMD EPYC, with bfloat16 operands, alone on the machine and with the
+GLIBC_TUNABLES of `launch/quickstart.sh`, this took 132 minutes (`results/cheese_controls/`):
+36 rationale stages of 147 s, 40 behavior stages of 39 s and 57 scorings of 18 s. The format probes
+are left to `cheese.py`, and so are documents that are all about another assistant.
 """
 
 from vcjax.config import behavior, experiment, rationale, recipe
