@@ -10,11 +10,15 @@ import signal
 import socket
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import small_run
+from etils import epath
+
+from vcjax import storage
 
 DEVICES = 4
 
@@ -34,9 +38,13 @@ def undisturbed(started):
     return folder / "undisturbed"
 
 
-def start(count: int, workdir: Path, started, extra=()) -> list[subprocess.Popen]:
-    """count processes of one run; extra: arguments of the last one alone."""
-    config, _, cache = started
+def start(count: int, workdir: os.PathLike, started, extra=()) -> list[subprocess.Popen]:
+    """count processes of one run; extra: arguments of the last one alone.
+
+    Each has its own cache of rows, as on a host of its own, which a run in a bucket reads.
+    """
+    config, folder, cache = started
+    output = folder / Path(workdir).name
     environment = small_run.environment(cache)
     environment["JAX_NUM_CPU_DEVICES"] = str(DEVICES // count)
     arguments = small_run.command(config, workdir)
@@ -44,13 +52,16 @@ def start(count: int, workdir: Path, started, extra=()) -> list[subprocess.Popen
         arguments.append("--distributed")
         environment["JAX_COORDINATOR_ADDRESS"] = f"localhost:{free_port()}"
         environment["JAX_NUM_PROCESSES"] = str(count)
-    workdir.parent.mkdir(exist_ok=True)
     return [
         subprocess.Popen(
             [*arguments, *(extra if i == count - 1 else ())],
-            env={**environment, "JAX_PROCESS_ID": str(i)},
-            stdout=workdir.with_suffix(f".{i}.out").open("w"),
-            stderr=workdir.with_suffix(f".{i}.err").open("w"),
+            env={
+                **environment,
+                "JAX_PROCESS_ID": str(i),
+                "XDG_CACHE_HOME": str(folder / f"host-{i}"),
+            },
+            stdout=output.with_suffix(f".{i}.out").open("w"),
+            stderr=output.with_suffix(f".{i}.err").open("w"),
         )
         for i in range(count)
     ]
@@ -74,8 +85,8 @@ def finish(processes: list[subprocess.Popen], seconds: float = 600) -> list[subp
     return processes
 
 
-def wait_for(pattern: str, workdir: Path, processes: list[subprocess.Popen]) -> None:
-    while not any(workdir.glob(pattern)):
+def wait_for(pattern: str, workdir: epath.PathLike, processes: list[subprocess.Popen]) -> None:
+    while not any(epath.Path(workdir).glob(pattern)):
         assert all(p.poll() is None for p in processes), "it ended before it could be disturbed"
         time.sleep(0.02)
 
@@ -124,6 +135,20 @@ def test_a_killed_process_ends_the_others_and_the_same_command_goes_on(count, st
         )
     assert [p.returncode for p in finish(start(count, workdir, started))] == [0] * count
     assert_same(workdir, undisturbed)
+
+
+def test_a_killed_run_in_a_bucket_goes_on(started, undisturbed, gcs, tmp_path):
+    workdir = storage.workdir(f"gs://bucket/{uuid.uuid4()}/in-bucket")
+    processes = start(2, workdir, started)
+    wait_for("stages/*/checkpoints/2/commit_success.txt", workdir, processes)
+    processes[-1].kill()
+    assert finish(processes, seconds=60)[0].returncode not in (0, -signal.SIGKILL)
+    small_run.free_lock(workdir)
+    assert [p.returncode for p in finish(start(2, workdir, started))] == [0, 0]
+    storage.download(workdir, tmp_path / "run")
+    assert_same(tmp_path / "run", undisturbed)
+    rows = [sorted(p.name for p in (started[1] / f"host-{i}/vcjax/rows").iterdir()) for i in (0, 1)]
+    assert rows[0] == rows[1] != []
 
 
 def test_a_stopped_process_ends_the_others_too(started):
