@@ -8,6 +8,9 @@ tpu_flags=(
   # It doubled the compiler's cycles of a training step on v5e 4x4 (8B parameters).
   # An update asks for this itself, wherever it runs; here it is for scoring and held-out losses.
   --xla_jf_spmd_threshold_for_windowed_einsum_mib=1000000
+  # 48 MB instead of 16 of the memory beside a core (VMEM) for one operation, so that large matmuls
+  # have larger tiles: 8 % fewer cycles there. An update asks for it itself, too.
+  --xla_tpu_scoped_vmem_limit_kib=49152
   # Weights are gathered (FSDP) while the layer before computes.
   --xla_enable_async_all_gather=true
   # Fuses such a gather with the matmuls scheduled between its start and its end,

@@ -15,9 +15,14 @@ from vcjax.models.transformer import Model
 
 PyTree = Any
 
-# A sharded matmul is one matmul beside its collective. The compiler's default above some size, a
-# loop of slices that adds up in memory ("windowed einsum"), takes twice the cycles at 8B.
-TPU_OPTIONS: dict[str, str | bool] = {"xla_jf_spmd_threshold_for_windowed_einsum_mib": "1000000"}
+TPU_OPTIONS: dict[str, str | bool] = {
+    # A sharded matmul is one matmul beside its collective. The compiler's default above some size,
+    # a loop of slices that adds up in memory ("windowed einsum"), takes twice the cycles at 8B.
+    "xla_jf_spmd_threshold_for_windowed_einsum_mib": "1000000",
+    # What one operation may use of the memory beside a core (VMEM): by default 16 MB of 128, where
+    # a gathered weight can take all the rest and matmuls run in small tiles (8 % of cycles at 8B).
+    "xla_tpu_scoped_vmem_limit_kib": "49152",
+}
 
 
 def init_and_update(

@@ -97,6 +97,7 @@ def rope_frequencies(shape: Shape) -> jax.Array:
     return frequencies * (kept + (1 - kept) / scaling.factor)
 
 
+@jax.custom_vjp
 def rotate(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
     """Rotary embedding, rotate-half as in `transformers`. x: [batch, ..., length, head_dim]."""
     shape = cos.shape[:1] + (1,) * (x.ndim - 3) + cos.shape[1:]
@@ -107,3 +108,16 @@ def rotate(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
     turn = jnp.block([[jnp.zeros_like(one), one], [-one, jnp.zeros_like(one)]])
     turned = jnp.matmul(x, turn, precision=jax.lax.Precision.HIGHEST)
     return (x.astype(jnp.float32) * cos + turned.astype(jnp.float32) * sin).astype(x.dtype)
+
+
+def _rotate_forward(x, cos, sin):
+    return rotate(x, cos, sin), (cos, sin)
+
+
+def _rotate_backward(residuals, g):
+    """Turned back, as easily as it was turned: both halves have the same angles."""
+    cos, sin = residuals
+    return rotate(g, cos, -sin), None, None
+
+
+rotate.defvjp(_rotate_forward, _rotate_backward)

@@ -101,7 +101,9 @@ def _splash(q, k, v, segment_ids, interpret=False):
         out_specs=queries,
         check_vma=False,
     )
-    return attend_sharded(kernel, q, k, v, segment_ids, segment_ids)
+    out = attend_sharded(kernel, q, k, v, segment_ids, segment_ids)
+    # Else the gradient is laid out for the kernel in float32, twice the bytes.
+    return jax.lax.optimization_barrier(out)
 
 
 def _splash_kernel(group: int, length: int, shards: int, interpret: bool):

@@ -24,7 +24,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from vcjax.models import attention, kernels
 from vcjax.models.linear import linear
-from vcjax.models.lora import AdapterParam, LoRA, init_a, low_rank
+from vcjax.models.lora import AdapterParam, LoRA, init_a
 from vcjax.models.shapes import Shape
 from vcjax.sharding import constrain
 
@@ -117,12 +117,9 @@ class Projection(nnx.Module):
             self.b = AdapterParam(jnp.zeros((lora.rank, outputs)), logical=("rank", out_axis))
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        y = linear(x, self.kernel[...], self.axes)
-        if self.bias is not None:
-            y += self.bias[...].astype(y.dtype)
-        if self.lora is not None:
-            y += low_rank(x, self.a[...], self.b[...], self.lora.scale, self.axes)
-        return y
+        adapter = () if self.lora is None else (self.lora.scale * self.a[...], self.b[...])
+        y = linear(x, self.kernel[...], self.axes, adapter)
+        return y if self.bias is None else y + self.bias[...].astype(y.dtype)
 
 
 class RMSNorm(nnx.Module):
