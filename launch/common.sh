@@ -109,11 +109,9 @@ attend() {
   "$@" </dev/null &
   child=$!
   set +m
+  # A signal ends a wait and not the command; how that ended, bash remembers.
+  while kill -0 "$child" 2>/dev/null; do wait "$child" || true; done
   wait "$child" || code=$?
-  while kill -0 "$child" 2>/dev/null; do # a signal ended the wait, not the command
-    code=0
-    wait "$child" || code=$?
-  done
   child=""
   [ -z "$signal" ] || exit "$code"
   return "$code"
