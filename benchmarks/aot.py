@@ -6,8 +6,9 @@ Needs no TPU: an environment of its own, Python 3.12 with `pip install -e '.[pee
 Each work is compiled by vcjax.aot and, for the same rows, by the programs in benchmarks/peers, with
 one libtpu and windowed einsum off everywhere. Cycles are the compiler's estimates, loops by their
 bounds; Pallas kernels (attention alone) and collectives carry none. Memory is arguments and
-temporaries of a chip. A compilation takes minutes, everything about an hour on one core; progress
-goes to stderr. The last line is one JSON object: every figure with its target and whether it holds.
+temporaries of a chip. A compilation takes minutes, everything an hour and a half on one core;
+progress goes to stderr. The last line is one JSON object: every figure with its target and whether
+it holds.
 """
 
 import dataclasses

@@ -1,6 +1,7 @@
 """Fixtures of all tests, made of `tiny.py` (the tiny model) and `peers.py` (PyTorch)."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,9 @@ import pytest
 import tiny
 
 from vcjax import storage
+
+# In the background of a shell (`bash launch/test.sh &`) Ctrl-C is ignored, by children too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

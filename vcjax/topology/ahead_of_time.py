@@ -70,7 +70,7 @@ def run(
         rows = step.micro_batch_rows(config.stages[name])
         if wrong := idle(rows, sharding.batch_shards(mesh.shape)):
             print(f"warning: {wrong}")
-        print("  compiling, a minute or two", flush=True)
+        print("  compiling, a few minutes", flush=True)
         text = texts / f"{name}.hlo.txt" if texts is not None else None
         result = measure(config, name, shape, topology, mesh, text)
         print(result.describe())
