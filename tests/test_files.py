@@ -1,5 +1,9 @@
 """Small files: whole or not at all."""
 
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from vcjax import files
@@ -34,3 +38,26 @@ def test_in_a_bucket(bucket):
         files.write_json(path, value)
         assert files.read_json(path) == value
     assert [path.name for path in (bucket / "folder").iterdir()] == ["facts.json"]
+
+
+def test_in_a_bucket_while_it_is_replaced(bucket):
+    """By others of another length, as one process of a run reads what another one writes."""
+    path, values = bucket / "facts.json", [["a"] * length for length in (1, 2000)]
+    files.write_json(path, values[0])
+    done = threading.Event()
+
+    def replace():
+        for value in itertools.cycle(values):
+            if done.is_set():
+                return
+            files.write_json(path, value)
+
+    with ThreadPoolExecutor(1) as pool:
+        replaced = pool.submit(replace)
+        try:
+            found = [files.read_json(path) for _ in range(300)]
+        finally:
+            done.set()
+        replaced.result()
+    assert all(value in values for value in found)
+    assert all(value in found for value in values)

@@ -38,7 +38,7 @@ def write_json(path: epath.Path, value: Any) -> None:
 def read_json(path: epath.Path, default: Any = None) -> Any:
     """The file's value, or `default` where there is no such file; InputError where it is broken."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(storage.read_bytes(path))
     except (FileNotFoundError, NotADirectoryError):
         return default
     except ValueError as error:

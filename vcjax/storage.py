@@ -66,6 +66,19 @@ def local_folder(folder: epath.Path, last: str = "") -> Iterator[Path]:
         upload(Path(temporary), folder, last)
 
 
+def read_bytes(path: epath.Path) -> bytes:
+    """What is there at one moment.
+
+    epath asks a bucket for the size and then for that many bytes, of which another process may
+    have written others in between.
+    """
+    if is_local(path):
+        return path.read_bytes()
+    import fsspec
+
+    return fsspec.filesystem("gs").cat_file(os.fspath(path))
+
+
 def cache(name: str) -> Path:
     """A folder of this user's cache, which may be deleted at any time that no run uses it."""
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vcjax" / name
