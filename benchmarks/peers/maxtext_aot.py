@@ -2,8 +2,8 @@
 
     python benchmarks/peers/maxtext_aot.py OUT.hlo.txt compile_topology=v5e-16 [MaxText flags]
 
-Needs the extra `peers` (Python 3.12), in an environment of its
-own. Writes the optimized HLO; the last line is the memory of a chip, as JSON.
+Needs the extra `peers` (Python 3.12), in an environment of its own. The compiler's options are
+vcjax's. Writes the optimized HLO; the last line is the memory of a chip, as JSON.
 """
 
 import json
@@ -19,6 +19,8 @@ os.environ.update(COMPILER_ENVIRONMENT)
 import maxtext
 from maxtext.trainers.pre_train import train_compile
 
+from vcjax.jitted import TPU_OPTIONS
+
 FLAGS = (
     "compile_topology_num_slices=1",
     "run_name=aot",
@@ -26,6 +28,7 @@ FLAGS = (
     "dataset_type=synthetic",
     "log_config=False",
     "skip_jax_distributed_system=True",
+    "compile_xla_flags=" + " ".join(f"--{name}={value}" for name, value in TPU_OPTIONS.items()),
 )
 
 

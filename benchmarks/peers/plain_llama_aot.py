@@ -4,7 +4,8 @@
 
 One row of LENGTH tokens a chip, FSDP over all chips, a scan over layers with everything recomputed,
 JAX's splash attention, a head in chunks, AdamW. A measuring stick: what a good programmer writes in
-an afternoon. Writes the optimized HLO; the last line is the memory of a chip, as JSON.
+an afternoon. The compiler's options are vcjax's. Writes the optimized HLO; the last line is the
+memory of a chip, as JSON.
 """
 
 import dataclasses
@@ -27,7 +28,8 @@ from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_ma
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-OPTIONS = {"xla_jf_spmd_threshold_for_windowed_einsum_mib": "1000000"}
+from vcjax.jitted import TPU_OPTIONS
+
 RANK, CHUNK, BLOCK = 64, 1024, 1024
 
 
@@ -210,7 +212,7 @@ def main() -> None:
     }
     shardings = jax.tree.map(lambda x: x.sharding, (params, placed))
     jitted = jax.jit(update, donate_argnums=(0, 1), out_shardings=(*shardings, replicated))
-    compiled = jitted.lower(params, placed, batch, base).compile(compiler_options=OPTIONS)
+    compiled = jitted.lower(params, placed, batch, base).compile(compiler_options=TPU_OPTIONS)
     Path(out).write_text(compiled.as_text())
     memory = compiled.memory_analysis()
     sizes = dict(arguments=memory.argument_size_in_bytes, temporaries=memory.temp_size_in_bytes)

@@ -34,11 +34,11 @@ Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 # What the backward pass finds stored, beside the input of each block; the rest is computed again.
 # "attended" is the attention's output (with its normaliser, where a kernel has one), "middle" what
 # the MLP's output is added to, "inner" what lies between A and B of an adapter. From little memory
-# and much work to the opposite; "offload" keeps nearly as much as "middle", most of it in the
+# and much work to the opposite; "offload" keeps all but what the MLP computes, most of it in the
 # memory of the host.
 _KEPT = {
     "full": (),
-    "offload": ("middle", "q", "k", "v"),
+    "offload": ("attended", "middle", "q", "k", "v", "inner"),
     "attended": ("attended", "middle"),
     "middle": ("attended", "middle", "q"),
     "attention": ("attended", "q", "k", "v"),
@@ -50,7 +50,7 @@ REMAT_POLICIES = {
     **{name: jax.checkpoint_policies.save_only_these_names(*kept) for name, kept in _KEPT.items()},
     "offload": jax.checkpoint_policies.save_and_offload_only_these_names(
         names_which_can_be_saved=["middle"],
-        names_which_can_be_offloaded=["input", "q", "k", "v"],
+        names_which_can_be_offloaded=["input", "attended", "q", "k", "v", "inner"],
         offload_src="device",
         offload_dst="pinned_host",
     ),
