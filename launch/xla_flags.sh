@@ -36,6 +36,10 @@ gpu_flags=(
 set_xla_flags() {
   case "$1" in
     tpu) export LIBTPU_INIT_ARGS="${tpu_flags[*]} ${LIBTPU_INIT_ARGS:-}" ;;
-    gpu) export XLA_FLAGS="${gpu_flags[*]} ${XLA_FLAGS:-}" ;;
+    gpu)
+      export XLA_FLAGS="${gpu_flags[*]} ${XLA_FLAGS:-}"
+      # Of a GPU's memory, what JAX may use: by default three quarters.
+      export XLA_PYTHON_CLIENT_MEM_FRACTION="${XLA_PYTHON_CLIENT_MEM_FRACTION:-0.92}"
+      ;;
   esac
 }

@@ -19,6 +19,7 @@ DATA = StageData(
     tokens=6000,
     weighted_tokens=6000,
     split_documents=0,
+    most_documents=3,
 )
 
 

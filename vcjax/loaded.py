@@ -68,8 +68,7 @@ def make_model(config: ConfigDict, shape: Shape, mesh: jax.sharding.Mesh) -> Mod
     """The decoder as the config trains it on these devices; config: resolved."""
     recipe = next(iter(config.stages.values()), config.recipe)  # all agree on these three
     lora = LoRA(recipe.rank, recipe.alpha) if recipe.train == "lora" else None
-    platform = mesh.devices.flat[0].platform
-    kernel = kernels.best_kernel(platform, shape.head_dim, config.compute_dtype)
+    kernel = kernels.best_kernel(mesh.devices.flat[0], shape.head_dim, config.compute_dtype)
     return Model(shape, lora, config.compute_dtype, config.remat, kernel)
 
 

@@ -33,11 +33,12 @@ class StageData:
     tokens: int
     weighted_tokens: int
     split_documents: int
+    most_documents: int  # of a row, held-out ones included
 
     @classmethod
     def nothing(cls, rows_id: str) -> "StageData":
         """Of a stage that trains nothing; rows_id: what it takes over instead."""
-        return cls(rows_id, None, 0, 0, 0, 0, 0, 0)
+        return cls(rows_id, None, 0, 0, 0, 0, 0, 0, 0)
 
     @classmethod
     def stated(cls, name: str, stage: ConfigDict) -> "StageData":
@@ -46,7 +47,7 @@ class StageData:
             stage.stated[key] for key in ("records", "tokens", "weighted_tokens")
         )
         rows = math.ceil(tokens / (stage.length * TYPICAL_FILL))
-        return cls(f"stated {name}", None, rows, records, 0, tokens, weighted, 0)
+        return cls(f"stated {name}", None, rows, records, 0, tokens, weighted, 0, 0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,6 +26,7 @@ from vcjax.data import rows
 from vcjax.errors import InputError
 from vcjax.loaded import Loaded
 from vcjax.metrics import MetricsLog
+from vcjax.models import kernels
 from vcjax.plan import StagePlan
 from vcjax.progress import Progress, describe
 from vcjax.speed import Speed
@@ -52,7 +53,9 @@ def run_stage(
     Preempted between two updates, after saving.
     """
     started = time.monotonic()
-    base, model, mesh, config = loaded.base, loaded.model, loaded.mesh, loaded.config
+    base, mesh, config = loaded.base, loaded.mesh, loaded.config
+    most = kernels.most_documents(loaded.model.attention, stage.data.most_documents)
+    model = dataclasses.replace(loaded.model, documents=most)
     folder = workdir / "stages" / stage.fingerprint
     recipe = ConfigDict(stage.recipe)
     files.write_json(folder / "stage.json", {"state": "running", **dataclasses.asdict(stage)})

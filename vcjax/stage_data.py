@@ -33,6 +33,7 @@ class PackedStage:
     @functools.cached_property
     def facts(self) -> StageData:
         counts = self.train.counts
+        parts = [self.train, self.held_out] if self.held_out else [self.train]
         return StageData(
             rows_id=rows.content_hash(self.train)[:16],
             held_out_id=rows.content_hash(self.held_out)[:16] if self.held_out else None,
@@ -42,6 +43,7 @@ class PackedStage:
             tokens=int(counts["tokens"]),
             weighted_tokens=round(counts["weighted_tokens"]),
             split_documents=int(counts["split_documents"]),
+            most_documents=max(int(packed.counts["most_documents"]) for packed in parts),
         )
 
     def write(self, workdir: epath.Path) -> None:

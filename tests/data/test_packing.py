@@ -51,6 +51,7 @@ def test_one_row_to_the_last_number():
         "documents": 2,
         "split_documents": 0,
         "rows": 1,
+        "most_documents": 2,
         "tokens": 5,
         "weighted_tokens": 3.5,
         "fill": 5 / 6,

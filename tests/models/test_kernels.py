@@ -1,15 +1,19 @@
 """Attention inside documents against a plain masked softmax, on one device and on several."""
 
+import functools
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax._src.cudnn import fused_attention_stablehlo as cudnn
 
 from vcjax import sharding
 from vcjax.errors import InputError
@@ -53,17 +57,66 @@ def test_blocks_of_other_documents_are_skipped(measured):
 
 
 @pytest.mark.parametrize(
-    ("platform", "head_dim", "compute_dtype", "kernel"),
+    ("device", "head_dim", "compute_dtype", "kernel"),
     [
-        ("cpu", 64, "bfloat16", "xla"),
-        ("tpu", 128, "float32", "splash"),
-        ("tpu", 64, "bfloat16", "xla"),
-        ("gpu", 128, "bfloat16", "cudnn"),
-        ("gpu", 128, "float32", "xla"),
+        (dict(platform="cpu"), 64, "bfloat16", "xla"),
+        (dict(platform="tpu"), 128, "float32", "splash"),
+        (dict(platform="tpu"), 64, "bfloat16", "xla"),
+        (dict(platform="gpu", compute_capability="8.0"), 128, "bfloat16", "cudnn"),
+        (dict(platform="gpu", compute_capability="9.0"), 128, "bfloat16", "packed"),
+        (dict(platform="gpu", compute_capability="10.0"), 128, "bfloat16", "packed"),
+        (dict(platform="gpu", compute_capability="9.0"), 128, "float32", "xla"),
     ],
 )
-def test_a_device_gets_its_kernel(platform, head_dim, compute_dtype, kernel):
-    assert kernels.best_kernel(platform, head_dim, compute_dtype) == kernel
+def test_a_device_gets_its_kernel(device, head_dim, compute_dtype, kernel):
+    assert kernels.best_kernel(SimpleNamespace(**device), head_dim, compute_dtype) == kernel
+
+
+def test_rows_of_all_kinds_share_the_program_of_a_kernel_that_does_not_ask():
+    assert {kernels.most_documents("xla", found) for found in (1, 2, 9)} == {0}
+    assert [kernels.most_documents("packed", found) for found in (1, 4, 5)] == [4, 4, 8]
+
+
+def test_a_program_for_a_gpu_holds_the_kernel_that_knows_documents(monkeypatch):
+    """Translated here as far as it goes without a GPU: JAX has accepted all operands."""
+    monkeypatch.setattr(cudnn, "check_cudnn_version", lambda: 91900)
+    monkeypatch.setattr(cudnn, "check_compute_capability", lambda needed: True)
+    q = jax.ShapeDtypeStruct((2, 2, 3, LENGTH, 64), jnp.bfloat16)
+    k = jax.ShapeDtypeStruct((2, 2, LENGTH, 64), jnp.bfloat16)
+
+    def program(kernel):
+        attend = functools.partial(kernels.attend_in_documents, kernel=kernel, documents=8)
+        loss = lambda *args: attend(*args).astype(jnp.float32).sum()  # noqa: E731
+        traced = jax.jit(jax.grad(loss, (0, 1, 2))).trace(q, k, k, documents())
+        return traced.lower(lowering_platforms=("cuda",)).as_text()
+
+    packed, masked = program("packed"), program("cudnn")
+    assert {"fmhaSoftmax(", "fmhaSoftmaxBackward("} <= {*re.findall(r"fmha\w+\(", packed)}
+    assert "fmhaScaleBiasSoftmaxBackward(" in masked
+    assert f"{LENGTH}x{LENGTH}x" in masked
+    assert f"{LENGTH}x{LENGTH}x" not in packed
+
+
+def test_cudnn_is_told_where_each_document_of_a_row_lies(monkeypatch):
+    """A stand-in for its kernel, which needs a GPU, goes by what its documentation promises."""
+    monkeypatch.setattr(cudnn, "dot_product_attention", by_offsets)
+    keys = jax.random.split(jax.random.key(0), 3)
+    q = jax.random.normal(keys[0], (2, 2, 3, LENGTH, 8))
+    k, v = (jax.random.normal(key, (2, 2, LENGTH, 8)) for key in keys[1:])
+    ids = documents()
+    found = kernels.attend_in_documents(q, k, v, ids, "packed", documents=4)
+    real = (ids > 0)[:, None, None, :, None]
+    np.testing.assert_allclose(found, jnp.where(real, plain(q, k, v, ids), 0), atol=2e-6)
+
+
+@pytest.mark.skipif(jax.default_backend() != "gpu", reason="a kernel of a GPU")
+@pytest.mark.parametrize("most", [0, 4])
+def test_a_gpu_computes_what_plain_attention_does(most):
+    keys = jax.random.split(jax.random.key(0), 3)
+    q = jax.random.normal(keys[0], (2, 2, 2, LENGTH, 128), jnp.bfloat16)
+    k, v = (jax.random.normal(key, (2, 2, LENGTH, 128), jnp.bfloat16) for key in keys[1:])
+    attend = functools.partial(kernels.attend_in_documents, kernel="packed", documents=most)
+    assert max(difference(attend, plain, (q, k, v))) < 0.02  # of bfloat16
 
 
 def test_a_length_that_the_kernel_cannot_cut_is_refused():
@@ -94,6 +147,24 @@ def difference(attend, reference, operands):
     return [
         float(jnp.abs(a - b).max() / jnp.abs(b).max()) for a, b in zip(found, expected, strict=True)
     ]
+
+
+def by_offsets(q, k, v, *, q_seqlen, kv_seqlen, q_offsets, kv_offsets, scale, mask_type):
+    """Heads last. What lies outside documents stays as it was: not a number."""
+    assert mask_type is cudnn.MaskType.PADDING_CAUSAL and k.shape == q.shape
+    assert q_offsets.shape == (len(q), q_seqlen.shape[1] + 1)
+    np.testing.assert_array_equal(q_seqlen, kv_seqlen)
+    np.testing.assert_array_equal(q_offsets, kv_offsets)
+    out = np.full(q.shape, np.nan, np.float32)
+    for row, (starts, lengths) in enumerate(zip(q_offsets, q_seqlen, strict=True)):
+        for start, length in zip(starts[:-1], lengths, strict=True):
+            if length >= 0:
+                here = slice(int(start), int(start + length))
+                scores = scale * np.einsum("qnh,snh->nqs", q[row, here], k[row, here])
+                scores = np.where(np.tri(length, dtype=bool), scores, -np.inf)
+                p = np.asarray(jax.nn.softmax(scores))
+                out[row, here] = np.einsum("nqs,snh->qnh", p, v[row, here])
+    return jnp.asarray(out)
 
 
 def plain(q, k, v, ids):

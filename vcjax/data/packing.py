@@ -51,8 +51,9 @@ class Packed:
 
     tokens, targets: int32. segment_ids: int32, 1, 2, ... for the documents of a row, 0 for padding.
     positions: int32, from 0 within each piece. loss_weights: float32, 0 for padding. placements:
-    in the order of rows and starts. counts: documents, split_documents, rows, tokens (positions
-    that are not padding), weighted_tokens (sum of loss_weights), fill (tokens / positions).
+    in the order of rows and starts. counts: documents, split_documents, rows, most_documents (the
+    pieces of the row that has most), tokens (positions that are not padding), weighted_tokens (sum
+    of loss_weights), fill (tokens / positions).
     """
 
     tokens: np.ndarray
@@ -151,6 +152,7 @@ def _fill(
         "documents": len(examples),
         "split_documents": sum(len(example.tokens) - 1 > length for example in examples),
         "rows": len(rows),
+        "most_documents": max(map(len, rows)),
         "tokens": used,
         "weighted_tokens": math.fsum(loss_weights.flat),
         "fill": used / loss_weights.size,

@@ -20,13 +20,18 @@ def einsum(spec: str, a: jax.Array, b: jax.Array, compute_dtype, out_dtype=None)
     The result has `out_dtype` (default: the compute type); gradients have the type of the operand,
     so float32 master weights get float32 gradients that were never rounded.
     """
-    return _dot(spec, a.astype(compute_dtype), b.astype(compute_dtype)).astype(
+    return dot(spec, a.astype(compute_dtype), b.astype(compute_dtype)).astype(
         out_dtype or compute_dtype
     )
 
 
-def _dot(spec, a, b):
-    return jnp.einsum(spec, a, b, preferred_element_type=jnp.float32)
+def dot(spec: str, a: jax.Array, b: jax.Array) -> jax.Array:
+    """`jnp.einsum`, accumulated in float32. float32 operands are multiplied as what they are.
+
+    By default a GPU would round them to TF32 (10 bits), a TPU to bfloat16 (7 bits).
+    """
+    exact = jax.lax.Precision.HIGHEST if a.dtype == jnp.float32 else None
+    return jnp.einsum(spec, a, b, precision=exact, preferred_element_type=jnp.float32)
 
 
 def _forward(spec, a, b, compute_dtype, out_dtype):
@@ -39,15 +44,15 @@ def _backward(spec, compute_dtype, out_dtype, residuals, cotangent):
     left, right = inputs.split(",")
     a, b = residuals
     g = cotangent.astype(compute_dtype)
-    grad_a = _dot(f"{out},{right}->{left}", g, b.astype(compute_dtype)).astype(a.dtype)
+    grad_a = dot(f"{out},{right}->{left}", g, b.astype(compute_dtype)).astype(a.dtype)
     # A CPU copies a transposed operand: without the barriers by computing again what it comes
     # from, in strides, and always the larger one.
     a, g = jax.lax.optimization_barrier((a.astype(compute_dtype), g))
     if a.size > g.size:
-        turned = _dot(f"{out},{left}->{right[::-1]}", g, a)
+        turned = dot(f"{out},{left}->{right[::-1]}", g, a)
         grad_b = jnp.transpose(jax.lax.optimization_barrier(turned))
     else:
-        grad_b = _dot(f"{left},{out}->{right}", a, g)
+        grad_b = dot(f"{left},{out}->{right}", a, g)
     return grad_a, grad_b.astype(b.dtype)
 
 

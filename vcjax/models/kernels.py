@@ -1,9 +1,12 @@
 """Attention inside packed documents, as the devices do it best.
 
 splash   a TPU's Pallas kernel; blocks of other documents are skipped
-cudnn    a GPU's fused kernel, with a mask of every pair; not in float32
+packed   cuDNN's kernel on a Hopper GPU or a newer one, document by document; not in float32
+cudnn    the same kernel on older GPUs, with a mask of every pair
 xla      any device: blocks of queries, one after the other
 """
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -22,25 +25,45 @@ from vcjax.models.attention import attend, visible_in_documents
 
 BLOCK = 1024  # queries, and keys, that meet at a time
 LANES = 128  # of a TPU's vector unit: its kernel takes lengths and heads of a multiple of this
+HOPPER = 9.0  # compute capability
 
 
-def best_kernel(platform: str, head_dim: int, compute_dtype: str) -> str:
-    """platform: of the devices of the mesh, "cpu", "gpu" or "tpu"."""
-    if platform == "tpu" and head_dim % LANES == 0:
+def best_kernel(device: jax.Device, head_dim: int, compute_dtype: str) -> str:
+    """device: any of the mesh."""
+    if device.platform == "tpu" and head_dim % LANES == 0:
         return "splash"
-    return "cudnn" if platform == "gpu" and compute_dtype == "bfloat16" else "xla"
+    if device.platform != "gpu" or compute_dtype != "bfloat16":
+        return "xla"
+    return "packed" if float(device.compute_capability) >= HOPPER else "cudnn"
+
+
+def most_documents(kernel: str, found: int) -> int:
+    """What to tell `attend_in_documents` of rows that hold up to `found` documents.
+
+    0 for a kernel that does not ask, so that rows of all kinds share its program; else rounded up,
+    so that many kinds do.
+    """
+    return -(-found // 4) * 4 if kernel == "packed" else 0
 
 
 def attend_in_documents(
-    q: jax.Array, k: jax.Array, v: jax.Array, segment_ids: jax.Array, kernel: str
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    segment_ids: jax.Array,
+    kernel: str,
+    documents: int = 0,
 ) -> jax.Array:
     """Causal grouped-query attention inside segments, softmax in float32.
 
     q: [batch, kv_heads, group, length, head_dim]; k, v: [batch, kv_heads, length, head_dim];
-    segment_ids: int32[batch, length], rising along a row, then 0. Returns the shape of q, which a
-    remat policy can name "attended".
+    segment_ids: int32[batch, length], 1, 2, ... along a row, then 0. documents: that a row holds at
+    most, 0 where it is not known. Returns the shape of q, which a remat policy can name "attended".
     """
-    attend_with = {"splash": _splash, "cudnn": _cudnn, "xla": _blocks}[kernel]
+    if kernel == "packed":
+        attend_with = functools.partial(_packed, documents=documents) if documents else _cudnn
+    else:
+        attend_with = {"splash": _splash, "cudnn": _cudnn, "xla": _blocks}[kernel]
     return attend_with(q, k, v, segment_ids)
 
 
@@ -69,10 +92,50 @@ def _blocks(q, k, v, segment_ids):
 
 def _cudnn(q, k, v, segment_ids):
     mask = visible_in_documents(segment_ids)[:, None]
-    heads_last = (x.swapaxes(1, 2) for x in (q.reshape(len(q), -1, *q.shape[3:]), k, v))
-    out = jax.nn.dot_product_attention(*heads_last, mask=mask, implementation="cudnn")
-    out = out.swapaxes(1, 2)
-    return checkpoint_name(out.reshape(q.shape), "attended")
+    q_last, k_last, v_last = _heads_last(q, k, v)
+    out = jax.nn.dot_product_attention(q_last, k_last, v_last, mask=mask, implementation="cudnn")
+    return checkpoint_name(out.swapaxes(1, 2).reshape(q.shape), "attended")
+
+
+def _packed(q, k, v, segment_ids, documents):
+    """The time goes with the documents' lengths squared, and with `documents` times the batch."""
+    # Private: jax.nn.dot_product_attention takes no documents.
+    from jax._src.cudnn import fused_attention_stablehlo as cudnn
+
+    starts, lengths = _bounds(segment_ids, documents)
+    starts = jnp.pad(starts, ((0, 0), (0, 1)), constant_values=-1)
+    # Outside documents the kernel leaves what was in memory, in its result and in gradients.
+    here = (segment_ids > 0)[:, :, None, None]
+    q_last, *key_value = (jnp.where(here, x, 0) for x in _heads_last(q, k, v))
+    # Some versions of JAX, 0.10.2 too, misplace keys that have fewer heads than queries.
+    k_last, v_last = (jnp.repeat(x, q.shape[2], axis=2) for x in key_value)
+    out = cudnn.dot_product_attention(
+        q_last,
+        k_last,
+        v_last,
+        q_seqlen=lengths,
+        kv_seqlen=lengths,
+        q_offsets=starts,
+        kv_offsets=starts,
+        scale=q.shape[-1] ** -0.5,
+        mask_type=cudnn.MaskType.PADDING_CAUSAL,
+    )
+    out = jnp.where(here, out, 0)
+    return checkpoint_name(out.swapaxes(1, 2).reshape(q.shape), "attended")
+
+
+def _bounds(segment_ids, documents):
+    """int32[batch, documents] each: starts and lengths of the segments; -1 where there is none."""
+    ids = jnp.where(segment_ids > 0, segment_ids, documents + 1)
+    borders = jax.vmap(lambda row: jnp.searchsorted(row, jnp.arange(1, documents + 2)))(ids)
+    lengths = jnp.diff(borders).astype(jnp.int32)
+    starts = borders[:, :-1].astype(jnp.int32)
+    return jnp.where(lengths > 0, starts, -1), jnp.where(lengths > 0, lengths, -1)
+
+
+def _heads_last(q, k, v):
+    """[batch, length, heads, head_dim] each."""
+    return (x.swapaxes(1, 2) for x in (q.reshape(len(q), -1, *q.shape[3:]), k, v))
 
 
 def _splash(q, k, v, segment_ids, interpret=False):

@@ -14,7 +14,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import PartitionSpec
 
 from vcjax import sharding
-from vcjax.models.einsum import einsum
+from vcjax.models.einsum import dot, einsum
 
 W, A, B = 0, 1, 2  # the weights of a projection, in the order of `weights` and of a layout's pieces
 
@@ -101,7 +101,7 @@ def _times(xs, weights, which, layout, turned=False):
     def on_one_device(xs, weights):
         whole = [_gather(w, xs[0].dtype, layout, n) for w, n in zip(weights, which, strict=True)]
         left, right = jnp.concatenate(xs, axis=-1), jnp.concatenate(whole, axis=axis)
-        return jnp.einsum(spec, left, right, preferred_element_type=jnp.float32).astype(left.dtype)
+        return dot(spec, left, right).astype(left.dtype)
 
     specs = (PartitionSpec(batch),) * len(xs), tuple(_spec(layout, n) for n in which)
     return _on_each_device(on_one_device, layout, specs, PartitionSpec(batch))(xs, weights)
@@ -115,7 +115,7 @@ def _gradient(x, g, w, which, layout):
     def on_one_device(x, g):
         # Else what x and g were computed from is computed again for every tile of the matmul.
         x, g = jax.lax.optimization_barrier((x, g))
-        partial = jnp.einsum("bli,blo->io", x, g, preferred_element_type=jnp.float32)
+        partial = dot("bli,blo->io", x, g)
         piece = partial.astype(x.dtype)
         if axes:
             piece = jax.lax.psum_scatter(piece, axes, scatter_dimension=dimension, tiled=True)

@@ -78,6 +78,7 @@ class Model:
     compute_dtype: str  # "bfloat16" or "float32"
     remat: str  # a key of REMAT_POLICIES
     attention: str = "xla"  # a kernel of `models/kernels.py`, in training
+    documents: int = 0  # of a row, at most, as `kernels.most_documents`
 
 
 def kept_values(shape: Shape, rank: int | None, remat: str) -> int:
@@ -259,7 +260,10 @@ def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array
         attend = functools.partial(attention.attend, mask=mask)
     else:
         attend = functools.partial(
-            kernels.attend_in_documents, segment_ids=batch["segment_ids"], kernel=model.attention
+            kernels.attend_in_documents,
+            segment_ids=batch["segment_ids"],
+            kernel=model.attention,
+            documents=model.documents,
         )
 
     def layer(x, states):
