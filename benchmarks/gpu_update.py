@@ -1,8 +1,8 @@
-"""vcjax's update of a model with random weights, timed update by update.
+"""vcjax's update of a model with random weights on one GPU, timed update by update.
 
-    python benchmarks/peers/vcjax_gpu.py FOLDER lora|full ROWS LENGTH UPDATES REMAT
+    python benchmarks/gpu_update.py FOLDER lora|full ROWS LENGTH UPDATES REMAT
 
-Arguments and output as those of trl_gpu.py.
+Arguments and last line as those of peers/trl_gpu.py.
 """
 
 import dataclasses
@@ -19,36 +19,29 @@ import numpy as np
 from vcjax import jitted, loaded, sharding, speed
 from vcjax.config import experiment, recipe
 from vcjax.data.packing import Example, pack
+from vcjax.data.rows import FIELDS
 from vcjax.models import kernels, transformer
 from vcjax.topology import step
 from vcjax.weights import huggingface
 
 
 def random_weights(shapes, key):
-    """Normal, of a standard deviation of 0.02; norms are one."""
+    """Of a standard deviation of 0.02, norms of one; a frozen base's as bits."""
+
+    def draw(key, path, like):
+        if "norm" in jax.tree_util.keystr(path):
+            return jnp.ones(like.shape, like.dtype)
+        dtype = jnp.bfloat16 if like.dtype == jnp.uint16 else like.dtype
+        drawn = 0.02 * jax.random.normal(key, like.shape, dtype)
+        return transformer.to_bits(drawn) if like.dtype == jnp.uint16 else drawn
 
     @jax.jit
-    def draw(key):
-        leaves, tree = jax.tree_util.tree_flatten_with_path(shapes)
-        return jax.tree.unflatten(
-            tree,
-            [
-                leaf(key, names, shape)
-                for key, (names, shape) in zip(
-                    jax.random.split(key, len(leaves)), leaves, strict=True
-                )
-            ],
-        )
+    def draw_all(key):
+        leaves, tree = jax.tree.flatten_with_path(shapes)
+        keys = jax.random.split(key, len(leaves))
+        return tree.unflatten([draw(k, *leaf) for k, leaf in zip(keys, leaves, strict=True)])
 
-    def leaf(key, names, shape):
-        if "norm" in jax.tree_util.keystr(names):
-            return jnp.ones(shape.shape, shape.dtype)
-        if shape.dtype == jnp.uint16:
-            drawn = 0.02 * jax.random.normal(key, shape.shape, jnp.bfloat16)
-            return transformer.to_bits(drawn)
-        return 0.02 * jax.random.normal(key, shape.shape, shape.dtype)
-
-    return draw(key)
+    return draw_all(key)
 
 
 def main() -> None:
@@ -56,23 +49,23 @@ def main() -> None:
     folder = Path(place)
     settings = recipe(train=train, length=int(length), batch_tokens=int(rows) * int(length))
     config = experiment(recipe=settings, compute_dtype="bfloat16", remat=remat)
+    documents = json.loads((folder / "documents.json").read_text())
+    packed = pack([Example(d, [1.0] * len(d), i) for i, d in enumerate(documents)], int(length))
+
     mesh = sharding.make_mesh(config.mesh.to_dict())
     model = loaded.make_model(config, huggingface.read_shape(folder), mesh)
+    most = kernels.most_documents(model.attention, int(packed.counts["most_documents"]))
+    model = dataclasses.replace(model, documents=most)
     params, base = step.weights(model, loaded.weight_dtype(model), mesh)
     if train == "lora":
         base = random_weights(base, jax.random.key(0))
         params = transformer.init_adapter(model, jax.random.key(1))
     else:
         params = random_weights(params, jax.random.key(0))
-    documents = json.loads((folder / "documents.json").read_text())
-    packed = pack([Example(d, [1.0] * len(d), i) for i, d in enumerate(documents)], int(length))
-    most = kernels.most_documents(model.attention, int(packed.counts["most_documents"]))
-    model = dataclasses.replace(model, documents=most)
-    names = ("tokens", "targets", "segment_ids", "positions", "loss_weights")
-    arrays = {name: getattr(packed, name) for name in names}
-    starts = range(0, len(packed.tokens) - int(rows) + 1, int(rows))
+
     batches = [
-        {name: x[None, start : start + int(rows)] for name, x in arrays.items()} for start in starts
+        {name: getattr(packed, name)[None, i : i + int(rows)] for name in FIELDS}
+        for i in range(0, len(packed.tokens) - int(rows) + 1, int(rows))
     ]
     seconds, losses, tokens = [], [], []
     with jax.set_mesh(mesh):
@@ -91,6 +84,7 @@ def main() -> None:
         losses=losses,
         memory_gb=speed.peak_memory_gb(),
         kernel=model.attention,
+        device=mesh.devices.flat[0].device_kind,
     )
     print(json.dumps(found))
 
