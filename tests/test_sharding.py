@@ -7,6 +7,7 @@ run as a program.
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -65,6 +66,15 @@ def test_a_device_holds_its_share_alone(measured, case):
     sizes = MESHES[case.split(", ")[1]]
     share = measured[case]["largest_share"] * sizes["fsdp"] * sizes["tensor"]
     assert 0.8 < share < 1.1  # norms are whole everywhere, the head lies in more pieces
+
+
+@pytest.mark.parametrize("train", ["lora", "full"])
+def test_tensor_parallel_devices_gather_no_weight_whole(measured, train):
+    """Over the batch's axes they do: every device has its half of the MLP, of all of `embed`."""
+    embed, mlp = tiny.UNTIED.embed_dim, tiny.UNTIED.mlp_dim
+    gathered = [{*sizes} for sizes in measured[f"{train}, fsdp-tensor"]["gathered"]]
+    assert {embed, mlp // 2} in gathered
+    assert {embed, mlp} not in gathered
 
 
 @pytest.mark.parametrize("train", ["lora", "full"])
@@ -182,19 +192,29 @@ def on_one_device(train):
 
 
 def on_mesh(train, mesh):
-    """The same on a mesh, placed as a stage does it; and the largest share a device holds."""
+    """The same on a mesh, placed as a stage does it; the largest share a device holds, gathers."""
     model, params, base, optimizer, step = setup(train)
     placed = state_shardings(params, optimizer, model, mesh)
     init = functools.partial(train_step.init_state, optimizer=optimizer)
     state = jax.jit(init, out_shardings=placed)(params)
     base = jax.device_put(base, param_shardings(base, model, mesh))
     jitted = jax.jit(step, out_shardings=(placed, None), donate_argnums=0)
-    share = largest_share(base or state)
+    found = {
+        "largest_share": largest_share(base or state),
+        "gathered": gathered(jitted, state, base, sharding.put_batch(batch(0), mesh), LR),
+    }
     return (
         lambda state, i: jitted(state, base, sharding.put_batch(batch(i), mesh), LR),
         state,
-        share,
+        found,
     )
+
+
+def gathered(jitted, *operands):
+    """What the compiled step's all-gathers make: sizes without those of one."""
+    text = jitted.lower(*operands).compile().as_text()
+    made = re.findall(r"= \w+\[([\d,]+)\]\S* all-gather\(", text)
+    return [[n for n in map(int, sizes.split(",")) if n > 1] for sizes in made]
 
 
 def batch(i):
@@ -234,7 +254,7 @@ def measure(train, results):
         for name, sizes in MESHES.items():
             mesh = sharding.make_mesh(sizes)
             with jax.set_mesh(mesh):
-                update, state, share = on_mesh(train, mesh)
+                update, state, facts = on_mesh(train, mesh)
                 if name == "fsdp":
                     losses, found, saved = train_three(update, state, Path(folder))
                 else:
@@ -246,7 +266,7 @@ def measure(train, results):
             results[f"{train}, {name}"] = {
                 "losses": losses,
                 "gradient_difference": difference(found, grads),
-                "largest_share": share,
+                **facts,
             }
 
 

@@ -6,6 +6,7 @@ backward pass, and gradients are summed to where their piece lies (reduce-scatte
 type too: what a device adds is rounded once, which halves what travels.
 """
 
+import dataclasses
 import functools
 
 import jax
@@ -39,26 +40,40 @@ def linear(
     return y
 
 
-def _layout(x_shape, weights, axes):
-    """(mesh axes of the batch, each weight's (mesh axes, dimension) of its pieces).
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """What lies on which mesh axes.
 
-    None where w is not in pieces; an adapter's may be (), whole on each device.
+    batch: the rows of activations. weights: each one's two dimensions; those over axes of the batch
+    are gathered to be used. inputs, outputs: these dimensions of w, and of the activations there,
+    over other axes (tensor parallel): a device has its part and no more.
     """
+
+    batch: tuple[str, ...]
+    weights: tuple[PartitionSpec, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def _layout(x_shape, weights, axes) -> Layout | None:
+    """None where w is not in pieces over the batch's axes."""
     mesh = sharding.mesh_in_use()
     if mesh is None:
         return None
     batch = sharding.axes_of("batch", x_shape[0], mesh)
-
-    def pieces(names, shape):
-        for dimension, (name, size) in enumerate(zip(names, shape, strict=True)):
-            found = sharding.axes_of(name, size, mesh)
-            if found and set(found) <= set(batch):
-                return found, dimension
-        return (), 0
-
     logical = (axes, (axes[0], "rank"), ("rank", axes[1]))
-    found = tuple(pieces(names, w.shape) for names, w in zip(logical, weights, strict=False))
-    return (batch, found) if found[W][0] else None
+    specs = tuple(
+        sharding.spec(names, w.shape, mesh) for names, w in zip(logical, weights, strict=False)
+    )
+    inputs, outputs = (() if set(found) <= set(batch) else found for found in map(_axes, specs[W]))
+    if not any(set(_axes(entry)) & set(batch) for entry in specs[W]):
+        return None
+    return Layout(batch, specs, inputs, outputs)
+
+
+def _axes(entry) -> tuple[str, ...]:
+    """Of one dimension of a PartitionSpec."""
+    return () if entry is None else (entry,) if isinstance(entry, str) else tuple(entry)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -94,50 +109,69 @@ def _times(xs, weights, which, layout, turned=False):
     """The sum of the products of activations and weights, or of weights turned, in one matmul.
 
     Side by side, so that nothing is added up in memory; a TPU does that as it reads the operands.
+    Where devices have parts of what is summed over, they add up the product with w. That with an
+    adapter's half alone is left as each one's own (side by side it is `rank` for each of them):
+    what it is multiplied with next is added up.
     """
-    batch, _ = layout
     spec, axis = ("blo,io->bli", 1) if turned else ("bli,io->blo", 0)
+    summed, kept = (layout.outputs, layout.inputs)[:: 1 if turned else -1]
+    whole = W in which
 
     def on_one_device(xs, weights):
-        whole = [_gather(w, xs[0].dtype, layout, n) for w, n in zip(weights, which, strict=True)]
-        left, right = jnp.concatenate(xs, axis=-1), jnp.concatenate(whole, axis=axis)
-        return dot(spec, left, right).astype(left.dtype)
+        gathered = [_gather(w, xs[0].dtype, layout, n) for w, n in zip(weights, which, strict=True)]
+        left, right = jnp.concatenate(xs, axis=-1), jnp.concatenate(gathered, axis=axis)
+        product = dot(spec, left, right).astype(left.dtype)
+        return jax.lax.psum(product, summed) if whole and summed else product
 
-    specs = (PartitionSpec(batch),) * len(xs), tuple(_spec(layout, n) for n in which)
-    return _on_each_device(on_one_device, layout, specs, PartitionSpec(batch))(xs, weights)
+    specs = (PartitionSpec(layout.batch, None, summed),) * len(xs), _specs(layout, which)
+    result = PartitionSpec(layout.batch, None, kept if whole else summed)
+    return _on_each_device(on_one_device, layout, specs, result)(xs, weights)
 
 
 def _gradient(x, g, w, which, layout):
     """Of a weight that x is multiplied with, where g is the gradient of the product."""
-    batch, pieces = layout
-    axes, dimension = pieces[which]
+    ours = layout.weights[which]
+    # Where x is an adapter's inner value, or g its gradient, each device has its own; see `_times`.
+    apart = {W: (), A: layout.outputs, B: layout.inputs}[which]
 
     def on_one_device(x, g):
         # Else what x and g were computed from is computed again for every tile of the matmul.
         x, g = jax.lax.optimization_barrier((x, g))
-        partial = dot("bli,blo->io", x, g)
-        piece = partial.astype(x.dtype)
-        if axes:
-            piece = jax.lax.psum_scatter(piece, axes, scatter_dimension=dimension, tiled=True)
-        others = tuple(axis for axis in batch if axis not in axes)
-        return (jax.lax.psum(piece, others) if others else piece).astype(w.dtype)
+        piece = dot("bli,blo->io", x, g).astype(x.dtype)
+        others = {*layout.batch, *apart}
+        for dimension, entry in enumerate(ours):
+            if axes := _gathered(entry, layout):
+                piece = jax.lax.psum_scatter(piece, axes, scatter_dimension=dimension, tiled=True)
+                others -= {*axes}
+        return (jax.lax.psum(piece, tuple(others)) if others else piece).astype(w.dtype)
 
-    specs = (PartitionSpec(batch),) * 2
-    return _on_each_device(on_one_device, layout, specs, _spec(layout, which))(x, g)
+    specs = tuple(
+        PartitionSpec(layout.batch, None, last) for last in (layout.inputs, layout.outputs)
+    )
+    return _on_each_device(on_one_device, layout, specs, ours)(x, g)
 
 
 def _gather(w, dtype, layout, which):
-    axes, dimension = layout[1][which]
     w = w.astype(dtype)
-    return jax.lax.all_gather(w, axes, axis=dimension, tiled=True) if axes else w
+    for dimension, entry in enumerate(layout.weights[which]):
+        if axes := _gathered(entry, layout):
+            w = jax.lax.all_gather(w, axes, axis=dimension, tiled=True)
+    return w
 
 
-def _spec(layout, which):
-    axes, dimension = layout[1][which]
-    return PartitionSpec(*[None] * dimension, axes)
+def _gathered(entry, layout) -> tuple[str, ...]:
+    """The axes of a weight's dimension, where they are those of the batch."""
+    axes = _axes(entry)
+    return axes if set(axes) <= set(layout.batch) else ()
+
+
+def _specs(layout, which):
+    return tuple(layout.weights[n] for n in which)
 
 
 def _on_each_device(function, layout, in_specs, out_specs):
+    """Manual over the axes of the batch and of tensor parallelism, as before over all others."""
+    axes = {*layout.batch, *layout.inputs, *layout.outputs}
     return jax.shard_map(
-        function, in_specs=in_specs, out_specs=out_specs, axis_names={*layout[0]}, check_vma=False
+        function, in_specs=in_specs, out_specs=out_specs, axis_names=axes, check_vma=False
     )
