@@ -19,6 +19,7 @@ RULES: dict[str, tuple[str, ...]] = {
     # activations
     "batch": ("replica", "fsdp"),
     "length": ("sequence",),
+    "attended_heads": ("tensor", "sequence"),  # where attention takes rows whole (a GPU's)
     # weights; `embed` shards them over the data axis, as in ZeRO-3 / FSDP
     "embed": ("fsdp",),
     "heads": ("tensor",),
@@ -115,7 +116,7 @@ def batch_shards(sizes: Mapping[str, int]) -> int:
     return math.prod(sizes[axis] for axis in RULES["batch"])
 
 
-def constrain(x: jax.Array, *logical: str) -> jax.Array:
+def constrain(x: jax.Array, *logical: str | None) -> jax.Array:
     """Pins an activation to its logical axes on the mesh in use, if any."""
     mesh = mesh_in_use()
     if mesh is None:

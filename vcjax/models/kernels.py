@@ -92,8 +92,9 @@ def _blocks(q, k, v, segment_ids):
 
 def _cudnn(q, k, v, segment_ids):
     mask = visible_in_documents(segment_ids)[:, None]
-    q_last, k_last, v_last = _heads_last(q, k, v)
+    q_last, k_last, v_last = (_rows_whole(x, "heads") for x in _heads_last(q, k, v))
     out = jax.nn.dot_product_attention(q_last, k_last, v_last, mask=mask, implementation="cudnn")
+    out = _rows_whole(out, "heads")
     return checkpoint_name(out.swapaxes(1, 2).reshape(q.shape), "attended")
 
 
@@ -110,9 +111,7 @@ def _packed(q, k, v, segment_ids, documents):
     # Some versions of JAX, 0.10.2 too, misplace keys that have fewer heads than queries.
     k_last, v_last = (jnp.repeat(x, q.shape[2], axis=2) for x in key_value)
     out = cudnn.dot_product_attention(
-        q_last,
-        k_last,
-        v_last,
+        *(_rows_whole(x, "attended_heads") for x in (q_last, k_last, v_last)),
         q_seqlen=lengths,
         kv_seqlen=lengths,
         q_offsets=starts,
@@ -120,8 +119,13 @@ def _packed(q, k, v, segment_ids, documents):
         scale=q.shape[-1] ** -0.5,
         mask_type=cudnn.MaskType.PADDING_CAUSAL,
     )
-    out = jnp.where(here, out, 0)
+    out = jnp.where(here, _rows_whole(out, "attended_heads"), 0)
     return checkpoint_name(out.swapaxes(1, 2).reshape(q.shape), "attended")
+
+
+def _rows_whole(x, heads):
+    """x: [batch, length, heads, head_dim]; cuDNN's kernels want the length in one piece."""
+    return sharding.constrain(x, "batch", None, heads, None)
 
 
 def _bounds(segment_ids, documents):

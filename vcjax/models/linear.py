@@ -44,12 +44,13 @@ def linear(
 class Layout:
     """What lies on which mesh axes.
 
-    batch: the rows of activations. weights: each one's two dimensions; those over axes of the batch
-    are gathered to be used. inputs, outputs: these dimensions of w, and of the activations there,
-    over other axes (tensor parallel): a device has its part and no more.
+    batch, length: the first two dimensions of activations. weights: each one's two dimensions;
+    those over axes of the batch are gathered to be used. inputs, outputs: these dimensions of w,
+    and of the activations there, over other axes (tensor parallel): a device has its part alone.
     """
 
     batch: tuple[str, ...]
+    length: tuple[str, ...]
     weights: tuple[PartitionSpec, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -68,7 +69,7 @@ def _layout(x_shape, weights, axes) -> Layout | None:
     inputs, outputs = (() if set(found) <= set(batch) else found for found in map(_axes, specs[W]))
     if not any(set(_axes(entry)) & set(batch) for entry in specs[W]):
         return None
-    return Layout(batch, specs, inputs, outputs)
+    return Layout(batch, sharding.axes_of("length", x_shape[1], mesh), specs, inputs, outputs)
 
 
 def _axes(entry) -> tuple[str, ...]:
@@ -123,9 +124,9 @@ def _times(xs, weights, which, layout, turned=False):
         product = dot(spec, left, right).astype(left.dtype)
         return jax.lax.psum(product, summed) if whole and summed else product
 
-    specs = (PartitionSpec(layout.batch, None, summed),) * len(xs), _specs(layout, which)
-    result = PartitionSpec(layout.batch, None, kept if whole else summed)
-    return _on_each_device(on_one_device, layout, specs, result)(xs, weights)
+    specs = (_activations(layout, summed),) * len(xs), tuple(layout.weights[n] for n in which)
+    result = _activations(layout, kept if whole else summed)
+    return _on_each_device(on_one_device, specs, result)(xs, weights)
 
 
 def _gradient(x, g, w, which, layout):
@@ -138,17 +139,15 @@ def _gradient(x, g, w, which, layout):
         # Else what x and g were computed from is computed again for every tile of the matmul.
         x, g = jax.lax.optimization_barrier((x, g))
         piece = dot("bli,blo->io", x, g).astype(x.dtype)
-        others = {*layout.batch, *apart}
+        others = {*layout.batch, *layout.length, *apart}
         for dimension, entry in enumerate(ours):
             if axes := _gathered(entry, layout):
                 piece = jax.lax.psum_scatter(piece, axes, scatter_dimension=dimension, tiled=True)
                 others -= {*axes}
         return (jax.lax.psum(piece, tuple(others)) if others else piece).astype(w.dtype)
 
-    specs = tuple(
-        PartitionSpec(layout.batch, None, last) for last in (layout.inputs, layout.outputs)
-    )
-    return _on_each_device(on_one_device, layout, specs, ours)(x, g)
+    specs = _activations(layout, layout.inputs), _activations(layout, layout.outputs)
+    return _on_each_device(on_one_device, specs, ours)(x, g)
 
 
 def _gather(w, dtype, layout, which):
@@ -165,13 +164,9 @@ def _gathered(entry, layout) -> tuple[str, ...]:
     return axes if set(axes) <= set(layout.batch) else ()
 
 
-def _specs(layout, which):
-    return tuple(layout.weights[n] for n in which)
+def _activations(layout, last):
+    return PartitionSpec(layout.batch, layout.length, last)
 
 
-def _on_each_device(function, layout, in_specs, out_specs):
-    """Manual over the axes of the batch and of tensor parallelism, as before over all others."""
-    axes = {*layout.batch, *layout.inputs, *layout.outputs}
-    return jax.shard_map(
-        function, in_specs=in_specs, out_specs=out_specs, axis_names=axes, check_vma=False
-    )
+def _on_each_device(function, in_specs, out_specs):
+    return jax.shard_map(function, in_specs=in_specs, out_specs=out_specs, check_vma=False)
