@@ -1,10 +1,46 @@
-"""The update as one compiled program: what it takes over."""
+"""The update as one compiled program: what it takes over, and that GPUs get one on every mesh."""
+
+import dataclasses
+import importlib.util
+import math
 
 import jax
 import numpy as np
+import pytest
 import tiny
+from jax._src.cudnn import fused_attention_stablehlo as cudnn
+from jax.experimental import topologies
 
-from vcjax import config, jitted, sharding
+from vcjax import config, jitted, loaded, sharding
+from vcjax.models.shapes import known_shape
+from vcjax.topology import step
+
+H100 = """
+gpu_device_info {
+  threads_per_block_limit: 1024
+  threads_per_warp: 32
+  shared_memory_per_block: 49152
+  shared_memory_per_core: 233472
+  threads_per_core_limit: 2048
+  core_count: 132
+  fpus_per_core: 128
+  block_dim_limit_x: 2147483647
+  block_dim_limit_y: 65535
+  block_dim_limit_z: 65535
+  memory_bandwidth: 3352320000000
+  l2_cache_size: 52428800
+  clock_rate_ghz: 1.98
+  device_memory_size: 84942979072
+  shared_memory_per_block_optin: 232448
+  cuda_compute_capability { major: 9 }
+  registers_per_core_limit: 65536
+  registers_per_block_limit: 65536
+}
+platform_name: "CUDA"
+dnn_version_info { major: 9 minor: 10 patch: 0 }
+runtime_version { major: 13 minor: 0 patch: 0 }
+device_description_str: "NVIDIA H100 80GB HBM3"
+"""
 
 
 def test_a_state_takes_the_parameters_over(tiny_weights):
@@ -17,3 +53,41 @@ def test_a_state_takes_the_parameters_over(tiny_weights):
     state = init(placed)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(placed))
     jax.tree.map(np.testing.assert_array_equal, state.params, params)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("jax_cuda13_plugin") is None,
+    reason="the compiler for GPUs is not installed (extra `gpu`); it needs no GPU",
+)
+@pytest.mark.parametrize(
+    ("train", "remat", "sizes"),
+    [
+        ("lora", "dots", (1, 1, 1, 1)),
+        ("full", "attended", (1, 8, 1, 1)),
+        ("lora", "offload", (2, 4, 1, 1)),
+        ("lora", "dots", (1, 4, 2, 1)),
+        ("full", "attended", (1, 2, 2, 2)),
+        ("lora", "full", (1, 1, 1, 8)),
+    ],
+)
+def test_it_compiles_for_gpus_that_are_not_here(train, remat, sizes, monkeypatch):
+    """Two layers of Llama-3.1-8B, for H100s; with attention that knows the rows' documents."""
+    monkeypatch.setattr(cudnn, "check_cudnn_version", lambda: 91000)
+    monkeypatch.setattr(cudnn, "check_compute_capability", lambda needed: True)
+    count = math.prod(sizes)
+    described = topologies.get_topology_desc(
+        platform="cuda", target_config=H100, topology=f"1x1x{count}"
+    )
+    mesh = sharding.make_mesh(dict(zip(sharding.MESH_AXES, sizes, strict=True)), described.devices)
+    recipe = config.recipe(train=train, length=2048, batch_tokens=2048 * count)
+    settings = config.experiment(recipe=recipe, compute_dtype="bfloat16", remat=remat)
+    shape = dataclasses.replace(known_shape("meta-llama/Llama-3.1-8B"), num_layers=2)
+    model = loaded.make_model(settings, shape, mesh)
+    assert model.attention == "packed"
+    model = dataclasses.replace(model, documents=16)
+    compiled = step.lower(recipe, model, loaded.weight_dtype(model), mesh).compile()
+    assert "__cudnn$fmhaSoftmaxBackward" in compiled.as_text()
+    arguments = compiled.memory_analysis().argument_size_in_bytes
+    per_weight = 12 if train == "full" else 2  # bytes; adapters beside them
+    share = arguments / (per_weight * shape.num_params() / (sizes[1] * sizes[2]))
+    assert 0.7 < share < 1.3  # the head lies in more pieces than the rest
