@@ -4,6 +4,9 @@ The compiler left to itself sums a weight's gradient whole on every device befor
 piece. Here the pieces are gathered in the compute type just before they are used, again in the
 backward pass, and gradients are summed to where their piece lies (reduce-scatter), in the compute
 type too: what a device adds is rounded once, which halves what travels.
+
+Over a tensor axis a device keeps its part of the heads or of the MLP and adds its product to those
+of the others (Megatron-LM, arXiv 1909.08053), rounded likewise.
 """
 
 import dataclasses
@@ -17,7 +20,7 @@ from jax.sharding import PartitionSpec
 from vcjax import sharding
 from vcjax.models.einsum import dot, einsum
 
-W, A, B = 0, 1, 2  # the weights of a projection, in the order of `weights` and of a layout's pieces
+W, A, B = 0, 1, 2  # the weights of a projection, in this order
 
 
 def linear(
