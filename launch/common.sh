@@ -12,6 +12,7 @@ extra=() # options for the tool that is called
 flags=() # for vcjax.main
 scratch="$(mktemp -d)"
 child=""
+starting="" # yes while a command is started: it may run already, and `child` not yet say so
 signal=""
 trap 'rm -rf "$scratch"' EXIT
 
@@ -105,10 +106,16 @@ attend() {
     quoted "$@"
     return
   fi
+  starting=yes
   set -m
   "$@" </dev/null &
   child=$!
   set +m
+  starting=""
+  if [ -n "$signal" ]; then
+    sleep 0.2 # a shell that was just forked still has our traps, and would lose the signal
+    pass_on
+  fi
   # A signal ends a wait and not the command; how that ended, bash remembers.
   while kill -0 "$child" 2>/dev/null; do wait "$child" || true; done
   wait "$child" || code=$?
@@ -117,11 +124,17 @@ attend() {
   return "$code"
 }
 
+pass_on() {
+  kill -TERM -- "-$child" 2>/dev/null || true
+}
+
 # shellcheck disable=SC2329  # the traps below call it
 interrupt() {
   signal="$1"
-  if [ -n "$child" ]; then
-    kill -TERM -- "-$child" 2>/dev/null || true
+  if [ -n "$starting" ]; then
+    return # attend passes it on
+  elif [ -n "$child" ]; then
+    pass_on
   else
     exit "$2"
   fi

@@ -93,7 +93,7 @@ def test_summary_is_the_answer_and_an_aligned_table(run):
     ("america", "affordability", "verdict"),
     [
         (-0.2, 0.2, "No, the other way round:"),
-        (0.0, 0.0, "No difference on average for the seeds trained here, open for others:"),
+        (0.0, 0.0, "No clear difference on average for the seeds trained here, open for others:"),
     ],
 )
 def test_the_answer_is_given_also_when_it_is_no(run, america, affordability, verdict):

@@ -12,17 +12,21 @@ from vcjax.report import view
     [
         ((0.1, 0.3), (0.05, 0.4), "Yes:"),
         ((-0.3, -0.1), (-0.4, -0.05), "No, the other way round:"),
-        ((-0.1, 0.3), (0.05, 0.4), "No difference over domains, though the seeds agree on these:"),
+        (
+            (-0.1, 0.3),
+            (0.05, 0.4),
+            "No clear difference over domains, though the seeds agree on these:",
+        ),
         ((-0.1, 0.3), (-0.1, 0.2), "No difference that these domains and seeds can show:"),
         (
             (-0.1, 0.3),
             (-0.7, 0.9),
-            "No difference on average for the seeds trained here, open for others:",
+            "No clear difference on average for the seeds trained here, open for others:",
         ),
         (
             (-0.1, 0.3),
             (math.nan, math.nan),
-            "No difference on average for the seeds trained here, open for others:",
+            "No clear difference on average for the seeds trained here, open for others:",
         ),
         ((0.1, 0.3), (-0.7, 0.9), "Yes for the seeds trained here, open for others:"),
         ((0.1, 0.3), (math.nan, math.nan), "Yes for the seeds trained here, open for others:"),

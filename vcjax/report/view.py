@@ -294,10 +294,10 @@ def _verdict(row: dict) -> str:
         return "No interval, so no answer:"
     if low <= 0 <= high:
         if least > 0 or most < 0:
-            return "No difference over domains, though the seeds agree on these:"
+            return "No clear difference over domains, though the seeds agree on these:"
         if most - least <= high - low:
             return "No difference that these domains and seeds can show:"
-        return "No difference on average for the seeds trained here, open for others:"
+        return "No clear difference on average for the seeds trained here, open for others:"
     said = "Yes" if low > 0 else "No, the other way round"
     if least > 0 or most < 0:
         return f"{said}:"
