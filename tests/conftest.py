@@ -20,8 +20,10 @@ import tiny
 
 from vcjax import storage
 
-# In the background of a shell (`bash launch/test.sh &`) Ctrl-C is ignored, by children too.
+# In the background of a shell (`bash launch/test.sh &`) Ctrl-C is ignored, by children too; with
+# `nohup` a hang-up is.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
