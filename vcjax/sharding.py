@@ -91,7 +91,11 @@ def spec(
 
 def axes_of(logical: str, size: int, mesh: Mesh | AbstractMesh) -> tuple[str, ...]:
     """The mesh axes that a dimension of this size is cut over."""
-    entry = spec((logical,), (size,), mesh)[0]
+    return axes_in(spec((logical,), (size,), mesh)[0])
+
+
+def axes_in(entry: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """The mesh axes of one dimension of a PartitionSpec."""
     return () if entry is None else (entry,) if isinstance(entry, str) else tuple(entry)
 
 

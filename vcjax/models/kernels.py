@@ -6,8 +6,6 @@ cudnn    the same kernel on older GPUs, with a mask of every pair
 xla      any device: blocks of queries, one after the other
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
@@ -60,10 +58,9 @@ def attend_in_documents(
     segment_ids: int32[batch, length], 1, 2, ... along a row, then 0. documents: that a row holds at
     most, 0 where it is not known. Returns the shape of q, which a remat policy can name "attended".
     """
-    if kernel == "packed":
-        attend_with = functools.partial(_packed, documents=documents) if documents else _cudnn
-    else:
-        attend_with = {"splash": _splash, "cudnn": _cudnn, "xla": _blocks}[kernel]
+    if kernel == "packed" and documents:
+        return _packed(q, k, v, segment_ids, documents)
+    attend_with = {"splash": _splash, "packed": _cudnn, "cudnn": _cudnn, "xla": _blocks}[kernel]
     return attend_with(q, k, v, segment_ids)
 
 

@@ -69,15 +69,11 @@ def _layout(x_shape, weights, axes) -> Layout | None:
     specs = tuple(
         sharding.spec(names, w.shape, mesh) for names, w in zip(logical, weights, strict=False)
     )
-    inputs, outputs = (() if set(found) <= set(batch) else found for found in map(_axes, specs[W]))
-    if not any(set(_axes(entry)) & set(batch) for entry in specs[W]):
+    of_w = [sharding.axes_in(entry) for entry in specs[W]]
+    if not any(set(axes) & set(batch) for axes in of_w):
         return None
+    inputs, outputs = (() if set(axes) <= set(batch) else axes for axes in of_w)
     return Layout(batch, sharding.axes_of("length", x_shape[1], mesh), specs, inputs, outputs)
-
-
-def _axes(entry) -> tuple[str, ...]:
-    """Of one dimension of a PartitionSpec."""
-    return () if entry is None else (entry,) if isinstance(entry, str) else tuple(entry)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -163,7 +159,7 @@ def _gather(w, dtype, layout, which):
 
 def _gathered(entry, layout) -> tuple[str, ...]:
     """The axes of a weight's dimension, where they are those of the batch."""
-    axes = _axes(entry)
+    axes = sharding.axes_in(entry)
     return axes if set(axes) <= set(layout.batch) else ()
 
 
