@@ -21,6 +21,7 @@ from vcjax.config import experiment, recipe
 from vcjax.data.packing import Example, pack
 from vcjax.data.rows import FIELDS
 from vcjax.models import kernels, transformer
+from vcjax.models.bits import to_bits
 from vcjax.topology import step
 from vcjax.weights import huggingface
 
@@ -33,7 +34,7 @@ def random_weights(shapes, key):
             return jnp.ones(like.shape, like.dtype)
         dtype = jnp.bfloat16 if like.dtype == jnp.uint16 else like.dtype
         drawn = 0.02 * jax.random.normal(key, like.shape, dtype)
-        return transformer.to_bits(drawn) if like.dtype == jnp.uint16 else drawn
+        return to_bits(drawn) if like.dtype == jnp.uint16 else drawn
 
     @jax.jit
     def draw_all(key):

@@ -12,6 +12,7 @@ import tiny
 
 from vcjax import train_step
 from vcjax.models import transformer
+from vcjax.models.bits import to_bits
 from vcjax.models.lora import LoRA
 
 LORA = LoRA(rank=4, alpha=12)
@@ -200,7 +201,7 @@ def test_a_model_is_a_static_argument():
 def test_a_frozen_base_gives_the_logits_and_gradients_of_its_weights():
     model = tiny.model(lora=LORA, compute_dtype="bfloat16")
     weights = jax.tree.map(lambda w: w.astype(jnp.bfloat16), tiny.weights())
-    base = {**weights, "blocks": jax.tree.map(transformer.to_bits, weights["blocks"])}
+    base = {**weights, "blocks": jax.tree.map(to_bits, weights["blocks"])}
     assert {str(w.dtype) for w in jax.tree.leaves(base["blocks"])} == {"uint16"}
     adapter = tiny.randomized(transformer.init_adapter(model, jax.random.key(0)))
     results = [loss_and_grads(adapter, b, tiny.batch(), model) for b in (weights, base)]

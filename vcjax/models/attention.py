@@ -2,8 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 
+from vcjax.models.bits import kept_in_rule
 from vcjax.models.einsum import einsum
 from vcjax.models.shapes import Shape
 
@@ -42,8 +42,8 @@ def _forward(q, k, v, mask):
     odds = jnp.exp(scores - highest)
     total = odds.sum(axis=-1, keepdims=True)
     out = einsum("bkgqs,bksh->bkgqh", odds, v, q.dtype, jnp.float32) / total
-    out = checkpoint_name(out.astype(q.dtype), "attended")
-    log_total = checkpoint_name(highest[..., 0] + jnp.log(total[..., 0]), "attended")
+    out = kept_in_rule(out.astype(q.dtype), "attended")
+    log_total = kept_in_rule(highest[..., 0] + jnp.log(total[..., 0]), "attended")
     return out, (q, k, v, mask, out, log_total)
 
 

@@ -14,10 +14,10 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import PartitionSpec
 
 from vcjax import sharding
+from vcjax.models.bits import kept, kept_in_rule
 from vcjax.models.einsum import dot, einsum
 
 W, A, B = 0, 1, 2  # the weights of a projection, in this order
@@ -37,7 +37,7 @@ def linear(
     y = einsum("bli,io->blo", x, w, x.dtype)
     if adapter:
         a, b = adapter
-        inner = checkpoint_name(einsum("bli,ir->blr", x, a, x.dtype), "inner")
+        inner = kept(einsum("bli,ir->blr", x, a, x.dtype), "inner")
         # So it is added where the large matmul ends, not in another pass over both.
         y += jax.lax.optimization_barrier(einsum("blr,ro->blo", inner, b, x.dtype))
     return y
@@ -85,7 +85,7 @@ def _forward(x, weights, layout):
     if len(weights) == 1:
         return _times((x,), weights, (W,), layout), (x, None, weights)
     w, a, b = weights
-    inner = checkpoint_name(_times((x,), (a,), (A,), layout), "inner")
+    inner = kept_in_rule(_times((x,), (a,), (A,), layout), "inner")
     return _times((inner, x), (b, w), (B, W), layout), (x, inner, weights)
 
 

@@ -18,11 +18,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
-from jax.ad_checkpoint import checkpoint_name
 
 from vcjax.models import attention, kernels
+from vcjax.models.bits import from_bits, kept
 from vcjax.models.linear import linear
 from vcjax.models.lora import AdapterParam, LoRA, init_a
 from vcjax.models.shapes import Shape
@@ -46,8 +45,9 @@ _KEPT = {
     "dots": ("attended", "middle", "q", "k", "v", "gate", "up", "inner"),
     "none": ("attended", "middle", "q", "k", "v", "gate", "up", "inner"),  # and all between them
 }
+_save = jax.checkpoint_policies.save_only_these_names
 REMAT_POLICIES = {
-    **{name: jax.checkpoint_policies.save_only_these_names(*kept) for name, kept in _KEPT.items()},
+    **{remat: _save("input", *names) for remat, names in _KEPT.items()},
     "offload": jax.checkpoint_policies.save_and_offload_only_these_names(
         names_which_can_be_saved=["middle"],
         names_which_can_be_offloaded=["input", "attended", "q", "k", "v", "inner"],
@@ -161,7 +161,7 @@ class Block(nnx.Module):
 
         attend: (q, k, v) -> the shape of q, knowing who sees whom.
         """
-        x = checkpoint_name(x, "input")
+        x = kept(x, "input")
         y = self.attention_norm(x)
         q, k, v = (self.heads(getattr(self, name)(y), name) for name in ("q", "k", "v"))
         if self.shape.qk_norm:
@@ -171,17 +171,18 @@ class Block(nnx.Module):
         y = attend(q.reshape(len(x), -1, group, *q.shape[2:]), k, v)
         y = y.reshape(q.shape).swapaxes(1, 2).reshape(*x.shape[:2], -1)
         x = constrain(x + self.o(y), "batch", "length", "embed")
-        x = checkpoint_name(x, "middle")
+        x = kept(x, "middle")
         y = self.mlp_norm(x)
-        gate, up = checkpoint_name(self.gate(y), "gate"), checkpoint_name(self.up(y), "up")
-        y = self.down(jax.nn.silu(gate) * up)
+        gate, up = kept(self.gate(y), "gate"), kept(self.up(y), "up")
+        y = jax.nn.silu(gate.astype(jnp.float32)) * up.astype(jnp.float32)
+        y = self.down(y.astype(x.dtype))
         return constrain(x + y, "batch", "length", "embed")
 
     def heads(self, x: jax.Array, name: str) -> jax.Array:
         """[batch, length, heads x size] -> [batch, heads, length, size], named for remat."""
         batch, length, _ = x.shape
         x = x.reshape(batch, length, -1, self.shape.head_dim).swapaxes(1, 2)
-        return checkpoint_name(x, name)
+        return kept(x, name)
 
 
 def _split_block(model: Model, key: jax.Array):
@@ -268,29 +269,14 @@ def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array
 
     def layer(x, states):
         adapter, blocks = states
-        return nnx.merge(graphdef, adapter, _from_bits(blocks))(x, cos, sin, attend), None
+        block = nnx.merge(graphdef, adapter, jax.tree.map(from_bits, blocks))
+        return block(x, cos, sin, attend), None
 
     layer = jax.checkpoint(layer, policy=REMAT_POLICIES[model.remat], prevent_cse=False)
     x = weights["embed"][batch["tokens"]].astype(model.compute_dtype)
     x = constrain(x, "batch", "length", "embed")
     x, _ = jax.lax.scan(layer, x, (weights.get("adapter", {}), weights["blocks"]))
     return rms_norm(x, weights["norm"], model.shape.norm_eps)
-
-
-def to_bits(weight: Any) -> Any:
-    """A stacked weight as a frozen base holds it: bfloat16 as its uint16 bits, all else as it is.
-
-    XLA's CPU backend has no bfloat16 slice: the scan would convert the weights of all layers to
-    float32 and back in every step (7 % of its time).
-    """
-    return weight.view(np.uint16) if weight.dtype == jnp.bfloat16 else weight
-
-
-def _from_bits(blocks: PyTree) -> PyTree:
-    return jax.tree.map(
-        lambda w: jax.lax.bitcast_convert_type(w, jnp.bfloat16) if w.dtype == jnp.uint16 else w,
-        blocks,
-    )
 
 
 def head_weight(params: PyTree, base: PyTree) -> jax.Array:

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from vcjax import jitted, sharding, train_step
 from vcjax.models import transformer
+from vcjax.models.bits import to_bits
 from vcjax.models.transformer import Model
 from vcjax.topology.chips import GIB
 from vcjax.weights.placement import leaf_dtype
@@ -66,7 +67,7 @@ def weights(model: Model, dtype: Any, mesh: Mesh) -> tuple[PyTree, PyTree]:
         if names[0] == "adapter":
             return jax.ShapeDtypeStruct(shape, jnp.float32)
         like = jax.ShapeDtypeStruct(shape, leaf_dtype(names, dtype))
-        return jax.eval_shape(transformer.to_bits, like) if names[0] == "blocks" else like
+        return jax.eval_shape(to_bits, like) if names[0] == "blocks" else like
 
     shapes = jax.tree_util.tree_map_with_path(
         leaf, transformer.weight_shapes(model), is_leaf=lambda x: isinstance(x, tuple)

@@ -14,6 +14,7 @@ import numpy as np
 
 from vcjax import sharding
 from vcjax.models import transformer
+from vcjax.models.bits import to_bits
 from vcjax.models.transformer import Model
 
 PyTree = Any
@@ -26,13 +27,13 @@ Reader = Callable[[Leaf, int | None, Index], np.ndarray]
 def load(read: Reader, model: Model, dtype: Any, mesh: jax.sharding.Mesh) -> PyTree:
     """The weights of `models/transformer.py` without adapter: matrices in dtype, others float32.
 
-    Stacked bfloat16 comes as bits, as `transformer.to_bits` says.
+    Stacked bfloat16 comes as bits, as `models/bits.py` says.
     """
     axes, shapes = transformer.logical_axes(model), transformer.weight_shapes(model)
     axes.pop("adapter", None), shapes.pop("adapter", None)
 
     def one(leaf: Leaf, layer: int, kind: Any, index: Index) -> np.ndarray:
-        return transformer.to_bits(read(leaf, layer, index).astype(kind))
+        return to_bits(read(leaf, layer, index).astype(kind))
 
     def place(path: Any, shape: tuple[int, ...], names: tuple[str, ...]) -> jax.Array:
         leaf = tuple(key.key for key in path)
