@@ -2,12 +2,10 @@
 
 import functools
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 from etils import epath
 from ml_collections import ConfigDict
 
@@ -30,9 +28,8 @@ from vcjax.models.shapes import Shape, known_shape
 from vcjax.plan import Plan, StageData, cost, describe, make_plan, warnings
 from vcjax.probes import answers, overlap
 from vcjax.report.page import write_report
+from vcjax.speed import expected_flops
 from vcjax.weights import peft, pretrained
-
-MATMUL_SHARE = 0.5  # of the speed of a large matmul that training reaches (measured: .4 to .6)
 
 
 def run(
@@ -84,7 +81,7 @@ def run(
         changed = processes.on_first(
             lambda: saved is None or provenance.check_changes(workdir, saved, facts, config)
         )
-        print(describe(plan, done, costs, _flops_per_second(config.compute_dtype)))
+        print(describe(plan, done, costs, expected_flops(mesh, config.compute_dtype)))
         strange = stage_data.warnings(config, folder)
         for line in [*warnings(plan, sharding.batch_shards(mesh.shape)), *strange]:
             print(f"warning: {line}")
@@ -210,17 +207,3 @@ def _train(plan: Plan, load: Callable[[], Loaded], folder: Path, workdir: epath.
             continue
         with jax.set_mesh(loaded.mesh):
             stage.run_stage(planned, plan.title(fingerprint), params, loaded, workdir)
-
-
-def _flops_per_second(compute_dtype: str) -> float:
-    """What training reaches on this machine, from timing one large matmul."""
-    x = jnp.ones((2048, 576), compute_dtype)
-    w = jnp.ones((576, 1536), compute_dtype)
-    matmul = jax.jit(lambda x, w: jnp.matmul(x, w, preferred_element_type=jnp.float32))
-    matmul(x, w).block_until_ready()
-    seconds = []
-    for _ in range(5):
-        started = time.perf_counter()
-        matmul(x, w).block_until_ready()
-        seconds.append(time.perf_counter() - started)
-    return MATMUL_SHARE * 2 * 2048 * 576 * 1536 / min(seconds) * jax.device_count()

@@ -1,7 +1,9 @@
-"""bfloat16 as its bits where it is only stored: XLA's CPU backend has no slices of bfloat16.
+"""bfloat16 as its bits where it is only stored, for a CPU.
 
-It would convert all of an array to float32, read or write the slice, and convert all of it back:
-the weights of all layers, and what all layers keep for the backward pass, in every layer.
+There XLA has no slices of bfloat16 up to JAX 0.10, the last version for Python 3.11. It converts
+all of an array to float32, reads or writes the slice, and converts all of it back: the weights of
+all layers, and what all layers keep for the backward pass, once a layer (a third of an update's
+time at 30 layers). On a TPU bits in place of numbers cost up to 2 % where they go to the host.
 """
 
 from typing import Any
