@@ -42,9 +42,10 @@ LR = np.float32(1e-3)
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """What `main` below prints, from its own process."""
-    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
+    flags = "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=8"
     paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-    env = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": os.pathsep.join(paths)}
+    cpus = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+    env = {**os.environ, **cpus, "PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run(
         [sys.executable, __file__], env=env, capture_output=True, text=True, check=False
     )

@@ -30,8 +30,12 @@ MESHES = {
 @pytest.fixture(scope="module")
 def measured():
     """What `main` below prints, from its own process with four devices."""
-    env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
-    env["PYTHONPATH"] = str(Path(__file__).parents[2])
+    env = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
     done = subprocess.run(
         [sys.executable, __file__], env=env, capture_output=True, text=True, check=False
     )
