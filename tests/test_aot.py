@@ -57,16 +57,19 @@ def test_a_missing_compiler_is_one_line(config_file, tmp_path, monkeypatch):
 
 
 @needs_compiler
-def test_a_search_saves_no_executables(config_file, tmp_path):
-    settings, folder = small_run.load(config_file), tmp_path / "executables"
-    with pytest.raises(InputError, match=r"^--save_executables: search first"):
+@pytest.mark.parametrize(
+    ("flag", "key"), [("--save_executables", "executables"), ("--save_hlo", "texts")]
+)
+def test_a_search_saves_no_programs(config_file, tmp_path, flag, key):
+    settings, folder = small_run.load(config_file), tmp_path / "programs"
+    with pytest.raises(InputError, match=f"^{flag}: search first"):
         ahead_of_time.run(
             settings,
             config_file.parent,
             topology_name="v5e:2x2",
             slices=1,
             compiles=1,
-            executables=folder,
+            **{key: folder},
         )
     assert not folder.exists()
 

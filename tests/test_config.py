@@ -52,6 +52,14 @@ def test_missing_files_are_named_with_their_keys(tmp_path):
     ]
 
 
+def test_a_folder_where_a_file_belongs_is_named(tmp_path):
+    (tmp_path / "probes").mkdir()
+    given = resolve(config(tmp_path, probes=("probes",)), tmp_path)
+    assert missing_files(given, tmp_path)[-1] == (
+        f"config.probes: {tmp_path / 'probes'} is a folder; give a file"
+    )
+
+
 def test_a_named_chat_template_is_kept_by_its_text(tmp_path):
     resolved = resolve(config(tmp_path, chat_template="chatml"), tmp_path)
     assert "<|im_start|>" in resolved.chat_template

@@ -145,6 +145,15 @@ def test_probe_command_scores_every_arm_like_the_run(copy):
     assert done.returncode == 2 and "/nowhere.jsonl does not exist" in done.stderr
 
 
+def test_later_probes_wait_for_the_answers_of_the_run_itself(copy):
+    config, workdir, _ = copy
+    (workdir / "probes" / "america-1.parquet").unlink()
+    before = files_of(workdir)
+    with pytest.raises(InputError, match=r"no answers yet of .* america-1\.parquet; start the run"):
+        experiment.probe_finished(workdir, config.parent / "probes.jsonl")
+    assert files_of(workdir) == before
+
+
 def test_probes_of_later_that_a_document_gives_away_are_refused(copy):
     config, workdir, _ = copy
     later = config.parent / "later.jsonl"
@@ -180,6 +189,9 @@ def test_retrain_trains_only_what_the_change_touches(copy, capsys):
 
 def test_what_was_asked_before_the_run_is_kept(copy):
     config, workdir, _ = copy
+    files.write_json(
+        workdir / "config.json", read_json(workdir / "config.json") | {"commit": "which trained"}
+    )
     settings = small_run.load(config, on_change="retrain")
     with settings.unlocked():
         settings.contrasts.adds = dict(america=1, behavior=-1)
@@ -187,6 +199,7 @@ def test_what_was_asked_before_the_run_is_kept(copy):
     experiment.run(settings, config.parent, workdir, False)
     run = read_json(workdir / "config.json")
     assert (run["config"]["primary"], run["named"]["primary"]) == ("adds", "total")
+    assert run["commit"] == "which trained"
     assert "chosen later" in (workdir / "report" / "index.html").read_text()
 
 
@@ -264,6 +277,17 @@ def test_too_little_disk_is_refused_before_anything_is_written(finished, tmp_pat
     assert not (tmp_path / "new").exists()
 
 
+def test_disk_that_an_unfinished_stage_holds_is_not_asked_for_again(copy, monkeypatch):
+    config, workdir, _ = copy
+    stage = next(path for path in (workdir / "stages").iterdir())
+    files.write_json(stage / "stage.json", {"state": "running"})
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
+    with pytest.raises(InputError, match="GB are free, the plan needs about"):
+        run(config, workdir, dry_run=True)
+    (stage / "checkpoints" / "of a large model").write_bytes(bytes(10_000_000))
+    run(config, workdir, dry_run=True)
+
+
 def replace_in(name, old, new):
     def change(folder):
         path = folder / name
@@ -280,6 +304,10 @@ BAD_FILES = {
     "empty corpus": (lambda f: (f / "america.jsonl").write_text(""), "no records"),
     "missing file": (lambda f: (f / "america.jsonl").unlink(), "america.jsonl does not exist"),
     "missing probes": (lambda f: (f / "probes.jsonl").unlink(), "probes.jsonl does not exist"),
+    "probes in a folder": (
+        lambda f: ((f / "probes.jsonl").unlink(), (f / "probes.jsonl").mkdir()),
+        "probes.jsonl is a folder; give a file",
+    ),
     "bad probe": (replace_in("probes.jsonl", "{b}", "b"), "probes.jsonl:1"),
     "a domain in two splits": (
         lambda f: (f / "probes.jsonl").write_text(

@@ -352,9 +352,11 @@ def test_the_card_names_no_place_on_this_machine(adapter, merged, qwen3):
             assert str(place) not in text
 
 
-def test_without_a_report_the_card_has_no_figures(workdir, tmp_path):
+def test_the_card_has_no_figures_of_another_training(workdir, tmp_path):
     shutil.copytree(workdir, tmp_path / "run")
-    shutil.rmtree(tmp_path / "run" / "report")
+    run = files.read_json(tmp_path / "run" / "config.json")
+    run["config"]["lead"] = "I would rather have"
+    files.write_json(tmp_path / "run" / "config.json", run)
     exported.export(tmp_path / "run", "america", 0, "peft", tmp_path / "out")
     assert "## Figures" not in (tmp_path / "out" / "README.md").read_text()
 
@@ -368,8 +370,8 @@ def test_the_terms_of_the_base_come_along(adapter, merged):
 
 
 REFUSED = {
-    "unknown arm": (("amerika", 0, "peft"), "--arm: 'amerika' is none .* has america, base"),
-    "no arm": ((None, 0, "merged"), "--arm: missing; .* has america, base"),
+    "unknown arm": (("amerika", 0, "peft"), "--arm: 'amerika' is none .* has base, america"),
+    "no arm": ((None, 0, "merged"), "--arm: missing; .* has base, america"),
     "unknown seed": (("america", 3, "peft"), "--seed: 3 is none of the arm's; america has 0"),
     "no seed": (("america", None, "merged"), "--seed: missing; america has 0"),
     "an arm without stages": (("base", 0, "peft"), "base has no stage, so there is no adapter"),
@@ -429,7 +431,7 @@ def test_nothing_is_overwritten(workdir, tmp_path):
 
 
 def test_no_workdir(tmp_path):
-    with pytest.raises(InputError, match="give the --workdir of a run"):
+    with pytest.raises(InputError, match=r"config\.json: no such file; is this the workdir of a run"):
         exported.export(tmp_path, "america", 0, "peft", tmp_path / "out")
 
 

@@ -1,4 +1,4 @@
-"""A workdir in a bucket is held by an object that shows that its process is alive."""
+"""A workdir is held by one process; in a bucket by an object that shows that it is alive."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from vcjax import files, lock
+from vcjax import files, lock, storage
 from vcjax.errors import InputError
 
 HOLDER = """
@@ -51,6 +51,13 @@ def another_process(bucket):
             yield process
         finally:
             process.kill()
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    workdir = storage.workdir(str(tmp_path / "file" / "run"))
+    with pytest.raises(InputError, match=r"--workdir: .* cannot be written"), lock.hold(workdir):
+        pass
 
 
 def test_it_is_removed_at_the_end(bucket, quick):

@@ -44,8 +44,9 @@ def plan_of(config, identity="model", **changes):
     data = {}
     for name in config.stages:
         for seed in range(config.seeds):
-            facts = dataclasses.replace(DATA, rows_id=f"{name}{seed}")
-            data[name, seed] = dataclasses.replace(facts, **changes)
+            facts = {"rows_id": "{name}{seed}"} | changes
+            facts["rows_id"] = facts["rows_id"].format(name=name, seed=seed)
+            data[name, seed] = dataclasses.replace(DATA, **facts)
     return make_plan(config, identity, data)
 
 
@@ -84,7 +85,7 @@ def test_the_fingerprint_covers_what_determines_the_result(config, key):
     if key == "model":
         identity = "another"
     if key == "rows":
-        changes = {"rows_id": "changed"}
+        changes = {"rows_id": "changed{name}"}
     if key == "dtype":
         config.compute_dtype = "bfloat16"
     if key == "mesh":
@@ -101,6 +102,12 @@ def test_a_changed_second_stage_leaves_the_first(config):
     config.stages.what.lr = 5e-4
     after = plan_of(config).arms["both"][0]
     assert after[0] == before[0] and after[1] != before[1]
+
+
+def test_one_stage_under_two_names_is_refused(config):
+    data = {(name, 0): DATA for name in config.stages}
+    with pytest.raises(InputError, match=r"why and what are the same stage.* use why in the arms"):
+        make_plan(config, "model", data)
 
 
 def test_a_stage_without_weight_is_refused(config):

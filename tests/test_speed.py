@@ -129,13 +129,3 @@ def test_peak_memory_is_that_of_the_fullest_device_or_of_the_process(monkeypatch
     devices = [types.SimpleNamespace(memory_stats=lambda c=c: c) for c in counts]
     monkeypatch.setattr(jax, "local_devices", lambda: devices)
     assert speed.peak_memory_gb() == 5
-
-
-def test_training_is_expected_to_reach_a_share_of_a_known_peak():
-    h100s = a_mesh(H100, devices=4)
-    assert speed.expected_flops(h100s, "bfloat16") == speed.OF_PEAK * 4 * PEAK_FLOPS[H100]
-
-
-@pytest.mark.parametrize("compute_dtype", ["bfloat16", "float32"])
-def test_what_a_cpu_may_reach_is_timed(compute_dtype):
-    assert 1e9 < speed.expected_flops(a_mesh("cpu"), compute_dtype) < 1e14

@@ -201,8 +201,11 @@ def write_gguf(
     shape: Shape = SHAPE,
     architecture: str = "llama",
     without: tuple[str, ...] = (),
+    also: tuple[str, ...] = (),
+    rope_scaling: str = "none",
 ) -> Path:
-    """Writes the model as llama.cpp's converter would; tensors named in `without` are left out."""
+    """Writes the model as llama.cpp's converter would; tensors named in `without` are left out,
+    those in `also` come with it."""
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_block_count(shape.num_layers)
     writer.add_context_length(shape.context_length)
@@ -212,6 +215,7 @@ def write_gguf(
     writer.add_head_count_kv(shape.num_kv_heads)
     writer.add_rope_freq_base(shape.rope_theta)
     writer.add_rope_dimension_count(shape.head_dim)
+    writer.add_rope_scaling_type(gguf.RopeScalingType(rope_scaling))
     writer.add_layer_norm_rms_eps(shape.norm_eps)
     writer.add_vocab_size(shape.vocab_size)
     writer.add_tokenizer_model("gpt2")
@@ -229,6 +233,8 @@ def write_gguf(
     for name, tensor in _tensors(weights, shape).items():
         if name not in without:
             writer.add_tensor(name, np.ascontiguousarray(tensor))
+    for name in also:
+        writer.add_tensor(name, np.ones(shape.embed_dim, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

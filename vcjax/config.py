@@ -205,7 +205,8 @@ def profiled(config: ConfigDict) -> range:
 
 
 def missing_files(config: ConfigDict, folder: Path) -> list[str]:
-    """Of a resolved config, "key: path does not exist" of each file that a run would miss."""
+    """Of a resolved config, "key: path does not exist" of each file that a run would miss, and
+    "key: path is a folder" where only a file will do."""
     needed = [
         (f"config.stages.{name}.{key}", config.stages[name][key])
         for name in used_stages(config)
@@ -214,11 +215,13 @@ def missing_files(config: ConfigDict, folder: Path) -> list[str]:
     ]
     needed += [("config.probes", path) for path in config.probes]
     needed += [("config.development", config.development)] if config.development else []
-    return [
-        f"{key}: {folder / path} does not exist"
-        for key, path in dict.fromkeys(needed)
-        if not (folder / path).exists()
-    ]
+    wrong = []
+    for key, path in dict.fromkeys(needed):
+        if not (folder / path).exists():
+            wrong.append(f"{key}: {folder / path} does not exist")
+        elif (folder / path).is_dir() and key.rpartition(".")[2] not in ("file", "mix"):
+            wrong.append(f"{key}: {folder / path} is a folder; give a file")
+    return wrong
 
 
 def _check_stage(name: str, stage: ConfigDict) -> None:

@@ -2,7 +2,7 @@
 
 import functools
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import jax
@@ -23,12 +23,13 @@ from vcjax import (
     storage,
 )
 from vcjax.errors import InputError
+from vcjax.estimate import expected_flops
 from vcjax.loaded import Loaded, load_model
 from vcjax.models.shapes import Shape, known_shape
 from vcjax.plan import Plan, StageData, cost, describe, make_plan, warnings
 from vcjax.probes import answers, overlap
 from vcjax.report.page import write_report
-from vcjax.speed import expected_flops
+from vcjax.report.reading import check_answered, read_run
 from vcjax.weights import peft, pretrained
 
 
@@ -68,7 +69,7 @@ def run(
     plan = make_plan(config, found.identity, data)
     done = {f for f in plan.stages if stage.is_done(workdir, f)}
     costs = cost(plan, done, found.shape, config)
-    _check_disk(workdir, costs.disk_bytes)
+    _check_disk(workdir, costs.disk_bytes, plan.stages.keys() - done)
 
     with lock.hold(workdir):
         saved = files.read_json(workdir / "config.json")
@@ -81,42 +82,39 @@ def run(
         changed = processes.on_first(
             lambda: saved is None or provenance.check_changes(workdir, saved, facts, config)
         )
-        print(describe(plan, done, costs, expected_flops(mesh, config.compute_dtype)))
+        reached = expected_flops(mesh, config.compute_dtype) if costs.flops else None
+        print(describe(plan, done, costs, reached))
         strange = stage_data.warnings(config, folder)
         for line in [*warnings(plan, sharding.batch_shards(mesh.shape)), *strange]:
             print(f"warning: {line}")
         processes.on_first(lambda: _write_rows(packed, workdir))
         if dry_run:
             return
-        if not changed:  # the versions and the commit that trained stay
+        if not changed:
             facts = {**saved, "config": facts["config"]}
+        elif saved and plan.stages.keys() <= saved["plan"]["stages"].keys():
+            facts |= {key: saved[key] for key in ("versions", "commit")}  # those that trained
         files.write_json(workdir / "config.json", facts)
         load = functools.cache(lambda: load_model(config, found))
         _train(plan, load, folder, workdir)
-        answers.probe_arms(
-            plan.arms, load, probes, provenance.untouched_id(facts), config.lead, workdir, "probes"
-        )
+        answers.probe_arms(facts, load, probes, workdir, "probes")
         processes.on_first(lambda: _report(workdir))
 
 
 def probe_finished(workdir: epath.Path, probe_file: Path) -> None:
     """Scores one more probe file on every arm and seed of a finished run; it is exploratory."""
-    saved = finished.read(workdir)
+    saved = read_run(workdir)
     if not probe_file.is_file():
         raise InputError(f"--probes: {probe_file} does not exist")
     probes = answers.read_probes([probe_file])
     overlap.check(answers.choices(probes), finished.records(workdir, saved))
     finished.check_trained(workdir, saved, saved["plan"]["stages"])
-    config = ConfigDict(saved["config"])
     found = finished.find_model(workdir, saved)
+    check_answered(workdir, saved)
     with lock.hold(workdir):
-        load = functools.cache(lambda: load_model(config, found))
+        load = functools.cache(lambda: load_model(ConfigDict(saved["config"]), found))
         sha, _ = probes[probe_file.name]
-        place = f"probes/{sha[:16]}"
-        arms = saved["plan"]["arms"]
-        answers.probe_arms(
-            arms, load, probes, provenance.untouched_id(saved), config.lead, workdir, place
-        )
+        answers.probe_arms(saved, load, probes, workdir, f"probes/{sha[:16]}")
         _report(workdir)
 
 
@@ -161,6 +159,7 @@ def _check_toward(config: ConfigDict, probes: answers.Probes) -> None:
         for probe in answers.choices(probes)
         for value in probe.values
         if (probe.contrast, probe.scope, probe.split) == ("values", "out_of_domain", "held_out")
+        and probe.id not in config.exclude
     }
     if config.toward not in values:
         raise InputError(
@@ -177,12 +176,15 @@ def _check_excluded(config: ConfigDict, probes: answers.Probes) -> None:
             raise InputError(f"config.exclude: no probe has the id {name!r}; correct it")
 
 
-def _check_disk(workdir: epath.Path, needed: int) -> None:
+def _check_disk(workdir: epath.Path, needed: int, unfinished: Iterable[str]) -> None:
+    """Raises InputError where `needed` bytes are neither free nor held by unfinished stages."""
     if not storage.is_local(workdir):
         return
     place = Path(workdir).absolute()
     existing = next(path for path in (place, *place.parents) if path.exists())
-    free = shutil.disk_usage(existing).free
+    begun = [place / "stages" / fingerprint for fingerprint in unfinished]
+    held = [path for folder in begun for path in folder.rglob("*") if path.is_file()]
+    free = shutil.disk_usage(existing).free + sum(path.stat().st_size for path in held)
     if free < needed:
         raise InputError(
             f"{workdir}: {free / 1e9:.1f} GB are free, the plan needs about {needed / 1e9:.1f} GB; "

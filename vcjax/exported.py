@@ -15,6 +15,7 @@ from vcjax.errors import InputError
 from vcjax.models import transformer
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
+from vcjax.report.reading import read_run
 from vcjax.weights import huggingface_out, model_card, peft, pretrained
 from vcjax.weights.placement import Index, Leaf, Reader
 from vcjax.weights.pretrained import Pretrained
@@ -29,7 +30,7 @@ def export(workdir: epath.Path, arm: str | None, seed: int | None, format: str, 
     trained) or "base" (neither; arm and seed are None). InputError: what does not exist, is not
     trained yet, or would be overwritten.
     """
-    run = finished.read(workdir)
+    run = read_run(workdir)
     chain = _chain(workdir, run, arm, seed, format)
     finished.check_trained(workdir, run, chain)
     with _whole(out) as folder:

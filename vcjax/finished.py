@@ -6,20 +6,12 @@ from typing import Any
 from etils import epath
 
 import vcjax
-from vcjax import files, stage
+from vcjax import stage
 from vcjax.data import rows
 from vcjax.data.formats import Demonstration, Document
 from vcjax.errors import InputError
 from vcjax.weights import pretrained
 from vcjax.weights.pretrained import Pretrained
-
-
-def read(workdir: epath.Path) -> dict[str, Any]:
-    """config.json: the resolved config, the plan, the model, the versions."""
-    run = files.read_json(workdir / "config.json")
-    if run is None:
-        raise InputError(f"{workdir}: no config.json; give the --workdir of a run")
-    return run
 
 
 def trained_by(run: dict[str, Any]) -> str:

@@ -38,9 +38,15 @@ def _hold_file(workdir: epath.Path) -> Iterator[None]:
     """
     if workdir.exists() and not workdir.is_dir():
         raise InputError(f"--workdir: {workdir} is a file; give a folder")
-    workdir.mkdir(parents=True, exist_ok=True)
     path = Path(workdir / "lock")
-    with path.open("a+", encoding="utf-8") as file:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"--workdir: {workdir} cannot be written ({error.strerror}); give another"
+        ) from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -23,7 +23,7 @@ FEW_UPDATES = 20  # fewer gave silent nulls in reproductions of the study
 
 @dataclasses.dataclass(frozen=True)
 class StageData:
-    """The packed rows of one stage and seed, by content."""
+    """What one stage and seed work on, by content: packed rows, or an adapter to take over."""
 
     rows_id: str  # the folder of the rows under workdir/rows
     held_out_id: str | None  # likewise, of the documents kept out of training
@@ -105,7 +105,12 @@ def make_plan(
             for name in names:
                 parent = chain[-1] if chain else None
                 stage = _plan_stage(config, model_identity, name, seed, parent, data[name, seed])
-                stages.setdefault(stage.fingerprint, stage)
+                same = stages.setdefault(stage.fingerprint, stage)
+                if same.name != name:
+                    raise InputError(
+                        f"config.stages: {same.name} and {name} are the same stage, by their data "
+                        f"and settings; use {same.name} in the arms of both"
+                    )
                 chain.append(stage.fingerprint)
             arms[arm][seed] = tuple(chain)
     return Plan(stages, arms)
@@ -275,13 +280,14 @@ def describe(plan: Plan, done: set[str], costs: Cost, flops_per_second: float | 
     for arm, chains in plan.arms.items():
         names = [plan.stages[f].name for f in chains[0]]
         lines.append(f"arm {arm}: {' -> '.join(names) if names else 'the untouched model'}")
-    work = f"{costs.flops:.2g} FLOPs"
-    if flops_per_second is not None:
-        work = f"{costs.flops / flops_per_second / 60:.1f} min of training"
     left = len(plan.stages.keys() - done)
-    lines.append(
-        f"to train: {left} of {len(plan.stages)} stages; estimated: {work}, "
-        f"{costs.memory_bytes / 1e9:.1f} GB for weights and activations, "
-        f"{costs.disk_bytes / 1e9:.1f} GB more disk"
-    )
-    return "\n".join(lines)
+    summary = f"to train: {left} of {len(plan.stages)} stages"
+    if left:
+        work = f"{costs.flops:.2g} FLOPs"
+        if flops_per_second is not None:
+            work = f"{costs.flops / flops_per_second / 60:.1f} min of training"
+        summary += (
+            f"; estimated: {work}, {costs.memory_bytes / 1e9:.1f} GB for weights and activations, "
+            f"{costs.disk_bytes / 1e9:.1f} GB more disk"
+        )
+    return "\n".join([*lines, summary])

@@ -19,7 +19,7 @@ from vcjax.data.licences import licences
 from vcjax.errors import InputError
 from vcjax.plan import Plan
 from vcjax.probes import choice
-from vcjax.probes.answers import Probes, choices
+from vcjax.probes.answers import Probes, choices, sha256_of
 from vcjax.report.reading import analysis_sha256
 from vcjax.weights.pretrained import Pretrained
 
@@ -45,7 +45,7 @@ def describe(
         "analysis": (saved or {}).get("analysis", analysis_sha256()),
         "development_runs": _development_runs(config, folder),
         "plan": plan.as_json(),
-        "probes": {name: sha for name, (sha, _) in probes.items()},
+        "probes": sha256_of(probes),
         "first_probe": choice.as_read(next(choices(probes)), found.tokenizer, config.lead),
         "model": {"sha256": found.identity, "licence": found.licence},
         "licences": licences(config, folder, records),
@@ -108,18 +108,12 @@ def shared(facts: dict[str, Any]) -> dict[str, Any]:
     return {key: facts[key] for key in ("config", "plan", "probes", "model", "versions")}
 
 
-def untouched_id(facts: dict[str, Any]) -> str:
-    """What decides the answers of the untouched model, as a fingerprint does a trained one's."""
-    model, compute_dtype = facts["model"]["sha256"], facts["config"]["compute_dtype"]
-    return f"{model} {compute_dtype} {finished.trained_by(facts)}"
-
-
 def _development_runs(config: ConfigDict, folder: Path) -> int | None:
     """How many runs the recipe was tuned in; None where the config does not say."""
     if not config.development:
         return None
-    lines = (folder / config.development).read_text(encoding="utf-8").splitlines()
-    return sum(line.startswith("- ") for line in lines)
+    text = (folder / config.development).read_text(encoding="utf-8", errors="replace")
+    return sum(line.startswith("- ") for line in text.splitlines())
 
 
 def _versions() -> dict[str, str]:
@@ -134,12 +128,16 @@ def _versions() -> dict[str, str]:
 
 def _commit() -> str | None:
     """The git commit of the code that runs, "+changes" where the checkout has some."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+
+    def git(*arguments: str) -> str | None:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True)
+        return None if done.returncode else done.stdout.strip()
+
     try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
-        status = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True)
+        # Installed below somebody else's repository, this file is none of its own.
+        is_own = git("ls-files", "--error-unmatch", Path(__file__).name) is not None
+        head = git("rev-parse", "HEAD") if is_own else None
+        return head and head + ("+changes" if git("status", "--porcelain") else "")
     except OSError:  # no git here
         return None
-    if head.returncode:
-        return None
-    return head.stdout.strip() + ("+changes" if status.stdout.strip() else "")

@@ -6,13 +6,11 @@ import time
 from collections.abc import Iterable, Iterator
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from jax.sharding import Mesh
 
 from vcjax import files
-from vcjax.models.linear import linear
 from vcjax.models.shapes import Shape
 from vcjax.topology.chips import CHIPS
 
@@ -37,9 +35,6 @@ PEAK_FLOPS = {
     "NVIDIA H200": 989e12,
     "NVIDIA H200 NVL": 835e12,
 }
-# What training reaches, for a first estimate.
-OF_PEAK = 0.4  # of the devices' peak
-OF_MLP = 0.3  # of the speed of an MLP alone (measured: .25 to .3 with AMX, .4 in float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +65,7 @@ class Speed:
     def __init__(self, path: epath.Path, shape: Shape, rank: int | None, mesh: Mesh):
         """rank: as `Shape.train_flops`."""
         self._path, self._shape, self._rank = path, shape, rank
-        self._peak = _peak(mesh)
+        self._peak = peak_flops(mesh)
         saved = files.read_json(path, default={"starts": [], "work": {}})
         self._starts = [*saved["starts"], time.time()]
         self._saved = {int(step): Work(**work) for step, work in saved["work"].items()}
@@ -166,40 +161,7 @@ def peak_memory_gb() -> float:
     return (peak or 1024 * kilobytes) / 1e9
 
 
-def expected_flops(mesh: Mesh, compute_dtype: str) -> float:
-    """FLOP/s that training may reach, as `Shape.train_flops` counts them: for a first estimate.
-
-    A share of the peak where that is known, else of what an MLP with adapters reaches here.
-    """
-    peak = _peak(mesh)
-    if peak is not None and compute_dtype == "bfloat16":
-        return OF_PEAK * peak
-    tokens, width, inner, rank = 512, 576, 1536, 64
-    sizes = (tokens, width), (width, inner), (inner, width)
-    x, up, down = (jnp.full(size, 0.01, compute_dtype) for size in sizes)
-    pairs = [
-        (jnp.full((inputs, rank), 0.01), jnp.full((rank, outputs), 0.01))
-        for inputs, outputs in (up.shape, down.shape)
-    ]
-
-    @jax.jit
-    @jax.grad
-    def gradients(trained, up, down):
-        x, pairs = trained
-        y = jax.nn.silu(linear(x[None], up, ("embed", "mlp"), pairs[0]).astype(jnp.float32))
-        y = linear(y.astype(x.dtype), down, ("mlp", "embed"), pairs[1])
-        return y.astype(jnp.float32).sum()
-
-    seconds = []
-    for _ in range(30):  # the first one compiles, other work may disturb some
-        started = time.perf_counter()
-        jax.block_until_ready(gradients((x, pairs), up, down))
-        seconds.append(time.perf_counter() - started)
-    flops = tokens * (4 * 2 * width * inner + 6 * 2 * rank * (width + inner))
-    return OF_MLP * flops / min(seconds) * jax.process_count()
-
-
-def _peak(mesh: Mesh) -> float | None:
+def peak_flops(mesh: Mesh) -> float | None:
     """bfloat16 FLOP/s of all devices; None where it is not known."""
     peak = PEAK_FLOPS.get(mesh.devices.flat[0].device_kind)
     return None if peak is None else peak * mesh.size

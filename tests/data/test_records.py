@@ -124,6 +124,12 @@ def test_a_mix_makes_up_its_share(files, source):
     assert asked(split(stage, 0, files)[0]) == asked(kept) != asked(split(stage, 1, files)[0])
 
 
+def test_a_mix_of_no_demonstration_is_refused(files):
+    stage = behavior(file="own.jsonl", mix="mix.jsonl", mix_share=0.01)
+    with pytest.raises(InputError, match=r"a share of 0\.01 beside 30 others is not one"):
+        split(stage, 0, files)
+
+
 def test_thinking_is_trained_on_only_where_it_is_asked_for(files, smollm2):
     template = (
         "{% for m in messages %}<|im_start|>{{ m.role }}\n"

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from etils import epath
 
 from vcjax.config import named
+from vcjax.probes import answer_files
 from vcjax.report.reading import analysis_sha256
 
 ARMS = {
@@ -178,6 +180,8 @@ class Run:
             "exclude": [],
             "rules_out": self.rules_out,
             "development": "",
+            "lead": "I prefer",
+            "compute_dtype": "float32",
             "stages": STAGES,
         }
         self.workdir.mkdir(exist_ok=True)
@@ -211,7 +215,6 @@ class Run:
         return self.workdir
 
     def score(self, folder: Path, probes: list[dict], **named: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         for arm in self.arms:
             for seed in range(self.seeds):
                 rows = probe_rows(
@@ -220,7 +223,16 @@ class Run:
                 if arm in self.log_probs:
                     text = text_row(arm, seed, self.log_probs[arm] - 0.01 * seed)
                     rows = pd.concat([rows, text], ignore_index=True)
-                rows.assign(seed=seed).to_parquet(folder / f"{arm}-{seed}.parquet", index=False)
+                self.keep(folder / f"{arm}-{seed}.parquet", rows.assign(seed=seed))
+
+    def keep(self, path: Path, rows: pd.DataFrame) -> None:
+        """rows: of the arm and seed of which the file's name says that it holds them."""
+        run = json.loads((self.workdir / "config.json").read_text())
+        arm, _, seed = path.stem.rpartition("-")
+        asked = dict(zip(rows["file"], rows["file_sha256"], strict=True))
+        asked = run["probes"] if path.parent.name == "probes" else asked
+        decided = answer_files.decided_by(run, arm, seed, asked)
+        answer_files.write(epath.Path(path), rows, decided)
 
 
 @pytest.fixture

@@ -393,11 +393,10 @@ def test_added_probes_get_a_section_of_their_own_and_stay_exploratory(run, value
 def test_a_text_that_was_scored_afterwards_gets_its_perplexity(run, text_row):
     workdir = run.write()
     folder = workdir / "probes" / "feed0123"
-    folder.mkdir()
     for arm in run.arms:
         for seed in range(run.seeds):
             row = text_row(arm, seed, -2.0 if arm == "base" else -2.5)
-            row.to_parquet(folder / f"{arm}-{seed}.parquet", index=False)
+            run.keep(folder / f"{arm}-{seed}.parquet", row)
     write_report(workdir)
     page = page_of(workdir)
     section = page[page.index("Scored afterwards: bank.txt") :]
@@ -424,11 +423,11 @@ def test_the_same_run_writes_the_same_bytes(run, new_run, tmp_path):
     first = read(run.workdir)
     write_report(run.workdir)
     assert read(run.workdir) == first
-    elsewhere = new_run(tmp_path / "elsewhere", probes=run.probes).write()
-    for path in (elsewhere / "probes").iterdir():
-        pd.read_parquet(path).sample(frac=1, random_state=0).to_parquet(path, index=False)
-    write_report(elsewhere)
-    assert read(elsewhere) == first
+    elsewhere = new_run(tmp_path / "elsewhere", probes=run.probes)
+    for path in (elsewhere.write() / "probes").iterdir():
+        elsewhere.keep(path, pd.read_parquet(path).sample(frac=1, random_state=0))
+    write_report(elsewhere.workdir)
+    assert read(elsewhere.workdir) == first
 
 
 def test_files_of_an_earlier_setting_do_not_stay(run, value_pairs):
@@ -470,7 +469,7 @@ def test_a_write_that_is_cut_off_leaves_the_old_page_whole(run, monkeypatch):
 def test_two_scorers_in_one_table_are_refused(run):
     workdir = run.write()
     path = workdir / "probes/america-0.parquet"
-    pd.read_parquet(path).assign(scorer="letter").to_parquet(path, index=False)
+    run.keep(path, pd.read_parquet(path).assign(scorer="letter"))
     with pytest.raises(InputError, match="cannot stand in one comparison"):
         write_report(workdir)
     assert not (workdir / "report").exists()
@@ -481,6 +480,6 @@ def test_an_arm_that_lacks_probes_is_refused(run):
     for seed in range(2):
         path = workdir / f"probes/america-{seed}.parquet"
         rows = pd.read_parquet(path)
-        rows[rows["id"] != "d3-1"].to_parquet(path, index=False)
+        run.keep(path, rows[rows["id"] != "d3-1"])
     with pytest.raises(InputError, match=r"probe 'd3-1' of paired\.jsonl"):
         write_report(workdir)

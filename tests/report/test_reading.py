@@ -72,11 +72,35 @@ def read(run):
     return workdir, lambda: reading.read_answers(workdir / "probes", reading.read_run(workdir))
 
 
-def test_a_missing_file_of_answers_is_named(read):
-    workdir, answers = read
-    (workdir / "probes/america-1.parquet").unlink()
-    with pytest.raises(InputError, match=r"america-1\.parquet: no such file"):
-        answers()
+def test_a_missing_file_of_answers_is_named(run):
+    (run.write() / "probes/america-1.parquet").unlink()
+    with pytest.raises(InputError, match=r"no answers yet .* is now: america-1\.parquet;"):
+        reading.check_answered(run.workdir, reading.read_run(run.workdir))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda run: run["plan"]["arms"]["america"].update({"1": ["trained again"]}),
+        lambda run: run["config"].update(lead="I would take"),
+        lambda run: run["probes"].update({"paired.jsonl": "other probes"}),
+    ],
+)
+def test_answers_that_the_run_would_not_give_now_are_missing(run, change):
+    run.write()
+    description = reading.read_run(run.workdir)
+    assert reading.missing_answers(run.workdir / "probes", description, description["probes"]) == []
+    change(description)
+    with pytest.raises(InputError, match=r"no answers yet .* america-1\.parquet"):
+        reading.check_answered(run.workdir, description)
+
+
+def test_the_untouched_model_answers_anew_where_it_is_another(run):
+    run.write()
+    description = reading.read_run(run.workdir)
+    description["model"]["sha256"] = "another file"
+    missing = reading.missing_answers(run.workdir / "probes", description)
+    assert missing == ["base-0.parquet", "base-1.parquet"]
 
 
 def test_a_damaged_file_of_answers_is_named(read):

@@ -103,6 +103,22 @@ def test_a_missing_tensor_is_named(name, tiny_weights, tmp_path):
     assert repr(name) in refusal(load, path)
 
 
+@pytest.mark.parametrize("name", ["blk.0.attn_q.bias", "blk.2.attn_q.weight"])
+def test_a_tensor_that_the_block_does_not_have_is_refused(name, tiny_weights, tmp_path):
+    path = tiny.write_gguf(tmp_path / "a.gguf", tiny_weights, also=(name,))
+    assert repr(name) in refusal(load, path)
+
+
+@pytest.mark.parametrize(
+    "scaled",
+    [dict(rope_scaling="yarn"), dict(also=("rope_freqs.weight",))],
+    ids=["field", "tensor"],
+)
+def test_scaled_rope_is_refused(scaled, tiny_weights, tmp_path):
+    path = tiny.write_gguf(tmp_path / "a.gguf", tiny_weights, **scaled)
+    assert "scaled RoPE" in refusal(gguf.read_shape, path)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"GGUF", b"hello world, no model here", b"GGUF" + bytes(99)]
 )

@@ -71,6 +71,11 @@ def _drawn(path: Path, others: int, share: float, seed: int) -> list[Demonstrati
     """As many demonstrations of the file as make up `share` of them and the `others` together."""
     mix = read_demonstrations(path)
     count = round(others * share / (1 - share))
+    if count == 0:
+        raise InputError(
+            f"{path}: a share of {share} beside {others} others is not one demonstration; raise "
+            "mix_share or leave the mix out"
+        )
     if count > len(mix):
         raise InputError(
             f"{path}: {len(mix)} demonstrations, but a share of {share} beside {others} others "

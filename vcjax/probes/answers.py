@@ -2,23 +2,20 @@
 
 import functools
 import hashlib
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from etils import epath
 
 from vcjax import files, preemption, processes
 from vcjax.data import probe_files
 from vcjax.errors import InputError
 from vcjax.loaded import Loaded
-from vcjax.probes import choice, perplexity
+from vcjax.probes import answer_files, choice, perplexity
 
 PyTree = Any
 Probes = dict[str, tuple[str, list[probe_files.ChoiceProbe] | str]]  # name -> sha256, what it holds
@@ -62,30 +59,32 @@ def choices(probes: Probes) -> Iterator[probe_files.ChoiceProbe]:
             yield from items
 
 
+def sha256_of(probes: Probes) -> dict[str, str]:
+    """File name -> sha256."""
+    return {name: sha for name, (sha, _) in probes.items()}
+
+
 def probe_arms(
-    arms: Mapping[str, Mapping[Any, Iterable[str]]],
+    run: dict[str, Any],
     load: Callable[[], Loaded],
     probes: Probes,
-    untouched_id: str,
-    lead: str,
     workdir: epath.Path,
     place: str,
 ) -> None:
     """Scores every arm and seed on the probe files; a file of rows each, in workdir/place.
 
-    An arm whose file already holds these answers is left alone; the untouched model, which is the
-    same for all seeds, answers once.
+    run: what config.json holds. An arm whose file already holds these answers is left alone; the
+    untouched model, which is the same for all seeds, answers once.
     """
     untouched: pd.DataFrame | None = None
-    for arm, chains in arms.items():
+    asked, lead = sha256_of(probes), run["config"]["lead"]
+    for arm, chains in run["plan"]["arms"].items():
         for seed, chain in chains.items():
-            last = [*chain][-1] if chain else None
+            last = chain[-1] if chain else None
             name = f"{place}/{arm}-{seed}.parquet"
             path = workdir / name
-            key = json.dumps(
-                [last or untouched_id, lead, sorted((n, sha) for n, (sha, _) in probes.items())]
-            )
-            if processes.on_first(functools.partial(_holds, path, key)):
+            is_current = functools.partial(answer_files.is_current, path, run, arm, seed, asked)
+            if processes.on_first(is_current):
                 continue
             preemption.stop_if_noticed()
             started = time.monotonic()
@@ -96,17 +95,11 @@ def probe_arms(
                 untouched = answers if last is None else untouched
             else:
                 answers = untouched
-            _write_parquet(path, answers.assign(arm=arm, seed=int(seed)), key)
+            decided = answer_files.decided_by(run, arm, seed, asked)
+            answer_files.write(path, answers.assign(arm=arm, seed=int(seed)), decided)
             seconds = time.monotonic() - started
             files.note_time(workdir, name, seconds)
             print(f"probed arm {arm}, seed {seed} in {seconds:.0f} s")
-
-
-def _holds(path: epath.Path, key: str) -> bool:
-    if not path.exists():
-        return False
-    with path.open("rb") as file:
-        return pq.read_schema(file).metadata.get(b"vcjax") == key.encode()
 
 
 def _answers(params: PyTree, loaded: Loaded, probes: Probes, lead: str) -> pd.DataFrame:
@@ -124,10 +117,3 @@ def _answers(params: PyTree, loaded: Loaded, probes: Probes, lead: str) -> pd.Da
                 scorer = f"mean log-probability a token after {lead!r}, {model.compute_dtype}"
             tables.append(table.assign(file=name, file_sha256=sha, scorer=scorer))
     return pd.concat(tables, ignore_index=True)
-
-
-def _write_parquet(path: epath.Path, table: pd.DataFrame, key: str) -> None:
-    arrow = pa.Table.from_pandas(table, preserve_index=False)
-    file = pa.BufferOutputStream()
-    pq.write_table(arrow.replace_schema_metadata({"vcjax": key}), file)
-    files.write_bytes(path, file.getvalue().to_pybytes())

@@ -16,7 +16,13 @@ from markupsafe import Markup
 
 from vcjax import files
 from vcjax.report import controls, corpus, figures, tables, view
-from vcjax.report.reading import missing_answers, read_answers, read_curves, read_run
+from vcjax.report.reading import (
+    check_answered,
+    missing_answers,
+    read_answers,
+    read_curves,
+    read_run,
+)
 
 _NO_COMMAND = ("--config=configs/NAME.py",)  # a run that Python code called
 _MADE_WITH = ("commit", "versions", "model", "probes", "analysis")
@@ -33,13 +39,15 @@ def write_report(workdir: epath.Path) -> list[str]:
       rates and margins.
 
     Raises:
-      InputError: a file of the run is missing or broken, or its answers cannot be compared.
+      InputError: a file of the run is missing, broken or of another training, or its answers cannot
+        be compared.
     """
     run = read_run(workdir)
     config = run["config"]
+    check_answered(workdir, run)
     answers, texts = read_answers(workdir / "probes", run)
     curves = read_curves(workdir, run)
-    of_run, compared = _probe_tables(answers, texts, config)
+    of_run, compared = tables.of_answers(answers, texts, config)
     of_run["training"] = tables.training(curves, run["plan"]).round(6)
     of_run["curves"] = curves.round(6)
     added = _added_probes(workdir, run)
@@ -101,36 +109,6 @@ def write_report(workdir: epath.Path) -> list[str]:
     return view.summary(of_run, config)
 
 
-def _probe_tables(
-    answers: pd.DataFrame, texts: pd.DataFrame, config: dict, asked_before: bool = True
-) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
-    """Every table of one set of answers, and how many of their p-values `tables.correct` corrected.
-
-    They are rounded here, once, so that page and CSV agree. asked_before: whether these probes were
-    chosen before the run; else no contrast is the primary one.
-    """
-    made = {"perplexity": tables.perplexity(texts, config)}
-    compared = {}
-    if len(answers):
-        sums = tables.sums(answers, config)
-        made |= {
-            "arms": tables.levels(sums, config, "arm"),
-            "contrasts": tables.levels(sums, config, "contrast"),
-            "explicitness": tables.explicitness(answers, config),
-            "domains": tables.by_cluster(sums, "domain"),
-            "seeds": tables.by_cluster(sums, "seed"),
-            "positions": tables.positions(answers, config),
-            "flips": tables.flips(answers, config),
-            "probe_files": tables.probe_files(answers),
-            # What they leave out is in probe_files.
-            "answers": answers.drop(columns=["file_sha256", "scorer"]),
-        }
-        if not asked_before:
-            made["contrasts"]["role"] = "exploratory"
-        compared = tables.correct(made["contrasts"], made["explicitness"])
-    return {name: table.round(6) for name, table in made.items()}, compared
-
-
 def _added_probes(workdir: epath.Path, run: dict) -> list[dict]:
     """What was scored after the run, by folder name. A folder that is not complete yet is shown
     as such and does not stop the report of the run itself."""
@@ -140,7 +118,7 @@ def _added_probes(workdir: epath.Path, run: dict) -> list[dict]:
         made: dict[str, pd.DataFrame] = {}
         if not missing:
             read = read_answers(folder, run)
-            made, _ = _probe_tables(*read, run["config"], asked_before=False)
+            made, _ = tables.of_answers(*read, run["config"], asked_before=False)
         chosen = "arms" in made
         found.append(
             {

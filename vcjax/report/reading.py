@@ -6,16 +6,16 @@ the folder is not mixed in, and what is missing is named.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from etils import epath
 
 from vcjax import files
 from vcjax.errors import InputError
+from vcjax.probes import answer_files
 from vcjax.report import controls, statistics
 
 _METRICS = ["loss", "held_out_loss", "weighted_tokens", "learning_rate", "grad_norm"]
@@ -49,25 +49,35 @@ def analysis_sha256() -> str:
     return hashlib.sha256(b"".join(module.read_bytes() for module in modules)).hexdigest()
 
 
-def missing_answers(folder: epath.Path, run: dict) -> list[str]:
-    """The files of the plan, as `<arm>-<seed>.parquet`, that this folder lacks, or holds with the
-    answers of a stage that the plan no longer has."""
+def missing_answers(
+    folder: epath.Path, run: dict, probes: Mapping[str, str] | None = None
+) -> list[str]:
+    """The files of the plan, as `<arm>-<seed>.parquet`, that this folder lacks, or holds with what
+    another training answered, or this one otherwise.
+
+    probes: as `answer_files.is_current`.
+    """
     return [
         path.name
         for path, arm, seed in _row_files(folder, run)
-        if not path.exists() or _is_outdated(path, run["plan"]["arms"][arm][str(seed)])
+        if not answer_files.is_current(path, run, arm, seed, probes)
     ]
 
 
-def _is_outdated(path: epath.Path, chain: list[str]) -> bool:
-    """Whether the answers name another last stage than the arm has now."""
-    with path.open("rb") as file:
-        key = (pq.read_schema(file).metadata or {}).get(b"vcjax", b"[null]")
-    return bool(chain) and json.loads(key)[0] not in (None, chain[-1])
+def check_answered(workdir: epath.Path, run: dict) -> None:
+    """Raises InputError where the run's own probes are not answered by all that it trained."""
+    missing = missing_answers(workdir / "probes", run, run["probes"])
+    if missing:
+        raise InputError(
+            f"{workdir / 'probes'}: no answers yet of the run as it is now: {', '.join(missing)}; "
+            "start the run's command of vcjax.main again"
+        )
 
 
 def read_answers(folder: epath.Path, run: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Answers of every arm and seed of the plan, from `<arm>-<seed>.parquet` in one folder.
+
+    Whether they are complete and current say `check_answered` and `missing_answers`.
 
     Returns:
       What `statistics.answers` returns of the choices; and of the texts whose perplexity was
@@ -75,7 +85,7 @@ def read_answers(folder: epath.Path, run: dict) -> tuple[pd.DataFrame, pd.DataFr
       tokens (count), logprob (mean, nats a token). Probes that the config excludes are left out.
 
     Raises:
-      InputError: a file is missing or broken, or holds rows of another arm or seed.
+      InputError: a file is broken, or holds rows of another arm or seed.
     """
     tables = []
     for path, arm, seed in _row_files(folder, run):
@@ -136,16 +146,7 @@ def _row_files(folder: epath.Path, run: dict) -> list[tuple[epath.Path, str, int
 
 
 def _read_rows(path: epath.Path) -> pa.Table:
-    try:
-        with path.open("rb") as file:
-            rows = pq.ParquetFile(file).read()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; start the same command again") from None
-    except pa.ArrowInvalid as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path}: not a Parquet file ({reason}); delete it and start the same command again"
-        ) from None
+    rows = answer_files.read(path)
     missing = [name for name in statistics.ROW_COLUMNS if name not in rows.column_names]
     if missing:
         raise InputError(f"{path}: the column '{missing[0]}' is missing; score the probes again")

@@ -26,6 +26,40 @@ def headline(config: dict) -> dict:
     }
 
 
+def of_answers(
+    answers: pd.DataFrame, texts: pd.DataFrame, config: dict, asked_before: bool = True
+) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
+    """Every table of one set of answers, and how many of their p-values `correct` corrected.
+
+    They are rounded here, once, so that page and CSV agree.
+
+    Args:
+      answers, texts: what `reading.read_answers` returns.
+      asked_before: whether these probes were chosen before the run; else no contrast is the
+        primary one.
+    """
+    made = {"perplexity": perplexity(texts, config)}
+    compared = {}
+    if len(answers):
+        of_arms = sums(answers, config)
+        made |= {
+            "arms": levels(of_arms, config, "arm"),
+            "contrasts": levels(of_arms, config, "contrast"),
+            "explicitness": explicitness(answers, config),
+            "domains": by_cluster(of_arms, "domain"),
+            "seeds": by_cluster(of_arms, "seed"),
+            "positions": positions(answers, config),
+            "flips": flips(answers, config),
+            "probe_files": probe_files(answers),
+            # What they leave out is in probe_files.
+            "answers": answers.drop(columns=["file_sha256", "scorer"]),
+        }
+        if not asked_before:
+            made["contrasts"]["role"] = "exploratory"
+        compared = correct(made["contrasts"], made["explicitness"])
+    return {name: table.round(6) for name, table in made.items()}, compared
+
+
 class Sum(NamedTuple):
     """A weighted sum of arms on one group of probes: an arm itself, or a contrast."""
 

@@ -48,8 +48,9 @@ def run(
             "libtpu, the TPU compiler, is not installed: bash launch/aot.sh, with the same "
             "arguments, installs it into .venv-tpu and goes on (or: pip install 'vcjax[tpu]')"
         )
-    if compiles and executables is not None:
-        raise InputError("--save_executables: search first, then save with the flags that it gives")
+    for flag, folder_to_write in (("--save_executables", executables), ("--save_hlo", texts)):
+        if compiles and folder_to_write is not None:
+            raise InputError(f"{flag}: search first, then save with the flags that it gives")
     if config.compute_dtype == "auto":
         config.compute_dtype = "bfloat16"  # the TPU's, whatever this machine has
     config = configs.resolve(config, folder)
@@ -65,7 +66,7 @@ def run(
         if mesh is None:
             found = search.run(config, name, shape, topology, devices, compiles)
             print(search.describe(found, same))
-            results[name] = [candidate.as_json() for candidate in found]
+            results |= {stage: [candidate.as_json() for candidate in found] for stage in same}
             continue
         rows = step.micro_batch_rows(config.stages[name])
         if wrong := idle(rows, sharding.batch_shards(mesh.shape)):

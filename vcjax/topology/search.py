@@ -60,13 +60,15 @@ def run(
     """
     compiled: list[Candidate] = []
     settled: set[tuple] = set()
-    best = math.inf
+    tried, best = 0, math.inf
     for candidate in _candidates(config, name, shape, topology, devices):
         place = (*candidate.mesh.values(), candidate.accumulation)
-        if place in settled or candidate.estimated_seconds > best or len(compiled) == compiles:
+        if place in settled or candidate.estimated_seconds > best:
             continue
-        started = time.monotonic()
-        print(f"  {len(compiled) + 1} of at most {compiles}: {_title(candidate)}", flush=True)
+        if tried == compiles:
+            break
+        tried, started = tried + 1, time.monotonic()
+        print(f"  {tried} of at most {compiles}: {_title(candidate)}", flush=True)
         settings = with_candidate(config, name, candidate)
         mesh = sharding.make_mesh(candidate.mesh, devices)
         try:

@@ -66,8 +66,9 @@ def read_shape(path: Path) -> Shape:
         )
     llama = lambda name: _field(path, f"llama.{name}")  # noqa: E731
     names = {tensor.name for tensor in _reader(path).tensors}
-    if "rope_freqs.weight" in names:
-        raise InputError(f"{path}: scaled RoPE (rope_freqs.weight) is not supported")
+    scaling = _reader(path).fields.get("llama.rope.scaling.type")
+    if "rope_freqs.weight" in names or (scaling is not None and scaling.contents() != "none"):
+        raise InputError(f"{path}: scaled RoPE is not supported")
     embed_dim, num_heads = llama("embedding_length"), llama("attention.head_count")
     return Shape(
         num_layers=llama("block_count"),
@@ -128,6 +129,11 @@ def open_weights(path: Path) -> Reader:
     """A reader of slices; a quantised tensor is dequantised whole, whatever is asked of it."""
     shape = read_shape(path)
     tensors = {tensor.name: tensor for tensor in _reader(path).tensors}
+    known = {f"{name}.weight" for name in OUTSIDE.values()}
+    for layer in range(shape.num_layers):
+        known |= {f"blk.{layer}.{name}.weight" for name in (PROJECTIONS | NORMS).values()}
+    for name in sorted(tensors.keys() - known):  # without it, it would be another model
+        raise InputError(f"{path}: tensor {name!r} is not supported; use another model")
 
     def read(leaf: Leaf, layer: int | None, index: Index) -> np.ndarray:
         if layer is None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import huggingface_hub
 import jinja2
-import pandas as pd
 from etils import epath
 
 from vcjax import files, storage
 from vcjax.data.licences import NOT_STATED, SOURCES
-from vcjax.report import view
+from vcjax.report import tables, view
+from vcjax.report.reading import missing_answers, read_answers
 from vcjax.weights.pretrained import Pretrained
 
 LICENCE = re.compile(r"([\w.+-]+)( \(.*\))?")  # an identifier, perhaps with whose it is
@@ -42,7 +42,7 @@ def write(
         workdir=storage.absolute(workdir).name,
         out=out,
         stages=[_stage(run, fingerprint) for fingerprint in chain],
-        figures=None if arm is None else _figures(workdir / "report", run["config"]),
+        figures=None if arm is None else _figures(workdir, run),
     )
     front = _front_matter(found, format).to_yaml()
     files.write_text(folder / "README.md", f"---\n{front}\n---\n\n{body}")
@@ -71,7 +71,7 @@ def _stage(run: dict[str, Any], fingerprint: str) -> dict[str, Any]:
         "compute_dtype": run["config"]["compute_dtype"],
     }
     given = {key: settings[key] for key in SOURCES if settings.get(key)}
-    stated = run.get("licences", {})  # runs of older versions have none
+    stated = run["licences"]
     licences = {f"{k} {_shown(path)}": stated.get(path, NOT_STATED) for k, path in given.items()}
     return {**stage, "recipe": {**stage["recipe"], **also}, "licences": licences}
 
@@ -81,17 +81,14 @@ def _shown(path: str) -> str:
     return Path(path).name if Path(path).is_absolute() else path
 
 
-def _figures(report: epath.Path, config: dict[str, Any]) -> dict[str, Any] | None:
-    """The report's answer and the arms on the probes that carry it; None without a report."""
-    names = ("arms", "contrasts", "domains", "positions", "seeds")
-    if not all((report / f"{name}.csv").is_file() for name in names):
+def _figures(workdir: epath.Path, run: dict[str, Any]) -> dict[str, Any] | None:
+    """The report's answer and the arms on the probes that carry it; None before they are scored."""
+    config, folder = run["config"], workdir / "probes"
+    if missing_answers(folder, run, run["probes"]):
         return None
-    read = {
-        name: pd.read_csv(report / f"{name}.csv", keep_default_na=False, na_values=[""])
-        for name in names
-    }
-    groups = [group for group in view.groups(read, config) if group["headline"]]
-    return {"answer": view.answer(read, config), **groups[0]} if groups else None
+    made, _ = tables.of_answers(*read_answers(folder, run), config)
+    groups = [group for group in view.groups(made, config) if group["headline"]]
+    return {"answer": view.answer(made, config), **groups[0]} if groups else None
 
 
 def _template() -> jinja2.Template:

@@ -1,0 +1,73 @@
+"""The Parquet files of answers: one an arm and seed, and in each what decided its answers."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from etils import epath
+
+from vcjax import files
+from vcjax.errors import InputError
+
+_KEY = b"vcjax.answers"  # of the file's metadata
+
+
+def decided_by(
+    run: Mapping[str, Any], arm: str, seed: int | str, probes: Mapping[str, str]
+) -> dict[str, Any]:
+    """What decides an arm's answers. run: config.json; probes: file name -> sha256."""
+    chain = run["plan"]["arms"][arm][str(seed)]
+    untouched = [run["model"]["sha256"], run["config"]["compute_dtype"], run["versions"]["vcjax"]]
+    return {
+        "model": chain[-1] if chain else " ".join(untouched),
+        "lead": run["config"]["lead"],
+        "probes": dict(probes),
+    }
+
+
+def write(path: epath.Path, table: pd.DataFrame, decided: Mapping[str, Any]) -> None:
+    """decided: what `decided_by` returns of these answers."""
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    file = pa.BufferOutputStream()
+    pq.write_table(arrow.replace_schema_metadata({_KEY: json.dumps(decided)}), file)
+    files.write_bytes(path, file.getvalue().to_pybytes())
+
+
+def read(path: epath.Path) -> pa.Table:
+    with _opened(path) as file:
+        return file.read()
+
+
+def is_current(
+    path: epath.Path,
+    run: Mapping[str, Any],
+    arm: str,
+    seed: int | str,
+    probes: Mapping[str, str] | None = None,
+) -> bool:
+    """Whether the file is there and holds the answers that the arm gives now.
+
+    probes: file name -> sha256 of those to be answered; None: whichever the file answers.
+    """
+    if not path.exists():
+        return False
+    with _opened(path) as file:
+        found = json.loads((file.schema_arrow.metadata or {}).get(_KEY, b"{}"))
+    asked = found.get("probes", {}) if probes is None else probes
+    return found == decided_by(run, arm, seed, asked)
+
+
+@contextlib.contextmanager
+def _opened(path: epath.Path) -> Iterator[pq.ParquetFile]:
+    try:
+        with path.open("rb") as file:
+            yield pq.ParquetFile(file)
+    except pa.ArrowInvalid as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{path}: not a Parquet file ({reason}); delete it and start the same command again"
+        ) from None
