@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from vcjax import config as configs
 from vcjax.data import records, rows
 from vcjax.data.packing import Packed, pack
+from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 from vcjax.models import transformer
 from vcjax.models.lora import LoRA
@@ -66,7 +67,6 @@ def pack_all(
         settings = config.stages[name]
         if settings.kind == "adapter":
             continue
-        thinking = settings.get("thinking", False)
         if settings.length > found.shape.context_length:
             raise InputError(
                 f"config.stages.{name}.length: {settings.length} is longer than the model's "
@@ -74,19 +74,15 @@ def pack_all(
             )
         for seed in range(config.seeds):
             kept, held_out = records.stage_records(settings, seed, config, folder)
-            train, test = (
-                pack(
-                    records.encode(found.tokenizer, part, thinking),
-                    settings.length,
-                    settings.overlong,
-                )
-                if part
-                else None
-                for part in (kept, held_out)
-            )
-            assert train is not None
+            train = _packed(kept, settings, found.tokenizer)
+            test = _packed(held_out, settings, found.tokenizer) if held_out else None
             packed[name, seed] = PackedStage(train, kept, test, held_out)
     return packed
+
+
+def _packed(part: records.Records, settings: ConfigDict, tokenizer: Tokenizer) -> Packed:
+    examples = records.encode(tokenizer, part, settings.get("thinking", False))
+    return pack(examples, settings.length, settings.overlong)
 
 
 def adapters(
@@ -102,9 +98,8 @@ def adapters(
         if settings.kind == "adapter":
             source, lora = folder / settings.file, LoRA(settings.rank, settings.alpha)
             model = Model(found.shape, lora, config.compute_dtype, config.remat)
-            sizes = transformer.weight_shapes(model)["adapter"]
-            zeros = jax.tree.map(np.zeros, sizes, is_leaf=lambda x: isinstance(x, tuple))
-            peft.read_adapter(source, model, {"adapter": zeros})
+            zeros = jax.tree.map(lambda x: np.zeros(x.shape), transformer.trained_shapes(model))
+            peft.read_adapter(source, model, zeros)
             identity = peft.identity(source)[:16]
             facts |= {(name, seed): StageData.nothing(identity) for seed in range(config.seeds)}
     return facts

@@ -210,25 +210,22 @@ def logical_axes(model: Model) -> PyTree:
 
 
 def weight_shapes(model: Model) -> PyTree:
-    """The shape of every weight: the tree of the weights with a tuple of sizes a leaf."""
+    """The tree of the weights, with the shape of a float32 array a leaf."""
     _, adapter, blocks = _abstract_block(model)
     shape = model.shape
-    embed = (shape.vocab_size, shape.embed_dim)
-    outside = {"embed": embed, "norm": (shape.embed_dim,), "head": embed}
-    return _tree(model, lambda v: (shape.num_layers, *v.shape), adapter, blocks, outside)
+    of_size = lambda *size: jax.ShapeDtypeStruct(size, jnp.float32)  # noqa: E731
+    embed = of_size(shape.vocab_size, shape.embed_dim)
+    outside = {"embed": embed, "norm": of_size(shape.embed_dim), "head": embed}
+    return _tree(model, lambda v: of_size(shape.num_layers, *v.shape), adapter, blocks, outside)
 
 
 def trained_shapes(model: Model) -> PyTree:
-    """What trains, the adapter or all weights, as a tree of float32 shapes."""
-    sizes = weight_shapes(model)
-    return jax.tree.map(
-        lambda size: jax.ShapeDtypeStruct(size, jnp.float32),
-        sizes if model.lora is None else {"adapter": sizes["adapter"]},
-        is_leaf=lambda x: isinstance(x, tuple),
-    )
+    """Those of what trains: the adapter, or all weights."""
+    shapes = weight_shapes(model)
+    return shapes if model.lora is None else {"adapter": shapes["adapter"]}
 
 
-def _tree(model: Model, leaf, adapter, blocks, outside: dict[str, tuple]) -> PyTree:
+def _tree(model: Model, leaf, adapter, blocks, outside: dict[str, Any]) -> PyTree:
     """leaf(variable) of every variable of a block, beside what lies outside the blocks."""
 
     def leaves(state):

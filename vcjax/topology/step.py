@@ -62,16 +62,14 @@ def compile_step(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
 def weights(model: Model, dtype: Any, mesh: Mesh) -> tuple[PyTree, PyTree]:
     """(params, base): what trains and what is frozen, as shapes with their shardings."""
 
-    def leaf(path: Any, shape: tuple[int, ...]) -> Any:
+    def leaf(path: Any, like: jax.ShapeDtypeStruct) -> Any:
         names = tuple(key.key for key in path)
         if names[0] == "adapter":
-            return jax.ShapeDtypeStruct(shape, jnp.float32)
-        like = jax.ShapeDtypeStruct(shape, leaf_dtype(names, dtype))
+            return like
+        like = jax.ShapeDtypeStruct(like.shape, leaf_dtype(names, dtype))
         return jax.eval_shape(to_bits, like) if names[0] == "blocks" else like
 
-    shapes = jax.tree_util.tree_map_with_path(
-        leaf, transformer.weight_shapes(model), is_leaf=lambda x: isinstance(x, tuple)
-    )
+    shapes = jax.tree_util.tree_map_with_path(leaf, transformer.weight_shapes(model))
     shapes = jax.tree.map(_placed, shapes, jitted.param_shardings(shapes, model, mesh))
     if model.lora is None:
         return shapes, {}

@@ -181,10 +181,8 @@ def _check_names(
 def weight_sizes(shape: Shape) -> dict[Leaf, tuple[int, ...]]:
     """The size of each weight in our layout, all layers together."""
     model = Model(shape, lora=None, compute_dtype="float32", remat="full")
-    sizes = jax.tree_util.tree_leaves_with_path(
-        transformer.weight_shapes(model), is_leaf=lambda x: isinstance(x, tuple)
-    )
-    return {tuple(key.key for key in path): size for path, size in sizes}
+    leaves = jax.tree_util.tree_leaves_with_path(transformer.weight_shapes(model))
+    return {tuple(key.key for key in path): leaf.shape for path, leaf in leaves}
 
 
 def _tensor_sizes(shape: Shape) -> dict[Leaf, list[int]]:

@@ -35,8 +35,8 @@ def load(read: Reader, model: Model, dtype: Any, mesh: jax.sharding.Mesh) -> PyT
     def one(leaf: Leaf, layer: int, kind: Any, index: Index) -> np.ndarray:
         return to_bits(read(leaf, layer, index).astype(kind))
 
-    def place(path: Any, shape: tuple[int, ...], names: tuple[str, ...]) -> jax.Array:
-        leaf = tuple(key.key for key in path)
+    def place(path: Any, like: jax.ShapeDtypeStruct, names: tuple[str, ...]) -> jax.Array:
+        leaf, shape = tuple(key.key for key in path), like.shape
         kind = leaf_dtype(leaf, dtype)
         placed = jax.NamedSharding(mesh, sharding.spec(names, shape, mesh))
         if leaf[0] != "blocks":
@@ -52,8 +52,7 @@ def load(read: Reader, model: Model, dtype: Any, mesh: jax.sharding.Mesh) -> PyT
         assert stacked is not None
         return stacked
 
-    is_shape = lambda x: isinstance(x, tuple)  # noqa: E731
-    return jax.tree_util.tree_map_with_path(place, shapes, axes, is_leaf=is_shape)
+    return jax.tree_util.tree_map_with_path(place, shapes, axes)
 
 
 def leaf_dtype(leaf: Leaf, dtype: Any) -> Any:
