@@ -2,7 +2,7 @@
 # Sourced by the scripts here. Enters the checkout, makes its virtual environment where there is
 # none, and sets `python` to the interpreter in it. Then call: install_vcjax [EXTRA ...]
 #
-#   PYTHON=/path/to/python3.11   makes it with this Python; else with the newest tested one found
+#   PYTHON=/path/to/python3.11   makes it with this Python; else with the first found from 3.11 on
 #   VCJAX_VENV=.venv-3.12        makes it in this folder; else in .venv
 set -euo pipefail
 

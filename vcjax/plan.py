@@ -66,6 +66,10 @@ class StagePlan:
     warmup: int
 
     @property
+    def micro_batch_rows(self) -> int:
+        return self.rows_per_update // self.recipe["accumulation"]
+
+    @property
     def tokens(self) -> int:
         """Tokens it trains on, over all epochs."""
         return self.data.tokens * self.recipe["epochs"]
@@ -194,7 +198,7 @@ def warnings(plan: Plan, batch_shards: int) -> list[str]:
                 f"{where}: only {stage.updates} updates; reproductions of the study with so few "
                 "saw no effect. Lower batch_tokens or raise epochs."
             )
-        rows = stage.rows_per_update // stage.recipe["accumulation"]
+        rows = stage.micro_batch_rows
         if wrong := idle(rows, batch_shards):
             lines.append(f"{where}: {wrong}")
         if stage.data.split_documents:
@@ -228,7 +232,7 @@ def cost(plan: Plan, done: set[str], shape: Shape, config: ConfigDict) -> Cost:
             trained, base = shape.num_adapter_params(rank), shape.num_params() * width
         else:
             rank, trained, base = None, shape.num_params(), 0
-        rows = stage.rows_per_update // stage.recipe["accumulation"]
+        rows = stage.micro_batch_rows
         tokens = rows * stage.recipe["length"]
         kept = shape.num_layers * transformer.kept_values(shape, rank, config.remat)
         activations = tokens * width * (kept + 12 * shape.embed_dim)

@@ -65,7 +65,7 @@ def run_stage(
     # --- Rows: the batch of a step is an index away.
     batches = rows.batches(
         workdir / "rows" / stage.data.rows_id,
-        rows=stage.rows_per_update // recipe.accumulation,
+        rows=stage.micro_batch_rows,
         accumulation=recipe.accumulation,
         seed=stage.seed,
         epochs=recipe.epochs,
@@ -172,8 +172,8 @@ def _held_out_batches(stage: StagePlan, workdir: epath.Path) -> list[dict]:
     """Batches [rows, length] of the documents kept out of training, as large as a micro-batch."""
     if stage.data.held_out_id is None:
         return []
-    size = stage.rows_per_update // stage.recipe["accumulation"]
-    data = rows.batches(workdir / "rows" / stage.data.held_out_id, size, 1, seed=0, epochs=1)
+    folder = workdir / "rows" / stage.data.held_out_id
+    data = rows.batches(folder, stage.micro_batch_rows, 1, seed=0, epochs=1)
     return [{name: array[0] for name, array in batch.items()} for batch in data]
 
 

@@ -49,6 +49,11 @@ def leading(config: dict) -> list[str]:
     return [name for name in config["contrasts"] if name in LEADING or name == config["primary"]]
 
 
+def untouched(config: dict) -> list[str]:
+    """The arms without training."""
+    return [arm for arm, stages in config["arms"].items() if not stages]
+
+
 def pairs(config: dict) -> list[tuple[str, str]]:
     """The arms that one contrast sets against each other, plus side first; each arm in one pair."""
     found: list[tuple[str, str]] = []

@@ -75,7 +75,7 @@ def arms_figure(
         arms, contrasts, seeds = (
             table[in_group(table, headline(config))] for table in (arms, contrasts, seeds)
         )
-        untrained = [arm for arm, stages in config["arms"].items() if not stages]
+        untrained = controls.untouched(config)
         trained = arms[~arms["name"].isin(untrained)]
         colours = arm_colours(config)
         heights = [len(trained) + 0.6, len(contrasts) + 0.6]

@@ -164,7 +164,7 @@ def perplexity(texts: pd.DataFrame, config: dict) -> pd.DataFrame:
       none), ratio (to the untouched model's, missing where no arm is it).
     """
     rows = []
-    untouched = [arm for arm, stages in config["arms"].items() if not stages]
+    untouched = controls.untouched(config)
     for (file, sha), of_file in texts.groupby(["file", "file_sha256"]):
         nats = {arm: -of_file.loc[of_file["arm"] == arm, "logprob"] for arm in config["arms"]}
         for arm, losses in nats.items():

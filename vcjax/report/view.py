@@ -55,7 +55,7 @@ def answer(made: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
 def ability(made: dict[str, pd.DataFrame], config: dict) -> str:
     """Whether the model can answer in this form at all, and what training cost it; "" where that
     was not measured, also of the untouched model."""
-    untouched = [arm for arm, stages in config["arms"].items() if not stages]
+    untouched = controls.untouched(config)
     said = []
     for group in groups(made, config) if untouched else ():
         if group["contrast"] == "format":
