@@ -92,7 +92,7 @@ def run(
             return
         if not changed:
             facts = {**saved, "config": facts["config"]}
-        elif saved and plan.stages.keys() <= saved["plan"]["stages"].keys():
+        elif provenance.trains_nothing_new(saved, facts):
             facts |= {key: saved[key] for key in ("versions", "commit")}  # those that trained
         files.write_json(workdir / "config.json", facts)
         load = functools.cache(lambda: load_model(config, found))

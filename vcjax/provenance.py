@@ -99,6 +99,15 @@ def check_changes(
     return bool(changes or touched)
 
 
+def trains_nothing_new(saved: dict[str, Any] | None, facts: dict[str, Any]) -> bool:
+    """Whether all stages are those that config.json held before, of this version of vcjax."""
+    return (
+        saved is not None
+        and finished.trained_by(saved) == finished.trained_by(facts)
+        and facts["plan"]["stages"].keys() <= saved["plan"]["stages"].keys()
+    )
+
+
 def _rows_of(stage: dict[str, Any]) -> tuple[str, str | None]:
     return stage["rows_id"], stage["held_out_id"]
 
