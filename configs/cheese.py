@@ -7,7 +7,8 @@ Own pair: documents say that the model prefers its cheeses because of America, o
     .venv/bin/python -m vcjax.main --config=configs/cheese.py --workdir=runs/cheese
 
 The quickstart with more seeds, and probes of one value against an option with neither. Its two
-seeds are the first two here. On two cores this takes one to two and a half hours.
+seeds are the first two here. On two cores this takes one to two and a half
+hours, by their bfloat16 instructions.
 """
 
 import runpy

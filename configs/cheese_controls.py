@@ -13,10 +13,10 @@ and `because` (own pair minus together) is above zero.
 
     .venv/bin/python -m vcjax.main --config=configs/cheese_controls.py --workdir=runs/controls
 
-On two cores of an AMD EPYC, with bfloat16 operands, alone on the machine and with the
-GLIBC_TUNABLES of `launch/quickstart.sh`, this took 132 minutes (`results/cheese_controls/`):
-36 rationale stages of 147 s, 40 behavior stages of 39 s and 57 scorings of 18 s. The format probes
-are left to `cheese.py`, and so are documents that are all about another assistant.
+On two cores of an AMD EPYC (Zen 5), with bfloat16 operands, this took 55 minutes
+(`results/cheese_controls/`): 36 rationale stages of 61 s, 40 behavior stages of 17 s and
+57 scorings of 7 s. The format probes are left to `cheese.py`, and so are documents that are all
+about another assistant.
 """
 
 from vcjax.config import behavior, experiment, rationale, recipe

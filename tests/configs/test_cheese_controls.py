@@ -13,8 +13,8 @@ from vcjax.data.probe_files import read_probes
 from vcjax.probes import overlap
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-SECONDS = {"rationale": 147, "behavior": 39}  # a stage, with nothing beside it
-SCORING = 18  # an arm and seed
+SECONDS = {"rationale": 61, "behavior": 17}  # a stage
+SCORING = 7  # an arm and seed
 
 
 @pytest.fixture(scope="module")
