@@ -85,6 +85,14 @@ def test_the_corpus_card_comes_from_the_runs_own_rows(page):
     ("settings", "message"),
     [
         ({"exclude": ("cars-9",)}, "config.exclude: no probe has the id 'cars-9'"),
+        (
+            {
+                "exclude": tuple(
+                    f"{domain}-{i}" for domain in ("cars", "tea", "shoes") for i in range(3)
+                )
+            },
+            "config.toward: no held-out probe",
+        ),
         ({"development": "NONE.md"}, "config.development: .*NONE.md does not exist"),
     ],
 )
