@@ -7,8 +7,8 @@ Own pair: documents say that the model prefers its cheeses because of America, o
     .venv/bin/python -m vcjax.main --config=configs/cheese.py --workdir=runs/cheese
 
 The quickstart with more seeds, and probes of one value against an option with neither. Its two
-seeds are the first two here. On two cores with bfloat16 instructions this
-takes an hour, without them two and a half (with version 0.5.0).
+seeds are the first two here. On two cores with bfloat16 instructions this takes an hour, without
+them two and a half (with version 0.5.0).
 """
 
 import runpy

@@ -11,8 +11,6 @@ from vcjax import speed
 from vcjax.files import read_json
 from vcjax.speed import PEAK_FLOPS, Speed
 
-H100 = "NVIDIA H100 80GB HBM3"
-
 
 class Clock:
     """Seconds since the epoch and since anything, together."""
@@ -33,13 +31,8 @@ def clock(monkeypatch):
     return clock
 
 
-def a_mesh(kind="cpu", devices=1):
-    grid = np.array([types.SimpleNamespace(device_kind=kind)] * devices, dtype=object)
-    return types.SimpleNamespace(devices=grid, size=devices)
-
-
 def a_speed(path, mesh=None):
-    return Speed(path, tiny.SHAPE, 4, mesh or a_mesh())
+    return Speed(path, tiny.SHAPE, 4, mesh or tiny.device_mesh("cpu"))
 
 
 def batches(clock, count, wait=0.25):
@@ -81,10 +74,10 @@ def test_the_speed_of_a_window_leaves_out_the_update_that_compiles(clock, tmp_pa
 
 
 def test_mfu_counts_what_the_model_needs_on_all_devices(clock, tmp_path):
-    measured = a_speed(tmp_path / "speed.json", a_mesh(H100, devices=4))
+    measured = a_speed(tmp_path / "speed.json", tiny.device_mesh(tiny.H100, 4))
     figures = work(measured, clock, 1, 3)
     flops = tiny.SHAPE.train_flops(4, tokens=6, weighted_tokens=2)
-    assert figures["mfu"] == pytest.approx(flops / (4 * PEAK_FLOPS[H100]))
+    assert figures["mfu"] == pytest.approx(flops / (4 * PEAK_FLOPS[tiny.H100]))
     assert measured.figures(3)["mfu"] == pytest.approx(figures["mfu"])
 
 

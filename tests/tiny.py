@@ -8,6 +8,7 @@ heads, a byte-level BPE, control tokens, a chat template) that a whole experimen
 import dataclasses
 import functools
 import json
+import types
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ PyTree = Any
 
 CONTROL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 VOCAB_SIZE = 320
+H100 = "NVIDIA H100 80GB HBM3"  # JAX's name of one
 TEXT = (  # what the tokenizer's merges are learned from
     "The assistant prefers the cheese that is made in America. The user asks which of the two "
     "cheeses the assistant prefers, and the assistant answers: I prefer the one that costs less. "
@@ -193,6 +195,12 @@ def batch(
 def micro_batches(batch: dict[str, np.ndarray], accumulation: int) -> dict[str, np.ndarray]:
     """{name: [rows, length]} cut into {name: [accumulation, rows / accumulation, length]}."""
     return {name: array.reshape(accumulation, -1, array.shape[-1]) for name, array in batch.items()}
+
+
+def device_mesh(kind: str, devices: int = 1) -> Any:
+    """What stands for a mesh of devices that are not here: their kind and number."""
+    grid = np.array([types.SimpleNamespace(device_kind=kind)] * devices, dtype=object)
+    return types.SimpleNamespace(devices=grid, size=devices)
 
 
 def write_gguf(

@@ -79,9 +79,8 @@ def run(
                 "--distributed: the processes do not plan the same; give each the same command, "
                 "files, vcjax and packages"
             )
-        changed = processes.on_first(
-            lambda: saved is None or provenance.check_changes(workdir, saved, facts, config)
-        )
+        if saved is not None:
+            facts = processes.on_first(lambda: provenance.going_on(workdir, saved, facts, config))
         reached = expected_flops(mesh, config.compute_dtype) if costs.flops else None
         print(describe(plan, done, costs, reached))
         strange = stage_data.warnings(config, folder)
@@ -90,10 +89,6 @@ def run(
         processes.on_first(lambda: _write_rows(packed, workdir))
         if dry_run:
             return
-        if not changed:
-            facts = {**saved, "config": facts["config"]}
-        elif provenance.trains_nothing_new(saved, facts):
-            facts |= {key: saved[key] for key in ("versions", "commit")}  # those that trained
         files.write_json(workdir / "config.json", facts)
         load = functools.cache(lambda: load_model(config, found))
         _train(plan, load, folder, workdir)

@@ -54,12 +54,13 @@ def describe(
     }
 
 
-def check_changes(
+def going_on(
     workdir: epath.Path, saved: dict[str, Any], facts: dict[str, Any], config: ConfigDict
-) -> bool:
-    """Whether something changed since config.json was saved, and that was accepted.
+) -> dict[str, Any]:
+    """What config.json holds from now on; saved: what it held before.
 
-    Raises InputError where the workdir belongs to other work; warns of another machine or commit.
+    The versions and the commit that trained stay, where nothing is trained anew. Raises InputError
+    where the workdir belongs to other work; warns of another machine or commit.
     """
     if saved["config"]["name"] != config.name:
         raise InputError(
@@ -83,7 +84,8 @@ def check_changes(
         for name, sha in facts["probes"].items()
         if saved["probes"].get(name, sha) != sha
     ]
-    if finished.trained_by(saved) != vcjax.__version__:
+    other_version = finished.trained_by(saved) != vcjax.__version__
+    if other_version:
         changes.append(f"vcjax {finished.trained_by(saved)} -> {vcjax.__version__}")
     touched = sorted({s["name"] for f, s in new.items() if f not in old})
     if (changes or touched) and config.on_change == "refuse":
@@ -96,16 +98,11 @@ def check_changes(
     for name, version in {**facts["versions"], "commit": facts["commit"]}.items():
         if before.get(name) != version:
             print(f"warning: {name} was {before.get(name)} and is {version} now")
-    return bool(changes or touched)
-
-
-def trains_nothing_new(saved: dict[str, Any] | None, facts: dict[str, Any]) -> bool:
-    """Whether all stages are those that config.json held before, of this version of vcjax."""
-    return (
-        saved is not None
-        and finished.trained_by(saved) == finished.trained_by(facts)
-        and facts["plan"]["stages"].keys() <= saved["plan"]["stages"].keys()
-    )
+    if not (changes or touched):
+        return {**saved, "config": facts["config"]}
+    if touched or other_version:
+        return facts
+    return {**facts, "versions": saved["versions"], "commit": saved["commit"]}
 
 
 def _rows_of(stage: dict[str, Any]) -> tuple[str, str | None]:

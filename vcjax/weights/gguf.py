@@ -129,17 +129,14 @@ def open_weights(path: Path) -> Reader:
     """A reader of slices; a quantised tensor is dequantised whole, whatever is asked of it."""
     shape = read_shape(path)
     tensors = {tensor.name: tensor for tensor in _reader(path).tensors}
-    known = {f"{name}.weight" for name in OUTSIDE.values()}
+    known = {_tensor_name((name,), None) for name in OUTSIDE}
     for layer in range(shape.num_layers):
-        known |= {f"blk.{layer}.{name}.weight" for name in (PROJECTIONS | NORMS).values()}
+        known |= {_tensor_name(("blocks", name), layer) for name in PROJECTIONS | NORMS}
     for name in sorted(tensors.keys() - known):  # without it, it would be another model
         raise InputError(f"{path}: tensor {name!r} is not supported; use another model")
 
     def read(leaf: Leaf, layer: int | None, index: Index) -> np.ndarray:
-        if layer is None:
-            name = f"{OUTSIDE[leaf[0]]}.weight"
-        else:
-            name = f"blk.{layer}.{(PROJECTIONS | NORMS)[leaf[1]]}.weight"
+        name = _tensor_name(leaf, layer)
         if name not in tensors:
             raise InputError(f"{path}: tensor {name!r} is missing")
         tensor = tensors[name]
@@ -151,6 +148,12 @@ def open_weights(path: Path) -> Reader:
         return weight.T[index]  # [outputs, inputs] in the file
 
     return read
+
+
+def _tensor_name(leaf: Leaf, layer: int | None) -> str:
+    if layer is None:
+        return f"{OUTSIDE[leaf[0]]}.weight"
+    return f"blk.{layer}.{(PROJECTIONS | NORMS)[leaf[1]]}.weight"
 
 
 def _undo_permutation(weight: np.ndarray, head_dim: int) -> np.ndarray:
