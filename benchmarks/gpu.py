@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from vcjax.speed import PEAK_FLOPS
+from vcjax.training.throughput import PEAK_FLOPS
 from vcjax.weights import huggingface
 
 FOLDER = Path(__file__).parent

@@ -16,13 +16,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vcjax import jitted, loaded, sharding, speed
+from vcjax import sharding
 from vcjax.config import experiment, recipe
 from vcjax.data.packing import Example, pack
 from vcjax.data.rows import FIELDS
 from vcjax.models import kernels, transformer
 from vcjax.models.bits import to_bits
 from vcjax.topology import step
+from vcjax.training import compiled_step, loaded_model, throughput
 from vcjax.weights import huggingface
 
 
@@ -54,10 +55,10 @@ def main() -> None:
     packed = pack([Example(d, [1.0] * len(d), i) for i, d in enumerate(documents)], int(length))
 
     mesh = sharding.make_mesh(config.mesh.to_dict())
-    model = loaded.make_model(config, huggingface.read_shape(folder), mesh)
+    model = loaded_model.make_model(config, huggingface.read_shape(folder), mesh)
     most = kernels.most_documents(model.attention, int(packed.counts["most_documents"]))
     model = dataclasses.replace(model, documents=most)
-    params, base = step.weights(model, loaded.weight_dtype(model), mesh)
+    params, base = step.weights(model, loaded_model.weight_dtype(model), mesh)
     if train == "lora":
         base = random_weights(base, jax.random.key(0))
         params = transformer.init_adapter(model, jax.random.key(1))
@@ -70,7 +71,7 @@ def main() -> None:
     ]
     seconds, losses, tokens = [], [], []
     with jax.set_mesh(mesh):
-        init, update = jitted.init_and_update(settings, params, model, mesh)
+        init, update = compiled_step.init_and_update(settings, params, model, mesh)
         state = init(params)
         for batch in itertools.islice(itertools.cycle(batches), int(updates)):
             began = time.perf_counter()
@@ -83,7 +84,7 @@ def main() -> None:
         seconds=seconds,
         tokens=float(np.mean(tokens)),
         losses=losses,
-        memory_gb=speed.peak_memory_gb(),
+        memory_gb=throughput.peak_memory_gb(),
         kernel=model.attention,
         device=mesh.devices.flat[0].device_kind,
     )

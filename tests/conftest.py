@@ -21,7 +21,7 @@ import peers
 import pytest
 import tiny
 
-from vcjax import storage
+from vcjax.workdir import storage
 
 # In the background of a shell (`bash launch/test.sh &`) Ctrl-C is ignored, by children too; with
 # `nohup` a hang-up is.

@@ -14,7 +14,7 @@ import pandas as pd
 from etils import epath
 from ml_collections import ConfigDict
 
-from vcjax.files import read_json
+from vcjax.workdir.files import read_json
 
 CONFIG = '''"""Two values, the same demonstrations, on a tiny model."""
 

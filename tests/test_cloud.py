@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import small_run
 
-from vcjax import experiment, exported, storage
+from vcjax import experiment, exported
+from vcjax.workdir import storage
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,12 @@ import small_run
 from ml_collections import ConfigDict
 
 from vcjax import config as configs
-from vcjax import experiment, files, lock
+from vcjax import experiment
 from vcjax.errors import InputError
-from vcjax.files import read_json
-from vcjax.loaded import load_model
+from vcjax.training.loaded_model import load_model
 from vcjax.weights import peft, pretrained
+from vcjax.workdir import files, lock
+from vcjax.workdir.files import read_json
 
 
 @pytest.fixture(scope="module")

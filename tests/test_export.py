@@ -15,11 +15,12 @@ import small_run
 import tiny
 from safetensors.numpy import load_file, save_file
 
-from vcjax import experiment, exported, files
+from vcjax import experiment, exported
 from vcjax.data.chat import encode_conversation, encode_prompt
 from vcjax.errors import InputError
-from vcjax.loaded import load_model
+from vcjax.training.loaded_model import load_model
 from vcjax.weights import huggingface_out, pretrained, tokenizer_json
+from vcjax.workdir import files
 
 QWEN3 = tiny.FAMILIES["qwen3"]
 MESSAGES = [

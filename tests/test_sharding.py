@@ -22,11 +22,12 @@ import tiny
 from jax.sharding import AbstractMesh
 from jax.sharding import PartitionSpec as P
 
-from vcjax import checkpoint, config, sharding, train_step
+from vcjax import config, sharding
 from vcjax.errors import InputError
-from vcjax.jitted import param_shardings, state_shardings
 from vcjax.models import transformer
 from vcjax.models.lora import LoRA
+from vcjax.training import checkpoint, train_step
+from vcjax.training.compiled_step import param_shardings, state_shardings
 
 MESHES = {
     "fsdp": dict(replica=1, fsdp=8, tensor=1, sequence=1),

@@ -11,8 +11,8 @@ from typing import NoReturn
 from absl import app, flags
 from absl import logging as absl_logging
 
-from vcjax import preemption, storage
 from vcjax.errors import InputError
+from vcjax.workdir import preemption, storage
 
 
 def run(main: Callable[[], None]) -> None:

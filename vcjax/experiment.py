@@ -10,27 +10,18 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from vcjax import config as configs
-from vcjax import (
-    files,
-    finished,
-    lock,
-    preemption,
-    processes,
-    provenance,
-    sharding,
-    stage,
-    stage_data,
-    storage,
-)
+from vcjax import finished, record, sharding, stage_inputs
 from vcjax.errors import InputError
-from vcjax.estimate import expected_flops
-from vcjax.loaded import Loaded, load_model
 from vcjax.models.shapes import Shape, known_shape
 from vcjax.plan import Plan, StageData, cost, describe, make_plan, warnings
 from vcjax.probes import answers, overlap
 from vcjax.report.page import write_report
 from vcjax.report.reading import check_answered, read_run
+from vcjax.training import stage
+from vcjax.training.estimate import expected_flops
+from vcjax.training.loaded_model import Loaded, load_model
 from vcjax.weights import peft, pretrained
+from vcjax.workdir import files, lock, preemption, processes, storage
 
 
 def run(
@@ -62,10 +53,12 @@ def run(
     _check_toward(config, probes)
     _check_excluded(config, probes)
     mesh = sharding.make_mesh(config.mesh.to_dict())  # refuses one that does not fit the devices
-    packed = stage_data.pack_all(config, found, folder)
+    packed = stage_inputs.pack_all(config, found, folder)
     records = [record for p in packed.values() for record in p.train_records]
     overlap.check(answers.choices(probes), records)
-    data = {key: p.facts for key, p in packed.items()} | stage_data.adapters(config, found, folder)
+    data = {key: p.facts for key, p in packed.items()} | stage_inputs.adapters(
+        config, found, folder
+    )
     plan = make_plan(config, found.identity, data)
     done = {f for f in plan.stages if stage.is_done(workdir, f)}
     costs = cost(plan, done, found.shape, config)
@@ -73,17 +66,17 @@ def run(
 
     with lock.hold(workdir):
         saved = files.read_json(workdir / "config.json")
-        facts = provenance.describe(config, plan, found, probes, records, saved, folder, command)
-        if not processes.agree(provenance.shared(facts)):
+        facts = record.describe(config, plan, found, probes, records, saved, folder, command)
+        if not processes.agree(record.shared(facts)):
             raise InputError(
                 "--distributed: the processes do not plan the same; give each the same command, "
                 "files, vcjax and packages"
             )
         if saved is not None:
-            facts = processes.on_first(lambda: provenance.going_on(workdir, saved, facts, config))
+            facts = processes.on_first(lambda: record.going_on(workdir, saved, facts, config))
         reached = expected_flops(mesh, config.compute_dtype) if costs.flops else None
         print(describe(plan, done, costs, reached))
-        strange = stage_data.warnings(config, folder)
+        strange = stage_inputs.warnings(config, folder)
         for line in [*warnings(plan, sharding.batch_shards(mesh.shape)), *strange]:
             print(f"warning: {line}")
         processes.on_first(lambda: _write_rows(packed, workdir))
@@ -113,7 +106,9 @@ def probe_finished(workdir: epath.Path, probe_file: Path) -> None:
         _report(workdir)
 
 
-def _write_rows(packed: dict[tuple[str, int], stage_data.PackedStage], workdir: epath.Path) -> None:
+def _write_rows(
+    packed: dict[tuple[str, int], stage_inputs.PackedStage], workdir: epath.Path
+) -> None:
     for stage_rows in packed.values():
         stage_rows.write(workdir)
 

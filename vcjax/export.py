@@ -11,7 +11,8 @@ from pathlib import Path
 
 from absl import flags
 
-from vcjax import command, storage
+from vcjax import command
+from vcjax.workdir import storage
 
 flags.DEFINE_string("workdir", None, "Folder of a run.")
 flags.DEFINE_string("arm", None, "Arm of the run (not for --format=base).")

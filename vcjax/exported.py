@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from vcjax import checkpoint, files, finished
+from vcjax import finished
 from vcjax.errors import InputError
 from vcjax.models import transformer
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
 from vcjax.report.reading import read_run
+from vcjax.training import checkpoint
 from vcjax.weights import huggingface_out, model_card, peft, pretrained
 from vcjax.weights.placement import Index, Leaf, Reader
 from vcjax.weights.pretrained import Pretrained
+from vcjax.workdir import files
 
 PyTree = Any
 

@@ -6,10 +6,10 @@ from typing import Any
 from etils import epath
 
 import vcjax
-from vcjax import stage
 from vcjax.data import rows
 from vcjax.data.formats import Demonstration, Document
 from vcjax.errors import InputError
+from vcjax.training import stage
 from vcjax.weights import pretrained
 from vcjax.weights.pretrained import Pretrained
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from vcjax import command, preemption, storage
+from vcjax import command
+from vcjax.workdir import preemption, storage
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, configs/NAME.py[:argument].")
 flags.DEFINE_string("workdir", None, "Folder or gs://BUCKET/FOLDER of all it leaves.")
@@ -22,7 +23,9 @@ flags.mark_flags_as_required(["config", "workdir"])
 
 def main() -> None:
     preemption.watch()
-    from vcjax import processes  # imports JAX: --help and errors in flags need not wait for it
+    from vcjax.workdir import (
+        processes,  # imports JAX: --help and errors in flags need not wait for it
+    )
 
     with processes.joined() if DISTRIBUTED.value else contextlib.nullcontext():
         _run()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from absl import flags
 
-from vcjax import command, storage
+from vcjax import command
+from vcjax.workdir import storage
 
 flags.DEFINE_string("workdir", None, "Folder of a finished run.")
 flags.DEFINE_string("probes", None, "Probe file, .jsonl, or a text to take perplexity on, .txt.")

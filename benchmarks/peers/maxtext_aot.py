@@ -19,7 +19,7 @@ os.environ.update(COMPILER_ENVIRONMENT)
 import maxtext
 from maxtext.trainers.pre_train import train_compile
 
-from vcjax.jitted import TPU_OPTIONS
+from vcjax.training.compiled_step import TPU_OPTIONS
 
 FLAGS = (
     "compile_topology_num_slices=1",

@@ -28,7 +28,7 @@ from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_ma
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from vcjax.jitted import TPU_OPTIONS
+from vcjax.training.compiled_step import TPU_OPTIONS
 
 RANK, CHUNK, BLOCK = 64, 1024, 1024
 

@@ -8,9 +8,9 @@ import pytest
 
 from vcjax.corpus import grammar
 from vcjax.corpus.documents import write_documents
-from vcjax.corpus.near_duplicates import near_duplicates
 from vcjax.corpus.spec import read_spec
 from vcjax.errors import InputError
+from vcjax.report.near_duplicates import near_duplicates
 
 COUNT = 240
 

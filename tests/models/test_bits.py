@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tiny
 
-from vcjax import train_step
 from vcjax.models import bits, transformer
 from vcjax.models.lora import LoRA
+from vcjax.training import train_step
 
 SAVE_IT = jax.checkpoint_policies.save_only_these_names("it")
 

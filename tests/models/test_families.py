@@ -8,7 +8,7 @@ import peers
 import pytest
 import tiny
 
-from vcjax import train_step
+from vcjax.training import train_step
 
 LENGTH = 24
 NEW_TOKENS = 8

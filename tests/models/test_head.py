@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import tiny
 
-from vcjax import config, train_step
+from vcjax import config
 from vcjax.models import head, transformer
 from vcjax.models.lora import LoRA
+from vcjax.training import train_step
 
 EMBED, VOCAB = 16, 50
 

@@ -10,9 +10,10 @@ import pytest
 import tiny
 from ml_collections import ConfigDict
 
-from vcjax import config, train_step
+from vcjax import config
 from vcjax.models import transformer
 from vcjax.models.lora import LoRA, init_a
+from vcjax.training import train_step
 
 UPDATES, WARMUP, LR = 5, 2, 5e-3
 

@@ -10,10 +10,10 @@ import peers
 import pytest
 import tiny
 
-from vcjax import train_step
 from vcjax.models import transformer
 from vcjax.models.bits import to_bits
 from vcjax.models.lora import LoRA
+from vcjax.training import train_step
 
 LORA = LoRA(rank=4, alpha=12)
 

@@ -10,8 +10,8 @@ from tokenizers import models, normalizers
 from vcjax.data.probe_files import ChoiceProbe
 from vcjax.data.tokenizer import decode
 from vcjax.errors import InputError
-from vcjax.models.scoring import mean_log_probs
 from vcjax.probes import choice
+from vcjax.probes.scoring import mean_log_probs
 from vcjax.weights.gguf import read_tokenizer
 
 PROBE = ChoiceProbe(

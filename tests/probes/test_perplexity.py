@@ -8,8 +8,8 @@ import tiny
 
 from vcjax.data.tokenizer import encode_text
 from vcjax.errors import InputError
-from vcjax.models.scoring import Request, mean_log_probs
 from vcjax.probes import answers, perplexity
+from vcjax.probes.scoring import Request, mean_log_probs
 from vcjax.report.statistics import ROW_COLUMNS
 from vcjax.weights.gguf import read_tokenizer
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import tiny
 
-from vcjax import config, jitted, sharding, train_step
+from vcjax import config, sharding
 from vcjax.models import transformer
 from vcjax.models.lora import LoRA
 from vcjax.topology import step
+from vcjax.training import compiled_step, train_step
 from vcjax.weights import placement
 
 MESH = dict(replica=1, fsdp=-1, tensor=1, sequence=1)
@@ -28,8 +29,8 @@ def as_a_stage_runs_it(recipe, model, dtype, mesh):
     params, base = placement.load(read, model, dtype, mesh), {}
     if model.lora is not None:
         params, base = transformer.init_adapter(model, jax.random.key(0)), params
-    params = jax.device_put(params, jitted.param_shardings(params, model, mesh))
-    init, update = jitted.init_and_update(recipe, params, model, mesh)
+    params = jax.device_put(params, compiled_step.param_shardings(params, model, mesh))
+    init, update = compiled_step.init_and_update(recipe, params, model, mesh)
     rows = recipe.batch_tokens // recipe.length
     batch = tiny.micro_batches(tiny.batch(rows, recipe.length), recipe.accumulation)
     with jax.set_mesh(mesh):

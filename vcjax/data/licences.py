@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from vcjax import config as configs
 from vcjax.data.formats import Demonstration, Document
-from vcjax.files import read_json
+from vcjax.workdir.files import read_json
 
 NOT_STATED = "not stated"
 SOURCES = ("spec", "other_spec", "file", "mix")  # keys of a stage: what its texts are from

@@ -31,10 +31,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from vcjax import storage
 from vcjax.data.formats import Demonstration, Document
 from vcjax.data.packing import Packed
 from vcjax.errors import InputError
+from vcjax.workdir import storage
 
 FIELDS = {
     "tokens": np.int32,

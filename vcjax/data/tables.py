@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from vcjax.data.fields import fail
 from vcjax.data.json_files import parse_json, read_json_records
 from vcjax.errors import InputError
-from vcjax.files import read_json
+from vcjax.workdir.files import read_json
 
 KINDS = (".jsonl", ".json", ".parquet", ".arrow")
 BATCH_ROWS = 1000

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from etils import epath
 
-from vcjax import files
 from vcjax.errors import InputError
+from vcjax.workdir import files
 
 _KEY = b"vcjax.answers"  # of the file's metadata
 

@@ -11,11 +11,11 @@ import jax
 import pandas as pd
 from etils import epath
 
-from vcjax import files, preemption, processes
 from vcjax.data import probe_files
 from vcjax.errors import InputError
-from vcjax.loaded import Loaded
 from vcjax.probes import answer_files, choice, perplexity
+from vcjax.training.loaded_model import Loaded
+from vcjax.workdir import files, preemption, processes
 
 PyTree = Any
 Probes = dict[str, tuple[str, list[probe_files.ChoiceProbe] | str]]  # name -> sha256, what it holds

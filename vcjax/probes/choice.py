@@ -9,8 +9,8 @@ from vcjax.data.chat import encode_prompt
 from vcjax.data.probe_files import ChoiceProbe
 from vcjax.data.tokenizer import Tokenizer, decode
 from vcjax.errors import InputError
-from vcjax.models.scoring import Request, mean_log_probs
 from vcjax.models.transformer import Model
+from vcjax.probes.scoring import Request, mean_log_probs
 
 PyTree = Any
 

@@ -7,8 +7,8 @@ import pandas as pd
 
 from vcjax.data.tokenizer import Tokenizer, encode_document
 from vcjax.errors import InputError
-from vcjax.models.scoring import Request, mean_log_probs
 from vcjax.models.transformer import Model
+from vcjax.probes.scoring import Request, mean_log_probs
 
 PyTree = Any
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from vcjax.corpus.near_duplicates import near_duplicates
+from vcjax.report.near_duplicates import near_duplicates
 
 COMPARED = 10_000  # documents of a corpus, at most, that are compared with each other
 SAMPLES = 2  # of a corpus

@@ -14,7 +14,6 @@ import pandas as pd
 from etils import epath
 from markupsafe import Markup
 
-from vcjax import files
 from vcjax.report import controls, corpus, figures, tables, view
 from vcjax.report.reading import (
     check_answered,
@@ -23,6 +22,7 @@ from vcjax.report.reading import (
     read_curves,
     read_run,
 )
+from vcjax.workdir import files
 
 _NO_COMMAND = ("--config=configs/NAME.py",)  # a run that Python code called
 _MADE_WITH = ("commit", "versions", "model", "probes", "analysis")

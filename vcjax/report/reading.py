@@ -13,10 +13,10 @@ import pandas as pd
 import pyarrow as pa
 from etils import epath
 
-from vcjax import files
 from vcjax.errors import InputError
 from vcjax.probes import answer_files
 from vcjax.report import controls, statistics
+from vcjax.workdir import files
 
 _METRICS = ["loss", "held_out_loss", "weighted_tokens", "learning_rate", "grad_norm"]
 _TEXT = ["file", "arm", "seed", "file_sha256", "scorer", "tokens", "logprob"]

@@ -11,7 +11,7 @@ import jax
 from ml_collections import ConfigDict
 
 from vcjax import config as configs
-from vcjax import files, sharding
+from vcjax import sharding
 from vcjax.config import RECIPE
 from vcjax.errors import InputError
 from vcjax.models.shapes import Shape, known_shape
@@ -19,6 +19,7 @@ from vcjax.plan import idle
 from vcjax.topology import chips, search, step
 from vcjax.topology.report import measure
 from vcjax.weights import pretrained
+from vcjax.workdir import files
 
 # Of a recipe's keys those that its compiled step does not depend on.
 NOT_IN_THE_STEP = ("lr", "schedule", "warmup", "epochs", "overlong")

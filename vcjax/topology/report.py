@@ -7,11 +7,11 @@ from typing import Any
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from vcjax import files
-from vcjax.loaded import make_model, weight_dtype
 from vcjax.models.shapes import Shape
 from vcjax.topology import hlo, step
 from vcjax.topology.chips import GIB, Topology
+from vcjax.training.loaded_model import make_model, weight_dtype
+from vcjax.workdir import files
 
 
 @dataclasses.dataclass(frozen=True)

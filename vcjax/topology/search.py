@@ -18,13 +18,13 @@ from ml_collections import ConfigDict
 
 from vcjax import sharding
 from vcjax.errors import InputError
-from vcjax.loaded import make_model, weight_dtype
 from vcjax.models.shapes import Shape
 from vcjax.models.transformer import REMAT_POLICIES, Model
 from vcjax.plan import idle
 from vcjax.topology import step
 from vcjax.topology.chips import Topology
 from vcjax.topology.report import DoesNotFit, Report, measure, shape_flops
+from vcjax.training.loaded_model import make_model, weight_dtype
 
 PyTree = Any
 

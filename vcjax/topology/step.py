@@ -9,11 +9,12 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
 
-from vcjax import jitted, sharding, train_step
+from vcjax import sharding
 from vcjax.models import transformer
 from vcjax.models.bits import to_bits
 from vcjax.models.transformer import Model
 from vcjax.topology.chips import GIB
+from vcjax.training import compiled_step, train_step
 from vcjax.weights.placement import leaf_dtype
 
 PyTree = Any
@@ -36,12 +37,12 @@ class OutOfMemory(Exception):
 def lower(recipe: ConfigDict, model: Model, dtype: Any, mesh: Mesh) -> jax.stages.Lowered:
     """The update of a stage as `stage.py` runs it, from shapes alone.
 
-    dtype: of matrices, `loaded.weight_dtype`.
+    dtype: of matrices, `loaded_model.weight_dtype`.
     """
     params, base = weights(model, dtype, mesh)
-    functions: Any = jitted.init_and_update(recipe, params, model, mesh)
+    functions: Any = compiled_step.init_and_update(recipe, params, model, mesh)
     init, update = functions
-    placed = jitted.state_shardings(params, train_step.make_optimizer(recipe), model, mesh)
+    placed = compiled_step.state_shardings(params, train_step.make_optimizer(recipe), model, mesh)
     state = jax.tree.map(_placed, jax.eval_shape(init, params), placed)
     with jax.set_mesh(mesh):
         return update.lower(state, base, batch(recipe, mesh), np.float32(recipe.lr))
@@ -70,7 +71,7 @@ def weights(model: Model, dtype: Any, mesh: Mesh) -> tuple[PyTree, PyTree]:
         return jax.eval_shape(to_bits, like) if names[0] == "blocks" else like
 
     shapes = jax.tree_util.tree_map_with_path(leaf, transformer.weight_shapes(model))
-    shapes = jax.tree.map(_placed, shapes, jitted.param_shardings(shapes, model, mesh))
+    shapes = jax.tree.map(_placed, shapes, compiled_step.param_shardings(shapes, model, mesh))
     if model.lora is None:
         return shapes, {}
     return {"adapter": shapes.pop("adapter")}, shapes

@@ -10,13 +10,13 @@ import tokenizers
 from safetensors.numpy import save_file
 from tokenizers.processors import TemplateProcessing
 
-from vcjax import files
 from vcjax.data.chat import encode_conversation
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 from vcjax.models.shapes import Shape
 from vcjax.weights.huggingface import is_transposed, tensor_name, weight_sizes
 from vcjax.weights.placement import Reader
+from vcjax.workdir import files
 
 FILE_BYTES = 5 * 10**9  # of one weight file at most, unless a single tensor is larger
 

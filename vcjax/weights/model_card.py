@@ -11,11 +11,11 @@ import huggingface_hub
 import jinja2
 from etils import epath
 
-from vcjax import files, storage
 from vcjax.data.licences import NOT_STATED, SOURCES
 from vcjax.report import tables, view
 from vcjax.report.reading import missing_answers, read_answers
 from vcjax.weights.pretrained import Pretrained
+from vcjax.workdir import files, storage
 
 LICENCE = re.compile(r"([\w.+-]+)( \(.*\))?")  # an identifier, perhaps with whose it is
 

@@ -9,12 +9,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from vcjax import files
 from vcjax.errors import InputError
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
 from vcjax.weights.huggingface import PROJECTIONS, open_file
 from vcjax.weights.huggingface_out import save
+from vcjax.workdir import files
 
 PyTree = Any
 

@@ -29,7 +29,7 @@ from tokenizers import Tokenizer as BPETokenizer
 
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
-from vcjax.files import read_json
+from vcjax.workdir.files import read_json
 
 MARKER = re.compile(r"<\S+>|\[\S+\]")
 

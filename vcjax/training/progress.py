@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from tqdm import tqdm
 
-from vcjax import processes
+from vcjax.workdir import processes
 
 LINE_SECONDS = 15.0  # between two lines of a log
 

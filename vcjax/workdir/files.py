@@ -7,8 +7,8 @@ from typing import Any
 
 from etils import epath
 
-from vcjax import processes, storage
 from vcjax.errors import InputError
+from vcjax.workdir import processes, storage
 
 
 def write_bytes(path: epath.Path, content: bytes) -> None:

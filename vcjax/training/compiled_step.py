@@ -9,9 +9,10 @@ import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from vcjax import sharding, train_step
+from vcjax import sharding
 from vcjax.models import transformer
 from vcjax.models.transformer import Model
+from vcjax.training import train_step
 
 PyTree = Any
 

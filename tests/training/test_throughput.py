@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tiny
 
-from vcjax import speed
-from vcjax.files import read_json
-from vcjax.speed import PEAK_FLOPS, Speed
+from vcjax.training import throughput
+from vcjax.training.throughput import PEAK_FLOPS, Speed
+from vcjax.workdir.files import read_json
 
 
 class Clock:
@@ -27,7 +27,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(speed, "time", clock)
+    monkeypatch.setattr(throughput, "time", clock)
     return clock
 
 
@@ -117,8 +117,8 @@ def test_a_stage_that_starts_over_forgets_the_sums_but_not_the_time(clock, tmp_p
 
 
 def test_peak_memory_is_that_of_the_fullest_device_or_of_the_process(monkeypatch):
-    assert 0.01 < speed.peak_memory_gb() < 100
+    assert 0.01 < throughput.peak_memory_gb() < 100
     counts = [{"peak_bytes_in_use": 2e9}, None, {"peak_bytes_in_use": 5e9}, {}]
     devices = [types.SimpleNamespace(memory_stats=lambda c=c: c) for c in counts]
     monkeypatch.setattr(jax, "local_devices", lambda: devices)
-    assert speed.peak_memory_gb() == 5
+    assert throughput.peak_memory_gb() == 5

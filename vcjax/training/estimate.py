@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from vcjax.models.linear import linear
-from vcjax.speed import peak_flops
+from vcjax.training.throughput import peak_flops
 
 # Training's share,
 OF_PEAK = 0.4  # of the devices' peak

@@ -11,9 +11,10 @@ import tiny
 from jax._src.cudnn import fused_attention_stablehlo as cudnn
 from jax.experimental import topologies
 
-from vcjax import config, jitted, loaded, sharding
+from vcjax import config, sharding
 from vcjax.models.shapes import known_shape
 from vcjax.topology import step
+from vcjax.training import compiled_step, loaded_model
 
 H100 = """
 gpu_device_info {
@@ -48,8 +49,8 @@ def test_a_state_takes_the_parameters_over(tiny_weights):
     recipe, model = config.recipe(train="full"), tiny.model()
     mesh = sharding.make_mesh(dict(replica=1, fsdp=-1, tensor=1, sequence=1))
     params = jax.tree.map(np.asarray, tiny_weights)
-    placed = jax.device_put(params, jitted.param_shardings(params, model, mesh))
-    init, _ = jitted.init_and_update(recipe, placed, model, mesh)
+    placed = jax.device_put(params, compiled_step.param_shardings(params, model, mesh))
+    init, _ = compiled_step.init_and_update(recipe, placed, model, mesh)
     state = init(placed)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(placed))
     jax.tree.map(np.testing.assert_array_equal, state.params, params)
@@ -82,10 +83,10 @@ def test_it_compiles_for_gpus_that_are_not_here(train, remat, sizes, monkeypatch
     recipe = config.recipe(train=train, length=2048, batch_tokens=2048 * count)
     settings = config.experiment(recipe=recipe, compute_dtype="bfloat16", remat=remat)
     shape = dataclasses.replace(known_shape("meta-llama/Llama-3.1-8B"), num_layers=2)
-    model = loaded.make_model(settings, shape, mesh)
+    model = loaded_model.make_model(settings, shape, mesh)
     assert model.attention == "packed"
     model = dataclasses.replace(model, documents=16)
-    compiled = step.lower(recipe, model, loaded.weight_dtype(model), mesh).compile()
+    compiled = step.lower(recipe, model, loaded_model.weight_dtype(model), mesh).compile()
     assert "__cudnn$fmhaSoftmaxBackward" in compiled.as_text()
     arguments = compiled.memory_analysis().argument_size_in_bytes
     per_weight = 12 if train == "full" else 2  # bytes; adapters beside them

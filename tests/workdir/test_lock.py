@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from vcjax import files, lock, storage
 from vcjax.errors import InputError
+from vcjax.workdir import files, lock, storage
 
 HOLDER = """
 import sys, time

@@ -4,8 +4,8 @@ import importlib.util
 
 import pytest
 
-from vcjax import storage
 from vcjax.errors import InputError
+from vcjax.workdir import storage
 
 
 @pytest.mark.parametrize("given", ["ftp://host/run", "s3://bucket/run", "gs://", "gs://bucket/"])

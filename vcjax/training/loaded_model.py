@@ -8,12 +8,13 @@ import jax.numpy as jnp
 from etils import epath
 from ml_collections import ConfigDict
 
-from vcjax import checkpoint, sharding
-from vcjax.jitted import param_shardings
+from vcjax import sharding
 from vcjax.models import kernels, transformer
 from vcjax.models.lora import LoRA
 from vcjax.models.shapes import Shape
 from vcjax.models.transformer import Model
+from vcjax.training import checkpoint
+from vcjax.training.compiled_step import param_shardings
 from vcjax.weights import pretrained
 from vcjax.weights.pretrained import Pretrained
 

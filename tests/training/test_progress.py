@@ -1,7 +1,7 @@
 """Lines in a log: the title, the count, the loss, the speed, the time left."""
 
-from vcjax import progress
-from vcjax.progress import Progress, describe
+from vcjax.training import progress
+from vcjax.training.progress import Progress, describe
 
 
 def test_lines_where_there_is_no_terminal(monkeypatch, capsys):

@@ -7,9 +7,10 @@ import jax
 import pytest
 import small_run
 
-from vcjax import experiment, progress, stage
+from vcjax import experiment
 from vcjax.errors import InputError
-from vcjax.files import read_json
+from vcjax.training import progress, stage
+from vcjax.workdir.files import read_json
 
 
 @pytest.fixture

@@ -11,25 +11,18 @@ import jax
 from etils import epath
 from ml_collections import ConfigDict
 
-from vcjax import (
-    checkpoint,
-    files,
-    jitted,
-    preemption,
-    processes,
-    sharding,
-    storage,
-    train_step,
-)
+from vcjax import sharding
 from vcjax.config import profiled
 from vcjax.data import rows
 from vcjax.errors import InputError
-from vcjax.loaded import Loaded
-from vcjax.metrics import MetricsLog
 from vcjax.models import kernels
 from vcjax.plan import StagePlan
-from vcjax.progress import Progress, describe
-from vcjax.speed import Speed
+from vcjax.training import checkpoint, compiled_step, train_step
+from vcjax.training.loaded_model import Loaded
+from vcjax.training.metrics_log import MetricsLog
+from vcjax.training.progress import Progress, describe
+from vcjax.training.throughput import Speed
+from vcjax.workdir import files, preemption, processes, storage
 
 PyTree = Any
 
@@ -75,7 +68,7 @@ def run_stage(
 
     # --- Step: a pure function, jitted once; the state is donated, the base is not.
     rates = train_step.learning_rates(recipe, stage.updates, stage.warmup)
-    init, update = jitted.init_and_update(recipe, params, model, mesh)
+    init, update = compiled_step.init_and_update(recipe, params, model, mesh)
     state = init(params)
     evaluate = jax.jit(functools.partial(train_step.summed_loss, model=model))
 

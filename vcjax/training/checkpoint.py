@@ -14,8 +14,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
-from vcjax import sharding, storage
-from vcjax.train_step import TrainState
+from vcjax import sharding
+from vcjax.training.train_step import TrainState
+from vcjax.workdir import storage
 
 PyTree = Any
 

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from vcjax.corpus.near_duplicates import near_duplicates
+from vcjax.report.near_duplicates import near_duplicates
 
 
 def edited(count: int, words: int = 100) -> list[str]:

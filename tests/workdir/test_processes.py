@@ -18,7 +18,7 @@ import pytest
 import small_run
 from etils import epath
 
-from vcjax import storage
+from vcjax.workdir import storage
 
 DEVICES = 4
 

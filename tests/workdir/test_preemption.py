@@ -10,8 +10,8 @@ import time
 import pytest
 import small_run
 
-from vcjax import preemption
-from vcjax.files import read_json
+from vcjax.workdir import preemption
+from vcjax.workdir.files import read_json
 
 SETTINGS = ("--config.stages.america.epochs=100", "--config.log_every=1")  # 450 updates
 FEW_SAVED = (*SETTINGS, "--config.checkpoint_every=200")

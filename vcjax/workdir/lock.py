@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 from etils import epath
 
-from vcjax import files, processes, storage
 from vcjax.errors import InputError
+from vcjax.workdir import files, processes, storage
 
 BEAT_SECONDS = 30  # how often the object in a bucket is written again
 FREE_SECONDS = 120  # how old it is when its process counts as dead

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from vcjax import files
 from vcjax.errors import InputError
+from vcjax.workdir import files
 
 
 def test_what_was_written_is_read(tmp_path):

@@ -6,9 +6,10 @@ import peers
 import pytest
 import tiny
 
-from vcjax.models import scoring, transformer
+from vcjax.models import transformer
 from vcjax.models.lora import LoRA
-from vcjax.models.scoring import Request, mean_log_probs
+from vcjax.probes import scoring
+from vcjax.probes.scoring import Request, mean_log_probs
 
 
 def ids(draw, count):

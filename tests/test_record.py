@@ -6,7 +6,7 @@ import small_run
 
 from vcjax import experiment
 from vcjax.errors import InputError
-from vcjax.files import read_json
+from vcjax.workdir.files import read_json
 
 
 def write(folder, model):

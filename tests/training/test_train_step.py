@@ -9,9 +9,10 @@ import optax
 import pytest
 import tiny
 
-from vcjax import config, train_step
+from vcjax import config
 from vcjax.models import transformer
 from vcjax.models.lora import LoRA
+from vcjax.training import train_step
 
 ROWS = 8
 LR = np.float32(1e-3)

@@ -3,8 +3,8 @@
 import pytest
 import tiny
 
-from vcjax import estimate
-from vcjax.speed import PEAK_FLOPS
+from vcjax.training import estimate
+from vcjax.training.throughput import PEAK_FLOPS
 
 
 def test_training_is_expected_to_reach_a_share_of_a_known_peak():

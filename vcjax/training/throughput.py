@@ -10,9 +10,9 @@ import numpy as np
 from etils import epath
 from jax.sharding import Mesh
 
-from vcjax import files
 from vcjax.models.shapes import Shape
 from vcjax.topology.chips import CHIPS
+from vcjax.workdir import files
 
 # bfloat16 FLOP/s of a device without sparsity, by JAX's name of it. TPUs: as topology/chips.py.
 # GPUs: NVIDIA's data sheets "A100 Tensor Core GPU", "H100 Tensor Core GPU" and "H200 Tensor Core

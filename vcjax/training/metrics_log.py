@@ -7,7 +7,7 @@ from pathlib import Path
 from etils import epath
 from tensorboardX import SummaryWriter
 
-from vcjax import files, processes, storage
+from vcjax.workdir import files, processes, storage
 
 
 class MetricsLog:

@@ -2,7 +2,7 @@
 
 import json
 
-from vcjax.metrics import MetricsLog
+from vcjax.training.metrics_log import MetricsLog
 
 
 def steps(folder):
