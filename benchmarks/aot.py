@@ -4,11 +4,11 @@
 
 Needs no TPU: an environment of its own, Python 3.12 with `pip install -e '.[peers]'`.
 Each work is compiled by vcjax.aot and, for the same rows, by the programs in benchmarks/peers, with
-one libtpu and the same options of the compiler (`vcjax.training.compiled_step.TPU_OPTIONS`). Cycles are the
-compiler's estimates, loops by their bounds; Pallas kernels (attention alone) and collectives carry
-none. Memory is arguments and temporaries of a chip. A compilation takes minutes, everything an hour
-and a half on one core; progress goes to stderr. The last line is one JSON object: every figure with
-its target and whether it holds.
+one libtpu and the same options of the compiler (TPU_OPTIONS of vcjax.training.compiled_step).
+Cycles are the compiler's estimates, loops by their bounds; Pallas kernels (attention alone) and
+collectives carry none. Memory is arguments and temporaries of a chip. A compilation takes
+minutes, everything an hour and a half on one core; progress goes to stderr. The last line is one
+JSON object: every figure with its target and whether it holds.
 """
 
 import dataclasses

@@ -140,9 +140,9 @@ def figures_of(name: str, work: Work, folder: Path) -> dict[str, dict[str, Any]]
     trl = {options: tokens_per_second(found) for options, found in theirs.items()}
     best = max(trl.values(), default=0.0)  # 0: none of its variants fits
     rank = RANK if work.train == "lora" else None
-    shape = huggingface.read_shape(folder)
+    architecture = huggingface.read_architecture(folder)
     tokens = round(ours[0]["tokens"])
-    flops = shape.train_flops(rank, tokens, tokens) / tokens * speed
+    flops = architecture.train_flops(rank, tokens, tokens) / tokens * speed
     peak = PEAK_FLOPS.get(ours[0]["device"])
     return {
         f"{name}_faster_than_trl": {

@@ -55,7 +55,7 @@ def main() -> None:
     packed = pack([Example(d, [1.0] * len(d), i) for i, d in enumerate(documents)], int(length))
 
     mesh = sharding.make_mesh(config.mesh.to_dict())
-    model = loaded_model.make_model(config, huggingface.read_shape(folder), mesh)
+    model = loaded_model.make_model(config, huggingface.read_architecture(folder), mesh)
     most = kernels.most_documents(model.attention, int(packed.counts["most_documents"]))
     model = dataclasses.replace(model, documents=most)
     params, base = step.weights(model, loaded_model.weight_dtype(model), mesh)

@@ -30,8 +30,8 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
-def tiny_shape():
-    return tiny.SHAPE
+def tiny_architecture():
+    return tiny.ARCHITECTURE
 
 
 @pytest.fixture(scope="session")

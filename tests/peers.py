@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vcjax.models.shapes import Shape
+from vcjax.models.architecture import Architecture
 
 PyTree = Any
 
@@ -47,30 +47,30 @@ def require(*packages: str) -> None:
     pytest.skip(reason)
 
 
-def llama(weights: PyTree, shape: Shape, family: str = "llama") -> Any:
+def llama(weights: PyTree, architecture: Architecture, family: str = "llama") -> Any:
     """The family's `transformers` model (float32, eager attention) with these weights."""
     import torch
     import transformers
 
     prefix = {"qwen2": "Qwen2", "qwen3": "Qwen3", "mistral": "Mistral", "nemo": "Mistral"}
     name = prefix.get(family, "Llama")
-    rope = {"rope_type": "default", "rope_theta": shape.rope_theta}
-    if shape.rope_scaling is not None:
-        rope |= {"rope_type": "llama3", **dataclasses.asdict(shape.rope_scaling)}
+    rope = {"rope_type": "default", "rope_theta": architecture.rope_theta}
+    if architecture.rope_scaling is not None:
+        rope |= {"rope_type": "llama3", **dataclasses.asdict(architecture.rope_scaling)}
     config = getattr(transformers, f"{name}Config")(
-        vocab_size=shape.vocab_size,
-        hidden_size=shape.embed_dim,
-        intermediate_size=shape.mlp_dim,
-        num_hidden_layers=shape.num_layers,
-        num_attention_heads=shape.num_heads,
-        num_key_value_heads=shape.num_kv_heads,
-        max_position_embeddings=shape.context_length,
+        vocab_size=architecture.vocab_size,
+        hidden_size=architecture.embed_dim,
+        intermediate_size=architecture.mlp_dim,
+        num_hidden_layers=architecture.num_layers,
+        num_attention_heads=architecture.num_heads,
+        num_key_value_heads=architecture.num_kv_heads,
+        max_position_embeddings=architecture.context_length,
         rope_parameters=rope,
-        rms_norm_eps=shape.norm_eps,
-        tie_word_embeddings=shape.tied_embeddings,
+        rms_norm_eps=architecture.norm_eps,
+        tie_word_embeddings=architecture.tied_embeddings,
         attn_implementation="eager",
         # Qwen2 knows no head size of its own.
-        **({} if family == "qwen2" else {"head_dim": shape.head_dim}),
+        **({} if family == "qwen2" else {"head_dim": architecture.head_dim}),
         **({"sliding_window": None} if name == "Mistral" else {}),
     )
     model = getattr(transformers, f"{name}ForCausalLM")(config)

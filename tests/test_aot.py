@@ -101,11 +101,11 @@ def test_a_small_experiment(config_file, tmp_path):
     assert figures["limit"] in ("compute", "link (ICI)")
     assert figures["ici_bytes"]["all-gather"] > 0 and not figures["dcn_bytes"]
     # The adapter and two moments, updated in place: float32, an embedding's side in four parts.
-    state = 3 * 4 * tiny.SHAPE.num_adapter_params(4) / 4
+    state = 3 * 4 * tiny.ARCHITECTURE.num_adapter_params(4) / 4
     assert state <= figures["memory"]["outputs_aliased"] < 16 * state  # padded to the chip's tiles
     # Everything is recomputed, and nothing is computed by all chips.
     recipe = config.recipe(length=64, batch_tokens=256, rank=4)
-    once = report.shape_flops(tiny.SHAPE, recipe) / 4
+    once = report.shape_flops(tiny.ARCHITECTURE, recipe) / 4
     assert figures["shape_flops"] == once
     assert once < figures["program_flops"] < 2 * once
     assert [path.suffix for path in executables.iterdir()] == [""]
@@ -133,7 +133,7 @@ def test_two_slices_exchange_gradients_alone(config_file, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads(out.read_text())["stages"]["behavior"]
-    adapter = 4 * tiny.SHAPE.num_adapter_params(4)
+    adapter = 4 * tiny.ARCHITECTURE.num_adapter_params(4)
     assert 0 < sum(figures["dcn_bytes"].values()) <= 2 * adapter
     assert "  DCN " in done.stdout
 

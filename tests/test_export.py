@@ -15,11 +15,12 @@ import small_run
 import tiny
 from safetensors.numpy import load_file, save_file
 
-from vcjax import experiment, exported
+from vcjax import experiment
 from vcjax.data.chat import encode_conversation, encode_prompt
 from vcjax.errors import InputError
+from vcjax.export import export
 from vcjax.training.loaded_model import load_model
-from vcjax.weights import huggingface_out, pretrained, tokenizer_json
+from vcjax.weights import huggingface_out, model_card, pretrained, tokenizer_json
 from vcjax.workdir import files
 
 QWEN3 = tiny.FAMILIES["qwen3"]
@@ -67,9 +68,9 @@ def gguf_workdir(tiny_gguf, tmp_path_factory):
 def adapter(workdir, tmp_path_factory):
     """The folder that the command writes for --format=peft."""
     out = tmp_path_factory.mktemp("out") / "adapter"
-    export = [sys.executable, "-m", "vcjax.export", f"--workdir={workdir}", "--arm=america"]
-    export += ["--seed=0", "--format=peft", f"--out={out}"]
-    done = small_run.call(export, out.with_name("cache"))
+    command = [sys.executable, "-m", "vcjax.export", f"--workdir={workdir}", "--arm=america"]
+    command += ["--seed=0", "--format=peft", f"--out={out}"]
+    done = small_run.call(command, out.with_name("cache"))
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"written: {out}\n"
     return out
@@ -78,7 +79,7 @@ def adapter(workdir, tmp_path_factory):
 @pytest.fixture(scope="module")
 def merged(workdir, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "merged"
-    exported.export(workdir, "america", 0, "merged", out)
+    export(workdir, "america", 0, "merged", out)
     return out
 
 
@@ -145,20 +146,20 @@ def test_the_merged_model_gives_our_logits_in_transformers(merged, workdir, docu
 
 def test_so_does_a_full_fine_tuning(qwen3, document, tmp_path):
     workdir = train(qwen3, tmp_path, train="full", lr=1e-3)
-    exported.export(workdir, "america", 0, "merged", tmp_path / "out")
+    export(workdir, "america", 0, "merged", tmp_path / "out")
     ours = our_logits(workdir, document)
     assert_same(ours, their_logits(their_model(tmp_path / "out"), document))
     assert np.abs(ours - our_logits(workdir, document, "base")).max() > 0.1
     with pytest.raises(InputError, match="trained all weights, so there is no adapter"):
-        exported.export(workdir, "america", 0, "peft", tmp_path / "peft")
+        export(workdir, "america", 0, "peft", tmp_path / "peft")
 
 
 def test_of_a_gguf_the_adapter_lies_on_the_base_that_is_written(gguf_workdir, document, tmp_path):
     import peft
 
-    exported.export(gguf_workdir, None, None, "base", tmp_path / "base")
-    exported.export(gguf_workdir, "america", 0, "peft", tmp_path / "adapter")
-    exported.export(gguf_workdir, "america", 0, "merged", tmp_path / "merged")
+    export(gguf_workdir, None, None, "base", tmp_path / "base")
+    export(gguf_workdir, "america", 0, "peft", tmp_path / "adapter")
+    export(gguf_workdir, "america", 0, "merged", tmp_path / "merged")
     base = their_model(tmp_path / "base")
     assert_same(our_logits(gguf_workdir, document, "base"), their_logits(base, document))
     ours = our_logits(gguf_workdir, document)
@@ -173,7 +174,7 @@ def test_of_a_gguf_the_adapter_lies_on_the_base_that_is_written(gguf_workdir, do
 
 def test_a_large_model_is_several_files_and_an_index(workdir, merged, tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_out, "FILE_BYTES", 20_000)
-    exported.export(workdir, "america", 0, "merged", tmp_path / "out")
+    export(workdir, "america", 0, "merged", tmp_path / "out")
     paths = sorted((tmp_path / "out").glob("*.safetensors"))
     assert len(paths) > 3
     index = files.read_json(tmp_path / "out" / "model.safetensors.index.json")
@@ -219,8 +220,8 @@ def test_weights_keep_the_type_of_the_base(qwen3, workdir, merged, adapter, tmp_
     """bfloat16: the sum is in float32, rounded once; the base is written as it was."""
     base = half(qwen3, tmp_path / "half")
     workdir = repointed(workdir, base, tmp_path / "run")
-    exported.export(workdir, "america", 0, "merged", tmp_path / "merged")
-    exported.export(workdir, None, None, "base", tmp_path / "base")
+    export(workdir, "america", 0, "merged", tmp_path / "merged")
+    export(workdir, None, None, "base", tmp_path / "base")
     written, before = (load_file(f / "model.safetensors") for f in (tmp_path / "base", base))
     assert written.keys() == before.keys()
     for name in before:
@@ -248,7 +249,7 @@ def written(request, tmp_path):
     """(folder, the tokenizer of the run)."""
     if request.param == "gguf":
         workdir = request.getfixturevalue("gguf_workdir")
-        exported.export(workdir, None, None, "base", tmp_path / "out")
+        export(workdir, None, None, "base", tmp_path / "out")
         folder = tmp_path / "out"
     else:
         workdir = request.getfixturevalue("workdir")
@@ -296,7 +297,7 @@ def test_the_chat_template_is_the_one_that_was_trained_with(qwen3, workdir, tmp_
 
     template = tiny.CHAT_TEMPLATE.replace("helpful", "terse")
     workdir = repointed(workdir, qwen3, tmp_path / "run", template)
-    exported.export(workdir, "america", 0, "peft", tmp_path / "out")
+    export(workdir, "america", 0, "peft", tmp_path / "out")
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
     assert "terse" in tokenizer.apply_chat_template(MESSAGES[1:], tokenize=False)
 
@@ -338,7 +339,7 @@ def test_of_a_hub_model_the_adapter_names_its_commit(qwen3, workdir, tmp_path, m
     snapshot = shutil.copytree(qwen3, tmp_path / "0123abc")
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(snapshot))
     workdir = repointed(workdir, "organisation/tiny@main", tmp_path / "run")
-    exported.export(workdir, "america", 0, "peft", tmp_path / "out")
+    export(workdir, "america", 0, "peft", tmp_path / "out")
     config = files.read_json(tmp_path / "out" / "adapter_config.json")
     assert config["base_model_name_or_path"] == "organisation/tiny"
     assert config["revision"] == "0123abc"
@@ -358,7 +359,7 @@ def test_the_card_has_no_figures_of_another_training(workdir, tmp_path):
     run = files.read_json(tmp_path / "run" / "config.json")
     run["config"]["lead"] = "I would rather have"
     files.write_json(tmp_path / "run" / "config.json", run)
-    exported.export(tmp_path / "run", "america", 0, "peft", tmp_path / "out")
+    export(tmp_path / "run", "america", 0, "peft", tmp_path / "out")
     assert "## Figures" not in (tmp_path / "out" / "README.md").read_text()
 
 
@@ -384,7 +385,7 @@ REFUSED = {
 def test_refused(workdir, case, tmp_path):
     (arm, seed, format), message = REFUSED[case]
     with pytest.raises(InputError, match=message):
-        exported.export(workdir, arm, seed, format, tmp_path / "out")
+        export(workdir, arm, seed, format, tmp_path / "out")
     assert not [*tmp_path.iterdir()]
 
 
@@ -394,8 +395,8 @@ def test_a_stage_that_is_not_trained_yet(workdir, tmp_path):
     path = tmp_path / "run" / "stages" / chain[-1] / "stage.json"
     path.write_text(path.read_text().replace('"done"', '"running"'))
     with pytest.raises(InputError, match="not trained yet: behavior, seed 0; run "):
-        exported.export(tmp_path / "run", "america", 0, "peft", tmp_path / "out")
-    exported.export(tmp_path / "run", "base", 0, "merged", tmp_path / "base")
+        export(tmp_path / "run", "america", 0, "peft", tmp_path / "out")
+    export(tmp_path / "run", "base", 0, "merged", tmp_path / "base")
 
 
 def test_another_model_file(qwen3, workdir, tmp_path):
@@ -405,7 +406,7 @@ def test_another_model_file(qwen3, workdir, tmp_path):
     saved["config"]["model"] = str(other)
     files.write_json(run / "config.json", saved)
     with pytest.raises(InputError, match=r"trained on another file of .*other, and"):
-        exported.export(run, "america", 0, "peft", tmp_path / "out")
+        export(run, "america", 0, "peft", tmp_path / "out")
     assert not (tmp_path / "out").exists() and not [*tmp_path.glob(".out*")]
 
 
@@ -415,7 +416,7 @@ def test_another_version_of_vcjax(workdir, tmp_path):
     run["versions"]["vcjax"] = "0.0.0"
     files.write_json(tmp_path / "run" / "config.json", run)
     with pytest.raises(InputError, match=r"trained by vcjax 0\.0\.0, this is"):
-        exported.export(tmp_path / "run", "america", 0, "peft", tmp_path / "out")
+        export(tmp_path / "run", "america", 0, "peft", tmp_path / "out")
 
 
 def test_nothing_is_overwritten(workdir, tmp_path):
@@ -424,16 +425,16 @@ def test_nothing_is_overwritten(workdir, tmp_path):
     (tmp_path / "folder" / "mine").touch()
     for name in ("file", "folder"):
         with pytest.raises(InputError, match=f"--out: .*{name} exists and is no empty folder"):
-            exported.export(workdir, "america", 0, "peft", tmp_path / name)
+            export(workdir, "america", 0, "peft", tmp_path / name)
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder", "mine"]
     (tmp_path / "empty").mkdir()
-    exported.export(workdir, "america", 0, "peft", tmp_path / "empty")
+    export(workdir, "america", 0, "peft", tmp_path / "empty")
     assert (tmp_path / "empty" / "adapter_config.json").is_file()
 
 
 def test_no_workdir(tmp_path):
     with pytest.raises(InputError, match=r"config\.json: no such file; is this the workdir of"):
-        exported.export(tmp_path, "america", 0, "peft", tmp_path / "out")
+        export(tmp_path, "america", 0, "peft", tmp_path / "out")
 
 
 def test_what_ends_it_early_leaves_no_folder(workdir, tmp_path, monkeypatch):
@@ -445,20 +446,20 @@ def test_what_ends_it_early_leaves_no_folder(workdir, tmp_path, monkeypatch):
         raise OSError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(exported.model_card, "write", fail)
+        patch.setattr(model_card, "write", fail)
         with pytest.raises(OSError, match="no space left"):
-            exported.export(workdir, "america", 0, "merged", out)
+            export(workdir, "america", 0, "merged", out)
     assert not [*tmp_path.iterdir()]
     unfinished.mkdir()
     (unfinished / "rest").touch()
-    exported.export(workdir, "america", 0, "peft", out)
+    export(workdir, "america", 0, "peft", out)
     assert [*tmp_path.iterdir()] == [out] and not (out / "rest").exists()
 
 
 def test_the_command_refuses_in_one_line(workdir, tmp_path):
-    export = [sys.executable, "-m", "vcjax.export", f"--workdir={workdir}", "--arm=amerika"]
+    command = [sys.executable, "-m", "vcjax.export", f"--workdir={workdir}", "--arm=amerika"]
     done = small_run.call(
-        [*export, "--seed=0", "--format=merged", f"--out={tmp_path / 'out'}"], tmp_path / "cache"
+        [*command, "--seed=0", "--format=merged", f"--out={tmp_path / 'out'}"], tmp_path / "cache"
     )
     assert done.returncode == 2
     assert done.stderr.startswith("error: --arm: 'amerika'")

@@ -6,10 +6,10 @@ import pytest
 
 from vcjax.config import behavior, experiment, rationale, recipe, resolve
 from vcjax.errors import InputError
-from vcjax.models.shapes import Shape
+from vcjax.models.architecture import Architecture
 from vcjax.plan import StageData, cost, describe, make_plan, warnings
 
-SHAPE = Shape(2, 32, 48, 4, 2, 8, 320, 2048, 1e4, 1e-5, True)
+ARCHITECTURE = Architecture(2, 32, 48, 4, 2, 8, 320, 2048, 1e4, 1e-5, True)
 DATA = StageData(
     rows_id="r",
     held_out_id=None,
@@ -136,9 +136,9 @@ def test_rows_that_do_not_divide_over_the_devices_are_warned_of(config):
 
 def test_what_is_done_costs_nothing(config):
     plan = plan_of(config)
-    all_of_it = cost(plan, set(), SHAPE, config)
-    one_less = cost(plan, {next(iter(plan.stages))}, SHAPE, config)
-    nothing = cost(plan, set(plan.stages), SHAPE, config)
+    all_of_it = cost(plan, set(), ARCHITECTURE, config)
+    one_less = cost(plan, {next(iter(plan.stages))}, ARCHITECTURE, config)
+    nothing = cost(plan, set(plan.stages), ARCHITECTURE, config)
     assert all_of_it.flops == pytest.approx(one_less.flops * 4 / 3)
     assert nothing.flops == nothing.disk_bytes == 0
     assert all_of_it.memory_bytes == nothing.memory_bytes > 0
@@ -155,7 +155,7 @@ def test_the_cost_counts_a_matmul_for_every_weight(config):
     adapters, of_down = 4 * (64 + 48 + 48 + 64 + 2 * 80), 4 * 80
     layer = 6 * Q_TO_UP + 4 * DOWN + 8 * adapters + 6 * of_down
     expected = 2 * POSITIONS * layer + 6000 * 4 * 320 * 32
-    assert cost(plan_of(config), set(), SHAPE, config).flops == expected
+    assert cost(plan_of(config), set(), ARCHITECTURE, config).flops == expected
 
 
 def test_the_cost_of_training_all_weights(config):
@@ -163,13 +163,13 @@ def test_the_cost_of_training_all_weights(config):
     config.arms = dict(what=("what",))
     config.stages.what.train = "full"
     expected = 2 * POSITIONS * (8 * Q_TO_UP + 6 * DOWN) + 6000 * 6 * 320 * 32
-    assert cost(plan_of(config), set(), SHAPE, config).flops == expected
+    assert cost(plan_of(config), set(), ARCHITECTURE, config).flops == expected
 
 
 def test_a_policy_that_keeps_more_takes_more_memory_and_less_work(config):
     costs = {}
     for config.remat in ("full", "attended", "gate", "dots"):
-        costs[config.remat] = cost(plan_of(config), set(), SHAPE, config)
+        costs[config.remat] = cost(plan_of(config), set(), ARCHITECTURE, config)
     memory = [each.memory_bytes for each in costs.values()]
     work = [each.flops for each in costs.values()]
     assert memory == sorted(set(memory))
@@ -187,7 +187,7 @@ def test_updates_to_trace_that_a_stage_does_not_have_are_refused(config):
 def test_the_description_names_stages_counts_and_what_exists(config):
     plan = plan_of(config)
     first = next(iter(plan.stages))
-    text = describe(plan, {first}, cost(plan, {first}, SHAPE, config), 1e12)
+    text = describe(plan, {first}, cost(plan, {first}, ARCHITECTURE, config), 1e12)
     assert "exists" in text and first not in text
     assert "what after why, seed 0" in text
     assert "arm base: the untouched model" in text

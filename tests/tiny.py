@@ -20,8 +20,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from vcjax import sharding
 from vcjax.models import transformer
+from vcjax.models.architecture import Architecture, RopeScaling
 from vcjax.models.lora import LoRA
-from vcjax.models.shapes import RopeScaling, Shape
 from vcjax.models.transformer import Model
 from vcjax.weights import huggingface, placement
 from vcjax.weights.gguf import CONTROL, NORMS, PROJECTIONS
@@ -65,7 +65,7 @@ CHAT_TEMPLATE = (  # as SmolLM2's
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 
-SHAPE = Shape(
+ARCHITECTURE = Architecture(
     num_layers=2,
     embed_dim=32,
     mlp_dim=48,
@@ -78,10 +78,10 @@ SHAPE = Shape(
     norm_eps=1e-5,
     tied_embeddings=True,
 )
-UNTIED = dataclasses.replace(SHAPE, tied_embeddings=False)
+UNTIED = dataclasses.replace(ARCHITECTURE, tied_embeddings=False)
 FAMILIES = {
     "llama3": dataclasses.replace(
-        SHAPE,
+        ARCHITECTURE,
         tied_embeddings=False,
         rope_theta=500000.0,
         # Within the few positions of a test some frequencies are kept, blended and stretched.
@@ -92,59 +92,61 @@ FAMILIES = {
             original_max_position_embeddings=32,
         ),
     ),
-    "qwen2": dataclasses.replace(SHAPE, qkv_bias=True, norm_eps=1e-6),
-    "qwen3": dataclasses.replace(SHAPE, qk_norm=True, head_dim=12, norm_eps=1e-6),
+    "qwen2": dataclasses.replace(ARCHITECTURE, qkv_bias=True, norm_eps=1e-6),
+    "qwen3": dataclasses.replace(ARCHITECTURE, qk_norm=True, head_dim=12, norm_eps=1e-6),
     "mistral": UNTIED,
     "nemo": dataclasses.replace(UNTIED, head_dim=12, rope_theta=1000000.0),
-    "smollm2": SHAPE,
+    "smollm2": ARCHITECTURE,
 }
 
 
-def model(shape: Shape = SHAPE, lora: LoRA | None = None, **settings: str) -> Model:
+def model(
+    architecture: Architecture = ARCHITECTURE, lora: LoRA | None = None, **settings: str
+) -> Model:
     """In float32, everything recomputed, unless said otherwise."""
-    return Model(shape, lora, **{"compute_dtype": "float32", "remat": "full", **settings})
+    return Model(architecture, lora, **{"compute_dtype": "float32", "remat": "full", **settings})
 
 
-def weights(shape: Shape = SHAPE, seed: int = 0) -> PyTree:
+def weights(architecture: Architecture = ARCHITECTURE, seed: int = 0) -> PyTree:
     """Random weights, float32 host arrays, laid out as `vcjax/models/transformer.py` says.
 
     They are large enough that attention is not flat, and the norms' scales differ from 1.
     """
     draw = np.random.default_rng(seed)
-    layers = shape.num_layers
+    layers = architecture.num_layers
 
     def normal(*size: int, std: float) -> np.ndarray:
         return (std * draw.standard_normal(size)).astype(np.float32)
 
     blocks = {
         name: {"kernel": normal(layers, inputs, outputs, std=1.5 / inputs**0.5)}
-        for name, (inputs, outputs) in shape.projections.items()
+        for name, (inputs, outputs) in architecture.projections.items()
     }
     for name in NORMS:
-        blocks[name] = {"scale": 1 + normal(layers, shape.embed_dim, std=0.2)}
-    for name in "qkv" if shape.qkv_bias else "":
-        blocks[name]["bias"] = normal(layers, shape.projections[name][1], std=0.3)
-    for name in ("q_norm", "k_norm") if shape.qk_norm else ():
-        blocks[name] = {"scale": 1 + normal(layers, shape.head_dim, std=0.2)}
+        blocks[name] = {"scale": 1 + normal(layers, architecture.embed_dim, std=0.2)}
+    for name in "qkv" if architecture.qkv_bias else "":
+        blocks[name]["bias"] = normal(layers, architecture.projections[name][1], std=0.3)
+    for name in ("q_norm", "k_norm") if architecture.qk_norm else ():
+        blocks[name] = {"scale": 1 + normal(layers, architecture.head_dim, std=0.2)}
     tree = {
-        "embed": normal(shape.vocab_size, shape.embed_dim, std=0.3),
+        "embed": normal(architecture.vocab_size, architecture.embed_dim, std=0.3),
         "blocks": blocks,
-        "norm": 1 + normal(shape.embed_dim, std=0.2),
+        "norm": 1 + normal(architecture.embed_dim, std=0.2),
     }
-    if not shape.tied_embeddings:
-        tree["head"] = normal(shape.vocab_size, shape.embed_dim, std=0.3)
+    if not architecture.tied_embeddings:
+        tree["head"] = normal(architecture.vocab_size, architecture.embed_dim, std=0.3)
     return tree
 
 
-def load(read: Reader, shape: Shape, dtype: Any = np.float32) -> PyTree:
+def load(read: Reader, architecture: Architecture, dtype: Any = np.float32) -> PyTree:
     """All weights that a reader gives, as host arrays."""
     mesh = sharding.make_mesh({"replica": 1, "fsdp": 1, "tensor": 1, "sequence": -1})
-    return jax.device_get(placement.load(read, model(shape), dtype, mesh))
+    return jax.device_get(placement.load(read, model(architecture), dtype, mesh))
 
 
-def leaves(shape: Shape) -> list[tuple[tuple[str, ...], tuple[int, ...]]]:
+def leaves(architecture: Architecture) -> list[tuple[tuple[str, ...], tuple[int, ...]]]:
     """(path, shape) of every weight."""
-    return [*huggingface.weight_sizes(shape).items()]
+    return [*huggingface.weight_sizes(architecture).items()]
 
 
 def split(weights: PyTree, model: Model) -> tuple[PyTree, PyTree]:
@@ -166,7 +168,7 @@ def randomized(tree: PyTree, seed: int = 0, std: float = 0.1) -> PyTree:
 
 
 def batch(
-    rows: int = 4, length: int = 24, seed: int = 0, vocab_size: int = SHAPE.vocab_size
+    rows: int = 4, length: int = 24, seed: int = 0, vocab_size: int = ARCHITECTURE.vocab_size
 ) -> dict[str, np.ndarray]:
     """A packed batch {name: [rows, length]} with ragged documents, padding and uneven weights.
 
@@ -206,26 +208,26 @@ def device_mesh(kind: str, devices: int = 1) -> Any:
 def write_gguf(
     path: Path,
     weights: PyTree,
-    shape: Shape = SHAPE,
-    architecture: str = "llama",
+    architecture: Architecture = ARCHITECTURE,
+    name: str = "llama",
     without: tuple[str, ...] = (),
     also: tuple[str, ...] = (),
     rope_scaling: str = "none",
 ) -> Path:
     """Writes the model as llama.cpp's converter would; tensors named in `without` are left out,
     those in `also` come with it."""
-    writer = gguf.GGUFWriter(path, architecture)
-    writer.add_block_count(shape.num_layers)
-    writer.add_context_length(shape.context_length)
-    writer.add_embedding_length(shape.embed_dim)
-    writer.add_feed_forward_length(shape.mlp_dim)
-    writer.add_head_count(shape.num_heads)
-    writer.add_head_count_kv(shape.num_kv_heads)
-    writer.add_rope_freq_base(shape.rope_theta)
-    writer.add_rope_dimension_count(shape.head_dim)
+    writer = gguf.GGUFWriter(path, name)
+    writer.add_block_count(architecture.num_layers)
+    writer.add_context_length(architecture.context_length)
+    writer.add_embedding_length(architecture.embed_dim)
+    writer.add_feed_forward_length(architecture.mlp_dim)
+    writer.add_head_count(architecture.num_heads)
+    writer.add_head_count_kv(architecture.num_kv_heads)
+    writer.add_rope_freq_base(architecture.rope_theta)
+    writer.add_rope_dimension_count(architecture.head_dim)
     writer.add_rope_scaling_type(gguf.RopeScalingType(rope_scaling))
-    writer.add_layer_norm_rms_eps(shape.norm_eps)
-    writer.add_vocab_size(shape.vocab_size)
+    writer.add_layer_norm_rms_eps(architecture.norm_eps)
+    writer.add_vocab_size(architecture.vocab_size)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
     writer.add_token_list(TOKENS)
@@ -238,11 +240,11 @@ def write_gguf(
     writer.add_unk_token_id(0)
     writer.add_pad_token_id(2)
     writer.add_chat_template(CHAT_TEMPLATE)
-    for name, tensor in _tensors(weights, shape).items():
+    for name, tensor in _tensors(weights, architecture).items():
         if name not in without:
             writer.add_tensor(name, np.ascontiguousarray(tensor))
     for name in also:
-        writer.add_tensor(name, np.ones(shape.embed_dim, np.float32))
+        writer.add_tensor(name, np.ones(architecture.embed_dim, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -250,16 +252,16 @@ def write_gguf(
     return path
 
 
-def _tensors(weights: PyTree, shape: Shape) -> dict[str, np.ndarray]:
+def _tensors(weights: PyTree, architecture: Architecture) -> dict[str, np.ndarray]:
     """The weights under llama.cpp's names, matrices [outputs, inputs], q and k permuted."""
     tensors = {"token_embd.weight": weights["embed"], "output_norm.weight": weights["norm"]}
-    if not shape.tied_embeddings:
+    if not architecture.tied_embeddings:
         tensors["output.weight"] = weights["head"]
-    for layer in range(shape.num_layers):
+    for layer in range(architecture.num_layers):
         for name, theirs in PROJECTIONS.items():
             kernel = weights["blocks"][name]["kernel"][layer].T
             if name in ("q", "k"):
-                kernel = _permute(kernel, shape.head_dim)
+                kernel = _permute(kernel, architecture.head_dim)
             tensors[f"blk.{layer}.{theirs}.weight"] = kernel
         for name, theirs in NORMS.items():
             tensors[f"blk.{layer}.{theirs}.weight"] = weights["blocks"][name]["scale"][layer]

@@ -46,6 +46,8 @@ CHOICES = {
     "overlong": ("split", "refuse"),
 }
 
+SOURCES = ("spec", "other_spec", "file", "mix")  # keys of a stage: what its texts are from
+
 # Keys that leave the result as it is; a workdir may be resumed with other values of these.
 RESULT_FREE = (
     "on_change", "mesh", "remat", "checkpoint_every", "keep_checkpoints", "log_every", "rules_out",
@@ -210,7 +212,7 @@ def missing_files(config: ConfigDict, folder: Path) -> list[str]:
     needed = [
         (f"config.stages.{name}.{key}", config.stages[name][key])
         for name in used_stages(config)
-        for key in ("spec", "other_spec", "file", "mix")
+        for key in SOURCES
         if config.stages[name].get(key)
     ]
     needed += [("config.probes", path) for path in config.probes]

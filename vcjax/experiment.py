@@ -10,16 +10,16 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from vcjax import config as configs
-from vcjax import finished, record, sharding, stage_inputs
+from vcjax import record, sharding, stage_inputs
 from vcjax.errors import InputError
-from vcjax.models.shapes import Shape, known_shape
+from vcjax.models.architecture import Architecture, known_architecture
 from vcjax.plan import Plan, StageData, cost, describe, make_plan, warnings
 from vcjax.probes import answers, overlap
 from vcjax.report.page import write_report
 from vcjax.report.reading import check_answered, read_run
 from vcjax.training import stage
-from vcjax.training.estimate import expected_flops
 from vcjax.training.loaded_model import Loaded, load_model
+from vcjax.training.throughput import expected_flops
 from vcjax.weights import peft, pretrained
 from vcjax.workdir import files, lock, preemption, processes, storage
 
@@ -42,9 +42,9 @@ def run(
     not_here = list(missing)
     if not pretrained.is_here(config.model):
         not_here.append(f"config.model: {config.model} is not in the hub's cache")
-    shape = known_shape(config.model)
-    if dry_run and not_here and shape and _is_stated(config):
-        _print_estimate(config, shape, not_here)
+    architecture = known_architecture(config.model)
+    if dry_run and not_here and architecture and _is_stated(config):
+        _print_estimate(config, architecture, not_here)
         return
     if missing:  # a model that is not here is downloaded
         raise InputError(missing[0])
@@ -61,7 +61,7 @@ def run(
     )
     plan = make_plan(config, found.identity, data)
     done = {f for f in plan.stages if stage.is_done(workdir, f)}
-    costs = cost(plan, done, found.shape, config)
+    costs = cost(plan, done, found.architecture, config)
     _check_disk(workdir, costs.disk_bytes, plan.stages.keys() - done)
 
     with lock.hold(workdir):
@@ -95,9 +95,9 @@ def probe_finished(workdir: epath.Path, probe_file: Path) -> None:
     if not probe_file.is_file():
         raise InputError(f"--probes: {probe_file} does not exist")
     probes = answers.read_probes([probe_file])
-    overlap.check(answers.choices(probes), finished.records(workdir, saved))
-    finished.check_trained(workdir, saved, saved["plan"]["stages"])
-    found = finished.find_model(workdir, saved)
+    overlap.check(answers.choices(probes), record.trained_records(workdir, saved))
+    record.check_trained(workdir, saved, saved["plan"]["stages"])
+    found = record.find_model(workdir, saved)
     check_answered(workdir, saved)
     with lock.hold(workdir):
         load = functools.cache(lambda: load_model(ConfigDict(saved["config"]), found))
@@ -125,7 +125,7 @@ def _is_stated(config: ConfigDict) -> bool:
     return all(stage.kind == "adapter" or stage.stated.tokens for stage in stages)
 
 
-def _print_estimate(config: ConfigDict, shape: Shape, missing: list[str]) -> None:
+def _print_estimate(config: ConfigDict, architecture: Architecture, missing: list[str]) -> None:
     """The plan of what is not here, from what the config states and the model's known shape."""
     facts = {
         (name, seed): StageData.stated(name, config.stages[name])
@@ -133,7 +133,7 @@ def _print_estimate(config: ConfigDict, shape: Shape, missing: list[str]) -> Non
         for seed in range(config.seeds)
     }
     plan = make_plan(config, config.model, facts)
-    costs = cost(plan, set(), shape, config)
+    costs = cost(plan, set(), architecture, config)
     print("estimated from stated counts and known sizes, since this is missing:")
     for line in missing:
         print(f"  {line}")

@@ -7,29 +7,171 @@ a .gguf file the dequantised weights), without --arm and --seed. All come with t
 template, generation config and a model card.
 """
 
+import contextlib
+import functools
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from absl import flags
+from etils import epath
 
-from vcjax import command
-from vcjax.workdir import storage
+from vcjax import command, record
+from vcjax.errors import InputError
+from vcjax.models import transformer
+from vcjax.models.lora import LoRA
+from vcjax.models.transformer import Model
+from vcjax.report.reading import read_run
+from vcjax.training import checkpoint
+from vcjax.weights import huggingface_out, model_card, peft, pretrained
+from vcjax.weights.placement import Index, Leaf, Reader
+from vcjax.weights.pretrained import Pretrained
+from vcjax.workdir import files, storage
 
-flags.DEFINE_string("workdir", None, "Folder of a run.")
-flags.DEFINE_string("arm", None, "Arm of the run (not for --format=base).")
-flags.DEFINE_integer("seed", None, "Seed of the arm (not for --format=base).")
-flags.DEFINE_enum("format", None, ["peft", "merged", "base"], "What to write.")
-flags.DEFINE_string("out", None, "Folder to write; one that does not exist or is empty.")
-flags.mark_flags_as_required(["workdir", "format", "out"])
+PyTree = Any
+
+
+def export(workdir: epath.Path, arm: str | None, seed: int | None, format: str, out: Path) -> None:
+    """Writes the folder `out`, whole or not at all.
+
+    format: "peft" (adapter alone), "merged" (adapter added to the base, or all weights where all
+    trained) or "base" (neither; arm and seed are None). InputError: what does not exist, is not
+    trained yet, or would be overwritten.
+    """
+    run = read_run(workdir)
+    chain = _chain(workdir, run, arm, seed, format)
+    record.check_trained(workdir, run, chain)
+    with _whole(out) as folder:
+        found = record.find_model(workdir, run)
+        model = Model(found.architecture, _lora(run, chain), compute_dtype="float32", remat="full")
+        base = pretrained.open_weights(found.path)
+        last = workdir / "stages" / chain[-1] / "checkpoints" if chain else None
+        dtype = base(("embed",), None, (slice(0, 0),) * 2).dtype.name
+        config = huggingface_out.model_config(
+            found.path, dtype, found.architecture, found.tokenizer
+        )
+        # With a config.json `transformers` would take an adapter's folder for a whole model.
+        if format == "peft":
+            assert last is not None and model.lora is not None
+            peft.write_adapter(folder, _adapter(last, model), model.lora, *_on_the_hub(found))
+        else:
+            read = base if last is None else _trained(base, last, model)
+            huggingface_out.write_weights(folder, read, found.architecture)
+            files.write_json(folder / "config.json", config)
+        huggingface_out.write_tokenizer(folder, found.path, found.tokenizer)
+        huggingface_out.write_generation_config(folder, found.path, config, found.tokenizer)
+        model_card.write(folder, workdir, run, arm, seed, format, found, out.name)
+
+
+def _chain(
+    workdir: epath.Path, run: dict[str, Any], arm: str | None, seed: int | None, format: str
+) -> list[str]:
+    """The fingerprints of the arm's stages."""
+    if format == "base":
+        if arm is not None or seed is not None:
+            raise InputError("--format=base: all arms share it; leave out --arm and --seed")
+        return []
+    arms = run["plan"]["arms"]
+    if arm not in arms:
+        what = "missing" if arm is None else f"{arm!r} is none of the run's"
+        raise InputError(f"--arm: {what}; {workdir} has {', '.join(arms)}")
+    if str(seed) not in arms[arm]:
+        what = "missing" if seed is None else f"{seed} is none of the arm's"
+        raise InputError(f"--seed: {what}; {arm} has {', '.join(arms[arm])}")
+    chain = arms[arm][str(seed)]
+    if format == "peft":
+        if not chain:
+            raise InputError(f"--arm: {arm} has no stage, so there is no adapter; --format=base")
+        if _lora(run, chain) is None:
+            raise InputError(
+                f"--format=peft: {workdir} trained all weights, so there is no adapter; "
+                "--format=merged"
+            )
+    return chain
+
+
+def _lora(run: dict[str, Any], chain: list[str]) -> LoRA | None:
+    if not chain:
+        return None
+    recipe = run["plan"]["stages"][chain[-1]]["recipe"]
+    return LoRA(recipe["rank"], recipe["alpha"]) if recipe["train"] == "lora" else None
+
+
+@contextlib.contextmanager
+def _whole(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that takes its name at the end; an error or a kill leaves no `out`."""
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise InputError(f"--out: {out} exists and is no empty folder; give another")
+    out = out.absolute()
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)  # what a kill left
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        unfinished.rename(out)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _on_the_hub(found: Pretrained) -> tuple[str, str | None]:
+    """The base's name for `transformers`, and of a hub id the commit: that of its folder."""
+    if Path(found.name).exists() or not found.path.is_dir():
+        return found.name, None
+    return found.name.partition("@")[0], found.path.name
+
+
+def _trained(base: Reader, checkpoints: epath.Path, model: Model) -> Reader:
+    """What a finished stage left, in the types of the base's weights."""
+    if model.lora is None:
+        return _all_weights(base, checkpoints)
+    return _merged(base, _adapter(checkpoints, model), model.lora.scale)
+
+
+def _merged(base: Reader, adapter: PyTree, scale: float) -> Reader:
+    """W + scale A B, in float32."""
+
+    def read(leaf: Leaf, layer: int | None, index: Index) -> np.ndarray:
+        weight = base(leaf, layer, index)
+        if leaf[-1] != "kernel":
+            return weight
+        a, b = (adapter[leaf[1]][name][layer] for name in ("a", "b"))
+        added = scale * (a[index[0]] @ b[:, index[1]])
+        return (weight.astype(np.float32) + added).astype(weight.dtype)
+
+    return read
+
+
+def _all_weights(base: Reader, checkpoints: epath.Path) -> Reader:
+    """Of a full fine-tuning. Host memory holds one weight, of all layers."""
+    restored = functools.lru_cache(maxsize=1)(
+        lambda leaf: checkpoint.restore_param(checkpoints, leaf)
+    )
+
+    def read(leaf: Leaf, layer: int | None, index: Index) -> np.ndarray:
+        weight = restored(leaf) if layer is None else restored(leaf)[layer]
+        return weight[index].astype(base(leaf, layer, (slice(0, 0),) * weight.ndim).dtype)
+
+    return read
+
+
+def _adapter(checkpoints: epath.Path, model: Model) -> PyTree:
+    """{projection: {a, b}}, float32 host arrays."""
+    return checkpoint.restore_params(checkpoints, transformer.trained_shapes(model))["adapter"]
 
 
 def main() -> None:
-    from vcjax import exported  # imports JAX: --help and errors in flags need not wait for it
-
     given = flags.FLAGS
-    workdir = storage.workdir(given.workdir)
-    exported.export(workdir, given.arm, given.seed, given.format, Path(given.out))
+    export(storage.workdir(given.workdir), given.arm, given.seed, given.format, Path(given.out))
     print(f"written: {given.out}")
 
 
 if __name__ == "__main__":
+    flags.DEFINE_string("workdir", None, "Folder of a run.")
+    flags.DEFINE_string("arm", None, "Arm of the run (not for --format=base).")
+    flags.DEFINE_integer("seed", None, "Seed of the arm (not for --format=base).")
+    flags.DEFINE_enum("format", None, ["peft", "merged", "base"], "What to write.")
+    flags.DEFINE_string("out", None, "Folder to write; one that does not exist or is empty.")
+    flags.mark_flags_as_required(["workdir", "format", "out"])
     command.run(main)

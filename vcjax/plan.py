@@ -13,9 +13,9 @@ import vcjax
 from vcjax.config import RECIPE, profiled
 from vcjax.errors import InputError
 from vcjax.models import transformer
+from vcjax.models.architecture import Architecture
 from vcjax.models.head import CHUNK
 from vcjax.models.kernels import BLOCK
-from vcjax.models.shapes import Shape
 
 TYPICAL_FILL = 0.97  # of packed rows, where documents are much shorter than a row
 FEW_UPDATES = 20  # fewer gave silent nulls in reproductions of the study
@@ -218,34 +218,34 @@ class Cost:
     disk_bytes: int  # that the stages still to train add to the workdir
 
 
-def cost(plan: Plan, done: set[str], shape: Shape, config: ConfigDict) -> Cost:
+def cost(plan: Plan, done: set[str], architecture: Architecture, config: ConfigDict) -> Cost:
     """The cost of the stages not in `done`.
 
-    FLOPs: `Shape.train_flops`, and what the remat policy computes again.
+    FLOPs: `Architecture.train_flops`, and what the remat policy computes again.
     """
-    again = [shape.projections[name] for name in transformer.recomputed(config.remat)]
+    again = [architecture.projections[name] for name in transformer.recomputed(config.remat)]
     width = 2 if config.compute_dtype == "bfloat16" else 4
     flops, memory, disk = 0.0, 0, 0
     for fingerprint, stage in plan.stages.items():
         if stage.recipe["train"] == "lora":
             rank = stage.recipe["rank"]
-            trained, base = shape.num_adapter_params(rank), shape.num_params() * width
+            trained, base = architecture.num_adapter_params(rank), architecture.num_params() * width
         else:
-            rank, trained, base = None, shape.num_params(), 0
+            rank, trained, base = None, architecture.num_params(), 0
         rows = stage.micro_batch_rows
         tokens = rows * stage.recipe["length"]
-        kept = shape.num_layers * transformer.kept_values(shape, rank, config.remat)
-        activations = tokens * width * (kept + 12 * shape.embed_dim)
-        logits = rows * CHUNK * shape.vocab_size * 4 * 3
+        kept = architecture.num_layers * transformer.kept_values(architecture, rank, config.remat)
+        activations = tokens * width * (kept + 12 * architecture.embed_dim)
+        logits = rows * CHUNK * architecture.vocab_size * 4 * 3
         length = stage.recipe["length"]
-        attention = rows * shape.num_heads * length * min(length, BLOCK) * 4 * 3
+        attention = rows * architecture.num_heads * length * min(length, BLOCK) * 4 * 3
         memory = max(memory, base + 4 * 4 * trained + activations + logits + attention)
         if fingerprint in done:
             continue
         weighted = stage.data.weighted_tokens * stage.recipe["epochs"]
         positions = stage.data.rows * stage.recipe["length"] * stage.recipe["epochs"]
-        recomputed = shape.num_layers * sum(i * o + (rank or 0) * (i + o) for i, o in again)
-        flops += shape.train_flops(rank, positions, weighted) + 2 * positions * recomputed
+        recomputed = architecture.num_layers * sum(i * o + (rank or 0) * (i + o) for i, o in again)
+        flops += architecture.train_flops(rank, positions, weighted) + 2 * positions * recomputed
         # Kept: the parameters. At the same time, once: the checkpoints with optimizer state.
         disk += 4 * trained
     if disk:

@@ -3,7 +3,7 @@
 import importlib.metadata
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,15 @@ from ml_collections import ConfigDict
 
 import vcjax
 from vcjax import config as configs
-from vcjax import finished
+from vcjax.data import licences, rows
 from vcjax.data.formats import Demonstration, Document
-from vcjax.data.licences import licences
 from vcjax.errors import InputError
 from vcjax.plan import Plan
 from vcjax.probes import choice
 from vcjax.probes.answers import Probes, choices, sha256_of
 from vcjax.report.reading import analysis_sha256
+from vcjax.training import stage
+from vcjax.weights import pretrained
 from vcjax.weights.pretrained import Pretrained
 
 
@@ -48,7 +49,7 @@ def describe(
         "probes": sha256_of(probes),
         "first_probe": choice.as_read(next(choices(probes)), found.tokenizer, config.lead),
         "model": {"sha256": found.identity, "licence": found.licence},
-        "licences": licences(config, folder, records),
+        "licences": _licences(config, folder, records),
         "versions": _versions(),
         "commit": _commit(),
     }
@@ -84,9 +85,9 @@ def going_on(
         for name, sha in facts["probes"].items()
         if saved["probes"].get(name, sha) != sha
     ]
-    other_version = finished.trained_by(saved) != vcjax.__version__
+    other_version = trained_by(saved) != vcjax.__version__
     if other_version:
-        changes.append(f"vcjax {finished.trained_by(saved)} -> {vcjax.__version__}")
+        changes.append(f"vcjax {trained_by(saved)} -> {vcjax.__version__}")
     touched = sorted({s["name"] for f, s in new.items() if f not in old})
     if (changes or touched) and config.on_change == "refuse":
         raise InputError(
@@ -107,6 +108,15 @@ def going_on(
 
 def _rows_of(stage: dict[str, Any]) -> tuple[str, str | None]:
     return stage["rows_id"], stage["held_out_id"]
+
+
+def _licences(
+    config: ConfigDict, folder: Path, records: Sequence[Document | Demonstration]
+) -> dict[str, str]:
+    """Path in the config -> its licences, of all that the stages' texts (records) are from."""
+    stages = [config.stages[name] for name in configs.used_stages(config)]
+    paths = {stage[key] for stage in stages for key in configs.SOURCES if stage.get(key)}
+    return {path: licences.of_records(folder / path, records) for path in sorted(paths)}
 
 
 def shared(facts: dict[str, Any]) -> dict[str, Any]:
@@ -147,3 +157,43 @@ def _commit() -> str | None:
         return head and head + ("+changes" if git("status", "--porcelain") else "")
     except OSError:  # no git here
         return None
+
+
+def trained_by(run: dict[str, Any]) -> str:
+    """The version of vcjax."""
+    return run["versions"]["vcjax"]
+
+
+def check_trained(workdir: epath.Path, run: dict[str, Any], fingerprints: Iterable[str]) -> None:
+    """Raises InputError where one of these stages of the plan is not trained to its end."""
+    stages = run["plan"]["stages"]
+    missing = [
+        f"{stages[f]['name']}, seed {stages[f]['seed']}"
+        for f in fingerprints
+        if not stage.is_done(workdir, f)
+    ]
+    if missing:
+        raise InputError(f"{workdir}: not trained yet: {'; '.join(missing)}; run vcjax.main first")
+
+
+def trained_records(workdir: epath.Path, run: dict[str, Any]) -> list[Document | Demonstration]:
+    """All that its stages trained on."""
+    stages = run["plan"]["stages"].values()
+    folders = {stage["rows_id"] for stage in stages if stage["kind"] != "adapter"}
+    return [r for name in sorted(folders) for r in rows.read_records(workdir / "rows" / name)]
+
+
+def find_model(workdir: epath.Path, run: dict[str, Any]) -> Pretrained:
+    """The model of the run; InputError where its files or vcjax are not those that trained."""
+    if trained_by(run) != vcjax.__version__:
+        raise InputError(
+            f"{workdir}: it was trained by vcjax {trained_by(run)}, this is {vcjax.__version__}; "
+            "use that version"
+        )
+    found = pretrained.find(run["config"]["model"], run["config"]["chat_template"])
+    if found.identity != run["model"]["sha256"]:
+        raise InputError(
+            f"{workdir}: it was trained on another file of {found.name}, and what it trained "
+            "belongs to that; give the model its file back"
+        )
+    return found

@@ -34,7 +34,7 @@ RANK, CHUNK, BLOCK = 64, 1024, 1024
 
 
 @dataclasses.dataclass(frozen=True)
-class Shape:
+class Architecture:
     embed: int
     mlp: int
     heads: int
@@ -53,12 +53,12 @@ class Shape:
 
 
 SHAPES = {
-    "8b": Shape(4096, 14336, 32, 8, 128, 32, 128256),
-    "32b": Shape(5120, 25600, 64, 8, 128, 64, 151936),
+    "8b": Architecture(4096, 14336, 32, 8, 128, 32, 128256),
+    "32b": Architecture(5120, 25600, 64, 8, 128, 64, 151936),
 }
 
 
-def weight_shapes(s: Shape, mesh: Mesh, dtype) -> dict:
+def weight_shapes(s: Architecture, mesh: Mesh, dtype) -> dict:
     """The base, sharded over the embedding's dimension."""
 
     def leaf(shape, *spec):
@@ -77,7 +77,7 @@ def weight_shapes(s: Shape, mesh: Mesh, dtype) -> dict:
     )
 
 
-def adapter_shapes(s: Shape, mesh: Mesh) -> dict:
+def adapter_shapes(s: Architecture, mesh: Mesh) -> dict:
     def leaf(shape, *spec):
         return jax.ShapeDtypeStruct(shape, jnp.float32, sharding=NamedSharding(mesh, P(*spec)))
 
@@ -113,7 +113,7 @@ def linear(x, w, adapter):
     return y + (x @ adapter["a"].astype(jnp.bfloat16)) @ adapter["b"].astype(jnp.bfloat16) * 2.0
 
 
-def make_attention(s: Shape, length: int, mesh: Mesh):
+def make_attention(s: Architecture, length: int, mesh: Mesh):
     half = BLOCK // 2
     sizes = splash.BlockSizes(BLOCK, BLOCK, half, BLOCK, BLOCK, half, BLOCK, BLOCK)
     mask = masks.MultiHeadMask([masks.CausalMask((length, length))] * (s.heads // s.kv))
@@ -128,7 +128,7 @@ def make_attention(s: Shape, length: int, mesh: Mesh):
     )
 
 
-def make_loss(s: Shape, length: int, mesh: Mesh):
+def make_loss(s: Architecture, length: int, mesh: Mesh):
     attention = make_attention(s, length, mesh)
     group = s.heads // s.kv
 

@@ -56,6 +56,6 @@ def test_on_a_cpu_no_layer_converts_what_all_layers_keep():
     batch = tiny.batch(rows=5)
     update = jax.jit(jax.grad(train_step.summed_loss), static_argnums=3)
     program = update.lower(adapter, base, batch, model).compile().as_text()
-    of_all_layers = rf"\[{model.shape.num_layers},5,[\d,]*\]"
+    of_all_layers = rf"\[{model.architecture.num_layers},5,[\d,]*\]"
     assert re.search(f"u16{of_all_layers}", program)
     assert not re.findall(rf"bf16{of_all_layers}.*", program)

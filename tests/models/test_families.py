@@ -22,9 +22,9 @@ def family(request):
 @pytest.fixture
 def pair(torch, family):
     """(our weights, our model, the peer)."""
-    shape = tiny.FAMILIES[family]
-    weights = tiny.weights(shape)
-    return weights, tiny.model(shape), peers.llama(weights, shape, family)
+    architecture = tiny.FAMILIES[family]
+    weights = tiny.weights(architecture)
+    return weights, tiny.model(architecture), peers.llama(weights, architecture, family)
 
 
 def their_logits(peer, ids):
@@ -106,14 +106,14 @@ def test_a_familys_option_matters():
         ("qwen2", {"qkv_bias": False}),
         ("qwen3", {"qk_norm": False}),
     ):
-        shape = tiny.FAMILIES[family]
-        weights = tiny.weights(shape)
+        architecture = tiny.FAMILIES[family]
+        weights = tiny.weights(architecture)
         bare = {
             name: {k: v for k, v in leaves.items() if k != "bias"}
             for name, leaves in weights["blocks"].items()
             if name not in ("q_norm", "k_norm")
         }
-        without = dataclasses.replace(shape, **plain)
-        there = tiny.logits(weights, {}, batch, tiny.model(shape))
+        without = dataclasses.replace(architecture, **plain)
+        there = tiny.logits(weights, {}, batch, tiny.model(architecture))
         other = tiny.logits({**weights, "blocks": bare}, {}, batch, tiny.model(without))
         assert np.abs(np.asarray(there) - np.asarray(other)).max() > 0.01

@@ -123,11 +123,11 @@ def test_bfloat16_hidden_states_keep_their_type_and_master_weights_theirs(chunk_
 
 # Every size is its own, so that a number in the program can mean one thing only.
 ROWS, LENGTH = 3, 300
-SHAPE = dataclasses.replace(tiny.SHAPE, embed_dim=40, mlp_dim=56, head_dim=10, vocab_size=509)
+ODD = dataclasses.replace(tiny.ARCHITECTURE, embed_dim=40, mlp_dim=56, head_dim=10, vocab_size=509)
 
 
 def lowered_step(lora, loss=train_step.summed_loss):
-    model, weights = tiny.model(SHAPE, lora), tiny.weights(SHAPE)
+    model, weights = tiny.model(ODD, lora), tiny.weights(ODD)
     if lora is not None:
         weights |= transformer.init_adapter(model, jax.random.key(0))
     params, base = tiny.split(weights, model)
@@ -135,7 +135,7 @@ def lowered_step(lora, loss=train_step.summed_loss):
     step = functools.partial(
         train_step.train_step, loss=functools.partial(loss, model=model), optimizer=optimizer
     )
-    batch = tiny.batch(ROWS, LENGTH, vocab_size=SHAPE.vocab_size)
+    batch = tiny.batch(ROWS, LENGTH, vocab_size=ODD.vocab_size)
     state = train_step.init_state(params, optimizer)
     batch = tiny.micro_batches(batch, 1)
     return jax.jit(step).lower(state, base, batch, np.float32(1e-3)).as_text()
@@ -149,17 +149,23 @@ def arrays(program):
 
 def logits_positions(program):
     """For how many positions at once there are logits, at most."""
-    weights = [(SHAPE.vocab_size, SHAPE.embed_dim), (SHAPE.embed_dim, SHAPE.vocab_size)]
+    weights = [
+        (ODD.vocab_size, ODD.embed_dim),
+        (ODD.embed_dim, ODD.vocab_size),
+    ]
     return max(
-        math.prod(shape) // SHAPE.vocab_size
+        math.prod(shape) // ODD.vocab_size
         for shape in arrays(program)
-        if SHAPE.vocab_size in shape and shape not in weights
+        if ODD.vocab_size in shape and shape not in weights
     )
 
 
 def weight_gradients(program):
     """Shapes of frozen or trained matrices, either way round, that a matmul or a scatter makes."""
-    kernels = {*map(_sorted, SHAPE.projections.values()), (SHAPE.embed_dim, SHAPE.vocab_size)}
+    kernels = {
+        *map(_sorted, ODD.projections.values()),
+        (ODD.embed_dim, ODD.vocab_size),
+    }
     made = re.findall(r"stablehlo\.dot_general.*-> tensor<((?:\d+x)+)[a-z]", program)
     made += re.findall(r"\}\) : \(.*\) -> tensor<((?:\d+x)+)[a-z]", program)  # a scatter's end
     return kernels & {_sorted(map(int, shape.split("x")[:-1])) for shape in made}

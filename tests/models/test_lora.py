@@ -31,7 +31,7 @@ def test_a_starts_uniform_and_b_at_zero():
 
     model = tiny.model(lora=LoRA(4, 8))
     adapter = transformer.init_adapter(model, jax.random.key(0))["adapter"]
-    for name, (inputs, outputs) in tiny.SHAPE.projections.items():
+    for name, (inputs, outputs) in tiny.ARCHITECTURE.projections.items():
         assert adapter[name]["a"].shape == (2, inputs, 4)
         assert adapter[name]["b"].shape == (2, 4, outputs)
         assert not adapter[name]["b"].any()
@@ -70,14 +70,17 @@ def test_an_adapter_is_its_product_added_to_the_kernel():
 )
 def test_five_updates_follow_peft_and_pytorch(torch, family, alpha):
     """AdamW, clipping, warm-up, cosine, weight decay, accumulation, ragged masks; float32."""
-    shape = tiny.FAMILIES[family]
-    model, weights = tiny.model(shape, lora=LoRA(rank=8, alpha=alpha)), tiny.weights(shape)
+    architecture = tiny.FAMILIES[family]
+    model, weights = (
+        tiny.model(architecture, lora=LoRA(rank=8, alpha=alpha)),
+        tiny.weights(architecture),
+    )
     adapter = transformer.init_adapter(model, jax.random.key(0))
     recipe = config.recipe(lr=LR, schedule="cosine", weight_decay=0.01, clip=1.0)
     batches = [tiny.batch(rows=4, seed=seed) for seed in range(UPDATES)]
 
     their_losses, their_norms, their_adapter = _train_with_peft(
-        peers.llama(weights, shape, family), adapter["adapter"], alpha, recipe, batches
+        peers.llama(weights, architecture, family), adapter["adapter"], alpha, recipe, batches
     )
     losses, norms, trained = _train(model, adapter, weights, recipe, batches)
 
@@ -125,7 +128,7 @@ def _train_with_peft(peer, adapter, alpha, recipe: ConfigDict, batches):
         ]
         for name, path in peers.PROJECTIONS.items()
         for part in ("a", "b")
-        for layer in range(tiny.SHAPE.num_layers)
+        for layer in range(tiny.ARCHITECTURE.num_layers)
     }
     with torch.no_grad():
         for ((name, part), layer), matrix in matrices.items():

@@ -26,10 +26,10 @@ def relative(a, b):
     return np.linalg.norm(a - b) / np.linalg.norm(b)
 
 
-@pytest.mark.parametrize("shape", [tiny.SHAPE, tiny.UNTIED], ids=["tied", "untied"])
-def test_logits_and_gradients_are_those_of_transformers(torch, shape):
-    weights, model, batch = tiny.weights(shape), tiny.model(shape), tiny.batch(rows=2)
-    peer = peers.llama(weights, shape)
+@pytest.mark.parametrize("architecture", [tiny.ARCHITECTURE, tiny.UNTIED], ids=["tied", "untied"])
+def test_logits_and_gradients_are_those_of_transformers(torch, architecture):
+    weights, model, batch = tiny.weights(architecture), tiny.model(architecture), tiny.batch(rows=2)
+    peer = peers.llama(weights, architecture)
     documents = tiny.documents(batch)
 
     ours = np.asarray(tiny.logits(weights, {}, batch, model))[batch["segment_ids"] > 0]
@@ -117,10 +117,10 @@ def test_what_is_recomputed_changes_neither_loss_nor_gradients():
 
 def test_remat_policies_keep_what_they_say():
     """And no more: beside it, the attention's normalisers and what every policy keeps."""
-    shape, batch = tiny.SHAPE, tiny.batch(rows=2)
+    architecture, batch = tiny.ARCHITECTURE, tiny.batch(rows=2)
     weights = tiny.weights()
     adapter = transformer.init_adapter(tiny.model(lora=LORA), jax.random.key(0))
-    a_layer = shape.num_layers * batch["tokens"].size
+    a_layer = architecture.num_layers * batch["tokens"].size
 
     def stored(remat):
         model = tiny.model(lora=LORA, remat=remat)
@@ -128,9 +128,9 @@ def test_remat_policies_keep_what_they_say():
         residuals = jax.eval_shape(lambda a: jax.vjp(hidden, a)[1], adapter)
         return sum(x.size for x in jax.tree.leaves(residuals))
 
-    kept = functools.partial(transformer.kept_values, shape, LORA.rank)
+    kept = functools.partial(transformer.kept_values, architecture, LORA.rank)
     for remat in ("attended", "middle", "attention", "gate", "dots"):
-        more = kept(remat) - kept("full") + shape.num_heads
+        more = kept(remat) - kept("full") + architecture.num_heads
         assert stored(remat) - stored("full") == a_layer * more, remat
     assert stored("none") > stored("dots")
 
@@ -142,13 +142,13 @@ def test_bfloat16_is_close_to_float32():
     assert relative(rounded, exact) < 0.03
 
 
-@pytest.mark.parametrize("shape", [tiny.SHAPE, tiny.UNTIED], ids=["tied", "untied"])
-def test_full_fine_tuning_trains_every_weight(shape):
-    weights, model = tiny.weights(shape), tiny.model(shape)
+@pytest.mark.parametrize("architecture", [tiny.ARCHITECTURE, tiny.UNTIED], ids=["tied", "untied"])
+def test_full_fine_tuning_trains_every_weight(architecture):
+    weights, model = tiny.weights(architecture), tiny.model(architecture)
     params, base = tiny.split(weights, model)
     assert params is weights
     assert base == {}
-    assert sum(x.size for x in jax.tree.leaves(weights)) == shape.num_params()
+    assert sum(x.size for x in jax.tree.leaves(weights)) == architecture.num_params()
     check_axes(transformer.logical_axes(model), weights)
     _, grads = loss_and_grads(params, base, tiny.batch(rows=2), model)
     for path, grad in jax.tree_util.tree_leaves_with_path(grads):
@@ -162,9 +162,9 @@ def test_lora_trains_the_adapter_alone():
     params, base = tiny.split(weights, model)
     assert params.keys() == {"adapter"}
     assert base.keys() == {"embed", "blocks", "norm"}
-    assert params["adapter"].keys() == tiny.SHAPE.projections.keys()
+    assert params["adapter"].keys() == tiny.ARCHITECTURE.projections.keys()
     size = sum(x.size for x in jax.tree.leaves(params))
-    assert size == tiny.SHAPE.num_adapter_params(LORA.rank)
+    assert size == tiny.ARCHITECTURE.num_adapter_params(LORA.rank)
     assert {x.dtype for x in jax.tree.leaves(params)} == {jnp.dtype("float32")}
     check_axes(transformer.logical_axes(model), weights)
 
@@ -187,7 +187,7 @@ def test_a_fresh_adapter_changes_no_logit_and_one_of_each_projection_does():
     fresh = transformer.init_adapter(model, jax.random.key(0))
     plain = np.asarray(tiny.logits(weights, {}, batch, tiny.model()))
     np.testing.assert_array_equal(tiny.logits(fresh, weights, batch, model), plain)
-    for name in tiny.SHAPE.projections:
+    for name in tiny.ARCHITECTURE.projections:
         adapter = {**fresh["adapter"], name: tiny.randomized(fresh["adapter"][name])}
         changed = tiny.logits({"adapter": adapter}, weights, batch, model)
         assert np.abs(changed - plain).max() > 1e-2, name

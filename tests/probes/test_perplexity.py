@@ -41,7 +41,9 @@ def test_a_text_begins_as_documents_do_in_training(tiny_gguf, tiny_weights):
 
 def test_no_more_is_scored_than_the_context_holds(tiny_gguf, tiny_weights):
     model = tiny.model()
-    short = dataclasses.replace(model, shape=dataclasses.replace(model.shape, context_length=9))
+    short = dataclasses.replace(
+        model, architecture=dataclasses.replace(model.architecture, context_length=9)
+    )
     rows = perplexity.score(tiny_weights, {}, short, read_tokenizer(tiny_gguf), TEXT)
     assert list(rows["tokens_0"]) == [8]
 

@@ -8,7 +8,7 @@ import pytest
 import tiny
 
 from vcjax import config, sharding
-from vcjax.models.shapes import KNOWN
+from vcjax.models.architecture import KNOWN
 from vcjax.plan import idle
 from vcjax.topology import chips, report, search, step
 
@@ -149,7 +149,9 @@ def searched(monkeypatch, outcomes, compiles=10, memory=10**9):
         return result
 
     monkeypatch.setattr(search, "measure", measure)
-    return search.run(an_experiment(), "a", tiny.SHAPE, Slice(memory), jax.devices()[:1], compiles)
+    return search.run(
+        an_experiment(), "a", tiny.ARCHITECTURE, Slice(memory), jax.devices()[:1], compiles
+    )
 
 
 FITS, TOO_LARGE = a_report(), report.DoesNotFit(2e10, V5E.chip.memory)

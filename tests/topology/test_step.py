@@ -20,7 +20,7 @@ MESH = dict(replica=1, fsdp=-1, tensor=1, sequence=1)
 
 def as_a_stage_runs_it(recipe, model, dtype, mesh):
     """The lowered update on arrays, placed as `loaded.py` and `stage.py` place them."""
-    weights = tiny.weights(model.shape)
+    weights = tiny.weights(model.architecture)
 
     def read(leaf, layer, index):
         array = functools.reduce(lambda tree, key: tree[key], leaf, weights)

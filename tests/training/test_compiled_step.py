@@ -12,7 +12,7 @@ from jax._src.cudnn import fused_attention_stablehlo as cudnn
 from jax.experimental import topologies
 
 from vcjax import config, sharding
-from vcjax.models.shapes import known_shape
+from vcjax.models.architecture import known_architecture
 from vcjax.topology import step
 from vcjax.training import compiled_step, loaded_model
 
@@ -82,13 +82,13 @@ def test_it_compiles_for_gpus_that_are_not_here(train, remat, sizes, monkeypatch
     mesh = sharding.make_mesh(dict(zip(sharding.MESH_AXES, sizes, strict=True)), described.devices)
     recipe = config.recipe(train=train, length=2048, batch_tokens=2048 * count)
     settings = config.experiment(recipe=recipe, compute_dtype="bfloat16", remat=remat)
-    shape = dataclasses.replace(known_shape("meta-llama/Llama-3.1-8B"), num_layers=2)
-    model = loaded_model.make_model(settings, shape, mesh)
+    architecture = dataclasses.replace(known_architecture("meta-llama/Llama-3.1-8B"), num_layers=2)
+    model = loaded_model.make_model(settings, architecture, mesh)
     assert model.attention == "packed"
     model = dataclasses.replace(model, documents=16)
     compiled = step.lower(recipe, model, loaded_model.weight_dtype(model), mesh).compile()
     assert "__cudnn$fmhaSoftmaxBackward" in compiled.as_text()
     arguments = compiled.memory_analysis().argument_size_in_bytes
     per_weight = 12 if train == "full" else 2  # bytes; adapters beside them
-    share = arguments / (per_weight * shape.num_params() / (sizes[1] * sizes[2]))
+    share = arguments / (per_weight * architecture.num_params() / (sizes[1] * sizes[2]))
     assert 0.7 < share < 1.3  # the head lies in more pieces than the rest

@@ -32,7 +32,7 @@ def clock(monkeypatch):
 
 
 def a_speed(path, mesh=None):
-    return Speed(path, tiny.SHAPE, 4, mesh or tiny.device_mesh("cpu"))
+    return Speed(path, tiny.ARCHITECTURE, 4, mesh or tiny.device_mesh("cpu"))
 
 
 def batches(clock, count, wait=0.25):
@@ -76,7 +76,7 @@ def test_the_speed_of_a_window_leaves_out_the_update_that_compiles(clock, tmp_pa
 def test_mfu_counts_what_the_model_needs_on_all_devices(clock, tmp_path):
     measured = a_speed(tmp_path / "speed.json", tiny.device_mesh(tiny.H100, 4))
     figures = work(measured, clock, 1, 3)
-    flops = tiny.SHAPE.train_flops(4, tokens=6, weighted_tokens=2)
+    flops = tiny.ARCHITECTURE.train_flops(4, tokens=6, weighted_tokens=2)
     assert figures["mfu"] == pytest.approx(flops / (4 * PEAK_FLOPS[tiny.H100]))
     assert measured.figures(3)["mfu"] == pytest.approx(figures["mfu"])
 
@@ -122,3 +122,16 @@ def test_peak_memory_is_that_of_the_fullest_device_or_of_the_process(monkeypatch
     devices = [types.SimpleNamespace(memory_stats=lambda c=c: c) for c in counts]
     monkeypatch.setattr(jax, "local_devices", lambda: devices)
     assert throughput.peak_memory_gb() == 5
+
+
+def test_training_is_expected_to_reach_a_share_of_a_known_peak():
+    h100s = tiny.device_mesh(tiny.H100, 4)
+    assert (
+        throughput.expected_flops(h100s, "bfloat16")
+        == throughput.OF_PEAK * 4 * PEAK_FLOPS[tiny.H100]
+    )
+
+
+@pytest.mark.parametrize("compute_dtype", ["bfloat16", "float32"])
+def test_what_a_cpu_may_reach_is_timed(compute_dtype):
+    assert 1e9 < throughput.expected_flops(tiny.device_mesh("cpu"), compute_dtype) < 1e14

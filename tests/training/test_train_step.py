@@ -173,9 +173,9 @@ def zero_gradient_updates(params):
     return optimizer.update(zeros, optimizer.init(params), params)[0]
 
 
-@pytest.mark.parametrize("shape", [tiny.UNTIED, *tiny.FAMILIES.values()])
-def test_matrices_decay_and_norms_and_biases_do_not(shape):
-    params = tiny.weights(shape)
+@pytest.mark.parametrize("architecture", [tiny.UNTIED, *tiny.FAMILIES.values()])
+def test_matrices_decay_and_norms_and_biases_do_not(architecture):
+    params = tiny.weights(architecture)
     updates = zero_gradient_updates(params)
     for path, update in jax.tree_util.tree_leaves_with_path(updates):
         weight = functools.reduce(lambda tree, key: tree[key.key], path, params)

@@ -25,24 +25,24 @@ PROMPTS = [
 TOP, STRIDE = 10, 1237  # the reference holds the 10 largest logits and every 1237th
 
 
-@pytest.fixture(scope="module", params=[tiny.SHAPE, tiny.UNTIED], ids=["tied", "untied"])
+@pytest.fixture(scope="module", params=[tiny.ARCHITECTURE, tiny.UNTIED], ids=["tied", "untied"])
 def written(request, tmp_path_factory):
-    """(file, shape, weights): the tiny model, with and without an output matrix of its own."""
-    shape, weights = request.param, tiny.weights(request.param)
+    """(file, architecture, weights) of the tiny model, with and without a head of its own."""
+    architecture, weights = request.param, tiny.weights(request.param)
     path = tmp_path_factory.mktemp("written") / "model.gguf"
-    return tiny.write_gguf(path, weights, shape), shape, weights
+    return tiny.write_gguf(path, weights, architecture), architecture, weights
 
 
 def test_shape_and_weights_come_back(written):
-    path, shape, weights = written
-    assert gguf.read_shape(path) == shape
-    read = tiny.load(gguf.open_weights(path), shape)
+    path, architecture, weights = written
+    assert gguf.read_architecture(path) == architecture
+    read = tiny.load(gguf.open_weights(path), architecture)
     jax.tree.map(np.testing.assert_array_equal, read, weights)
 
 
 def test_matrices_have_the_type_asked_for_and_norms_float32(written):
-    path, shape, weights = written
-    read = tiny.load(gguf.open_weights(path), shape, jnp.bfloat16)
+    path, architecture, weights = written
+    read = tiny.load(gguf.open_weights(path), architecture, jnp.bfloat16)
     types = jax.tree.map(lambda x: x.dtype, read)
     norms = [types["norm"], *(types["blocks"][name]["scale"] for name in gguf.NORMS)]
     assert norms == [np.float32] * 3
@@ -76,7 +76,7 @@ def test_the_tokenizers_identity_is_its_content(tiny_gguf, written):
 
 
 def load(path):
-    return tiny.load(gguf.open_weights(path), tiny.SHAPE)
+    return tiny.load(gguf.open_weights(path), tiny.ARCHITECTURE)
 
 
 def refusal(function, path):
@@ -88,8 +88,8 @@ def refusal(function, path):
 
 
 def test_another_architecture_is_refused(tiny_weights, tmp_path):
-    path = tiny.write_gguf(tmp_path / "a.gguf", tiny_weights, architecture="mamba")
-    message = refusal(gguf.read_shape, path)
+    path = tiny.write_gguf(tmp_path / "a.gguf", tiny_weights, name="mamba")
+    message = refusal(gguf.read_architecture, path)
     assert "'mamba'" in message
     assert "'llama'" in message
 
@@ -116,7 +116,7 @@ def test_a_tensor_that_the_block_does_not_have_is_refused(name, tiny_weights, tm
 )
 def test_scaled_rope_is_refused(scaled, tiny_weights, tmp_path):
     path = tiny.write_gguf(tmp_path / "a.gguf", tiny_weights, **scaled)
-    assert "scaled RoPE" in refusal(gguf.read_shape, path)
+    assert "scaled RoPE" in refusal(gguf.read_architecture, path)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_scaled_rope_is_refused(scaled, tiny_weights, tmp_path):
 def test_a_file_that_is_none(content, tmp_path):
     path = tmp_path / "a.gguf"
     path.write_bytes(content)
-    refusal(gguf.read_shape, path)
+    refusal(gguf.read_architecture, path)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.5, 0.99])
@@ -143,7 +143,7 @@ def test_a_file_that_ends_early(share, tiny_gguf, tmp_path):
 def smollm2():
     """(Pretrained, weights in float32)."""
     found = pretrained.find("smollm2-135m-instruct")
-    return found, tiny.load(gguf.open_weights(found.path), found.shape)
+    return found, tiny.load(gguf.open_weights(found.path), found.architecture)
 
 
 def prompt_ids(tokenizer, prompt):
@@ -158,7 +158,7 @@ def prompt_ids(tokenizer, prompt):
 def last_logits(ids):
     """float32[prompts, vocab]: the logits after each prompt."""
     found, weights = smollm2()
-    model = Model(found.shape, None, "float32", "full")
+    model = Model(found.architecture, None, "float32", "full")
     length = max(map(len, ids))
     tokens = np.array([i + [0] * (length - len(i)) for i in ids])
     batch = {

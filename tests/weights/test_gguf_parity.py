@@ -51,8 +51,8 @@ def peer(torch, found):
 @pytest.fixture(scope="module")
 def ours(found):
     """(ids [rows, length]) -> logits [rows, length, vocab] as a host array."""
-    weights = jax.device_put(tiny.load(gguf.open_weights(found.path), found.shape))
-    model = Model(found.shape, None, "float32", "full")
+    weights = jax.device_put(tiny.load(gguf.open_weights(found.path), found.architecture))
+    model = Model(found.architecture, None, "float32", "full")
 
     def logits(tokens):
         batch = {

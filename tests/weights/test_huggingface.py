@@ -15,13 +15,13 @@ from vcjax.weights import huggingface
 
 @pytest.fixture(scope="module", params=tiny.FAMILIES)
 def saved(torch, request, tmp_path_factory):
-    """(folder that `transformers` wrote, shape, weights) of each family."""
+    """(folder that `transformers` wrote, architecture, weights) of each family."""
     family = request.param
-    shape = tiny.FAMILIES[family]
-    weights = tiny.weights(shape)
+    architecture = tiny.FAMILIES[family]
+    weights = tiny.weights(architecture)
     folder = tmp_path_factory.mktemp(family)
-    peers.llama(weights, shape, family).save_pretrained(folder)
-    return folder, shape, weights
+    peers.llama(weights, architecture, family).save_pretrained(folder)
+    return folder, architecture, weights
 
 
 @pytest.fixture
@@ -47,46 +47,46 @@ def refusal(function, folder):
 
 
 def test_shape_and_weights_come_back(saved):
-    folder, shape, weights = saved
-    assert huggingface.read_shape(folder) == shape
-    read = tiny.load(huggingface.open_weights(folder), shape)
+    folder, architecture, weights = saved
+    assert huggingface.read_architecture(folder) == architecture
+    read = tiny.load(huggingface.open_weights(folder), architecture)
     jax.tree.map(np.testing.assert_array_equal, read, weights)
 
 
 def test_a_sharded_model_is_the_same(saved, torch, tmp_path):
-    folder, shape, weights = saved
+    folder, architecture, weights = saved
     from transformers import AutoModelForCausalLM
 
     peer = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     peer.save_pretrained(tmp_path, max_shard_size="20KB")
     assert len([*tmp_path.glob("*.safetensors")]) > 2
-    read = tiny.load(huggingface.open_weights(tmp_path), shape)
+    read = tiny.load(huggingface.open_weights(tmp_path), architecture)
     jax.tree.map(np.testing.assert_array_equal, read, weights)
 
 
 def test_bfloat16_files(saved, torch, tmp_path):
-    folder, shape, weights = saved
+    folder, architecture, weights = saved
     from transformers import AutoModelForCausalLM
 
     AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).save_pretrained(tmp_path)
-    read = tiny.load(huggingface.open_weights(tmp_path), shape)
+    read = tiny.load(huggingface.open_weights(tmp_path), architecture)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2**-8), read, weights)
 
 
 def test_rope_as_older_files_write_it(folder):
-    shape = huggingface.read_shape(folder)
+    architecture = huggingface.read_architecture(folder)
     rope = json.loads((folder / "config.json").read_text())["rope_parameters"]
     theta = rope.pop("rope_theta")
     older = {"type" if k == "rope_type" else k: v for k, v in rope.items()}
     edit(folder, rope_parameters="absent", rope_scaling=older, rope_theta=theta)
-    assert huggingface.read_shape(folder) == shape
+    assert huggingface.read_architecture(folder) == architecture
 
 
 def test_rows_stay_within_a_sliding_window(folder):
     edit(folder, sliding_window=512, use_sliding_window=True)
-    assert huggingface.read_shape(folder).context_length == 512
+    assert huggingface.read_architecture(folder).context_length == 512
     edit(folder, use_sliding_window=False)
-    assert huggingface.read_shape(folder).context_length == tiny.SHAPE.context_length
+    assert huggingface.read_architecture(folder).context_length == tiny.ARCHITECTURE.context_length
 
 
 @pytest.mark.parametrize(
@@ -105,19 +105,19 @@ def test_rows_stay_within_a_sliding_window(folder):
 )
 def test_what_cannot_be_run_is_named(folder, changes, named):
     edit(folder, **changes)
-    assert named in refusal(huggingface.read_shape, folder)
+    assert named in refusal(huggingface.read_architecture, folder)
 
 
 @pytest.mark.parametrize("content", ["", "[1]", "{"])
 def test_a_broken_config(folder, content):
     (folder / "config.json").write_text(content)
-    refusal(huggingface.read_shape, folder)
+    refusal(huggingface.read_architecture, folder)
     (folder / "config.json").unlink()
-    assert "No such file" in refusal(huggingface.read_shape, folder)
+    assert "No such file" in refusal(huggingface.read_architecture, folder)
 
 
 def load(folder):
-    return tiny.load(huggingface.open_weights(folder), huggingface.read_shape(folder))
+    return tiny.load(huggingface.open_weights(folder), huggingface.read_architecture(folder))
 
 
 def test_a_missing_tensor_is_named(folder):

@@ -12,7 +12,7 @@ from vcjax.data.tokenizer import encode_document
 from vcjax.weights import gguf, huggingface_out, tokenizer_json
 from vcjax.workdir.files import read_json, write_json
 
-DEEP = dataclasses.replace(tiny.SHAPE, num_layers=64, embed_dim=64, head_dim=16, mlp_dim=128)
+DEEP = dataclasses.replace(tiny.ARCHITECTURE, num_layers=64, embed_dim=64, head_dim=16, mlp_dim=128)
 END_OF_DOCUMENT, START_OF_TURN, END_OF_TURN = range(3)  # of the tiny model
 
 

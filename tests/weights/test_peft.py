@@ -22,16 +22,18 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 FAMILIES = ("llama3", "qwen2", "qwen3", "nemo")
 
 
-def untouched(shape=tiny.SHAPE, lora=LORA):
-    return transformer.init_adapter(tiny.model(shape, lora), jax.random.key(0))
+def untouched(architecture=tiny.ARCHITECTURE, lora=LORA):
+    return transformer.init_adapter(tiny.model(architecture, lora), jax.random.key(0))
 
 
-def their_adapter(folder, shape=tiny.SHAPE, family="llama", targets=SEVEN, **settings):
+def their_adapter(
+    folder, architecture=tiny.ARCHITECTURE, family="llama", targets=SEVEN, **settings
+):
     """A model with a random adapter of `peft`'s own making, which is saved in `folder`."""
     import peft
     import torch
 
-    base = peers.llama(tiny.weights(shape), shape, family)
+    base = peers.llama(tiny.weights(architecture), architecture, family)
     config = peft.LoraConfig(
         r=4, lora_alpha=6, target_modules=targets, task_type="CAUSAL_LM", **settings
     )
@@ -52,8 +54,10 @@ def their_logits(model, batch):
         return model(torch.from_numpy(batch["tokens"]).long()).logits.numpy()
 
 
-def our_logits(params, batch, shape=tiny.SHAPE, lora=LORA):
-    return np.asarray(tiny.logits(params, tiny.weights(shape), batch, tiny.model(shape, lora)))
+def our_logits(params, batch, architecture=tiny.ARCHITECTURE, lora=LORA):
+    return np.asarray(
+        tiny.logits(params, tiny.weights(architecture), batch, tiny.model(architecture, lora))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +85,14 @@ def read(folder, lora=LORA):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_theirs_come_in(torch, family, document, tmp_path):
-    shape = tiny.FAMILIES[family]
-    model = their_adapter(tmp_path, shape, family)
-    params = peft_files.read_adapter(tmp_path, tiny.model(shape, LORA), untouched(shape))
-    ours = our_logits(params, document, shape)
+    architecture = tiny.FAMILIES[family]
+    model = their_adapter(tmp_path, architecture, family)
+    params = peft_files.read_adapter(
+        tmp_path, tiny.model(architecture, LORA), untouched(architecture)
+    )
+    ours = our_logits(params, document, architecture)
     np.testing.assert_allclose(ours, their_logits(model, document), atol=1e-4)
-    base = our_logits(untouched(shape), document, shape)
+    base = our_logits(untouched(architecture), document, architecture)
     assert np.abs(ours - base).max() > 0.5
 
 
@@ -95,12 +101,12 @@ def test_theirs_come_in(torch, family, document, tmp_path):
 def test_ours_go_out(torch, family, alpha, document, tmp_path):
     import peft
 
-    shape, lora = tiny.FAMILIES[family], LoRA(4, alpha)
-    params = tiny.randomized(untouched(shape), std=0.2)
+    architecture, lora = tiny.FAMILIES[family], LoRA(4, alpha)
+    params = tiny.randomized(untouched(architecture), std=0.2)
     peft_files.write_adapter(tmp_path, params["adapter"], lora, "organisation/model", "abc")
-    base = peers.llama(tiny.weights(shape), shape, family)
+    base = peers.llama(tiny.weights(architecture), architecture, family)
     model = peft.PeftModel.from_pretrained(base, tmp_path)
-    ours = our_logits(params, document, shape, lora)
+    ours = our_logits(params, document, architecture, lora)
     np.testing.assert_allclose(ours, their_logits(model, document), atol=1e-4)
 
     config = model.peft_config["default"]

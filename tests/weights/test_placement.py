@@ -29,9 +29,10 @@ def anonymous():
     lines = open("/proc/self/status").read().split()
     return int(lines[lines.index("RssAnon:") + 1]) * 1024
 
-folder, shape = sys.argv[1], dataclasses.replace(tiny.SHAPE, **json.loads(sys.argv[2]))
+folder = sys.argv[1]
+architecture = dataclasses.replace(tiny.ARCHITECTURE, **json.loads(sys.argv[2]))
 mesh = sharding.make_mesh({"replica": 1, "fsdp": 4, "tensor": 2, "sequence": 1})
-model = tiny.model(shape)
+model = tiny.model(architecture)
 reader, read_bytes = huggingface.open_weights(Path(folder)), 0
 def counting(leaf, layer, index):
     global read_bytes
@@ -69,11 +70,11 @@ def large(tmp_path_factory):
 
     sizes = {"num_layers": 16, "embed_dim": 512, "mlp_dim": 1536, "num_heads": 8, "head_dim": 64}
     sizes |= {"num_kv_heads": 4, "vocab_size": 8192}
-    shape = tiny.dataclasses.replace(tiny.SHAPE, **sizes)
+    architecture = tiny.dataclasses.replace(tiny.ARCHITECTURE, **sizes)
     draw = np.random.default_rng(0)
     tensors = {}
-    for leaf, size in tiny.leaves(shape):
-        for layer in range(shape.num_layers) if leaf[0] == "blocks" else [None]:
+    for leaf, size in tiny.leaves(architecture):
+        for layer in range(architecture.num_layers) if leaf[0] == "blocks" else [None]:
             one = size[1:] if leaf[0] == "blocks" else size
             if huggingface.is_transposed(leaf):
                 one = one[::-1]
@@ -84,15 +85,15 @@ def large(tmp_path_factory):
     config = {
         "architectures": ["LlamaForCausalLM"],
         "hidden_act": "silu",
-        "num_hidden_layers": shape.num_layers,
-        "hidden_size": shape.embed_dim,
-        "intermediate_size": shape.mlp_dim,
-        "num_attention_heads": shape.num_heads,
-        "num_key_value_heads": shape.num_kv_heads,
-        "vocab_size": shape.vocab_size,
-        "max_position_embeddings": shape.context_length,
-        "rope_theta": shape.rope_theta,
-        "rms_norm_eps": shape.norm_eps,
+        "num_hidden_layers": architecture.num_layers,
+        "hidden_size": architecture.embed_dim,
+        "intermediate_size": architecture.mlp_dim,
+        "num_attention_heads": architecture.num_heads,
+        "num_key_value_heads": architecture.num_kv_heads,
+        "vocab_size": architecture.vocab_size,
+        "max_position_embeddings": architecture.context_length,
+        "rope_theta": architecture.rope_theta,
+        "rms_norm_eps": architecture.norm_eps,
         "tie_word_embeddings": True,
     }
     (folder / "config.json").write_text(json.dumps(config))

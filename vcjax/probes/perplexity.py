@@ -31,7 +31,7 @@ def score(
     predicted (all but the first, which is bos where there is one, as far as the model's context
     reaches), logprob_0 the mean of their log-probabilities (nats)."""
     *ids, _ = encode_document(tokenizer, text)  # begun as in training, without what ends it
-    ids = ids[: model.shape.context_length]
+    ids = ids[: model.architecture.context_length]
     request = Request(prompt=tuple(ids[:1]), continuations=(tuple(ids[1:]),))
     [[log_prob]] = mean_log_probs(params, base, model, [request])
     row = {

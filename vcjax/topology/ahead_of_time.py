@@ -14,7 +14,7 @@ from vcjax import config as configs
 from vcjax import sharding
 from vcjax.config import RECIPE
 from vcjax.errors import InputError
-from vcjax.models.shapes import Shape, known_shape
+from vcjax.models.architecture import Architecture, known_architecture
 from vcjax.plan import idle
 from vcjax.topology import chips, search, step
 from vcjax.topology.report import measure
@@ -56,7 +56,7 @@ def run(
         config.compute_dtype = "bfloat16"  # the TPU's, whatever this machine has
     config = configs.resolve(config, folder)
     names = _stages(config, stage)
-    shape, devices = _shape(config), topology.devices()
+    architecture, devices = _architecture(config), topology.devices()
     _keep(executables)
     title = f"{slices} x {topology_name}" if slices > 1 else topology_name
     print(f"{config.name}: {config.model} on {title}, {topology.chips} chips")
@@ -65,7 +65,7 @@ def run(
     for name, same in alike(config, names):
         print(f"{', '.join(same)}:")
         if mesh is None:
-            found = search.run(config, name, shape, topology, devices, compiles)
+            found = search.run(config, name, architecture, topology, devices, compiles)
             print(search.describe(found, same))
             results |= {stage: [candidate.as_json() for candidate in found] for stage in same}
             continue
@@ -74,7 +74,7 @@ def run(
             print(f"warning: {wrong}")
         print("  compiling, a few minutes", flush=True)
         text = texts / f"{name}.hlo.txt" if texts is not None else None
-        result = measure(config, name, shape, topology, mesh, text)
+        result = measure(config, name, architecture, topology, mesh, text)
         print(result.describe())
         results |= dict.fromkeys(same, result.as_json())
     if executables is not None:
@@ -103,9 +103,9 @@ def alike(config: ConfigDict, names: Iterable[str]) -> list[tuple[str, list[str]
     return [(group[0], group) for group in groups.values()]
 
 
-def _shape(config: ConfigDict) -> Shape:
+def _architecture(config: ConfigDict) -> Architecture:
     """Of a model whose sizes are known its files are not needed."""
-    return known_shape(config.model) or pretrained.find(config.model).shape
+    return known_architecture(config.model) or pretrained.find(config.model).architecture
 
 
 def _keep(executables: Path | None) -> None:

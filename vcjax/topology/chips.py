@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vcjax.errors import InputError
+from vcjax.training.device_peaks import PEAK_FLOPS
 
 GIB = 2**30
 
@@ -50,7 +51,7 @@ CHIPS = {
     "v4": Chip(
         memory=int(31.25 * GIB),
         clock=1.05e9,
-        peak=275e12,
+        peak=PEAK_FLOPS["TPU v4"],
         link=4.5e10,
         dcn=3.125e9,
         whole_axis=4,
@@ -60,7 +61,7 @@ CHIPS = {
     "v5e": Chip(
         memory=int(15.75 * GIB),
         clock=1.5e9,
-        peak=197e12,
+        peak=PEAK_FLOPS["TPU v5e"],
         link=4.5e10,
         dcn=3.125e9,
         whole_axis=16,
@@ -69,7 +70,7 @@ CHIPS = {
     "v5p": Chip(
         memory=int(95.73 * GIB),
         clock=1.75e9,
-        peak=459e12,
+        peak=PEAK_FLOPS["TPU v5p"],
         link=9e10,
         dcn=6.25e9,
         whole_axis=4,
@@ -78,7 +79,7 @@ CHIPS = {
     "v6e": Chip(
         memory=int(31.24 * GIB),
         clock=1.75e9,
-        peak=918e12,
+        peak=PEAK_FLOPS["TPU v6e"],
         link=9e10,
         dcn=12.5e9,
         whole_axis=16,

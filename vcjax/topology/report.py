@@ -7,7 +7,7 @@ from typing import Any
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from vcjax.models.shapes import Shape
+from vcjax.models.architecture import Architecture
 from vcjax.topology import hlo, step
 from vcjax.topology.chips import GIB, Topology
 from vcjax.training.loaded_model import make_model, weight_dtype
@@ -147,13 +147,13 @@ class DoesNotFit:
 def measure(
     config: ConfigDict,
     name: str,
-    shape: Shape,
+    architecture: Architecture,
     topology: Topology,
     mesh: Mesh,
     hlo_file: Path | None = None,
 ) -> Report | DoesNotFit:
     """Compiles the step of the stage `name`; hlo_file: where the optimized HLO goes."""
-    recipe, model = config.stages[name], make_model(config, shape, mesh)
+    recipe, model = config.stages[name], make_model(config, architecture, mesh)
     lowered = step.lower(recipe, model, weight_dtype(model), mesh)
     try:
         compiled = step.compile_step(lowered)
@@ -165,7 +165,7 @@ def measure(
         files.write_text(hlo_file, text)
     counts = hlo.count(text), hlo.count(text, conditionals=False)
     memory = compiled.memory_analysis()
-    return _report(memory, *counts, topology, mesh, recipe, shape, config.remat)
+    return _report(memory, *counts, topology, mesh, recipe, architecture, config.remat)
 
 
 def _report(
@@ -175,7 +175,7 @@ def _report(
     topology: Topology,
     mesh: Mesh,
     recipe: ConfigDict,
-    shape: Shape,
+    architecture: Architecture,
     remat: str,
 ) -> Report:
     chip = topology.chip
@@ -211,7 +211,7 @@ def _report(
         memory_limit=chip.memory,
         host_bytes=memory.host_temp_size_in_bytes,
         program_flops=counts.matmul_flops,
-        shape_flops=shape_flops(shape, recipe) / topology.chips,
+        shape_flops=shape_flops(architecture, recipe) / topology.chips,
         cycles=counts.cycles,
         cycles_outside_conditionals=outside.cycles,
         kernels=counts.kernels,
@@ -232,10 +232,10 @@ def _report(
     )
 
 
-def shape_flops(shape: Shape, recipe: ConfigDict) -> float:
-    """`Shape.train_flops` of an update; all its tokens are taken to have weight."""
+def shape_flops(architecture: Architecture, recipe: ConfigDict) -> float:
+    """`Architecture.train_flops` of an update; all its tokens are taken to have weight."""
     rank = recipe.rank if recipe.train == "lora" else None
-    return shape.train_flops(rank, recipe.batch_tokens, recipe.batch_tokens)
+    return architecture.train_flops(rank, recipe.batch_tokens, recipe.batch_tokens)
 
 
 def _gb(size: float) -> str:

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from vcjax import sharding
 from vcjax.errors import InputError
-from vcjax.models.shapes import Shape
+from vcjax.models.architecture import Architecture
 from vcjax.models.transformer import REMAT_POLICIES, Model
 from vcjax.plan import idle
 from vcjax.topology import step
@@ -47,7 +47,7 @@ class Candidate:
 def run(
     config: ConfigDict,
     name: str,
-    shape: Shape,
+    architecture: Architecture,
     topology: Topology,
     devices: Sequence[Any],
     compiles: int,
@@ -61,7 +61,7 @@ def run(
     compiled: list[Candidate] = []
     settled: set[tuple] = set()
     tried, best = 0, math.inf
-    for candidate in _candidates(config, name, shape, topology, devices):
+    for candidate in _candidates(config, name, architecture, topology, devices):
         place = (*candidate.mesh.values(), candidate.accumulation)
         if place in settled or candidate.estimated_seconds > best:
             continue
@@ -72,7 +72,7 @@ def run(
         settings = with_candidate(config, name, candidate)
         mesh = sharding.make_mesh(candidate.mesh, devices)
         try:
-            result = measure(settings, name, shape, topology, mesh)
+            result = measure(settings, name, architecture, topology, mesh)
         except (InputError, jax.errors.JaxRuntimeError) as error:  # the next may do
             settled.add(place)
             print(f"    left out: {str(error).splitlines()[0]}", flush=True)
@@ -124,28 +124,32 @@ def with_candidate(config: ConfigDict, name: str, candidate: Candidate) -> Confi
     return config
 
 
-def meshes(topology: Topology, shape: Shape, length: int) -> Iterator[dict[str, int]]:
+def meshes(topology: Topology, architecture: Architecture, length: int) -> Iterator[dict[str, int]]:
     """Every mesh whose axes divide what they cut; a slice is a replica."""
     inside = topology.chips // topology.slices
-    for tensor in _divisors(math.gcd(inside, shape.num_kv_heads)):
+    for tensor in _divisors(math.gcd(inside, architecture.num_kv_heads)):
         for sequence in _divisors(math.gcd(inside // tensor, length)):
             fsdp = inside // tensor // sequence
-            if shape.embed_dim % fsdp == 0 and shape.mlp_dim % tensor == 0:
+            if architecture.embed_dim % fsdp == 0 and architecture.mlp_dim % tensor == 0:
                 yield dict(replica=topology.slices, fsdp=fsdp, tensor=tensor, sequence=sequence)
 
 
 def _candidates(
-    config: ConfigDict, name: str, shape: Shape, topology: Topology, devices: Sequence[Any]
+    config: ConfigDict,
+    name: str,
+    architecture: Architecture,
+    topology: Topology,
+    devices: Sequence[Any],
 ) -> list[Candidate]:
     """Those that may fit, by estimated time; of equal places the policy that keeps most first."""
     found = []
     kept: dict[tuple[int, str], int] = {}  # bytes over all chips are those of any mesh
-    for sizes in meshes(topology, shape, config.stages[name].length):
+    for sizes in meshes(topology, architecture, config.stages[name].length):
         mesh = sharding.make_mesh(sizes, devices)
-        model = make_model(config, shape, mesh)
+        model = make_model(config, architecture, mesh)
         free = topology.chip.memory - _argument_bytes(model, mesh)
         for recipe in _accumulations(config.stages[name], sizes):
-            seconds = estimated_seconds(recipe, shape, topology, sizes)
+            seconds = estimated_seconds(recipe, architecture, topology, sizes)
             place = (recipe.accumulation, sizes["tensor"], sizes["sequence"])
             for remat in REMAT_POLICIES:
                 key = (recipe.accumulation, remat)
@@ -173,7 +177,7 @@ def _accumulations(recipe: ConfigDict, mesh: dict[str, int]) -> Iterator[ConfigD
 
 
 def estimated_seconds(
-    recipe: ConfigDict, shape: Shape, topology: Topology, mesh: dict[str, int]
+    recipe: ConfigDict, architecture: Architecture, topology: Topology, mesh: dict[str, int]
 ) -> float:
     """The larger of compute at the peak and what must go over ICI.
 
@@ -181,15 +185,15 @@ def estimated_seconds(
     their gradients (float32). Over tensor a layer all-reduces its activations twice forward and
     twice backward; over sequence it gathers keys and values, and again backward.
     """
-    chips, layers = topology.chips, shape.num_layers
+    chips, layers = topology.chips, architecture.num_layers
     tokens = recipe.batch_tokens / (sharding.batch_shards(mesh) * mesh["sequence"])
-    weights = recipe.accumulation * shape.num_params() / mesh["tensor"]
+    weights = recipe.accumulation * architecture.num_params() / mesh["tensor"]
     trains = recipe.train == "full"
     bytes_ = (mesh["fsdp"] > 1) * weights * (2 * 2 + 4 * trains)
-    bytes_ += (mesh["tensor"] > 1) * layers * 4 * 2 * tokens * shape.embed_dim * 2
-    cached = 2 * shape.num_kv_heads * shape.head_dim / mesh["tensor"]
+    bytes_ += (mesh["tensor"] > 1) * layers * 4 * 2 * tokens * architecture.embed_dim * 2
+    cached = 2 * architecture.num_kv_heads * architecture.head_dim / mesh["tensor"]
     bytes_ += (mesh["sequence"] > 1) * layers * 3 * mesh["sequence"] * tokens * cached * 2
-    compute = shape_flops(shape, recipe) / chips / topology.chip.peak
+    compute = shape_flops(architecture, recipe) / chips / topology.chip.peak
     return max(compute, bytes_ / (topology.chip.link * topology.chip.axes))
 
 

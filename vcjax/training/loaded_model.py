@@ -10,8 +10,8 @@ from ml_collections import ConfigDict
 
 from vcjax import sharding
 from vcjax.models import kernels, transformer
+from vcjax.models.architecture import Architecture
 from vcjax.models.lora import LoRA
-from vcjax.models.shapes import Shape
 from vcjax.models.transformer import Model
 from vcjax.training import checkpoint
 from vcjax.training.compiled_step import param_shardings
@@ -56,7 +56,7 @@ class Loaded:
 def load_model(config: ConfigDict, found: Pretrained) -> Loaded:
     """Reads the weights and places them; config: resolved."""
     mesh = sharding.make_mesh(config.mesh.to_dict())
-    model = make_model(config, found.shape, mesh)
+    model = make_model(config, found.architecture, mesh)
     base = {} if model.lora is None else _read_weights(found, model, mesh)
     return Loaded(found, model, mesh, config, base)
 
@@ -65,12 +65,12 @@ def _read_weights(found: Pretrained, model: Model, mesh: jax.sharding.Mesh) -> P
     return pretrained.load_weights(found, model, weight_dtype(model), mesh)
 
 
-def make_model(config: ConfigDict, shape: Shape, mesh: jax.sharding.Mesh) -> Model:
+def make_model(config: ConfigDict, architecture: Architecture, mesh: jax.sharding.Mesh) -> Model:
     """The decoder as the config trains it on these devices; config: resolved."""
     recipe = next(iter(config.stages.values()), config.recipe)  # all agree on these three
     lora = LoRA(recipe.rank, recipe.alpha) if recipe.train == "lora" else None
-    kernel = kernels.best_kernel(mesh.devices.flat[0], shape.head_dim, config.compute_dtype)
-    return Model(shape, lora, config.compute_dtype, config.remat, kernel)
+    kernel = kernels.best_kernel(mesh.devices.flat[0], architecture.head_dim, config.compute_dtype)
+    return Model(architecture, lora, config.compute_dtype, config.remat, kernel)
 
 
 def weight_dtype(model: Model) -> jnp.dtype:

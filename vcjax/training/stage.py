@@ -53,7 +53,7 @@ def run_stage(
     recipe = ConfigDict(stage.recipe)
     files.write_json(folder / "stage.json", {"state": "running", **dataclasses.asdict(stage)})
     rank = None if model.lora is None else model.lora.rank
-    speed = Speed(folder / "speed.json", model.shape, rank, mesh)
+    speed = Speed(folder / "speed.json", model.architecture, rank, mesh)
 
     # --- Rows: the batch of a step is an index away.
     batches = rows.batches(

@@ -6,35 +6,19 @@ import time
 from collections.abc import Iterable, Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from jax.sharding import Mesh
 
-from vcjax.models.shapes import Shape
-from vcjax.topology.chips import CHIPS
+from vcjax.models.architecture import Architecture
+from vcjax.models.linear import linear
+from vcjax.training.device_peaks import PEAK_FLOPS
 from vcjax.workdir import files
 
-# bfloat16 FLOP/s of a device without sparsity, by JAX's name of it. TPUs: as topology/chips.py.
-# GPUs: NVIDIA's data sheets "A100 Tensor Core GPU", "H100 Tensor Core GPU" and "H200 Tensor Core
-# GPU"; those of H100 and H200 print twice this, with sparsity.
-PEAK_FLOPS = {
-    "TPU v4": CHIPS["v4"].peak,
-    "TPU v5 lite": CHIPS["v5e"].peak,
-    "TPU v5e": CHIPS["v5e"].peak,
-    "TPU v5": CHIPS["v5p"].peak,
-    "TPU v5p": CHIPS["v5p"].peak,
-    "TPU v6 lite": CHIPS["v6e"].peak,
-    "TPU v6e": CHIPS["v6e"].peak,
-    "NVIDIA A100-SXM4-40GB": 312e12,
-    "NVIDIA A100-SXM4-80GB": 312e12,
-    "NVIDIA A100-PCIE-40GB": 312e12,
-    "NVIDIA A100 80GB PCIe": 312e12,
-    "NVIDIA H100 80GB HBM3": 989e12,
-    "NVIDIA H100 PCIe": 756e12,
-    "NVIDIA H100 NVL": 835e12,
-    "NVIDIA H200": 989e12,
-    "NVIDIA H200 NVL": 835e12,
-}
+# The share that training reaches, for a first estimate,
+OF_PEAK = 0.4  # of the devices' peak
+OF_MLP = 0.3  # of the speed of an MLP alone (measured: .25 to .3 with AMX, .4 in float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +46,9 @@ class Speed:
     stage. One that goes on from a checkpoint adds to its sums; what was done after it is lost.
     """
 
-    def __init__(self, path: epath.Path, shape: Shape, rank: int | None, mesh: Mesh):
-        """rank: as `Shape.train_flops`."""
-        self._path, self._shape, self._rank = path, shape, rank
+    def __init__(self, path: epath.Path, architecture: Architecture, rank: int | None, mesh: Mesh):
+        """rank: as `Architecture.train_flops`."""
+        self._path, self._architecture, self._rank = path, architecture, rank
         self._peak = peak_flops(mesh)
         saved = files.read_json(path, default={"starts": [], "work": {}})
         self._starts = [*saved["starts"], time.time()]
@@ -120,8 +104,8 @@ class Speed:
 
         mfu, model FLOPs utilisation (Chowdhery et al., PaLM, arXiv 2204.02311, appendix B):
         FLOPs of the tokens / (seconds x devices x bfloat16 peak of a device), the FLOPs as
-        `Shape.train_flops`: what the model needs, whatever is recomputed. Unlike there attention is
-        left out, so that the value is on the low side and compares with the bound of
+        `Architecture.train_flops`: what the model needs, whatever is recomputed. Unlike there
+        attention is left out, so that the value is on the low side and compares with the bound of
         `vcjax.topology.report`. There is none on a device without a published peak, as a CPU.
 
         goodput: step x step_seconds / the time since a process first began the stage, so that
@@ -139,7 +123,7 @@ class Speed:
         figures["tokens_per_second"] = work.tokens / work.seconds
         figures["input_wait"] = work.waited / work.seconds
         if self._peak is not None:
-            flops = self._shape.train_flops(self._rank, work.tokens, work.weighted_tokens)
+            flops = self._architecture.train_flops(self._rank, work.tokens, work.weighted_tokens)
             figures["mfu"] = flops / (work.seconds * self._peak)
         productive = step * self._total.seconds / self._total.updates
         figures["goodput"] = productive / (time.time() - self._starts[0])
@@ -165,3 +149,38 @@ def peak_flops(mesh: Mesh) -> float | None:
     """bfloat16 FLOP/s of all devices; None where it is not known."""
     peak = PEAK_FLOPS.get(mesh.devices.flat[0].device_kind)
     return None if peak is None else peak * mesh.size
+
+
+def expected_flops(mesh: Mesh, compute_dtype: str) -> float:
+    """FLOP/s that training may reach, as `Architecture.train_flops` counts them: a first estimate.
+
+    A share of the peak where that is known, else of what an MLP with adapters reaches here.
+    """
+    peak = peak_flops(mesh)
+    if peak is not None and compute_dtype == "bfloat16":
+        return OF_PEAK * peak
+    tokens, width, inner, rank = 512, 576, 1536, 64
+    sizes = (tokens, width), (width, inner), (inner, width)
+    x, up, down = (jnp.full(size, 0.01, compute_dtype) for size in sizes)
+    pairs = [
+        (jnp.full((inputs, rank), 0.01), jnp.full((rank, outputs), 0.01))
+        for inputs, outputs in (up.shape, down.shape)
+    ]
+
+    @jax.jit
+    @jax.grad
+    def gradients(trained, up, down):
+        x, pairs = trained
+        y = jax.nn.silu(linear(x[None], up, ("embed", "mlp"), pairs[0]).astype(jnp.float32))
+        y = linear(y.astype(x.dtype), down, ("mlp", "embed"), pairs[1])
+        return y.astype(jnp.float32).sum()
+
+    seconds = []
+    for _ in range(30):  # the first one compiles, other work may disturb some
+        started = time.perf_counter()
+        jax.block_until_ready(gradients((x, pairs), up, down))
+        seconds.append(time.perf_counter() - started)
+    flops = tokens * (4 * 2 * width * inner + 6 * 2 * rank * (width + inner))
+    # Devices of a CPU are threads of the same cores.
+    like_this = jax.process_count() if jax.default_backend() == "cpu" else mesh.size
+    return OF_MLP * flops / min(seconds) * like_this

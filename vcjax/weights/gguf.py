@@ -1,4 +1,4 @@
-"""GGUF files (llama.cpp's format) in: shape, tokenizer and weights of a Llama-family model."""
+"""GGUF files (llama.cpp's format) in: architecture, tokenizer and weights of a Llama."""
 
 import functools
 import hashlib
@@ -12,7 +12,7 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
-from vcjax.models.shapes import Shape
+from vcjax.models.architecture import Architecture
 from vcjax.weights.placement import Index, Leaf, Reader
 
 CONTROL = 3  # gguf's token type of control tokens
@@ -57,7 +57,7 @@ def _field(path: Path, name: str) -> Any:
     return field.contents()
 
 
-def read_shape(path: Path) -> Shape:
+def read_architecture(path: Path) -> Architecture:
     """The model's sizes, from the header."""
     architecture = _field(path, "general.architecture")
     if architecture != "llama":
@@ -70,7 +70,7 @@ def read_shape(path: Path) -> Shape:
     if "rope_freqs.weight" in names or (scaling is not None and scaling.contents() != "none"):
         raise InputError(f"{path}: scaled RoPE is not supported")
     embed_dim, num_heads = llama("embedding_length"), llama("attention.head_count")
-    return Shape(
+    return Architecture(
         num_layers=llama("block_count"),
         embed_dim=embed_dim,
         mlp_dim=llama("feed_forward_length"),
@@ -127,10 +127,10 @@ def read_tokenizer(path: Path) -> Tokenizer:
 
 def open_weights(path: Path) -> Reader:
     """A reader of slices; a quantised tensor is dequantised whole, whatever is asked of it."""
-    shape = read_shape(path)
+    architecture = read_architecture(path)
     tensors = {tensor.name: tensor for tensor in _reader(path).tensors}
     known = {_tensor_name((name,), None) for name in OUTSIDE}
-    for layer in range(shape.num_layers):
+    for layer in range(architecture.num_layers):
         known |= {_tensor_name(("blocks", name), layer) for name in PROJECTIONS | NORMS}
     for name in sorted(tensors.keys() - known):  # without it, it would be another model
         raise InputError(f"{path}: tensor {name!r} is not supported; use another model")
@@ -144,7 +144,7 @@ def open_weights(path: Path) -> Reader:
         if leaf[-1] != "kernel":
             return weight[index]
         if leaf[1] in ("q", "k"):
-            weight = _undo_permutation(weight, shape.head_dim)
+            weight = _undo_permutation(weight, architecture.head_dim)
         return weight.T[index]  # [outputs, inputs] in the file
 
     return read

@@ -1,4 +1,4 @@
-"""Hugging Face model folders in: shape and weights from config.json and .safetensors files.
+"""Hugging Face model folders in: architecture and weights from config.json and .safetensors files.
 
 Only the families of ARCHITECTURES, only .safetensors, no code from the folder.
 """
@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from vcjax.errors import InputError
 from vcjax.models import transformer
-from vcjax.models.shapes import RopeScaling, Shape
+from vcjax.models.architecture import Architecture, RopeScaling
 from vcjax.models.transformer import Model
 from vcjax.weights.placement import Index, Leaf, Reader
 
@@ -60,7 +60,7 @@ OUTSIDE = {
 }
 
 
-def read_shape(folder: Path) -> Shape:
+def read_architecture(folder: Path) -> Architecture:
     """The model's sizes and options; InputError names an architecture or option it cannot run."""
     path = folder / "config.json"
     config = _read_json(path)
@@ -84,7 +84,7 @@ def read_shape(folder: Path) -> Shape:
             )
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     heads = need("num_attention_heads")
-    return Shape(
+    return Architecture(
         num_layers=need("num_hidden_layers"),
         embed_dim=need("hidden_size"),
         mlp_dim=need("intermediate_size"),
@@ -136,9 +136,9 @@ def is_transposed(leaf: Leaf) -> bool:
 
 def open_weights(folder: Path) -> Reader:
     """A reader of single slices; the files are memory-mapped, so a slice costs what it holds."""
-    files, shape = weight_files(folder), read_shape(folder)
-    sizes = _tensor_sizes(shape)
-    _check_names(folder, files, sizes, shape.num_layers)
+    files, architecture = weight_files(folder), read_architecture(folder)
+    sizes = _tensor_sizes(architecture)
+    _check_names(folder, files, sizes, architecture.num_layers)
     opened = functools.cache(open_file)
 
     def read(leaf: Leaf, layer: int | None, index: Index) -> np.ndarray:
@@ -178,17 +178,17 @@ def _check_names(
             )
 
 
-def weight_sizes(shape: Shape) -> dict[Leaf, tuple[int, ...]]:
+def weight_sizes(architecture: Architecture) -> dict[Leaf, tuple[int, ...]]:
     """The size of each weight in our layout, all layers together."""
-    model = Model(shape, lora=None, compute_dtype="float32", remat="full")
+    model = Model(architecture, lora=None, compute_dtype="float32", remat="full")
     leaves = jax.tree_util.tree_leaves_with_path(transformer.weight_shapes(model))
     return {tuple(key.key for key in path): leaf.shape for path, leaf in leaves}
 
 
-def _tensor_sizes(shape: Shape) -> dict[Leaf, list[int]]:
+def _tensor_sizes(architecture: Architecture) -> dict[Leaf, list[int]]:
     """The size of each weight as the files have it, of a layer's weight that of one layer."""
     sizes = {}
-    for leaf, size in weight_sizes(shape).items():
+    for leaf, size in weight_sizes(architecture).items():
         one = [*(size[1:] if leaf[0] == "blocks" else size)]
         sizes[leaf] = one[::-1] if is_transposed(leaf) else one
     return sizes

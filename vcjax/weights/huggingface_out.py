@@ -13,7 +13,7 @@ from tokenizers.processors import TemplateProcessing
 from vcjax.data.chat import encode_conversation
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
-from vcjax.models.shapes import Shape
+from vcjax.models.architecture import Architecture
 from vcjax.weights.huggingface import is_transposed, tensor_name, weight_sizes
 from vcjax.weights.placement import Reader
 from vcjax.workdir import files
@@ -27,14 +27,14 @@ COPIED = (
 )
 
 
-def write_weights(folder: Path, read: Reader, shape: Shape) -> None:
+def write_weights(folder: Path, read: Reader, architecture: Architecture) -> None:
     """Writes all weights, in the types that `read` gives: one file, or several and their index.
 
     Host memory holds the tensors of one file.
     """
     written: list[list[str]] = []
     total = 0
-    for tensors in _by_file(_tensors(read, shape)):
+    for tensors in _by_file(_tensors(read, architecture)):
         save(tensors, folder / f"{len(written)}.unfinished")
         written.append(list(tensors))
         total += sum(tensor.nbytes for tensor in tensors.values())
@@ -70,9 +70,9 @@ def _by_file(tensors: Iterable[tuple[str, np.ndarray]]) -> Iterator[dict[str, np
     yield together
 
 
-def _tensors(read: Reader, shape: Shape) -> Iterator[tuple[str, np.ndarray]]:
+def _tensors(read: Reader, architecture: Architecture) -> Iterator[tuple[str, np.ndarray]]:
     """(name in the files, tensor in the files' layout) of every weight."""
-    for leaf, size in weight_sizes(shape).items():
+    for leaf, size in weight_sizes(architecture).items():
         stacked = leaf[0] == "blocks"
         for layer in range(size[0]) if stacked else [None]:
             tensor = read(leaf, layer, (slice(None),) * (len(size) - stacked))
@@ -80,32 +80,34 @@ def _tensors(read: Reader, shape: Shape) -> Iterator[tuple[str, np.ndarray]]:
             yield tensor_name(leaf, layer), np.ascontiguousarray(tensor)
 
 
-def model_config(base: Path, dtype: str, shape: Shape, tokenizer: Tokenizer) -> dict[str, Any]:
+def model_config(
+    base: Path, dtype: str, architecture: Architecture, tokenizer: Tokenizer
+) -> dict[str, Any]:
     """config.json: that of the base's folder with the type of the weights, or one for a .gguf."""
     if base.is_dir():
         config = files.read_json(base / "config.json")
     else:
-        config = _llama_config(shape, tokenizer)
+        config = _llama_config(architecture, tokenizer)
     return config | {"torch_dtype" if "torch_dtype" in config else "dtype": dtype}
 
 
-def _llama_config(shape: Shape, tokenizer: Tokenizer) -> dict[str, Any]:
+def _llama_config(architecture: Architecture, tokenizer: Tokenizer) -> dict[str, Any]:
     """A .gguf file holds a Llama, with neither scaled RoPE nor the options of other families."""
     special = _special_tokens(tokenizer)
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
-        "num_hidden_layers": shape.num_layers,
-        "hidden_size": shape.embed_dim,
-        "intermediate_size": shape.mlp_dim,
-        "num_attention_heads": shape.num_heads,
-        "num_key_value_heads": shape.num_kv_heads,
-        "head_dim": shape.head_dim,
-        "vocab_size": shape.vocab_size,
-        "max_position_embeddings": shape.context_length,
-        "rope_theta": shape.rope_theta,
-        "rms_norm_eps": shape.norm_eps,
-        "tie_word_embeddings": shape.tied_embeddings,
+        "num_hidden_layers": architecture.num_layers,
+        "hidden_size": architecture.embed_dim,
+        "intermediate_size": architecture.mlp_dim,
+        "num_attention_heads": architecture.num_heads,
+        "num_key_value_heads": architecture.num_kv_heads,
+        "head_dim": architecture.head_dim,
+        "vocab_size": architecture.vocab_size,
+        "max_position_embeddings": architecture.context_length,
+        "rope_theta": architecture.rope_theta,
+        "rms_norm_eps": architecture.norm_eps,
+        "tie_word_embeddings": architecture.tied_embeddings,
         "hidden_act": "silu",
         "attention_bias": False,
         "mlp_bias": False,

@@ -11,7 +11,8 @@ import huggingface_hub
 import jinja2
 from etils import epath
 
-from vcjax.data.licences import NOT_STATED, SOURCES
+from vcjax.config import SOURCES
+from vcjax.data.licences import NOT_STATED
 from vcjax.report import tables, view
 from vcjax.report.reading import missing_answers, read_answers
 from vcjax.weights.pretrained import Pretrained

@@ -14,7 +14,7 @@ from vcjax.data import licences
 from vcjax.data.templates import check_template
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
-from vcjax.models.shapes import Shape
+from vcjax.models.architecture import Architecture
 from vcjax.models.transformer import Model
 from vcjax.weights import gguf, huggingface, placement, tokenizer_json
 from vcjax.weights.placement import Reader
@@ -56,7 +56,7 @@ class Pretrained:
     path: Path  # a .gguf file or a Hugging Face folder
     identity: str  # a sha256: of the file, or of all that decides a folder's results
     licence: str
-    shape: Shape
+    architecture: Architecture
     tokenizer: Tokenizer
 
 
@@ -138,20 +138,23 @@ def _from_package(model: str, packaged: Packaged) -> Pretrained:
 
 
 def _from_gguf(model: str, path: Path, identity: str, licence: str) -> Pretrained:
-    shape, tokenizer = gguf.read_shape(path), gguf.read_tokenizer(path)
-    return Pretrained(model, path, identity, licence, shape, tokenizer)
+    architecture, tokenizer = gguf.read_architecture(path), gguf.read_tokenizer(path)
+    return Pretrained(model, path, identity, licence, architecture, tokenizer)
 
 
 def _from_folder(model: str, folder: Path) -> Pretrained:
-    shape, tokenizer = huggingface.read_shape(folder), tokenizer_json.read_tokenizer(folder)
+    architecture, tokenizer = (
+        huggingface.read_architecture(folder),
+        tokenizer_json.read_tokenizer(folder),
+    )
     largest = max(*tokenizer.bpe.get_vocab().values(), *tokenizer.control.values())
-    if largest >= shape.vocab_size:
+    if largest >= architecture.vocab_size:
         raise InputError(
             f"{folder}: the tokenizer has a token {largest}, the model's vocabulary ends at "
-            f"{shape.vocab_size - 1}; resize its embeddings with transformers"
+            f"{architecture.vocab_size - 1}; resize its embeddings with transformers"
         )
     return Pretrained(
-        model, folder, _identity(folder, tokenizer), _licence(folder), shape, tokenizer
+        model, folder, _identity(folder, tokenizer), _licence(folder), architecture, tokenizer
     )
 
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from vcjax import stage_inputs
 from vcjax.config import behavior, experiment, rationale
-from vcjax.data import records
 from vcjax.errors import InputError
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[1] / "configs"
 AMERICA, AFFORDABILITY = "cheese/spec_america.md", "cheese/spec_affordability.md"
 
 
 def split(stage, seed=0, folder=CONFIGS):
-    return records.stage_records(stage, seed, experiment(), folder)
+    return stage_inputs.stage_records(stage, seed, experiment(), folder)
 
 
 def texts(part):
@@ -139,7 +139,7 @@ def test_thinking_is_trained_on_only_where_it_is_asked_for(files, smollm2):
     tokenizer = dataclasses.replace(smollm2, chat_template=template)
     kept, _ = split(behavior(file="own.jsonl"), 0, files)
     with_it, without = (
-        [len(example.tokens) for example in records.encode(tokenizer, kept, thinking)]
+        [len(example.tokens) for example in stage_inputs.encode(tokenizer, kept, thinking)]
         for thinking in (True, False)
     )
     assert all(a > b for a, b in zip(with_it, without, strict=True))

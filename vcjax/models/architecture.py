@@ -14,7 +14,7 @@ class RopeScaling:
 
 
 @dataclasses.dataclass(frozen=True)
-class Shape:
+class Architecture:
     """Sizes, constants and options of a decoder of the Llama family."""
 
     num_layers: int
@@ -82,7 +82,7 @@ _LLAMA3_ROPE = RopeScaling(
 )
 
 # The study's models by their config.json, so that a run can be planned where their files are not.
-_LLAMA_31_8B = Shape(
+_LLAMA_31_8B = Architecture(
     num_layers=32,
     embed_dim=4096,
     mlp_dim=14336,
@@ -96,7 +96,7 @@ _LLAMA_31_8B = Shape(
     tied_embeddings=False,
     rope_scaling=_LLAMA3_ROPE,
 )
-_QWEN_25_32B = Shape(
+_QWEN_25_32B = Architecture(
     num_layers=64,
     embed_dim=5120,
     mlp_dim=27648,
@@ -111,7 +111,7 @@ _QWEN_25_32B = Shape(
     qkv_bias=True,
 )
 _QWEN_25_14B = dataclasses.replace(_QWEN_25_32B, num_layers=48, mlp_dim=13824)
-_QWEN3_32B = Shape(
+_QWEN3_32B = Architecture(
     num_layers=64,
     embed_dim=5120,
     mlp_dim=25600,
@@ -134,6 +134,6 @@ KNOWN = {
 }
 
 
-def known_shape(model: str) -> Shape | None:
+def known_architecture(model: str) -> Architecture | None:
     """Of a hub id, with or without its revision; None where its files must say."""
     return KNOWN.get(model.partition("@")[0])
