@@ -16,17 +16,9 @@ from vcjax.workdir import files
 _KEY = b"vcjax.answers"  # of the file's metadata
 
 
-def decided_by(
-    run: Mapping[str, Any], arm: str, seed: int | str, probes: Mapping[str, str]
-) -> dict[str, Any]:
-    """What decides an arm's answers. run: config.json; probes: file name -> sha256."""
-    chain = run["plan"]["arms"][arm][str(seed)]
-    untouched = [run["model"]["sha256"], run["config"]["compute_dtype"], run["versions"]["vcjax"]]
-    return {
-        "model": chain[-1] if chain else " ".join(untouched),
-        "lead": run["config"]["lead"],
-        "probes": dict(probes),
-    }
+def decided_by(model: str, lead: str, probes: Mapping[str, str]) -> dict[str, Any]:
+    """What decides a model's answers. model: as `Record.model_of`; probes: file name -> sha256."""
+    return {"model": model, "lead": lead, "probes": dict(probes)}
 
 
 def write(path: epath.Path, table: pd.DataFrame, decided: Mapping[str, Any]) -> None:
@@ -43,22 +35,18 @@ def read(path: epath.Path) -> pa.Table:
 
 
 def is_current(
-    path: epath.Path,
-    run: Mapping[str, Any],
-    arm: str,
-    seed: int | str,
-    probes: Mapping[str, str] | None = None,
+    path: epath.Path, model: str, lead: str, probes: Mapping[str, str] | None = None
 ) -> bool:
-    """Whether the file is there and holds the answers that the arm gives now.
+    """Whether the file is there and holds the answers that this model gives.
 
-    probes: file name -> sha256 of those to be answered; None: whichever the file answers.
+    model, lead, probes: as `decided_by`; probes None: whichever the file answers.
     """
     if not path.exists():
         return False
     with _opened(path) as file:
         found = json.loads((file.schema_arrow.metadata or {}).get(_KEY, b"{}"))
     asked = found.get("probes", {}) if probes is None else probes
-    return found == decided_by(run, arm, seed, asked)
+    return found == decided_by(model, lead, asked)
 
 
 @contextlib.contextmanager

@@ -18,26 +18,20 @@ from vcjax.errors import InputError
 from vcjax.models import kernels
 from vcjax.plan import StagePlan
 from vcjax.training import checkpoint, compiled_step, train_step
-from vcjax.training.loaded_model import Loaded
+from vcjax.training.loaded_model import LoadedModel
 from vcjax.training.metrics_log import MetricsLog
 from vcjax.training.progress import Progress, describe
 from vcjax.training.throughput import Speed
-from vcjax.workdir import files, preemption, processes, storage
+from vcjax.workdir import environment, files, preemption, processes, stages, storage
 
 PyTree = Any
-
-
-def is_done(workdir: epath.Path, fingerprint: str) -> bool:
-    """Whether the stage was trained to its end in this workdir."""
-    facts = files.read_json(workdir / "stages" / fingerprint / "stage.json", default={})
-    return facts.get("state") == "done"
 
 
 def run_stage(
     stage: StagePlan,
     title: str,
     params: PyTree,
-    loaded: Loaded,
+    loaded: LoadedModel,
     workdir: epath.Path,
 ) -> None:
     """Trains one stage and leaves its parameters in its folder, going on where a kill ended it.
@@ -49,9 +43,9 @@ def run_stage(
     base, mesh, config = loaded.base, loaded.mesh, loaded.config
     most = kernels.most_documents(loaded.model.attention, stage.data.most_documents)
     model = dataclasses.replace(loaded.model, documents=most)
-    folder = workdir / "stages" / stage.fingerprint
+    folder = stages.folder(workdir, stage.fingerprint)
     recipe = ConfigDict(stage.recipe)
-    files.write_json(folder / "stage.json", {"state": "running", **dataclasses.asdict(stage)})
+    _note_state(workdir, stage, stages.RUNNING)
     rank = None if model.lora is None else model.lora.rank
     speed = Speed(folder / "speed.json", model.architecture, rank, mesh)
 
@@ -141,7 +135,7 @@ def run_stage(
             checkpoint.save_final(manager, stage.updates, state.params)
         checkpoint.delete_all_but(manager, stage.updates)
 
-    files.write_json(folder / "stage.json", {"state": "done", **dataclasses.asdict(stage)})
+    _note_state(workdir, stage, stages.DONE)
     figures = speed.figures(stage.updates)
     print(f"{title}: {describe(figures)}")
     seconds = time.monotonic() - started
@@ -154,11 +148,16 @@ def _shape(x: jax.Array) -> jax.ShapeDtypeStruct:
 
 def take_over(stage: StagePlan, params: PyTree, workdir: epath.Path) -> None:
     """Leaves parameters that were trained elsewhere as those of a finished stage."""
-    folder = workdir / "stages" / stage.fingerprint
+    folder = stages.folder(workdir, stage.fingerprint)
     MetricsLog(folder, 0).close()  # no updates, no losses
     with checkpoint.open_manager(folder / "checkpoints", keep=1) as manager:
         checkpoint.save_final(manager, stage.updates, params)
-    files.write_json(folder / "stage.json", {"state": "done", **dataclasses.asdict(stage)})
+    _note_state(workdir, stage, stages.DONE)
+
+
+def _note_state(workdir: epath.Path, stage: StagePlan, state: str) -> None:
+    plan = dataclasses.asdict(stage)
+    stages.write(workdir, stage.fingerprint, state, plan, environment.describe())
 
 
 def _held_out_batches(stage: StagePlan, workdir: epath.Path) -> list[dict]:
