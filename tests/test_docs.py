@@ -2,6 +2,7 @@
 lead somewhere, their figures are those of results/. None of it needs the tool that builds them."""
 
 import ast
+import json
 import os
 import re
 import runpy
@@ -323,19 +324,14 @@ def test_the_example_of_a_config_resolves():
 
 
 def test_examples_of_records_are_read(tmp_path):
-    examples = [b for text in DOCS.values() for b in blocks(text, "json")]
-    readers = {
-        '"template"': read_probes,
-        '"text"': read_documents,
-        '"messages"': read_demonstrations,
-    }
+    readers = {"template": read_probes, "text": read_documents, "messages": read_demonstrations}
     path = tmp_path / "example.jsonl"
     used = set()
-    for example in examples:
+    for example in [block for text in DOCS.values() for block in blocks(text, "json")]:
         path.write_text(example)
-        [key] = [key for key in readers if key in example]
-        assert len(readers[key](path)) == 1
-        used.add(key)
+        [field] = readers.keys() & json.loads(example).keys()
+        assert len(readers[field](path)) == 1
+        used.add(field)
     assert used == readers.keys()
 
 
@@ -344,9 +340,8 @@ def test_every_field_of_a_probe_is_documented():
 
 
 def test_the_floors_are_those_of_the_layout():
-    shown = [
-        tuple(re.findall(r"`(\w+)(?:\.py|/)`", row[1])) for row in rows(DOCS["architecture.md"])
-    ]
+    table = rows(section("architecture.md", "The floors"))
+    shown = [tuple(re.findall(r"`(\w+)(?:\.py|/)`", modules)) for _, modules in table]
     assert shown == list(FLOORS)
 
 
