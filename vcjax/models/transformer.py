@@ -77,8 +77,7 @@ class Model:
     lora: LoRA | None
     compute_dtype: str  # "bfloat16" or "float32"
     remat: str  # a key of REMAT_POLICIES
-    attention: str = "xla"  # a kernel of `models/kernels.py`, in training
-    documents: int = 0  # of a row, at most, as `kernels.most_documents`
+    attention: str = "xla"  # a kernel of `models/kernels.py`, for packed documents
 
 
 def kept_values(architecture: Architecture, rank: int | None, remat: str) -> int:
@@ -245,11 +244,13 @@ def _tree(model: Model, leaf, adapter, blocks, outside: dict[str, Any]) -> PyTre
     return tree
 
 
-def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array:
+def hidden(
+    params: PyTree, base: PyTree, batch: dict, model: Model, max_documents: int = 0
+) -> jax.Array:
     """The decoder without its head.
 
-    batch: int32[batch, length] tokens, positions and who sees whom: segment_ids or seen_until, as
-    in `models/attention.py`.
+    batch: tokens, positions and, for the attention mask, segment_ids or seen_until (see
+    `models/attention.py`), all int32[batch, length]. max_documents: as in `models/kernels.py`.
     Returns [batch, length, embed] in the compute type, after the last norm.
     """
     weights = {**base, **params}
@@ -263,7 +264,7 @@ def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array
             kernels.attend_in_documents,
             segment_ids=batch["segment_ids"],
             kernel=model.attention,
-            documents=model.documents,
+            max_documents=max_documents,
         )
 
     def layer(x, states):

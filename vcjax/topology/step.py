@@ -34,13 +34,15 @@ class OutOfMemory(Exception):
         self.needed = needed
 
 
-def lower(recipe: ConfigDict, model: Model, dtype: Any, mesh: Mesh) -> jax.stages.Lowered:
+def lower(
+    recipe: ConfigDict, model: Model, dtype: Any, mesh: Mesh, max_documents: int = 0
+) -> jax.stages.Lowered:
     """The update of a stage as `stage.py` runs it, from shapes alone.
 
     dtype: of matrices, `loaded_model.weight_dtype`.
     """
     params, base = weights(model, dtype, mesh)
-    functions: Any = compiled_step.init_and_update(recipe, params, model, mesh)
+    functions: Any = compiled_step.init_and_update(recipe, params, model, mesh, max_documents)
     init, update = functions
     placed = compiled_step.state_shardings(params, train_step.make_optimizer(recipe), model, mesh)
     state = jax.tree.map(_placed, jax.eval_shape(init, params), placed)
