@@ -19,7 +19,7 @@ from jax.sharding import PartitionSpec
 
 from vcjax import sharding
 from vcjax.models import collectives
-from vcjax.models.bits import kept, kept_in_rule
+from vcjax.models.bits import saveable, saveable_in_rule
 from vcjax.models.einsum import dot, einsum
 
 
@@ -37,7 +37,7 @@ def linear(
     y = einsum("bli,io->blo", x, w, x.dtype)
     if adapter:
         a, b = adapter
-        inner = kept(einsum("bli,ir->blr", x, a, x.dtype), "inner")
+        inner = saveable(einsum("bli,ir->blr", x, a, x.dtype), "inner")
         # So it is added where the large matmul ends, not in another pass over both.
         y += jax.lax.optimization_barrier(einsum("blr,ro->blo", inner, b, x.dtype))
     return y
@@ -102,7 +102,7 @@ def _forward(x, weights, layout):
     w, a, b = zip(weights, layout.weights, strict=True)
     if weights.a is None:
         return _matmul((x,), (w,), layout), (x, None, weights)
-    inner = kept_in_rule(_matmul((x,), (a,), layout, partial=True), "inner")
+    inner = saveable_in_rule(_matmul((x,), (a,), layout, partial=True), "inner")
     return _matmul((inner, x), (b, w), layout), (x, inner, weights)
 
 
