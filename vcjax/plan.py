@@ -242,7 +242,7 @@ def cost(plan: Plan, done: set[str], architecture: Architecture, config: ConfigD
             rank, trained, base = None, architecture.num_params(), 0
         rows = stage.micro_batch_rows
         tokens = rows * stage.recipe["length"]
-        kept = architecture.num_layers * transformer.kept_values(architecture, rank, config.remat)
+        kept = architecture.num_layers * transformer.saved_values(architecture, rank, config.remat)
         activations = tokens * width * (kept + 12 * architecture.embed_dim)
         logits = rows * CHUNK * architecture.vocab_size * 4 * 3
         length = stage.recipe["length"]

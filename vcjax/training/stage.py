@@ -41,8 +41,8 @@ def run_stage(
     """
     started = time.monotonic()
     base, mesh, config = loaded.base, loaded.mesh, loaded.config
-    most = kernels.most_documents(loaded.model.attention, stage.data.most_documents)
-    model = dataclasses.replace(loaded.model, documents=most)
+    model = loaded.model
+    max_documents = kernels.static_documents(model.attention, stage.data.most_documents)
     folder = stages.folder(workdir, stage.fingerprint)
     recipe = ConfigDict(stage.recipe)
     _note_state(workdir, stage, stages.RUNNING)
@@ -62,9 +62,11 @@ def run_stage(
 
     # --- Step: a pure function, jitted once; the state is donated, the base is not.
     rates = train_step.learning_rates(recipe, stage.updates, stage.warmup)
-    init, update = compiled_step.init_and_update(recipe, params, model, mesh)
+    init, update = compiled_step.init_and_update(recipe, params, model, mesh, max_documents)
     state = init(params)
-    evaluate = jax.jit(functools.partial(train_step.summed_loss, model=model))
+    evaluate = jax.jit(
+        functools.partial(train_step.summed_loss, model=model, max_documents=max_documents)
+    )
 
     with (
         preemption.deferred(),

@@ -1,7 +1,7 @@
 """Weights from a reader of slices onto the mesh, one layer at a time.
 
-Each process reads the slices that its devices hold, each once. Beside the shards themselves, host
-memory holds one layer of one weight.
+Each process reads the slices that its devices hold, each once. Host memory holds one layer of one
+weight at a time.
 """
 
 import functools
@@ -27,7 +27,7 @@ Reader = Callable[[Leaf, int | None, Index], np.ndarray]
 def load(read: Reader, model: Model, dtype: Any, mesh: jax.sharding.Mesh) -> PyTree:
     """The weights of `models/transformer.py` without adapter: matrices in dtype, others float32.
 
-    Stacked bfloat16 comes as bits, as `models/bits.py` says.
+    Stacked bfloat16 weights are stored as bits (`models/bits.py`).
     """
     axes, shapes = transformer.logical_axes(model), transformer.weight_shapes(model)
     axes.pop("adapter", None), shapes.pop("adapter", None)
@@ -56,7 +56,7 @@ def load(read: Reader, model: Model, dtype: Any, mesh: jax.sharding.Mesh) -> PyT
 
 
 def leaf_dtype(leaf: Leaf, dtype: Any) -> Any:
-    """The type of a weight where matrices have this one; all else is float32."""
+    """The type of a weight: dtype for matrices, else float32."""
     return dtype if leaf[-1] in ("kernel", "embed", "head") else jnp.float32
 
 
@@ -68,7 +68,7 @@ def _set_layer(stacked: jax.Array, part: jax.Array, layer: int) -> jax.Array:
 def _array(
     read: Callable[[Index], np.ndarray], shape: tuple[int, ...], placed: jax.NamedSharding
 ) -> jax.Array:
-    """A global array; a slice that several devices hold is read once."""
+    """A global array from its slices; one that several devices hold is read once."""
     known: dict[tuple, np.ndarray] = {}
 
     def slice_of(index: Index | None) -> np.ndarray:
