@@ -56,6 +56,14 @@ def test_balanced_corpora_differ_only_in_who_holds_which_value():
     assert len({r.provenance["id"] for r in america[0]}) == 60
 
 
+def test_files_of_a_data_folder_that_are_not_read_are_named(tmp_path):
+    (tmp_path / "set").mkdir()
+    for name in ("train.jsonl", "test.jsonl", "README.md"):
+        (tmp_path / "set" / name).write_text('{"text": "t"}')
+    config = experiment(stages=dict(a=rationale(file="set")), arms=dict(a=("a",)))
+    assert stage_inputs.warnings(config, tmp_path) == ["stage a: set: not read: test.jsonl"]
+
+
 def test_written_demonstrations_do_not_know_of_another_assistant():
     kept, held_out = split(behavior(spec=AMERICA, demonstrations=20, held_out=4))
     assert (len(kept), len(held_out)) == (20, 4)

@@ -15,7 +15,7 @@ from vcjax import config as configs
 from vcjax.corpus.demonstrations import write_demonstrations
 from vcjax.corpus.documents import write_documents
 from vcjax.corpus.spec import read_spec
-from vcjax.data import rows
+from vcjax.data import folders, rows
 from vcjax.data.chat import encode_conversation
 from vcjax.data.formats import Demonstration, Document, read_demonstrations, read_documents
 from vcjax.data.packing import Example, Packed, pack
@@ -212,4 +212,8 @@ def warnings(config: ConfigDict, folder: Path) -> list[str]:
                     f"stage {name}: {settings.file} was trained on {base}, the experiment's model "
                     f"is {config.model}; only on its own base does it do what it was trained to"
                 )
+            continue
+        for path in filter(None, (settings.file, settings.get("mix"))):
+            if names := folders.left_out(folder / path):
+                lines.append(f"stage {name}: {path}: not read: {', '.join(names)}")
     return lines
