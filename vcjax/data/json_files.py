@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,39 +47,45 @@ def parse_json(content: bytes | str, where: str) -> Any:
         fail(where, "brackets nested too deeply; expected one JSON object")
     except _RepeatedField as error:
         fail(where, f"field {error.args[0]!r} occurs twice; expected each field once")
-    except _NotFinite as error:
-        place = _place(json.loads(text), lambda leaf: not is_finite(leaf))
-        fail(where, f"{place} is {error.args[0]}; expected a finite number, null or text")
+    except _NotFinite:
+        fail(where, fault(json.loads(text)))
     except ValueError as error:
         fail(where, f"not valid JSON ({error}); expected one JSON object")
     # Valid JSON may escape half of a pair, which is no text and cannot be encoded.
-    if "\\u" in text and (place := _place(value, _is_half)):
-        fail(where, f"{place} has half of a surrogate pair; expected text")
+    if "\\u" in text and (problem := fault(value)):
+        fail(where, problem)
     return value
 
 
-def is_finite(value: Any) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)
+def fault(value: Any, path: str = "") -> str:
+    """What of a value cannot be written as JSON, with its place, as in "field 'a.b[0]' is NaN".
 
-
-def _is_half(value: Any) -> bool:
-    return isinstance(value, str) and LONE_SURROGATE.search(value) is not None
-
-
-def _place(value: Any, is_wrong: Callable[[Any], bool], path: str = "") -> str:
-    """The first wrong leaf or key, as "field 'a.b[0]'"; "" where there is none."""
+    "" where all can be. path: the value's own place.
+    """
     if isinstance(value, dict):
         for key, item in value.items():
             inside = f"{path}.{key}" if path else key
-            if place := f"field {inside!r}" if is_wrong(key) else _place(item, is_wrong, inside):
-                return place
+            if problem := fault(key, inside) or fault(item, inside):
+                return problem
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            if place := _place(item, is_wrong, f"{path}[{index}]"):
-                return place
-    elif is_wrong(value):
-        return f"field {path!r}" if path else "the value"
+            if problem := fault(item, f"{path}[{index}]"):
+                return problem
+    elif problem := _fault_of_leaf(value):
+        return f"field {path!r} {problem}" if path else problem
     return ""
+
+
+def _fault_of_leaf(value: Any) -> str:
+    if isinstance(value, str):
+        is_half = LONE_SURROGATE.search(value)
+        return "has half of a surrogate pair; expected text" if is_half else ""
+    if isinstance(value, float) and not math.isfinite(value):
+        shown = "NaN" if math.isnan(value) else "Infinity, or too large"
+        return f"is {shown}; expected a finite number, null or text"
+    if value is None or isinstance(value, int | float):
+        return ""
+    return f"is {kind(value)}; expected text, a number, true, false or null"  # of a table
 
 
 class _RepeatedField(ValueError):
@@ -101,7 +107,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _finite(literal: str) -> float:
     value = float(literal)
     if not math.isfinite(value):
-        raise _NotFinite(literal)
+        raise _NotFinite
     return value
 
 
