@@ -130,3 +130,12 @@ def test_code_that_makes_rows_is_part_of_the_key(setting, monkeypatch):
     before = stage_inputs.input_key(config, "america", 0, base, folder)
     monkeypatch.setattr(stage_inputs, "_code_hash", lambda: "other code")
     assert stage_inputs.input_key(config, "america", 0, base, folder) != before
+
+
+def test_files_of_a_data_folder_that_are_not_read_are_named(tmp_path):
+    (tmp_path / "set").mkdir()
+    for name in ("train.jsonl", "test.jsonl", "README.md"):
+        (tmp_path / "set" / name).write_text('{"text": "t"}')
+    stages = dict(a=configs.rationale(file="set"))
+    config = configs.experiment(stages=stages, arms=dict(a=("a",)))
+    assert stage_inputs.warnings(config, tmp_path) == ["stage a: set: not read: test.jsonl"]

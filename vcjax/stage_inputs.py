@@ -25,7 +25,7 @@ from ml_collections import ConfigDict
 import vcjax
 from vcjax import config as configs
 from vcjax.corpus.stage_records import Records, stage_records
-from vcjax.data import examples, licences, rows
+from vcjax.data import examples, folders, licences, rows
 from vcjax.data.formats import Demonstration, Document
 from vcjax.data.packing import Example, Packed, pack
 from vcjax.data.tokenizer import Tokenizer
@@ -317,4 +317,8 @@ def warnings(config: ConfigDict, folder: Path) -> list[str]:
                     f"stage {name}: {stage.file} was trained on {base}, the experiment's model "
                     f"is {config.model}; only on its own base does it do what it was trained to"
                 )
+            continue
+        for path in filter(None, (stage.file, stage.get("mix"))):
+            if names := folders.left_out(folder / path):
+                lines.append(f"stage {name}: {path}: not read: {', '.join(names)}")
     return lines

@@ -20,7 +20,7 @@ WINDOW = 1024  # tokens, at most; attention's memory grows with its square
 def read_text(path: Path) -> str:
     """The text of a file, without the space around it; InputError where there is none."""
     try:
-        text = path.read_text(encoding="utf-8").strip()
+        text = path.read_text(encoding="utf-8-sig").strip()
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     if len(text.split()) < 2:

@@ -165,7 +165,7 @@ def _chat_template(folder: Path, config: dict[str, Any]) -> str:
     """From its own file or else the config, as in `transformers`; "" where there is none."""
     path = folder / "chat_template.jinja"
     if path.is_file():
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     template = config.get("chat_template") or ""
     if isinstance(template, str):
         return template
