@@ -42,7 +42,7 @@ def describe(
         "command": list(command),
         "config": as_json,
         # What was asked before anything was trained, whatever the config says later.
-        "named": (saved or {}).get("named", configs.named(as_json)),
+        "named": (saved or {}).get("named", configs.preregistration(as_json)),
         "analysis": (saved or {}).get("analysis", analysis_sha256()),
         "development_runs": _development_runs(config, folder),
         "plan": plan.as_json(),

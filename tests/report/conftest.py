@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from etils import epath
 
-from vcjax.config import named
+from vcjax.config import preregistration
 from vcjax.probes import answer_files
 from vcjax.report.reading import analysis_sha256
 
@@ -187,7 +187,7 @@ class Run:
         self.workdir.mkdir(exist_ok=True)
         run = {
             "config": config,
-            "named": named(config),
+            "named": preregistration(config),
             "analysis": analysis_sha256(),
             "development_runs": None,
             "command": ["--config=configs/cheese.py", "--config.seeds=2"],

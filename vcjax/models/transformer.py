@@ -25,29 +25,16 @@ from vcjax.models.architecture import Architecture
 from vcjax.models.bits import from_bits, kept
 from vcjax.models.linear import linear
 from vcjax.models.lora import AdapterParam, LoRA, init_a
+from vcjax.models.remat import KEPT
 from vcjax.sharding import constrain
 
 PyTree = Any
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
-# What the backward pass finds stored, beside the input of each block; the rest is computed again.
-# "attended" is the attention's output (with its normaliser, where a kernel has one), "middle" what
-# the MLP's output is added to, "inner" what lies between A and B of an adapter. From little memory
-# and much work to the opposite; "offload" keeps all but what the MLP computes, most of it in the
-# memory of the host.
-_KEPT = {
-    "full": (),
-    "offload": ("attended", "middle", "q", "k", "v", "inner"),
-    "attended": ("attended", "middle"),
-    "middle": ("attended", "middle", "q"),
-    "attention": ("attended", "q", "k", "v"),
-    "gate": ("attended", "middle", "q", "k", "v", "gate"),
-    "dots": ("attended", "middle", "q", "k", "v", "gate", "up", "inner"),
-    "none": ("attended", "middle", "q", "k", "v", "gate", "up", "inner"),  # and all between them
-}
+# By the names of `remat.KEPT`; the input of each block is stored beside them.
 _save = jax.checkpoint_policies.save_only_these_names
 REMAT_POLICIES = {
-    **{remat: _save("input", *names) for remat, names in _KEPT.items()},
+    **{remat: _save("input", *names) for remat, names in KEPT.items()},
     "offload": jax.checkpoint_policies.save_and_offload_only_these_names(
         names_which_can_be_saved=["middle"],
         names_which_can_be_offloaded=["input", "attended", "q", "k", "v", "inner"],
@@ -89,13 +76,13 @@ def kept_values(architecture: Architecture, rank: int | None, remat: str) -> int
     sizes = {name: outputs for name, (_, outputs) in architecture.projections.items()}
     sizes |= {"attended": sizes["q"], "middle": architecture.embed_dim}
     sizes["inner"] = (rank or 0) * len(architecture.projections)
-    return architecture.embed_dim + sum(sizes[name] for name in _KEPT[remat])
+    return architecture.embed_dim + sum(sizes[name] for name in KEPT[remat])
 
 
 def recomputed(remat: str) -> set[str]:
     """The projections that the backward pass computes again. It never needs what `down` gave."""
-    again = {"q", "k", "v", "gate", "up"}.difference(_KEPT[remat])
-    return again if "middle" in _KEPT[remat] else again | {"o"}
+    again = {"q", "k", "v", "gate", "up"}.difference(KEPT[remat])
+    return again if "middle" in KEPT[remat] else again | {"o"}
 
 
 class Projection(nnx.Module):

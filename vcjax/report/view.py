@@ -101,7 +101,7 @@ def contrasts(config: dict, shown: list[dict]) -> list[dict]:
 
 def asked_before(run: dict) -> str:
     """What differs from what was fixed before the run: question, exclusions, code of analysis."""
-    now, before = configs.named(run["config"]), run["named"]
+    now, before = configs.preregistration(run["config"]), run["named"]
     said = []
     if run["analysis"] != analysis_sha256():
         said.append("The code of the analysis is not the one from before the run.")
