@@ -32,7 +32,7 @@ RESULT_FREE = (
 
 def experiment(**settings: Any) -> ConfigDict:
     """An experiment's config with every top-level key. Unknown keys stop with the nearest name."""
-    defaults = schema.Experiment.defaults() | {"recipe": recipe()}
+    defaults = schema.Experiment.defaults()
     schema.check_keys("", settings, defaults)
     return _config_dict({**defaults, **settings})
 
@@ -112,11 +112,15 @@ def resolve(config: ConfigDict, folder: Path) -> ConfigDict:
     folder: where relative paths start (the config file's own); they stay relative. What is missing
     among the files says `missing_files`. Raises InputError on what does not fit together.
     """
-    plain = config.to_dict()
-    recipe, stages = plain.get("recipe"), plain.get("stages")
-    for stage in stages.values() if isinstance(stages, dict) else ():
-        if isinstance(stage, dict) and isinstance(recipe, dict):
-            stage.update({key: value for key, value in recipe.items() if stage.get(key) is None})
+    try:
+        plain = config.to_dict()
+    except (TypeError, ValueError) as error:  # as of keys that are not all text
+        raise InputError(f"config: {error}; build it with vcjax.config.experiment(...)") from None
+    stages, inherited = plain.get("stages"), plain.get("recipe")
+    if isinstance(stages, dict) and isinstance(inherited, dict):  # else the check says so
+        for stage in (stage for stage in stages.values() if isinstance(stage, dict)):
+            own = {key: value for key, value in stage.items() if value is not None}
+            stage.update({**RECIPE, **inherited, **own})
     resolved = ConfigDict(schema.check(plain))
     _check_stages(resolved)
     _check_arms(resolved)
@@ -201,10 +205,10 @@ def _check_arms(config: ConfigDict) -> None:
 def _check_contrasts(config: ConfigDict) -> None:
     for contrast, weights in config.contrasts.items():
         schema.check_keys("arms.", weights, config.arms)
-        if not any(weights.values()) or abs(sum(weights.values())) > 1e-9:
-            raise InputError(
-                f"config.contrasts.{contrast}: its weights do not sum to 0, with some above it"
-            )
+        if not weights or abs(sum(weights.values())) > 1e-9:
+            raise InputError(f"config.contrasts.{contrast}: its weights do not sum to 0")
+        if not any(weights.values()):
+            raise InputError(f"config.contrasts.{contrast}: all its weights are 0")
     schema.check_keys("rules_out.", config.rules_out, [*config.arms, *config.contrasts])
     if not config.primary:
         raise InputError("config.primary: name the contrast that decides, one of config.contrasts")

@@ -310,9 +310,9 @@ _EXPECTED = {
     "model_type": "a dict",
 }
 _BOUNDS = {
-    "greater_than": "above {}",
-    "greater_than_equal": "{} or more",
-    "less_than_equal": "{} or less",
+    "greater_than": "above {:g}",
+    "greater_than_equal": "{:g} or more",
+    "less_than_equal": "{:g} or less",
 }
 _TYPES = {
     str: "text",
@@ -333,7 +333,8 @@ def _message(error: Any) -> str:
     section: Any = Experiment
     if len(loc) > 2 and loc[0] == "stages":  # after a stage's name stands its kind
         section, loc = KINDS[str(loc[2])], (*loc[:2], *loc[3:])
-    section = {"recipe": Recipe, "mesh": Mesh, "stated": Stated}.get(str(loc[-2:-1]), section)
+    if kind == "extra_forbidden" and len(loc) > 1:
+        section = {"recipe": Recipe, "mesh": Mesh, "stated": Stated}.get(loc[-2], section)
     where = "config" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
     if kind == "extra_forbidden":
         parent, _, key = where.removeprefix("config.").rpartition(".")
@@ -343,7 +344,7 @@ def _message(error: Any) -> str:
     if kind == "literal_error":
         choices = context["expected"].replace("'", "").replace(" or ", ", ")
         return f"{where}: {_shown(value)} is not one of {choices}"
-    if kind.startswith("union_tag"):
+    if kind in ("union_tag_invalid", "union_tag_not_found", "model_attributes_type"):
         return f"{where}: build it with one of {', '.join(f'{kind}(...)' for kind in KINDS)}"
     if kind in _BOUNDS:
         return f"{where}: {_shown(value)}; it must be {_BOUNDS[kind].format(*context.values())}"
@@ -358,4 +359,4 @@ def _message(error: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    return reprlib.repr(value)
+    return " ".join(reprlib.repr(value).split())

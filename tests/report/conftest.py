@@ -31,6 +31,8 @@ def rationale(*whose: str, value: str = "america", **settings: object) -> dict:
 STAGES = {
     "america": rationale("own"),
     "affordability": rationale("own", value="affordability"),
+    "other_america": rationale("other"),
+    "other_affordability": rationale("other", value="affordability"),
     "behavior": {"kind": "behavior", "file": None, "demonstrations": 200},
 }
 EFFECTS = {"base": 0.0, "behavior": 0.05, "america": 0.2, "affordability": -0.2}
