@@ -98,6 +98,7 @@ class Section(BaseModel, strict=True, extra="forbid", allow_inf_nan=False):
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
+        """Plain values of all keys."""
         return cls.model_construct().model_dump()
 
 
@@ -226,7 +227,7 @@ class Experiment(Section):
     # Name -> stages in order; () is the untouched model.
     arms: dict[Annotated[Name, AfterValidator(_arm_name)], Texts] = dict()
     contrasts: dict[Name, dict[str, Weight]] = dict()  # name -> {arm: weight}
-    primary: Text = ""  # the contrast that was named before the run
+    primary: Text = ""  # the contrast that answers the question, chosen before the run
     exclude: Texts = ()  # ids of probes that every comparison leaves out
     development: Text = ""  # Markdown, a list item for each run that the recipe was tuned in
     # Arm or contrast -> the explanation it rules out, for the report.
@@ -352,10 +353,8 @@ def _message(error: Any) -> str:
     if kind == "tuple_type":
         expected = f"a tuple, as ({_shown(value)},)" if isinstance(value, str) else "a tuple"
     given = _TYPES.get(type(value), f"a {type(value).__name__}")
-    said = (
-        _shown(value) if value is None or kind == "finite_number" else f"{_shown(value)} is {given}"
-    )
-    return f"{where}: {said}; expected {expected}"
+    is_plain = value is None or kind == "finite_number"  # None and nan say themselves what they are
+    return f"{where}: {_shown(value)}{'' if is_plain else f' is {given}'}; expected {expected}"
 
 
 def _shown(value: Any) -> str:
