@@ -26,6 +26,7 @@ def refused(given: str) -> str:
         ("import nothing_such", "small.py, line 1: ModuleNotFoundError: No module named"),
         ("def get_config(:", "small.py, line 1: invalid syntax"),
         ("def get_config(arg):\n\n  open('gone')", "small.py, line 3: FileNotFoundError: "),
+        ("def get_config(arg):\n  exit(0)", "small.py, line 2: SystemExit: 0"),
         ("def get_config(arg):\n  {}['a']", "small.py, line 2: KeyError: 'a'"),
         (
             "def get_config(arg):\n  return",

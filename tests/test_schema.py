@@ -59,6 +59,8 @@ def refused(folder, **settings) -> str:
         (dict(stages=dict(why=adapter(file=Path("x")))), "config.stages.why.file: PosixPath('x')"),
         (dict(seeds=1.0), "config.seeds: 1.0 is a decimal number; expected a whole number"),
         (dict(probes="p.jsonl"), "config.probes: 'p.jsonl' is text; expected a tuple, as ('p.js"),
+        (dict(probes=("",)), "config.probes[0]: it is empty; expected text"),
+        (dict(seeds=10**30), "config.seeds: 1000000000000000000000000000000; it must be below 2.1"),
         (dict(probes=(Path("p"),)), "config.probes[0]: PosixPath('p') is a PosixPath; expected"),
         (dict(arms=dict(both="why")), "config.arms.both: 'why' is text; expected a tuple, as ('wh"),
         (dict(arms=("both",)), "config.arms: ('both',) is a tuple; expected a dict"),

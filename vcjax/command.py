@@ -26,7 +26,7 @@ def run(main: Callable[[], None]) -> None:
 
     Ctrl-C is one line and 130, a preemption preemption.EXIT_CODE.
     """
-    _write_whatever_happens()
+    _let_output_last()
     try:
         app.run(lambda argv: _call(main, argv[1:]), flags_parser=_parse)
     except preemption.Preempted as stopped:
@@ -60,47 +60,55 @@ def path(flag: str, given: str) -> Path:
 
 def file(flag: str, given: str) -> Path:
     """The same, of a file that exists."""
-    found = path(flag, given)
-    if found.is_dir():
-        raise InputError(f"--{flag}: {found} is a folder; give a file")
-    if not found.is_file():
-        raise InputError(f"--{flag}: {found} does not exist")
-    return found
+    place = path(flag, given)
+    if place.is_dir():
+        raise InputError(f"--{flag}: {place} is a folder; give a file")
+    if not place.is_file():
+        raise InputError(f"--{flag}: {place} does not exist")
+    return place
 
 
 class _ConfigFile(flags.ArgumentParser):
     """Calls a config file's get_config; whatever it does wrong is an InputError that says where."""
 
     def parse(self, given: str) -> ConfigDict:
-        file, argument = config_file(given), given.split(":", 1)[1:]
+        path, argument = config_file(given), given.split(":", 1)[1:]
         try:
-            get_config = runpy.run_path(str(file)).get("get_config")
+            get_config = runpy.run_path(str(path)).get("get_config")
             config = get_config(*argument) if get_config else None
         except InputError:
             raise
-        except Exception as error:
-            raise InputError(f"--config: {_blamed(file, error)}") from error
+        except (Exception, SystemExit) as error:
+            raise InputError(f"--config: {_blamed(path, error)}") from error
         if get_config is None:
-            raise InputError(f"--config: {file} has no function get_config(arg)")
+            raise InputError(f"--config: {path} has no function get_config(arg)")
         if not isinstance(config, ConfigDict):
             raise InputError(
-                f"--config: get_config of {file} returned {config!r:.60}; expected what "
+                f"--config: get_config of {path} returned {config!r:.60}; expected what "
                 "vcjax.config.experiment(...) makes"
             )
         return config.lock()
 
 
-def _blamed(file: Path, error: Exception) -> str:
+def _blamed(path: Path, error: BaseException) -> str:
     """The error with the last line of the file that led to it."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}: {error.msg}"
     lines = [
         number
         for frame, number in traceback.walk_tb(error.__traceback__)
-        if frame.f_code.co_filename == str(file)
+        if frame.f_code.co_filename == str(path)
     ]
-    where = f"{file}, line {lines[-1]}" if lines else file
+    where = f"{path}, line {lines[-1]}" if lines else path
     return f"{where}: {type(error).__name__}: {error}"
+
+
+# What absl's parsers of values say -> what they expected.
+_OF_A_FLAG = {
+    "invalid literal for int()": "a whole number",
+    "could not convert string to float": "a number",
+    "Non-boolean argument": "true or false",
+}
 
 
 def _parse(argv: list[str]) -> list[str]:
@@ -116,7 +124,8 @@ def _parse(argv: list[str]) -> list[str]:
         if isinstance(chain[-1], KeyError) and len(chain) > 1:
             # It says the key alone; the one above names the nearest.
             _exit(f"unknown config key {chain[-2].args[0]}")
-        _exit(str(error))
+        expected = [words for part, words in _OF_A_FLAG.items() if part in str(error)]
+        _exit("; expected ".join([str(error), *expected]))
 
 
 def _call(main: Callable[[], None], no_flags: list[str]) -> None:
@@ -149,14 +158,14 @@ def _keep_compiled_programs() -> None:
 class _Lasting(io.FileIO):
     """Drops what cannot be written: the reader of a pipe is gone, or the disk of a log is full."""
 
-    def write(self, text) -> int | None:  # type: ignore[override]
+    def write(self, data) -> int | None:  # type: ignore[override]
         try:
-            return super().write(text)
+            return super().write(data)
         except OSError:
-            return len(text)
+            return len(data)
 
 
-def _write_whatever_happens() -> None:
+def _let_output_last() -> None:
     """Output that is closed, or cannot show a character, does not end a run."""
     # Else a file that is opened later takes the number of a closed stream, and all that goes there.
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:

@@ -82,14 +82,14 @@ Text = Annotated[str, AfterValidator(_text)]
 Filled = Annotated[Text, AfterValidator(_filled)]
 Name = Annotated[str, AfterValidator(_name)]
 Texts = Annotated[
-    tuple[Text, ...],
+    tuple[Filled, ...],
     BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
 ]
 Names = Annotated[dict[str, Text], AfterValidator(_names)]
 Share = Annotated[float, AfterValidator(_share)]
 Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
 Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
 Amount = Annotated[int, Field(ge=0)]
 
 
@@ -313,6 +313,7 @@ _EXPECTED = {
 _BOUNDS = {
     "greater_than": "above {:g}",
     "greater_than_equal": "{:g} or more",
+    "less_than": "below {:g}",
     "less_than_equal": "{:g} or less",
 }
 _TYPES = {
