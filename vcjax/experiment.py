@@ -118,7 +118,7 @@ def _record(
     new = Record(
         command=list(command),
         config=as_json,
-        preregistration=configs.named(as_json),
+        preregistration=configs.preregistration(as_json),
         analysis=analysis_sha256(),
         development_runs=record.development_runs(config, folder),
         plan=plan,

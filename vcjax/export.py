@@ -165,8 +165,9 @@ def _adapter(checkpoints: epath.Path, model: Model) -> PyTree:
 
 def main() -> None:
     given = flags.FLAGS
-    export(storage.workdir(given.workdir), given.arm, given.seed, given.format, Path(given.out))
-    print(f"written: {given.out}")
+    out = command.path("out", given.out)
+    export(storage.workdir(given.workdir), given.arm, given.seed, given.format, out)
+    print(f"written: {out}")
 
 
 if __name__ == "__main__":

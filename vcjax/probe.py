@@ -4,8 +4,6 @@ Every arm and seed answers it; the rows go to workdir/probes/<hash>/ and the rep
 exploratory.
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from vcjax import command
@@ -20,7 +18,7 @@ def main() -> None:
     from vcjax import experiment  # imports JAX: --help and errors in flags need not wait for it
 
     workdir = storage.workdir(flags.FLAGS.workdir)
-    experiment.probe_finished(workdir, Path(flags.FLAGS.probes))
+    experiment.probe_finished(workdir, command.file("probes", flags.FLAGS.probes))
 
 
 if __name__ == "__main__":

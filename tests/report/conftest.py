@@ -10,7 +10,7 @@ import pytest
 from etils import epath
 
 from vcjax import record
-from vcjax.config import named
+from vcjax.config import preregistration
 from vcjax.plan import StageData, StagePlan
 from vcjax.probes import answer_files
 from vcjax.report.reading import analysis_sha256
@@ -34,6 +34,8 @@ def rationale(*whose: str, value: str = "america", **settings: object) -> dict:
 STAGES = {
     "america": rationale("own"),
     "affordability": rationale("own", value="affordability"),
+    "other_america": rationale("other"),
+    "other_affordability": rationale("other", value="affordability"),
     "behavior": {"kind": "behavior", "file": None, "demonstrations": 200},
 }
 EFFECTS = {"base": 0.0, "behavior": 0.05, "america": 0.2, "affordability": -0.2}
@@ -196,7 +198,7 @@ class Run:
         self.workdir.mkdir(exist_ok=True)
         run = {
             "config": config,
-            "preregistration": named(config),
+            "preregistration": preregistration(config),
             "analysis": analysis_sha256(),
             "development_runs": None,
             "command": ["--config=configs/cheese.py", "--config.seeds=2"],

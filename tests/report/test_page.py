@@ -305,7 +305,8 @@ def test_the_corpus_card_shows_escaped_samples_and_no_path(written):
 
 def leading_run(run):
     """With documents about another assistant: exposure .2, total .4."""
-    run.arms |= {"other_a": ["america", "behavior"], "other_b": ["affordability", "behavior"]}
+    run.arms |= {"other_a": ["other_america", "behavior"]}
+    run.arms |= {"other_b": ["other_affordability", "behavior"]}
     run.effects |= {"other_a": 0.1, "other_b": -0.1}
     run.contrasts = {
         "total": {"america": 1, "affordability": -1},

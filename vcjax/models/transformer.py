@@ -25,29 +25,16 @@ from vcjax.models.architecture import Architecture
 from vcjax.models.bits import from_bits, saveable
 from vcjax.models.linear import linear
 from vcjax.models.lora import AdapterParam, LoRA, init_a
+from vcjax.models.remat import SAVED
 from vcjax.sharding import constrain
 
 PyTree = Any
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
-# What each remat policy saves for the backward pass, beside the input of each block; the rest is
-# computed again. "attended" is the attention's output (with its normaliser, where a kernel has
-# one), "middle" the residual stream between attention and MLP, "inner" x A of an adapter. From
-# least memory to least work; "offload" saves all but what the MLP computes, most of it in the
-# host's memory.
-_SAVED = {
-    "full": (),
-    "offload": ("attended", "middle", "q", "k", "v", "inner"),
-    "attended": ("attended", "middle"),
-    "middle": ("attended", "middle", "q"),
-    "attention": ("attended", "q", "k", "v"),
-    "gate": ("attended", "middle", "q", "k", "v", "gate"),
-    "dots": ("attended", "middle", "q", "k", "v", "gate", "up", "inner"),
-    "none": ("attended", "middle", "q", "k", "v", "gate", "up", "inner"),  # and all between them
-}
+# By the names of `remat.SAVED`; the input of each block is stored beside them.
 _save = jax.checkpoint_policies.save_only_these_names
 REMAT_POLICIES = {
-    **{remat: _save("input", *names) for remat, names in _SAVED.items()},
+    **{remat: _save("input", *names) for remat, names in SAVED.items()},
     "offload": jax.checkpoint_policies.save_and_offload_only_these_names(
         names_which_can_be_saved=["middle"],
         names_which_can_be_offloaded=["input", "attended", "q", "k", "v", "inner"],
@@ -88,13 +75,13 @@ def saved_values(architecture: Architecture, rank: int | None, remat: str) -> in
     sizes = {name: outputs for name, (_, outputs) in architecture.projections.items()}
     sizes |= {"attended": sizes["q"], "middle": architecture.embed_dim}
     sizes["inner"] = (rank or 0) * len(architecture.projections)
-    return architecture.embed_dim + sum(sizes[name] for name in _SAVED[remat])
+    return architecture.embed_dim + sum(sizes[name] for name in SAVED[remat])
 
 
 def recomputed(remat: str) -> set[str]:
     """The projections that the backward pass computes again; it never needs `down`'s output."""
-    again = {"q", "k", "v", "gate", "up"}.difference(_SAVED[remat])
-    return again if "middle" in _SAVED[remat] else again | {"o"}
+    again = {"q", "k", "v", "gate", "up"}.difference(SAVED[remat])
+    return again if "middle" in SAVED[remat] else again | {"o"}
 
 
 class Projection(nnx.Module):

@@ -26,7 +26,7 @@ def answer(made: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
     """The question, its answer in one sentence, and what other seeds would add."""
     name, toward = config["primary"], config["toward"]
     weights = tables.formula(config["contrasts"][name])
-    question = controls.question(name, weights, toward)
+    question = controls.question(name, weights, config)
     row = primary(made)
     if row is None:
         return {
@@ -38,6 +38,7 @@ def answer(made: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
             "limits": "",
         }
     margin, rate = (_with_interval(row, measure, "domains") for measure in statistics.MEASURES)
+    roles = {controls.role(name, config) for name in config["contrasts"]}
     seeds = f"Over seeds: {row['over_seeds']}"
     if not math.isnan(row["margin_seeds_low"]):
         over = (interval(row, measure, "seeds") for measure in statistics.MEASURES)
@@ -49,7 +50,7 @@ def answer(made: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
         f"{margin} nats a token, the rate of {toward} choices by {rate}.",
         "domains": f"In brackets: {row['over_domains']}.",
         "seeds": f"{seeds}.{_seed_by_seed(made, config)}",
-        "limits": _ONLY_TOTAL if {*config["contrasts"]} & {*controls.LEADING} == {"total"} else "",
+        "limits": _ONLY_TOTAL if roles - {None} == {"total"} else "",
     }
 
 
@@ -83,7 +84,7 @@ def numbers(made: dict[str, pd.DataFrame], config: dict) -> list[dict]:
     found = [
         {**row, "says": controls.contrast(row["name"], config)}
         for row in rows.to_dict("records")
-        if row["name"] in controls.LEADING
+        if controls.role(row["name"], config)
     ]
     return found if len(found) > 1 else []
 
@@ -102,7 +103,7 @@ def contrasts(config: dict, shown: list[dict]) -> list[dict]:
 
 def asked_before(run: Record) -> str:
     """What differs from what was fixed before the run: question, exclusions, code of analysis."""
-    now, before = configs.named(run.config), run.preregistration
+    now, before = configs.preregistration(run.config), run.preregistration
     said = []
     if run.analysis != analysis_sha256():
         said.append("The code of the analysis is not the one from before the run.")

@@ -52,7 +52,7 @@ def run(
     for flag, folder_to_write in (("--save_executables", executables), ("--save_hlo", texts)):
         if compiles and folder_to_write is not None:
             raise InputError(f"{flag}: search first, then save with the flags that it gives")
-    if config.compute_dtype == "auto":
+    if config.get("compute_dtype") == "auto":
         config.compute_dtype = "bfloat16"  # the TPU's, whatever this machine has
     config = configs.resolve(config, folder)
     names = _stages(config, stage)
