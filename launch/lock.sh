@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Remakes the lock files in launch/lock: the versions that environment.sh installs, with hashes. One
-# resolution for all platforms and for Python 3.11 and newer. Once a month, and when the requirements
-# in pyproject.toml change:
+# Writes the lock files in launch/lock: the versions that environment.sh installs, with hashes. One
+# resolution for all platforms and for Python 3.11 and newer.
 #
-#   bash launch/lock.sh && bash .ci/run
-#   bash launch/quickstart.sh --workdir=runs/lock
+#   bash launch/lock.sh             after the requirements in pyproject.toml changed: versions that
+#                                   still fit stay
+#   bash launch/lock.sh --upgrade   once a month: raises all of them
 #
-# Then compare runs/lock/report with a run from before, on the same machine. Where the numbers differ,
-# the arithmetic has changed with a package: raise NUMERICS in vcjax/__init__.py.
+# Then run `bash .ci/run`, and `bash launch/quickstart.sh --workdir=runs/lock` before and after on one
+# machine. Where the numbers in its report differ, the arithmetic has changed with a package: raise
+# NUMERICS in vcjax/__init__.py.
 set -euo pipefail
 
 # shellcheck source=launch/environment.sh
@@ -48,9 +49,9 @@ print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], s
 ' >"$scratch/build.in"
 echo "$model" >"$scratch/model.in"
 
-# All of it at once, then what each part of it needs, in the same versions.
-compile all pyproject.toml "$scratch/build.in" "${extras[@]/#/--extra=}"
-mkdir -p launch/lock
+# All of it at once, with the versions of today where they fit; then what each part of it needs.
+find launch/lock -name "*.txt" ! -name torch_cpu.txt -exec cat {} + >"$scratch/all.txt"
+compile all pyproject.toml "$scratch/build.in" "${extras[@]/#/--extra=}" "$@"
 compile build "$scratch/build.in" --constraint="$scratch/all.txt"
 lock build <"$scratch/build.txt"
 compile model "$scratch/model.in" --no-deps
