@@ -34,6 +34,14 @@ processor\t: 1
 model name\t: AMD EPYC
 flags\t\t: fpu avx512_bf16 avx512vl
 """
+STUB = """import json, sys
+print("a library's line")
+works = sys.argv[2:]
+with open(sys.argv[1] + "/calls", "a") as file:
+    file.write(" ".join(works) + "\\n")
+rates = {work: 2.0 if work.endswith("both") else 1.0 for work in works}
+print(json.dumps({work: dict(seconds=[1.0], amount=r, results=[]) for work, r in rates.items()}))
+"""
 UNITS = cpu.Machine("one with units", 2, ["avx512_bf16"])
 NONE = cpu.Machine("one without", 2, [])
 
@@ -88,6 +96,25 @@ def test_the_fastest_way_of_each_kind_goes_on():
 def test_what_libraries_print_before_the_last_line_is_no_result():
     line = json.dumps({"rationale:float32": said(1)})
     assert cpu.last_line("{'loss': 1}\nwarning\n" + line + "\n") == json.loads(line)
+
+
+def test_programs_take_turns_and_later_repeats_leave_slow_ways_out(tmp_path, monkeypatch):
+    (tmp_path / "stub.py").write_text(STUB)
+    monkeypatch.setattr(cpu, "SCRIPTS", dict.fromkeys(("vcjax", "trl"), tmp_path / "stub.py"))
+    pythons = dict.fromkeys(("vcjax", "trl"), sys.executable)
+    ways = ["behavior:bfloat16:autocast", "behavior:bfloat16:both"]
+    asked = dict(vcjax=["behavior:bfloat16"], trl=ways)
+    repeats = cpu.measure(tmp_path, pythons, asked, 2)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls == ["behavior:bfloat16", " ".join(ways), "behavior:bfloat16", ways[1]]
+    assert cpu.rates_of(repeats)["trl", "behavior:bfloat16"] == [2.0, 2.0]
+
+
+def test_a_program_that_fails_ends_the_benchmark(tmp_path, monkeypatch):
+    (tmp_path / "stub.py").write_text("raise SystemExit('out of order')")
+    monkeypatch.setattr(cpu, "SCRIPTS", dict(trl=tmp_path / "stub.py"))
+    with pytest.raises(SystemExit, match="failed"):
+        cpu.run(sys.executable, "trl", tmp_path, ["behavior:float32"])
 
 
 def test_ratios_are_paired_so_that_a_slow_minute_changes_none():
