@@ -75,6 +75,7 @@ def probe_finished(workdir: epath.Path, probe_file: Path) -> None:
     overlap.check(answers.choices(probes), stage_inputs.read_records(workdir, this.plan))
     record.check_trained(workdir, this, this.plan.stages)
     base = pretrained_of(workdir, this)
+    _check_scorable(probes, base, this.config["lead"])
     check_answered(workdir, this)
     with lock.hold(workdir):
         load = functools.cache(lambda: load_model(ConfigDict(this.config), base))
@@ -102,11 +103,17 @@ def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inpu
     base = pretrained.find(config.model, config.chat_template)
     probes = answers.read_probes(folder / path for path in config.probes)
     answers.check(probes, config)
+    _check_scorable(probes, base, config.lead)
     mesh = sharding.make_mesh(config.mesh.to_dict())  # refuses one that does not fit the devices
     inputs = stage_inputs.prepare(config, base, folder, workdir, probes)
     data = {key: stage_input.data for key, stage_input in inputs.items() if stage_input.data}
     data |= stage_inputs.adapters(config, base, folder)
     return _Inputs(config, base, probes, inputs, data, mesh)
+
+
+def _check_scorable(probes: answers.Probes, base: Pretrained, lead: str) -> None:
+    context_length = base.architecture.context_length
+    choice.check(answers.choices(probes), base.tokenizer, lead, context_length)
 
 
 def _record(

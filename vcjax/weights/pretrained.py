@@ -18,6 +18,7 @@ from vcjax.models.architecture import Architecture
 from vcjax.models.transformer import Model
 from vcjax.weights import gguf, huggingface, placement, tokenizer_json
 from vcjax.weights.placement import Reader
+from vcjax.workdir import hashes
 
 PyTree = Any
 
@@ -200,5 +201,4 @@ def _sha256(path: Path) -> str:
     """Of the file's content; the hub's cache has it in the name that its links point to."""
     if path.is_symlink() and BLOB.fullmatch(path.resolve().name):
         return path.resolve().name
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashes.sha256(path)
