@@ -13,7 +13,7 @@ from tokenizers import decoders, models, pre_tokenizers
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 from vcjax.models.architecture import Architecture
-from vcjax.weights.placement import Index, Leaf, Reader
+from vcjax.weights.placement import Index, Leaf, Reader, check_finite
 
 CONTROL = 3  # gguf's token type of control tokens
 # The base model's; the file's own eos token is the chat's end of a turn.
@@ -141,6 +141,7 @@ def open_weights(path: Path) -> Reader:
             raise InputError(f"{path}: tensor {name!r} is missing")
         tensor = tensors[name]
         weight = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+        check_finite(weight, name, path)
         if leaf[-1] != "kernel":
             return weight[index]
         if leaf[1] in ("q", "k"):

@@ -17,7 +17,7 @@ from vcjax.errors import InputError
 from vcjax.models import transformer
 from vcjax.models.architecture import Architecture, RopeScaling
 from vcjax.models.transformer import Model
-from vcjax.weights.placement import Index, Leaf, Reader
+from vcjax.weights.placement import Index, Leaf, Reader, check_finite
 
 # What a family adds to the Llama block.
 ARCHITECTURES: dict[str, dict[str, bool]] = {
@@ -155,7 +155,8 @@ def open_weights(folder: Path) -> Reader:
             raise InputError(
                 f"{files[name]}: tensor {name!r} is {tensor.get_shape()}, expected {sizes[leaf]}"
             )
-        return tensor[index[::-1]].T if is_transposed(leaf) else tensor[index]
+        part = tensor[index[::-1]].T if is_transposed(leaf) else tensor[index]
+        return check_finite(part, name, files[name])
 
     return read
 

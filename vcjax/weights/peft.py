@@ -14,6 +14,7 @@ from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
 from vcjax.weights.huggingface import PROJECTIONS, open_file
 from vcjax.weights.huggingface_out import save
+from vcjax.weights.placement import check_finite
 from vcjax.workdir import files
 
 PyTree = Any
@@ -112,7 +113,7 @@ def read_adapter(folder: Path, model: Model, untouched: PyTree) -> PyTree:
                 f"{path}: tensor {name!r} is {tensor.dtype}{[*tensor.shape]}; expected floats "
                 f"{[*expected]}; the adapter belongs to another model"
             )
-        stacked[layer] = tensor.T
+        stacked[layer] = check_finite(tensor, name, path).T
         found.setdefault((layer, module), set()).add(letter)
     for (layer, module), letters in found.items():
         for letter in {"A", "B"} - letters:

@@ -5,6 +5,7 @@ weight at a time.
 """
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vcjax import sharding
+from vcjax.errors import InputError
 from vcjax.models import transformer
 from vcjax.models.bits import to_bits
 from vcjax.models.transformer import Model
@@ -53,6 +55,16 @@ def load(read: Reader, model: Model, dtype: Any, mesh: jax.sharding.Mesh) -> PyT
         return stacked
 
     return jax.tree_util.tree_map_with_path(place, shapes, axes)
+
+
+def check_finite(array: np.ndarray, name: str, path: os.PathLike) -> np.ndarray:
+    """The array; raises InputError where it holds NaN or infinity. name: the tensor's in `path`."""
+    if not np.isfinite(array).all():
+        raise InputError(
+            f"{path}: tensor {name!r} holds NaN or infinity; the file is damaged, or its training "
+            "diverged; get it again or use another"
+        )
+    return array
 
 
 def leaf_dtype(leaf: Leaf, dtype: Any) -> Any:

@@ -24,7 +24,8 @@ def is_done(workdir: epath.Path, fingerprint: str) -> bool:
 
 def read(workdir: epath.Path, fingerprint: str) -> dict[str, Any]:
     """What `write` left; {} where the stage never began."""
-    return files.read_json(folder(workdir, fingerprint) / "stage.json", default={})
+    content = files.read_json(folder(workdir, fingerprint) / "stage.json", default={})
+    return content if isinstance(content, dict) else {}
 
 
 def write(
