@@ -34,6 +34,14 @@ def experiment(**settings: Any) -> ConfigDict:
     """An experiment's config with every top-level key. Unknown keys stop with the nearest name."""
     defaults = schema.Experiment.defaults()
     schema.check_keys("", settings, defaults)
+    contrasts = settings.get("contrasts")
+    if isinstance(contrasts, dict):
+        settings["contrasts"] = {
+            name: _like(dict.fromkeys(weights, 0.0), weights)
+            if isinstance(weights, dict)
+            else weights
+            for name, weights in contrasts.items()
+        }
     return _config_dict({**defaults, **settings})
 
 
@@ -87,7 +95,8 @@ def _stage(kind: str, settings: dict[str, Any]) -> ConfigDict:
 
 
 def _like(defaults: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that are given; a whole number is a decimal one where the default is."""
+    """The settings; a whole number is a decimal one where the default is, so that a flag may
+    override it by any number."""
     return {
         key: float(value) if type(value) is int and type(defaults[key]) is float else value
         for key, value in settings.items()

@@ -15,10 +15,11 @@ flags.mark_flags_as_required(["workdir", "probes"])
 
 
 def main() -> None:
+    workdir = storage.workdir(flags.FLAGS.workdir)
+    probes = command.file("probes", flags.FLAGS.probes)
     from vcjax import experiment  # imports JAX: --help and errors in flags need not wait for it
 
-    workdir = storage.workdir(flags.FLAGS.workdir)
-    experiment.probe_finished(workdir, command.file("probes", flags.FLAGS.probes))
+    experiment.probe_finished(workdir, probes)
 
 
 if __name__ == "__main__":
