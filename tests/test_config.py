@@ -108,6 +108,13 @@ def test_the_updates_to_trace(profile, updates, tmp_path):
     assert list(profiled(config(tmp_path, profile=profile))) == updates
 
 
+def test_a_config_without_a_key_that_has_no_default_is_refused(tmp_path):
+    given = config(tmp_path)
+    del given.name
+    with pytest.raises(InputError, match=r"config\.name: it is empty"):
+        resolve(given, tmp_path)
+
+
 def test_resolving_leaves_the_given_config_alone(tmp_path):
     given = config(tmp_path)
     resolve(given, tmp_path)

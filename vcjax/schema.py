@@ -93,7 +93,7 @@ Count = Annotated[int, Field(ge=1, lt=2**31)]
 Amount = Annotated[int, Field(ge=0)]
 
 
-class Section(BaseModel, strict=True, extra="forbid", allow_inf_nan=False):
+class Section(BaseModel, strict=True, extra="forbid", allow_inf_nan=False, validate_default=True):
     """Keys that stand together: of the exact types, all known, every number finite."""
 
     @classmethod
