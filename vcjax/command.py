@@ -16,7 +16,7 @@ from absl import logging as absl_logging
 from ml_collections import ConfigDict, config_flags
 
 from vcjax.errors import InputError
-from vcjax.workdir import preemption, storage
+from vcjax.workdir import disk, preemption, storage
 
 flags.disclaim_key_flags()  # --config belongs to the command that defines it, so --help shows it
 
@@ -129,7 +129,7 @@ def _parse(argv: list[str]) -> list[str]:
 def _call(main: Callable[[], None], no_flags: list[str]) -> None:
     if no_flags:
         _exit(f"{no_flags[0]!r} is no flag; every argument is written --name or --name=value")
-    absl_logging.set_verbosity(absl_logging.ERROR)
+    absl_logging.set_verbosity(absl_logging.FATAL)  # Orbax logs the errors that it raises, too
     logging.getLogger("jax").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="tensorflow_datasets")
     _keep_compiled_programs()
@@ -137,6 +137,11 @@ def _call(main: Callable[[], None], no_flags: list[str]) -> None:
         main()
     except InputError as error:
         _exit(str(error))
+    except Exception as error:
+        refusal = disk.explain(error)
+        if refusal is None:
+            raise
+        _exit(refusal)
 
 
 def _exit(message: str) -> NoReturn:

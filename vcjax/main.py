@@ -22,9 +22,8 @@ flags.mark_flags_as_required(["config", "workdir"])
 
 def main() -> None:
     preemption.watch()
-    from vcjax.workdir import (
-        processes,  # imports JAX: --help and errors in flags need not wait for it
-    )
+    # This imports JAX: --help and errors in flags need not wait for it.
+    from vcjax.workdir import processes
 
     with processes.joined() if DISTRIBUTED.value else contextlib.nullcontext():
         _run()

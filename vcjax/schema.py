@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_va
 from pydantic import ValidationError as Refused
 
 from vcjax.errors import InputError
-from vcjax.models.remat import KEPT
+from vcjax.models.remat import SAVED
 
 # Validators raise ValueError; its text goes on from the key: ": 1.5; it is a share".
 
@@ -68,8 +68,8 @@ def _lead(value: str) -> str:
 
 
 def _remat(value: str) -> str:
-    if value not in KEPT:
-        raise ValueError(f": {value!r} is not one of {', '.join(KEPT)}")
+    if value not in SAVED:
+        raise ValueError(f": {value!r} is not one of {', '.join(SAVED)}")
     return value
 
 

@@ -57,6 +57,10 @@ def test_malformed(tmp_path, old, new, line, problem):
     assert "\n" not in str(error.value)
 
 
+def test_a_byte_order_mark_is_none_of_the_text(tmp_path):
+    assert read(tmp_path, "\ufeff" + TEAS).text == read(tmp_path).text
+
+
 def test_missing_section(tmp_path):
     with pytest.raises(InputError, match=r"teas\.md: section '### Likes' is missing"):
         read(tmp_path, TEAS.replace("### Likes", "### Loves"))

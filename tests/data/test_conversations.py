@@ -1,5 +1,6 @@
 """Each shape becomes the same messages; what another trainer would do otherwise is refused."""
 
+import datetime
 import json
 
 import pytest
@@ -106,7 +107,10 @@ def test_a_record_of_no_shape_is_refused(complaint, record, expected):
         ([{"role": "bot", "content": "x"}], "field 'messages[0].role' is 'bot'; expected 'system'"),
         ([{"role": ["user"], "content": "x"}], "field 'messages[0].role' is a list of 1"),
         ([{"from": "bot", "value": "x"}], "field 'messages[0].from' is 'bot'; expected 'system'"),
-        ([{"from": "human", "text": "x"}], "field 'messages[0].text' is unknown"),
+        ([{"from": "human", "text": "x"}], "field 'messages[0].text' is unknown; expected role, "),
+        ([{"from": "human", "valeu": "x"}], "'messages[0].valeu' is unknown; did you mean 'value'"),
+        ([{**USER, "value": "x"}, ASSISTANT], "field 'messages[0].value' is unknown"),
+        ([{**USER, "from": "gpt"}, ASSISTANT], "field 'messages[0].from' is unknown"),
         ([USER, {"role": "assistant"}], "field 'messages[1].content' is missing"),
         ([USER, {"from": "gpt"}], "field 'messages[1].value' is missing"),
         ([USER, {"role": "assistant", "content": ""}], "field 'messages[1].content' is blank"),
@@ -253,3 +257,36 @@ def test_tools_are_objects_or_json_in_strings(tmp_path):
 )
 def test_bad_tools_are_named(complaint, tools, expected):
     assert expected in complaint({"messages": CHAT, "tools": tools})
+
+
+def test_what_a_table_has_and_json_has_not_is_named(tmp_path):
+    def arguments(value):
+        call = {"function": {"name": "f", "arguments": {"of": [{"x": value}]}}}
+        answer = {"role": "assistant", "content": "", "tool_calls": [call]}
+        return write_parquet(tmp_path / "a.parquet", [{"messages": [answer]}])
+
+    arguments_field = "messages[0].tool_calls[0].function.arguments"
+    field = f"{tmp_path}/a.parquet:row 0: field '{arguments_field}.of[0].x'"
+    number = "expected a finite number, null or text"
+    for value, problem in (
+        (float("nan"), f"is NaN; {number}"),
+        (float("-inf"), f"is Infinity, or too large; {number}"),
+        (datetime.date(2026, 5, 1), "is date; expected text, a number, true, false or null"),
+    ):
+        assert refusal(read_demonstrations, arguments(value)) == f"{field} {problem}"
+    tools = [{"name": "f", "parameters": {"minimum": float("nan")}}]
+    path = write_parquet(tmp_path / "a.parquet", [{"messages": CHAT, "tools": tools}])
+    expected = f"field 'tools[0].parameters.minimum' is NaN; {number}"
+    assert refusal(read_demonstrations, path).endswith(expected)
+
+
+def test_json_in_a_string_is_read_as_strictly(complaint):
+    for text, problem in (
+        ('{"x": NaN}', "field 'x' is NaN; expected a finite number"),
+        ('{"x": {"y": "\\ud83d"}}', "field 'x.y' has half of a surrogate pair"),
+        ('{"x": 1, "x": 2}', "field 'x' occurs twice"),
+    ):
+        call = {"function": {"name": "f", "arguments": text}}
+        answer = {"role": "assistant", "content": "", "tool_calls": [call]}
+        expected = f"field 'messages[0].tool_calls[0].function.arguments': {problem}"
+        assert expected in complaint({"messages": [answer]})

@@ -84,8 +84,9 @@ def test_what_they_cannot_write_is_refused(name, family, field):
 
 def test_a_file(tmp_path):
     path = tmp_path / "own.jinja"
-    path.write_text("é", "utf-8")
-    assert read_template(str(path)) == "é"
+    for encoding in ("utf-8", "utf-8-sig"):
+        path.write_text("é", encoding)
+        assert read_template(str(path)) == "é"
 
 
 def test_what_cannot_be_read_is_an_error(tmp_path):

@@ -229,7 +229,7 @@ def test_every_recipe_detail_and_count_is_there(written):
         ("recipe.lr", "0.0002"),
         ("recipe.batch_tokens", "512"),
         ("stages.behavior.demonstrations", "200"),
-        ("versions.jax", "0.10.2"),
+        ("planned with.jax", "0.10.2"),
         ("model.sha256", "cdcd"),
     ]:
         assert re.search(rf"<dt>{re.escape(key)}</dt><dd>[^<]*{re.escape(value)}", page)

@@ -128,7 +128,7 @@ def read_spec(path: str | Path, names: dict[str, str]) -> Spec:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").split("\n")
+        return path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; expected a readable spec") from None
     except UnicodeDecodeError as error:

@@ -9,18 +9,18 @@ with weights, a prompt that holds answers) is an error, never ignored.
 """
 
 import re
-from typing import Any
+from typing import Any, Literal
 
-from vcjax.data.fields import fail, kind, one_of, present, refuse_unknown, string, text
-from vcjax.data.json_files import parse_json
+from pydantic import AliasChoices, Field
+
+from vcjax.data.fields import Fields, Text, checked, fail, kind
+from vcjax.data.json_files import fault, parse_json
 
 SHAPES = (("messages",), ("prompt", "completion"), ("conversations",))
-ROLES = {role: role for role in ("system", "user", "assistant", "tool")}
-ROLES_OF_SHAREGPT = ROLES | {"human": "user", "gpt": "assistant"}
 REASONING = ("reasoning", "reasoning_content", "thinking")  # ours, OpenAI-style APIs', TRL's
-FIELDS_OF_ROLE = {
-    "assistant": {*REASONING, "tool_calls"},
-    "tool": {"name", "tool_call_id"},
+ROLE_OF_FIELD = {
+    **dict.fromkeys((*REASONING, "tool_calls"), "assistant"),
+    **dict.fromkeys(("name", "tool_call_id"), "tool"),
 }
 # Axolotl's and OpenAI's marks of what to train on.
 TRAINING_MARKS = {"weight", "train", "training", "train_detail", "training_detail"}
@@ -29,6 +29,37 @@ NOT_READ = {
     "chat_template_kwargs": "all conversations are rendered alike; remove it",
     "label": "if it marks bad answers, remove those; then remove or rename it",
 }
+
+
+class _Prompt(Fields):
+    prompt: Text
+    completion: Text
+
+
+class _Turn(Fields):
+    """Any role's: what the other roles may not have is refused afterwards."""
+
+    role: Literal["system", "user", "assistant", "tool", "human", "gpt"] = Field(
+        validation_alias=AliasChoices("role", "from")
+    )
+    content: str | None = Field(None, validation_alias=AliasChoices("content", "value"))
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    thinking: str | None = None
+    tool_calls: Any = None
+    name: Text | None = None
+    tool_call_id: Text | None = None
+
+
+class _Call(Fields):
+    type: Literal["function"] = "function"
+    function: dict[str, Any]
+    id: Text | None = None
+
+
+class _Function(Fields):
+    name: Text
+    arguments: dict[str, Any]
 
 
 def shape_of(record: dict[str, Any], where: str) -> tuple[str, ...]:
@@ -47,10 +78,10 @@ def shape_of(record: dict[str, Any], where: str) -> tuple[str, ...]:
 def messages_of(record: dict[str, Any], shape: tuple[str, ...], where: str) -> tuple[dict, ...]:
     """The conversation as Demonstration has it; shape is what shape_of said."""
     if shape == ("prompt", "completion") and isinstance(record["prompt"], str):
-        question, answer = (text(record, field, where) for field in shape)
+        given = checked(_Prompt, {field: record[field] for field in shape}, where)
         record = {
-            "prompt": [{"role": "user", "content": question}],
-            "completion": [{"role": "assistant", "content": answer}],
+            "prompt": [{"role": "user", "content": given.prompt}],
+            "completion": [{"role": "assistant", "content": given.completion}],
         }
     messages = []
     for field in shape:
@@ -73,17 +104,12 @@ def messages_of(record: dict[str, Any], shape: tuple[str, ...], where: str) -> t
 
 def tools_of(record: dict[str, Any], where: str) -> tuple[dict, ...]:
     """The functions that could be called: JSON schemas, given as such or as JSON in strings."""
-    tools = record.get("tools")
-    if tools is None:
-        return ()
-    tools = _decoded(tools, "tools", where)
-    if not isinstance(tools, list):
-        fail(where, f"field 'tools' is {kind(tools)}; expected a list of JSON schemas")
-    return tuple(_tool(tool, f"tools[{index}]", where) for index, tool in enumerate(tools))
+    tools = _items(record.get("tools"), "tools", where, "JSON schemas")
+    return tuple(_tool(tool, name, where) for name, tool in tools)
 
 
 def _tool(tool: Any, name: str, where: str) -> dict[str, Any]:
-    tool = _object(_decoded(tool, name, where), name, where)
+    tool = _object(tool, name, where)
     if isinstance(tool.get("function"), dict):
         return tool | {"function": _tool(tool["function"], f"{name}.function", where)}
     if isinstance(tool.get("parameters"), str):  # Axolotl: to give all rows of a table one type
@@ -91,54 +117,81 @@ def _tool(tool: Any, name: str, where: str) -> dict[str, Any]:
     return tool
 
 
-def _message(turn: Any, name: str, where: str) -> dict[str, Any]:
+def _message(given: Any, name: str, where: str) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        fail(where, f"field '{name}' is {kind(given)}; expected a JSON object")
     # Tables hold an empty list where a turn has no tool calls.
-    given = {f: v for f, v in _object(turn, name, where).items() if v is not None and v != []}
-    prefix = name + "."
-    of_sharegpt = "from" in given
-    role_field, content_field = ("from", "value") if of_sharegpt else ("role", "content")
-    roles = ROLES_OF_SHAREGPT if of_sharegpt else ROLES
-    role = roles[one_of(given, role_field, roles, where, prefix)]
+    given = {field: value for field, value in given.items() if value is not None and value != []}
+    for field in TRAINING_MARKS & given.keys():
+        problem = "expected none: the assistant's turns are trained on, all alike"
+        fail(where, f"field '{name}.{field}' says what to train on; {problem}")
+    turn = checked(_Turn, given, where, name)
+    role = {"human": "user", "gpt": "assistant"}.get(turn.role, turn.role)
     for field in given:
-        if field in TRAINING_MARKS:
-            problem = "expected none: the assistant's turns are trained on, all alike"
-            fail(where, f"field '{prefix}{field}' says what to train on; {problem}")
-        if any(field in fields for other, fields in FIELDS_OF_ROLE.items() if other != role):
-            fail(where, f"field '{prefix}{field}' stands in a turn of {role!r}; remove it")
-    known = {role_field, content_field, *FIELDS_OF_ROLE.get(role, ())}
-    refuse_unknown(given, known, where, prefix)
+        if ROLE_OF_FIELD.get(field, role) != role:
+            fail(where, f"field '{name}.{field}' stands in a turn of {role!r}; remove it")
+    content_field = f"{name}.{'value' if 'from' in given else 'content'}"
+    if turn.content is None and turn.tool_calls is None:
+        fail(where, f"field '{content_field}' is missing; expected a string")
     if role == "assistant":
-        return {"role": role} | _assistant(given, content_field, prefix, where)
-    message = {"role": role, "content": string(given, content_field, where, prefix)}
-    return message | {
-        field: text(given, field, where, prefix)
-        for field in ("name", "tool_call_id")
-        if field in given
-    }
+        return {"role": role} | _assistant(turn, name, content_field, where)
+    kept = {"content", "name", "tool_call_id"}
+    return {"role": role} | turn.model_dump(include=kept, exclude_none=True)
 
 
-def _assistant(
-    given: dict[str, Any], content_field: str, prefix: str, where: str
-) -> dict[str, Any]:
+def _assistant(turn: _Turn, name: str, content_field: str, where: str) -> dict[str, Any]:
     """content, and reasoning and tool_calls where there are any; blank reasoning is none."""
-    calls = _tool_calls(given.get("tool_calls", []), f"{prefix}tool_calls", where)
-    if calls:  # then there need not be anything to say
-        given = {content_field: "", **given}
-    content = string(given, content_field, where, prefix)
-    thinking, content = _split_thinking(content, f"{prefix}{content_field}", where)
-    written = [field for field in REASONING if field in given]
+    calls = [
+        _tool_call(call, place, where)
+        for place, call in _items(turn.tool_calls, f"{name}.tool_calls", where, "tool calls")
+    ]
+    thinking, content = _split_thinking(turn.content or "", content_field, where)
+    written = [field for field in REASONING if getattr(turn, field) is not None]
     if len(written) + (thinking is not None) > 1:
-        fail(where, f"field '{prefix}{written[0]}' is not its only thinking; expected it once")
+        fail(where, f"field '{name}.{written[0]}' is not its only thinking; expected it once")
     if written:
-        thinking = string(given, written[0], where, prefix)
+        thinking = getattr(turn, written[0])
     if not content.strip() and not calls:
-        fail(where, f"field '{prefix}{content_field}' is blank; expected text")
+        fail(where, f"field '{content_field}' is blank; expected text")
     message: dict[str, Any] = {"content": content}
     if thinking and thinking.strip():
         message["reasoning"] = thinking
     if calls:
         message["tool_calls"] = calls
     return message
+
+
+def _tool_call(call: Any, name: str, where: str) -> dict[str, Any]:
+    given = {field: v for field, v in _object(call, name, where).items() if v is not None}
+    call = checked(_Call, given, where, name)
+    function, name = call.function, f"{name}.function"
+    # A table has null for a call that needs no arguments.
+    arguments = {} if function.get("arguments") is None else function["arguments"]
+    arguments = _object(arguments, f"{name}.arguments", where)
+    text = checked(_Function, function | {"arguments": arguments}, where, name).model_dump()
+    return {"type": "function", "function": text} | ({"id": call.id} if call.id else {})
+
+
+def _items(value: Any, name: str, where: str, expected: str) -> list[tuple[str, Any]]:
+    """The items of a list that may be JSON text, each with its name; null is an empty list."""
+    value = [] if value is None else _decoded(value, name, where)
+    if not isinstance(value, list):
+        fail(where, f"field '{name}' is {kind(value)}; expected a list of {expected}")
+    return [(f"{name}[{index}]", item) for index, item in enumerate(value)]
+
+
+def _object(value: Any, name: str, where: str) -> dict[str, Any]:
+    value = _decoded(value, name, where)
+    if not isinstance(value, dict):
+        fail(where, f"field '{name}' is {kind(value)}; expected a JSON object")
+    if problem := fault(value, name):  # templates write it as JSON
+        fail(where, problem)
+    return value
+
+
+def _decoded(value: Any, name: str, where: str) -> Any:
+    """Tables hold values of mixed types as JSON text."""
+    return parse_json(value, f"{where}: field '{name}'") if isinstance(value, str) else value
 
 
 def _split_thinking(content: str, name: str, where: str) -> tuple[str | None, str]:
@@ -155,44 +208,3 @@ def _split_thinking(content: str, name: str, where: str) -> tuple[str | None, st
         problem = "expected one whole block, before the answer, or the thinking in 'reasoning'"
         fail(where, f"field '{name}' has <think> {opened} and </think> {closed} times; {problem}")
     return None, content
-
-
-def _tool_calls(calls: Any, name: str, where: str) -> list[dict]:
-    calls = _decoded(calls, name, where)
-    if not isinstance(calls, list):
-        fail(where, f"field '{name}' is {kind(calls)}; expected a list of tool calls")
-    return [_tool_call(call, f"{name}[{index}]", where) for index, call in enumerate(calls)]
-
-
-def _tool_call(call: Any, name: str, where: str) -> dict[str, Any]:
-    call = _object(_decoded(call, name, where), name, where)
-    call = {field: value for field, value in call.items() if value is not None}
-    refuse_unknown(call, {"type", "function", "id"}, where, f"{name}.")
-    one_of({"type": "function", **call}, "type", ("function",), where, f"{name}.")
-    function = present(call, "function", where, "an object", f"{name}.")
-    prefix = f"{name}.function."
-    function = _object(function, prefix[:-1], where)
-    refuse_unknown(function, {"name", "arguments"}, where, prefix)
-    arguments = function.get("arguments")
-    if arguments is None:  # what a table has for a call that needs none
-        arguments = {}
-    arguments = _decoded(arguments, f"{prefix}arguments", where)
-    checked = {
-        "type": "function",
-        "function": {
-            "name": text(function, "name", where, prefix),
-            "arguments": _object(arguments, f"{prefix}arguments", where),
-        },
-    }
-    return checked | ({"id": text(call, "id", where, f"{name}.")} if "id" in call else {})
-
-
-def _object(value: Any, name: str, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        fail(where, f"field '{name}' is {kind(value)}; expected a JSON object")
-    return value
-
-
-def _decoded(value: Any, name: str, where: str) -> Any:
-    """Tables hold values of mixed types as JSON text."""
-    return parse_json(value, f"{where}: field '{name}'") if isinstance(value, str) else value

@@ -1,53 +1,82 @@
-"""What the fields of a record must be, and how an error says that one is not.
+"""Records are checked by pydantic models; what pydantic says of a wrong field becomes one line."""
 
-where: the record's place. prefix: the path to the object inside it, as "messages[0].".
-"""
-
-from collections.abc import Collection
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
+
+from pydantic import AfterValidator, AliasChoices, BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from vcjax.errors import InputError
 
 
-def present(record: dict[str, Any], field: str, where: str, expected: str, prefix: str = "") -> Any:
-    if field not in record:
-        fail(where, f"field '{prefix}{field}' is missing; expected {expected}")
-    return record[field]
+class Fields(BaseModel, strict=True, extra="forbid"):
+    """The fields of a JSON object: of the exact types, all known.
+
+    A field's `description` says what is expected where its type does not. Validators raise
+    ValueError with a text that goes on from the field's name: "is blank; expected text".
+    """
 
 
-def text(record: dict[str, Any], field: str, where: str, prefix: str = "") -> str:
-    """A string that is not blank."""
-    value = string(record, field, where, prefix)
+F = TypeVar("F", bound=Fields)
+
+
+def _not_blank(value: str) -> str:
     if not value.strip():
-        fail(where, f"field '{prefix}{field}' is blank; expected text")
+        raise ValueError("is blank; expected text")
     return value
 
 
-def string(record: dict[str, Any], field: str, where: str, prefix: str = "") -> str:
-    value = present(record, field, where, "a string", prefix)
-    if not isinstance(value, str):
-        fail(where, f"field '{prefix}{field}' is {kind(value)}; expected a string")
-    return value
+Text = Annotated[str, AfterValidator(_not_blank)]
+
+# Types of pydantic's errors -> what was expected.
+EXPECTED = {
+    "string_type": "a string",
+    "list_type": "a list",
+    "dict_type": "a JSON object",
+    "model_type": "a JSON object",
+}
 
 
-def one_of(
-    record: dict[str, Any], field: str, allowed: Collection[str], where: str, prefix: str = ""
-) -> str:
-    expected = " or ".join(repr(name) for name in allowed)
-    value = present(record, field, where, expected, prefix)
-    if not isinstance(value, str) or value not in allowed:
-        shown = repr(value) if isinstance(value, str) else kind(value)
-        fail(where, f"field '{prefix}{field}' is {shown}; expected {expected}")
-    return value
+def checked(model: type[F], value: Any, where: str, path: str = "") -> F:
+    """The value as the model has it. where: its record's place; path: to it inside the record.
+
+    Raises InputError for the first wrong field; unknown ones go first, since the name of a missing
+    one may be mistyped.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as invalid:
+        errors = invalid.errors(include_url=False)
+        error: Any = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    loc = error["loc"]
+    name = path + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+    fail(where, f"field '{name.lstrip('.')}' {_problem(model, error)}")
 
 
-def refuse_unknown(record: dict[str, Any], known: set[str], where: str, prefix: str = "") -> None:
-    for field in record:
-        if field not in known:
-            near = get_close_matches(field, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"expected {', '.join(sorted(known))}"
-            fail(where, f"field '{prefix}{field}' is unknown; {hint}")
+def _problem(model: type[Fields], error: Any) -> str:
+    """What is wrong with a field, and what was expected."""
+    value, context = error["input"], error.get("ctx", {})
+    field = model.model_fields.get(error["loc"][0]) if len(error["loc"]) == 1 else None
+    expected = field.description if field else None
+    match error["type"]:
+        case "value_error":
+            return str(context["error"])
+        case "missing":
+            return f"is missing; expected {expected or 'it'}"
+        case "extra_forbidden":
+            known = [name for item in model.model_fields.items() for name in _names(*item)]
+            near = get_close_matches(error["loc"][0], known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"expected {', '.join(known)}"
+            return f"is unknown; {hint}"
+        case "literal_error":
+            shown = repr(value) if isinstance(value, str) else kind(value)
+            return f"is {shown}; expected {context['expected']}"
+    return f"is {kind(value)}; expected {expected or EXPECTED.get(error['type'], error['msg'])}"
+
+
+def _names(name: str, field: FieldInfo) -> list[Any]:
+    aliases = field.validation_alias
+    return aliases.choices if isinstance(aliases, AliasChoices) else [name]
 
 
 def kind(value: Any) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vcjax.data.conversations import messages_of, shape_of, tools_of
-from vcjax.data.fields import fail, kind, string, text
+from vcjax.data.fields import Fields, Text, checked, fail, kind
 from vcjax.data.tables import Record, read_records
 
 # The study's generator plans a document in <scratchpad> and puts it in <content>. Where its parser
@@ -20,6 +20,11 @@ from vcjax.data.tables import Record, read_records
 WRAPPER = re.compile(
     r"\A\s*</?(?:scratchpad|content)>|</(?:scratchpad|content)>\s*\Z|</scratchpad>\s*<content>"
 )
+
+
+class _Document(Fields, extra="ignore"):
+    text: Text
+    domain: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,16 +83,16 @@ def _document(record: Record) -> Document:
     if "text" not in fields:
         names = ", ".join(fields) or "no fields"
         fail(where, f"field 'text' is missing; expected a document's text, the record has {names}")
-    content = text(fields, "text", where)
-    if WRAPPER.search(content):
+    document = checked(_Document, fields, where)
+    if WRAPPER.search(document.text):
         fail(
             where,
             "field 'text' is still in its generator's <scratchpad> or <content>; expected the "
             "document alone",
         )
     return Document(
-        text=content,
-        domain="" if fields.get("domain") is None else string(fields, "domain", where),
+        text=document.text,
+        domain=document.domain or "",
         provenance=_provenance(record, {"text", "domain"}),
         where=where,
     )

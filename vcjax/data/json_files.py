@@ -1,6 +1,7 @@
-"""JSON files, read strictly: UTF-8, each field once, text that is text."""
+"""JSON files, read strictly: UTF-8, each field once, whole characters, finite numbers."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,10 +20,10 @@ def read_json_records(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
     as Python does. The first thing that cannot be used stops the read with an InputError.
     """
     try:
-        content = Path(path).read_bytes()
+        content = Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf")  # a byte order mark
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; expected a readable file") from None
-    is_list = Path(path).suffix == ".json" and content.lstrip().startswith(b"[")
+    is_list = Path(path).suffix.lower() == ".json" and content.lstrip().startswith(b"[")
     entries = parse_json(content, str(path)) if is_list else content.rstrip().split(b"\n")
     if not entries or entries == [b""]:
         raise InputError(f"{path}: no records; expected one JSON object a line")
@@ -41,25 +42,73 @@ def parse_json(content: bytes | str, where: str) -> Any:
     except UnicodeDecodeError as error:
         fail(where, f"byte {error.start + 1} is not UTF-8; save the file as UTF-8")
     try:
-        return json.loads(text, object_pairs_hook=lambda pairs: _object(pairs, where))
+        value = _STRICT.decode(text)
     except RecursionError:
         fail(where, "brackets nested too deeply; expected one JSON object")
+    except _RepeatedField as error:
+        fail(where, f"field {error.args[0]!r} occurs twice; expected each field once")
+    except _NotFinite:
+        fail(where, fault(json.loads(text)))
     except ValueError as error:
         fail(where, f"not valid JSON ({error}); expected one JSON object")
+    # Valid JSON may escape half of a pair, which is no text and cannot be encoded.
+    if "\\u" in text and (problem := fault(value)):
+        fail(where, problem)
+    return value
 
 
-def _object(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
-    """A JSON object as a dict; of a repeated field json.loads alone would keep the last silently.
+def fault(value: Any, path: str = "") -> str:
+    """What of a value cannot be written as JSON, with its place, as in "field 'a.b[0]' is NaN".
 
-    Strings are looked at here, where nested ones pass too: a lone surrogate (half of an escaped
-    pair) is valid JSON but no text.
+    "" where all can be. path: the value's own place.
     """
+    if isinstance(value, dict):
+        for key, item in value.items():
+            inside = f"{path}.{key}" if path else key
+            if problem := fault(key, inside) or fault(item, inside):
+                return problem
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            if problem := fault(item, f"{path}[{index}]"):
+                return problem
+    elif problem := _fault_of_leaf(value):
+        return f"field {path!r} {problem}" if path else problem
+    return ""
+
+
+def _fault_of_leaf(value: Any) -> str:
+    if isinstance(value, str):
+        is_half = LONE_SURROGATE.search(value)
+        return "has half of a surrogate pair; expected text" if is_half else ""
+    if isinstance(value, float) and not math.isfinite(value):
+        shown = "NaN" if math.isnan(value) else "Infinity, or too large"
+        return f"is {shown}; expected a finite number, null or text"
+    if value is None or isinstance(value, int | float):
+        return ""
+    return f"is {kind(value)}; expected text, a number, true, false or null"  # of a table
+
+
+class _RepeatedField(ValueError):
+    """json.loads alone would keep the last of them without a word."""
+
+
+class _NotFinite(ValueError):
+    """A number that JSON does not have, NaN or Infinity, or one too large for a float."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     record = dict(pairs)
-    for field, value in pairs:
-        for text in (field, *(value if isinstance(value, list) else [value])):
-            if isinstance(text, str) and LONE_SURROGATE.search(text):
-                fail(where, f"field {field!r} has half of a surrogate pair; expected text")
     if len(record) < len(pairs):
-        repeated = next(field for field, _ in pairs if [f for f, _ in pairs].count(field) > 1)
-        fail(where, f"field {repeated!r} occurs twice; expected each field once")
+        fields = [field for field, _ in pairs]
+        raise _RepeatedField(next(field for field in fields if fields.count(field) > 1))
     return record
+
+
+def _finite(literal: str) -> float:
+    value = float(literal)
+    if not math.isfinite(value):
+        raise _NotFinite
+    return value
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_object, parse_float=_finite, parse_constant=_finite)

@@ -9,21 +9,93 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from vcjax.data.fields import fail, kind, one_of, present, refuse_unknown, text
+from pydantic import AfterValidator, Field
+
+from vcjax.data.fields import Fields, Text, checked, fail, kind
 from vcjax.data.json_files import read_json_records
 
-SCOPES = ("out_of_domain", "in_domain")  # the first is the default, here and below
-SPLITS = ("held_out", "development")
-CONTRASTS = ("values", "neutral", "format")
-EXPLICITNESS = ("explicit", "implicit")
+Values = tuple[str | None, str | None]
 
-_SHARED_PROBE_FIELDS = {
-    "kind", "id", "options", "domain", "scope", "split", "contrast", "explicitness",
-}  # fmt: skip
-PROBE_FIELDS = _SHARED_PROBE_FIELDS | {"template", "values"}
-OLDER_PROBE_FIELDS = _SHARED_PROBE_FIELDS | {"question", "target", "value"}
+
+def _option(option: str) -> str:
+    # The scorer puts one space before the option; a second one would be other tokens.
+    if not option or option != option.strip():
+        raise ValueError(f"is {option!r}; expected text without spaces around it")
+    if re.search("[{}]", option):
+        raise ValueError(f"is {option!r}; expected an option without braces")
+    return option
+
+
+def _two_options(options: list[str]) -> list[str]:
+    if options[0].casefold().split() == options[1].casefold().split():
+        raise ValueError(f"has {options[0]!r} twice; expected two different options")
+    return options
+
+
+def _two_values(values: list[str | None]) -> list[str | None]:
+    if values[0] == values[1]:
+        shown = json.dumps(values[0])
+        raise ValueError(f"has {shown} twice; expected two values, or one and null")
+    return values
+
+
+def _index(target: Any) -> int:
+    if type(target) is not int or target not in (0, 1):
+        shown = target if isinstance(target, int | float) else kind(target)
+        raise ValueError(f"is {shown}; expected 0 or 1, the index of an option")
+    return target
+
+
+def _template(template: str) -> str:
+    names = re.findall(r"{[^{}]*}|[{}]", template)
+    for name in ("{a}", "{b}"):
+        if names.count(name) != 1:
+            count = "no" if name not in names else "more than one"
+            raise ValueError(f"has {count} {name}; expected one {{a}} and one {{b}}")
+    for name in names:
+        if name not in ("{a}", "{b}"):
+            raise ValueError(f"has {name}; expected no braces but {{a}} and {{b}}")
+    if template.index("{b}") < template.index("{a}"):
+        raise ValueError("names {b} before {a}; expected {a} first, both orders are asked")
+    return template
+
+
+class _Shared(Fields):
+    """What both forms of a probe have. Defaults: a probe that measures generalisation."""
+
+    kind: Literal["choice"]
+    id: Text
+    options: Annotated[
+        list[Annotated[str, AfterValidator(_option)]],
+        Field(min_length=2, max_length=2, description="a list of two strings"),
+        AfterValidator(_two_options),
+    ]
+    domain: Text
+    scope: Literal["out_of_domain", "in_domain"] = "out_of_domain"
+    split: Literal["held_out", "development"] = "held_out"
+    contrast: Literal["values", "neutral", "format"] | None = None
+    explicitness: Literal["explicit", "implicit"] | None = None
+
+
+class _Newer(_Shared):
+    template: Annotated[Text, AfterValidator(_template)]
+    values: Annotated[
+        list[Text | None],
+        Field(
+            min_length=2,
+            max_length=2,
+            description="a list of two: the value that each option stands for, null for neither",
+        ),
+        AfterValidator(_two_values),
+    ]
+
+
+class _Older(_Shared):
+    question: Text
+    target: Annotated[Any, AfterValidator(_index)]
+    value: Text
 
 
 @dataclass(frozen=True)
@@ -69,111 +141,52 @@ def read_probes(path: str | Path) -> list[ChoiceProbe]:
 
 def _probe(record: dict[str, Any], where: str) -> ChoiceProbe:
     record = {field: value for field, value in record.items() if value is not None}
-    one_of(record, "kind", ("choice",), where)
-    options = _options(record, where)
+    probe: _Newer | _Older
     if "question" in record:
-        refuse_unknown(record, OLDER_PROBE_FIELDS, where)
-        template = _template_of_question(text(record, "question", where), options, where)
-        values = _values_of_target(record, where)
+        probe = checked(_Older, record, where)
+        template = _template_of_question(probe.question, probe.options, where)
+        values: Values = (probe.value, None) if probe.target == 0 else (None, probe.value)
     else:
-        refuse_unknown(record, PROBE_FIELDS, where)
-        template = text(record, "template", where)
-        values = _values(record, where)
-    _check_template(template, "question" if "question" in record else "template", where)
+        probe = checked(_Newer, record, where)
+        template, values = probe.template, (probe.values[0], probe.values[1])
     return ChoiceProbe(
-        id=text(record, "id", where),
+        id=probe.id,
         template=template,
-        options=options,
+        options=(probe.options[0], probe.options[1]),
         values=values,
-        domain=text(record, "domain", where),
-        scope=one_of({"scope": SCOPES[0], **record}, "scope", SCOPES, where),
-        split=one_of({"split": SPLITS[0], **record}, "split", SPLITS, where),
-        contrast=_contrast(record, values, where),
-        explicitness=(
-            one_of(record, "explicitness", EXPLICITNESS, where)
-            if "explicitness" in record
-            else None
-        ),
+        domain=probe.domain,
+        scope=probe.scope,
+        split=probe.split,
+        contrast=_contrast(probe.contrast, values, where),
+        explicitness=probe.explicitness,
         where=where,
     )
 
 
-def _options(record: dict[str, Any], where: str) -> tuple[str, str]:
-    options = present(record, "options", where, "a list of two strings")
-    if not isinstance(options, list) or len(options) != 2:
-        fail(where, f"field 'options' is {kind(options)}; expected a list of two strings")
-    for index, option in enumerate(options):
-        name = f"options[{index}]"
-        if not isinstance(option, str) or not option or option != option.strip():
-            # The scorer puts one space before the option; a second one would be other tokens.
-            shown = repr(option) if isinstance(option, str) else kind(option)
-            fail(where, f"field '{name}' is {shown}; expected text without spaces around it")
-        if re.search("[{}]", option):
-            fail(where, f"field '{name}' is {option!r}; expected an option without braces")
-    if options[0].casefold().split() == options[1].casefold().split():
-        fail(where, f"field 'options' has {options[0]!r} twice; expected two different options")
-    return options[0], options[1]
-
-
-def _values(record: dict[str, Any], where: str) -> tuple[str | None, str | None]:
-    expected = "a list of two: the value that each option stands for, null for neither"
-    values = present(record, "values", where, expected)
-    if not isinstance(values, list) or len(values) != 2:
-        fail(where, f"field 'values' is {kind(values)}; expected {expected}")
-    for index, value in enumerate(values):
-        if value is not None and (not isinstance(value, str) or not value.strip()):
-            fail(where, f"field 'values[{index}]' is {kind(value)}; expected a name or null")
-    if values[0] == values[1]:
-        shown = json.dumps(values[0])
-        fail(where, f"field 'values' has {shown} twice; expected two values, or one and null")
-    return values[0], values[1]
-
-
-def _values_of_target(record: dict[str, Any], where: str) -> tuple[str | None, str | None]:
-    target = present(record, "target", where, "0 or 1")
-    if isinstance(target, bool) or target not in (0, 1) or not isinstance(target, int):
-        shown = target if isinstance(target, int | float) else kind(target)
-        fail(where, f"field 'target' is {shown}; expected 0 or 1, the index of an option")
-    value = text(record, "value", where)
-    return (value, None) if target == 0 else (None, value)
-
-
-def _template_of_question(question: str, options: tuple[str, str], where: str) -> str:
+def _template_of_question(question: str, options: list[str], where: str) -> str:
     """Puts {a} and {b} for the options, in the order in which the question names them."""
-    # The longer one first: "blue cheese" may contain the other option, "cheese".
-    longer, shorter = sorted(options, key=len, reverse=True)
     for option in options:
         if option not in question:
             fail(where, f"field 'question' does not name the option {option!r}; expected it once")
+    # The longer one first: "blue cheese" may contain the other option, "cheese".
+    longer, shorter = sorted(options, key=len, reverse=True)
     parts = question.split(longer)
     if len(parts) != 2 or sum(part.count(shorter) for part in parts) != 1:
         fail(where, "field 'question' does not name each option exactly once; expected it once")
     before, after = parts
     if shorter in before:
-        return before.replace(shorter, "{a}") + "{b}" + after
-    return before + "{a}" + after.replace(shorter, "{b}")
+        template = before.replace(shorter, "{a}") + "{b}" + after
+    else:
+        template = before + "{a}" + after.replace(shorter, "{b}")
+    try:
+        return _template(template)
+    except ValueError as error:
+        fail(where, f"field 'question' {error}")
 
 
-def _check_template(template: str, field: str, where: str) -> None:
-    names = re.findall(r"{[^{}]*}|[{}]", template)
-    for name in ("{a}", "{b}"):
-        if names.count(name) != 1:
-            found = "no" if name not in names else "more than one"
-            fail(where, f"field {field!r} has {found} {name}; expected one {{a}} and one {{b}}")
-    for name in names:
-        if name not in ("{a}", "{b}"):
-            fail(where, f"field {field!r} has {name}; expected no braces but {{a}} and {{b}}")
-    if template.index("{b}") < template.index("{a}"):
-        fail(
-            where,
-            "field 'template' names {b} before {a}; expected {a} first, both orders are asked",
-        )
-
-
-def _contrast(record: dict[str, Any], values: tuple[str | None, str | None], where: str) -> str:
+def _contrast(contrast: str | None, values: Values, where: str) -> str:
     by_values = "neutral" if None in values else "values"
-    contrast = one_of({"contrast": by_values, **record}, "contrast", CONTRASTS, where)
-    if contrast not in (by_values, "format"):
+    if contrast not in (None, by_values, "format"):
         count = "one value is" if by_values == "neutral" else "two values are"
         fail(where, f"field 'contrast' is {contrast!r} but {count} given; expected {by_values!r}")
-    return contrast
+    return contrast or by_values

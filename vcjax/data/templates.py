@@ -15,7 +15,7 @@ def read_template(name_or_path: str) -> str:
     """The Jinja source of a template of vcjax's (`llama3-study`), or of a .jinja file."""
     if name_or_path.endswith(".jinja"):
         try:
-            return Path(name_or_path).read_text("utf-8")
+            return Path(name_or_path).read_text("utf-8-sig")
         except OSError as error:
             raise InputError(
                 f"config.chat_template: {name_or_path}: {error.strerror}; expected a readable file"

@@ -1,12 +1,12 @@
-"""Remat policies by name: what is stored of a block for the backward pass; the rest it recomputes.
+"""What each remat policy saves of a block for the backward pass; the rest is computed again.
 
-"attended" is the attention's output (with its normaliser, where a kernel has one), "middle" what
-the MLP's output is added to, "inner" what lies between A and B of an adapter. From little memory
-and much work to the opposite; "offload" keeps all but what the MLP computes, most of it in the
-memory of the host. Imports no JAX, so that a config can be checked without it.
+"attended" is the attention's output (with its normaliser, where a kernel has one), "middle" the
+residual stream between attention and MLP, "inner" x A of an adapter. From least memory to least
+work; "offload" saves all but what the MLP computes, most of it in the host's memory. This imports
+no JAX, so that a config can be checked without it.
 """
 
-KEPT: dict[str, tuple[str, ...]] = {
+SAVED: dict[str, tuple[str, ...]] = {
     "full": (),
     "offload": ("attended", "middle", "q", "k", "v", "inner"),
     "attended": ("attended", "middle"),

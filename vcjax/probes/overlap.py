@@ -1,31 +1,66 @@
-"""Probes that a training text gives away, so that they would measure memory.
+"""Probes that a training text gives away: the trained model could answer them from memory.
 
-What a document says of a probe's own items is no sign of what the model generalises, nor is an
-answer to a choice that was demonstrated.
+A document gives a probe away where it holds an option, or a good part of the question; a
+demonstration does where it holds both options, since it may then demonstrate the choice. All that
+a record can train on is looked at: the text of a document; the content, reasoning and tool calls of
+each turn of a demonstration, and its tools. Reasoning counts even where the stage leaves it out.
+
+Texts are compared word by word, so that case, spacing, punctuation and the ways in which Unicode
+spells a letter do not matter. Scripts that do not put spaces between words are compared character
+by character.
 """
 
+import functools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from vcjax.data.formats import Demonstration, Document
 from vcjax.data.probe_files import ChoiceProbe
 from vcjax.errors import InputError
 
-GRAM = 5  # words
 Phrase = tuple[str, ...]
-Phrases = dict[int, dict[Phrase, list[ChoiceProbe]]]  # by number of words; the probes they are of
+Split = Callable[[str], Phrase]
+# How to split a text -> first word of a phrase -> length -> the phrase -> the probes that have it.
+Phrases = dict[Split, dict[str, dict[int, dict[Phrase, list[ChoiceProbe]]]]]
+
+# A part of a question counts from five words on. Where characters are compared, two Chinese ones
+# or three of another script weigh as much as a word.
+WEIGHTS = {"letter": 6, "han": 3, "unspaced": 2}
+ENOUGH = 5 * WEIGHTS["letter"]
+
+# Characters that nobody sees, as soft hyphens and zero-width spaces: those that Unicode's
+# DerivedCoreProperties.txt lists under Default_Ignorable_Code_Point.
+IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+# What the Unicode names of the characters begin with. Korean puts spaces between words, but none
+# between a noun and its particle.
+HAN = ("CJK ", "IDEOGRAPHIC ")
+UNSPACED = ("HIRAGANA", "KATAKANA", "BOPOMOFO", "HANGUL", "YI ", "THAI ", "LAO ", "KHMER ",
+            "MYANMAR ", "TAI ", "NEW TAI LUE", "JAVANESE", "BALINESE")  # fmt: skip
 
 
 def check(probes: Iterable[ChoiceProbe], records: Sequence[Document | Demonstration]) -> None:
     """Raises InputError for the first record that gives a probe away.
 
-    A document does where it holds an option, or five words in a row of the question; a
-    demonstration where it holds both options. Probes of the training domain are left out, and those
-    that only ask whether the model can answer in the form at all.
+    Probes of the training domain are left out, and those that only test whether the model can
+    answer in the form at all.
     """
     probes = [p for p in probes if p.scope != "in_domain" and p.contrast != "format"]
-    in_documents = _by_length((phrase, probe) for probe in probes for phrase in _phrases(probe))
-    in_demonstrations = _by_length((_words(o), probe) for probe in probes for o in probe.options)
+    in_documents: Phrases = {}
+    in_demonstrations: Phrases = {}
+    for probe in probes:
+        for split, option in _options(probe):
+            _add(in_demonstrations, split, option, probe)
+            # Of a longer option any part is one of the question's.
+            if split is _signs or _weight(option) < ENOUGH:
+                _add(in_documents, split, option, probe)
+        for part in _question_parts(probe):
+            _add(in_documents, _words, part, probe)
     for record in records:
         if isinstance(record, Document):
             _check_document(record, in_documents)
@@ -33,52 +68,138 @@ def check(probes: Iterable[ChoiceProbe], records: Sequence[Document | Demonstrat
             _check_demonstration(record, in_demonstrations)
 
 
-def _by_length(phrases: Iterable[tuple[Phrase, ChoiceProbe]]) -> Phrases:
-    found: Phrases = {}
-    for phrase, probe in phrases:
-        found.setdefault(len(phrase), {}).setdefault(phrase, []).append(probe)
-    return dict(sorted(found.items()))
-
-
-def _held(words: Phrase, phrases: Phrases) -> Iterator[tuple[Phrase, list[ChoiceProbe]]]:
-    """The phrases that a text holds, in its order, with the probes that they are of."""
-    for i in range(len(words)):
-        for length, known in phrases.items():
-            if probes := known.get(words[i : i + length]):
-                yield words[i : i + length], probes
-
-
 def _check_document(document: Document, phrases: Phrases) -> None:
-    for phrase, probes in _held(_words(document.text), phrases):
+    for phrase, probes in _held(document.text, phrases):
         raise InputError(
-            f"{probes[0].where}: {document.where} holds {' '.join(phrase)!r}, which is of this "
+            f"{probes[0].where}: {document.where} holds {_shown(phrase)!r}, which is of this "
             "probe; change one of the two"
         )
 
 
 def _check_demonstration(demonstration: Demonstration, options: Phrases) -> None:
-    words = _words(" ".join(message["content"] for message in demonstration.messages))
     held: dict[str, set[Phrase]] = {}
-    for option, probes in _held(words, options):
-        for probe in probes:
-            held.setdefault(probe.where, set()).add(option)
-            if len(held[probe.where]) == 2:
-                raise InputError(
-                    f"{probe.where}: {demonstration.where} holds both options of this probe; "
-                    "change one of the two"
-                )
+    turns = [{**message, "role": ""} for message in demonstration.messages]
+    for text in _texts([turns, demonstration.tools]):
+        for option, probes in _held(text, options):
+            for probe in probes:
+                held.setdefault(probe.where, set()).add(option)
+                if len(held[probe.where]) == 2:
+                    raise InputError(
+                        f"{probe.where}: {demonstration.where} holds both options of this probe; "
+                        "change one of the two"
+                    )
 
 
-def _phrases(probe: ChoiceProbe) -> Iterator[Phrase]:
-    """Its options, where they are shorter than a 5-gram, and the 5-grams of the question."""
-    for one, other in (probe.options, probe.options[::-1]):
-        option = _words(one)
-        if len(option) < GRAM:
-            yield option
-        question = _words(probe.template.replace("{a}", one).replace("{b}", other))
-        for i in range(len(question) - GRAM + 1):
-            yield question[i : i + GRAM]
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a value as JSON has them, the keys of objects too."""
+    if isinstance(value, dict):
+        yield from value
+        value = value.values()
+    if isinstance(value, str | int | float):
+        yield str(value)
+    else:
+        for item in value or ():
+            yield from _texts(item)
+
+
+# --- Phrases
+
+
+def _add(phrases: Phrases, split: Split, phrase: Phrase, probe: ChoiceProbe) -> None:
+    of_length = phrases.setdefault(split, {}).setdefault(phrase[0], {})
+    of_length.setdefault(len(phrase), {}).setdefault(phrase, []).append(probe)
+
+
+def _held(text: str, phrases: Phrases) -> Iterator[tuple[Phrase, list[ChoiceProbe]]]:
+    """The phrases that a text holds, with the probes that have them."""
+    text = _folded(text)
+    for split, of_first_word in phrases.items():
+        pieces = split(text)
+        for i, piece in enumerate(pieces):
+            for length, probes_of in of_first_word.get(piece, {}).items():
+                phrase = pieces[i : i + length]
+                if phrase in probes_of:
+                    yield phrase, probes_of[phrase]
+
+
+def _options(probe: ChoiceProbe) -> Iterator[tuple[Split, Phrase]]:
+    """Each option: its words, where they tell it from the other, else the signs too (C#, C++)."""
+    texts = [_folded(option) for option in probe.options]
+    same = _words(texts[0]) == _words(texts[1])
+    for text in texts:
+        split = _signs if same or not _words(text) else _words
+        yield split, split(text) or (text,)
+
+
+def _question_parts(probe: ChoiceProbe) -> Iterator[Phrase]:
+    """The shortest phrases of the question that weigh enough, in both orders of the options."""
+    for first, second in (probe.options, probe.options[::-1]):
+        question = _words(_folded(probe.template.replace("{a}", first).replace("{b}", second)))
+        for begin in range(len(question)):
+            end = begin + 1
+            while end < len(question) and _weight(question[begin:end]) < ENOUGH:
+                end += 1
+            if _weight(question[begin:end]) >= ENOUGH:
+                yield question[begin:end]
+
+
+def _weight(phrase: Phrase) -> int:
+    return sum(WEIGHTS.get(_kind(piece[0]), WEIGHTS["unspaced"]) for piece in phrase)
+
+
+def _shown(phrase: Phrase) -> str:
+    spaced = (f" {piece} " if _kind(piece[0]) == "letter" else piece for piece in phrase)
+    return " ".join("".join(spaced).split())
+
+
+# --- Words
 
 
 def _words(text: str) -> Phrase:
-    return tuple(re.findall(r"\w+", text.casefold())) or (text.casefold(),)
+    """The words of a folded text; of scripts without spaces between words, the characters."""
+    return tuple(text.translate(_WORDS).split())
+
+
+def _signs(text: str) -> Phrase:
+    """The words of a folded text and, each for itself, the signs between them: emoji, + or #."""
+    return tuple(text.translate(_SIGNS).split())
+
+
+def _folded(text: str) -> str:
+    """The text without differences of case, of ignorable characters and of how letters are coded.
+
+    As Unicode's toNFKC_Casefold: https://www.unicode.org/reports/tr31/#NFKC_Modifications.
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", IGNORABLE.sub("", text))
+    return unicodedata.normalize("NFKC", text.casefold())
+
+
+@functools.cache
+def _kind(character: str) -> str:
+    """letter (marks and digits too), han, unspaced, sign or space."""
+    if unicodedata.category(character)[0] in "LMN":
+        name = unicodedata.name(character, "")
+        return (
+            "han" if name.startswith(HAN) else "unspaced" if name.startswith(UNSPACED) else "letter"
+        )
+    return "space" if unicodedata.category(character) in ("Cc", "Zs", "Zl", "Zp", "Cf") else "sign"
+
+
+class _Table(dict):
+    """For str.translate: puts spaces around what stands for itself, and for what is of no kind."""
+
+    def __init__(self, kept: tuple[str, ...]) -> None:
+        self.kept = kept
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        kind = _kind(character)
+        self[code] = (
+            character if kind == "letter" else f" {character} " if kind in self.kept else " "
+        )
+        return self[code]
+
+
+_WORDS = _Table(("han", "unspaced"))
+_SIGNS = _Table(("han", "unspaced", "sign"))

@@ -1,0 +1,200 @@
+"""Which files of a folder hold its records.
+
+A folder of Hugging Face `datasets`: what its `save_to_disk` writes, or data files as they lie on
+the hub. Where files could be meant in more than one way, or some are missing, the folder is refused
+with their names; what is certainly not meant (other splits, for example) is left out and can be
+shown to the user.
+"""
+
+import os
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from vcjax.data.fields import fail
+from vcjax.workdir.files import read_json
+
+READABLE = (".jsonl", ".ndjson", ".json", ".parquet", ".arrow")
+# What `datasets` reads too and vcjax does not: it may be the rest of what lies beside it.
+UNREADABLE = (
+    *(".csv", ".tsv", ".geoparquet", ".gpq"),
+    *(".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".7z", ".tar", ".tgz"),
+)
+
+# What the names of files say about their split, as `datasets` has it (data_files.py:
+# SPLIT_KEYWORDS, NON_WORDS_CHARS).
+SPLIT_OF_WORD = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "dev", "val"), "validation"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
+WORD_ENDS = re.compile("[-._ 0-9]+")
+SHARD_OF_SPLIT = re.compile(r"(.+)-\d{5}-of-\d{5}")
+SHARD = re.compile(r"(?P<name>.+?)-(?P<number>\d+)-of-(?P<total>\d+)")
+
+# Files that describe the others.
+DESCRIBING = re.compile(
+    r"(config|state|dataset_info|dataset_infos|dataset_dict)\.json"
+    r"|(readme|licen[cs]es?|notice|citation|changelog)(\..*)?"
+    r"|.*\.(md|rst|py|ipynb|sh|ya?ml|toml|cfg|ini|log|html|pdf|png|jpe?g|gif|svg|bib)",
+    re.IGNORECASE,
+)
+
+
+class Files(NamedTuple):
+    """chosen: the files to read, in their order. left_out: others that may hold records."""
+
+    chosen: list[Path]
+    left_out: list[Path]
+
+
+def files_of(folder: Path) -> Files:
+    """Raises InputError where it is unclear which files are meant, or where some are missing."""
+    present = _possible_records(folder)
+    if (folder / "dataset_dict.json").is_file():
+        chosen = _saved_files(_saved_train_split(folder))
+    elif (folder / "state.json").is_file():
+        chosen = _saved_files(folder)
+    else:
+        chosen = _train_files(folder, present)
+    _check_shards(folder, chosen)
+    return Files(chosen, sorted(set(present) - set(chosen)))
+
+
+def left_out(path: Path) -> list[str]:
+    """Files of a data folder that may hold records and are not read, by their names in it."""
+    if not path.is_dir():
+        return []
+    return [str(file.relative_to(path)) for file in files_of(path).left_out]
+
+
+def _possible_records(folder: Path) -> list[Path]:
+    """All files below the folder, but for hidden ones and those that only describe it."""
+    files = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
+        linked = [name for name in folders if Path(place, name).is_symlink()]  # not walked into
+        names = [n for n in names if not n.startswith(".") and not DESCRIBING.fullmatch(n)]
+        files += [Path(place, name) for name in names + linked]
+    return sorted(files)
+
+
+def _check_shards(folder: Path, files: list[Path]) -> None:
+    """Refuses a set of shards that is not whole, or mixed with another one of the same name."""
+    sets: dict[str, dict[str, dict[Path, int]]] = defaultdict(lambda: defaultdict(dict))
+    for file in files:
+        shard = SHARD.match(file.name)
+        if shard:
+            sets[shard["name"]][shard["total"]][file] = int(shard["number"])
+        else:
+            sets[file.stem]["1"][file] = 0
+    for by_total in sets.values():
+        numbers = Counter(n for of_total in by_total.values() for n in of_total.values())
+        total, of_total = next(iter(by_total.items()))
+        if len(by_total) > 1 or max(numbers.values()) > 1:
+            names = ", ".join(file.name for files in by_total.values() for file in files)
+            fail(str(folder), f"two sets of the same shards: {names}; remove what is left over")
+        first = int(int(total) in numbers)  # some count from 1
+        missing = sorted(set(range(first, first + int(total))) - numbers.keys())
+        if missing:
+            example = next(iter(of_total)).name
+            names = ", ".join(_shard_name(example, number) for number in missing)
+            fail(str(folder), f"shards are missing: {names}; restore them, or name a file")
+
+
+def _shard_name(example: str, number: int) -> str:
+    shard = SHARD.match(example)
+    assert shard
+    start, end = shard.span("number")
+    return f"{example[:start]}{number:0{end - start}}{example[end:]}"
+
+
+# --- Folders that save_to_disk wrote
+
+
+def _saved_train_split(folder: Path) -> Path:
+    splits = {state.parent.name: state.parent for state in sorted(folder.glob("*/state.json"))}
+    if "train" not in splits:
+        names = ", ".join(map(str, splits.values())) or "it has none"
+        fail(str(folder), f"none of its splits is train; name one: {names}")
+    return splits["train"]
+
+
+def _saved_files(folder: Path) -> list[Path]:
+    """The Arrow files of a folder that `save_to_disk` wrote, in the order of state.json."""
+    state = read_json(folder / "state.json")
+    place = f"{folder}/state.json"
+    try:
+        names = [str(file["filename"]) for file in state["_data_files"]]
+        selecting = [key for key in state if key.startswith("_indices") and state[key]]
+    except (KeyError, TypeError, AttributeError):
+        fail(place, "it lists no _data_files; save the data set again")
+    if selecting:  # as `datasets` did before 2.0 for select(), shuffle() and filter()
+        fail(
+            place,
+            f"{selecting[0]} selects some of its rows, which is not read; load the data set with "
+            "the version of `datasets` that wrote it and save its flatten_indices()",
+        )
+    for name in names:
+        if Path(name).name != name or Path(name).suffix != ".arrow":
+            fail(place, f"it lists {name!r}; expected Arrow files of its folder")
+    return [folder / name for name in names]
+
+
+# --- Folders as on the hub
+
+
+def _train_files(folder: Path, present: list[Path]) -> list[Path]:
+    """The data files of the train split, in the folder or in its data/."""
+    data = [file for file in present if file.suffix.lower() in (*READABLE, *UNREADABLE)]
+    places = sorted({file.parent for file in data})
+    if not places:
+        _fail_empty(folder, present)
+    if len(places) > 1 or places[0] not in (folder, folder / "data"):
+        names = ", ".join(f"{place.relative_to(folder)}/" for place in places)
+        fail(str(folder), f"its data files lie in {names}; name one of these folders, or a file")
+    (place,) = places
+    splits = defaultdict(list)
+    for file in data:
+        splits[_split_of(file)].append(file)
+    held_out = all(_split_of_word(name) in ("validation", "test") for name in splits)
+    if "train" not in splits and (len(splits) > 1 or held_out):
+        names = ", ".join(sorted(filter(None, splits)))
+        fail(str(place), f"its splits are {names}, none is train; name one of its files")
+    files = splits.get("train") or data
+    _check_readable(place, files)
+    return files
+
+
+def _check_readable(place: Path, files: list[Path]) -> None:
+    for file in files:
+        if not file.is_file():
+            fail(str(file), "a broken link or no file; restore it, or remove it")
+    suffixes = {file: file.suffix.lower().replace(".ndjson", ".jsonl") for file in files}
+    of_kind = {suffix: file.name for file, suffix in suffixes.items()}
+    if len(of_kind) > 1:
+        fail(str(place), f"data of several kinds: {', '.join(of_kind.values())}; name a file")
+    file, suffix = next(iter(suffixes.items()))
+    if suffix not in READABLE:
+        fail(str(file), f"{suffix} is not read; unpack it or convert it to JSON Lines or Parquet")
+
+
+def _split_of(file: Path) -> str:
+    """The split that the file's name says it belongs to, "" where it says none."""
+    shard = SHARD_OF_SPLIT.match(file.name)
+    return shard[1] if shard else _split_of_word(file.stem)
+
+
+def _split_of_word(name: str) -> str:
+    words = (SPLIT_OF_WORD.get(word) for word in WORD_ENDS.split(name.lower()))
+    return next(filter(None, words), "")
+
+
+def _fail_empty(folder: Path, present: list[Path]) -> NoReturn:
+    script = next((file.name for file in sorted(folder.glob("*.py"))), None)
+    if script and not present:
+        fail(str(folder), f"it holds only {script}, which is never run; convert it to Parquet")
+    names = ", ".join(str(file.relative_to(folder)) for file in present[:5]) or "none of them"
+    expected = f"expected {', '.join(READABLE)} in it or its data/"
+    fail(str(folder), f"no data files; {expected}, it holds {names}; or name the file")
