@@ -25,7 +25,7 @@ SOURCES = ("spec", "other_spec", "file", "mix")  # keys of a stage: what its tex
 # Keys that leave the result as it is; a workdir may be resumed with other values of these.
 RESULT_FREE = (
     "on_change", "mesh", "remat", "checkpoint_every", "keep_checkpoints", "log_every", "rules_out",
-    "profile",
+    "profile", "tracker",
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from vcjax.probes import answer_files, answers, choice, overlap
 from vcjax.record import Record
 from vcjax.report.page import write_report
 from vcjax.report.reading import analysis_sha256, check_answered
-from vcjax.training import stage
+from vcjax.training import stage, trackers
 from vcjax.training.loaded_model import LoadedModel, load_model, pretrained_of
 from vcjax.training.throughput import expected_flops
 from vcjax.weights import peft, pretrained
@@ -100,6 +100,7 @@ def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inpu
     """Reads and checks all that the config names; writes nothing."""
     if missing := configs.missing_files(config, folder):  # a model that is not here is downloaded
         raise InputError(missing[0])
+    trackers.check(config.tracker)
     base = pretrained.find(config.model, config.chat_template)
     probes = answers.read_probes(folder / path for path in config.probes)
     answers.check(probes, config)

@@ -182,12 +182,7 @@ def trained_by(workdir: epath.Path, record: Record) -> dict[str, list[dict[str, 
 
 def _changes(saved: Record, new: Record) -> list[str]:
     """What decides results and is not as it was, for people."""
-    same_model = saved.model.sha256 == new.model.sha256
-    changes = [
-        change
-        for change in configs.differences(saved.config, new.config)
-        if not (same_model and change.startswith("config.model:"))  # its file lies elsewhere now
-    ]
+    changes = configs.differences(saved.config, new.config)
     before = {(stage.name, stage.seed): _rows(stage) for stage in saved.plan.stages.values()}
     changes += sorted(
         {
@@ -196,7 +191,7 @@ def _changes(saved: Record, new: Record) -> list[str]:
             if before.get((stage.name, stage.seed), _rows(stage)) != _rows(stage)
         }
     )
-    if not same_model:
+    if saved.model.sha256 != new.model.sha256:
         changes.append(f"the file of the model {new.config['model']}")
     changes += [
         f"probe file {name}"

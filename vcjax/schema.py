@@ -252,6 +252,8 @@ class Experiment(Section):
     eval_every: Count = 20  # updates between losses on the held-out documents
     # Updates of each stage to write an XProf trace of: "3", or "10:13", four.
     profile: Annotated[Any, AfterValidator(_profile)] = ""
+    # Where a stage's metrics go beside TensorBoard; the extra of that name installs it.
+    tracker: Literal["", "wandb", "trackio"] = ""
     on_change: Literal["refuse", "retrain"] = "refuse"  # a workdir whose settings changed
 
 

@@ -162,10 +162,10 @@ def _tracker(
     config: ConfigDict, title: str, stage: StagePlan
 ) -> Callable[[Path], trackers.InBackground] | None:
     """What opens the tracker that the config names, if any."""
-    name = config.get("tracker", "")
-    trackers.check(name)
+    if not config.tracker:
+        return None
     tracked = trackers.TrackedStage(config.name, title, stage.fingerprint, stage.recipe)
-    return functools.partial(trackers.start, name, tracked) if name else None
+    return functools.partial(trackers.start, config.tracker, tracked)
 
 
 def _close(trace: contextlib.ExitStack) -> None:
