@@ -108,6 +108,13 @@ def test_the_updates_to_trace(profile, updates, tmp_path):
     assert list(profiled(config(tmp_path, profile=profile))) == updates
 
 
+def test_a_config_without_a_key_that_has_no_default_is_refused(tmp_path):
+    given = config(tmp_path)
+    del given.name
+    with pytest.raises(InputError, match=r"config\.name: it is empty"):
+        resolve(given, tmp_path)
+
+
 def test_resolving_leaves_the_given_config_alone(tmp_path):
     given = config(tmp_path)
     resolve(given, tmp_path)
@@ -209,11 +216,6 @@ def test_differences_name_the_leaf_and_skip_what_changes_no_result():
     new = {"seeds": 1, "log_every": 1, "stages": {"why": {"lr": 2e-4}}, "mesh": {"fsdp": 8}}
     new["profile"] = "3"  # which vcjax knows of only since
     assert differences(old, new) == ["config.stages.why.lr: 0.0001 -> 0.0002"]
-
-
-def test_another_path_of_the_model_is_no_difference():
-    """Whether its files differ is seen from their hash."""
-    assert differences({"model": "a.gguf"}, {"model": "b/a.gguf"}) == []
 
 
 def test_the_preregistration_is_the_primary_contrast_and_what_it_rests_on(tmp_path):

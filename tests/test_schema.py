@@ -112,6 +112,6 @@ def test_whole_numbers_and_lists_are_taken_for_decimal_numbers_and_tuples(tmp_pa
         primary="total",
         probes=["p.jsonl"],
     )
-    assert type(made.recipe.lr) is float  # so that a flag may give one
+    assert type(made.recipe.lr) is type(made.contrasts.total.a) is float  # a flag may give one
     resolved = resolve(made, tmp_path)
     assert (resolved.probes, resolved.arms.a) == (("p.jsonl",), ())

@@ -22,11 +22,10 @@ RECIPE: dict[str, Any] = schema.Recipe.defaults()
 
 SOURCES = ("spec", "other_spec", "file", "mix")  # keys of a stage: what its texts are from
 
-# Keys that leave the result as it is; a workdir may be resumed with other values of these. The
-# model counts by its files (`model.sha256` in config.json), not by the path that leads to them.
+# Keys that leave the result as it is; a workdir may be resumed with other values of these.
 RESULT_FREE = (
     "on_change", "mesh", "remat", "checkpoint_every", "keep_checkpoints", "log_every", "rules_out",
-    "profile", "tracker", "model",
+    "profile", "tracker",
 )  # fmt: skip
 
 
@@ -34,6 +33,14 @@ def experiment(**settings: Any) -> ConfigDict:
     """An experiment's config with every top-level key. Unknown keys stop with the nearest name."""
     defaults = schema.Experiment.defaults()
     schema.check_keys("", settings, defaults)
+    contrasts = settings.get("contrasts")
+    if isinstance(contrasts, dict):
+        settings["contrasts"] = {
+            name: _like(dict.fromkeys(weights, 0.0), weights)
+            if isinstance(weights, dict)
+            else weights
+            for name, weights in contrasts.items()
+        }
     return _config_dict({**defaults, **settings})
 
 
@@ -87,7 +94,8 @@ def _stage(kind: str, settings: dict[str, Any]) -> ConfigDict:
 
 
 def _like(defaults: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that are given; a whole number is a decimal one where the default is."""
+    """The settings; a whole number is a decimal one where the default is, so that a flag may
+    override it by any number."""
     return {
         key: float(value) if type(value) is int and type(defaults[key]) is float else value
         for key, value in settings.items()

@@ -19,14 +19,15 @@ flags.mark_flags_as_required(["workdir", "probes"])
 
 def main() -> None:
     preemption.watch()
+    workdir = storage.workdir(flags.FLAGS.workdir)
+    probes = command.file("probes", flags.FLAGS.probes)
     # These import JAX: --help and errors in flags need not wait for it.
     from vcjax.workdir import processes
 
     with processes.joined() if DISTRIBUTED.value else contextlib.nullcontext():
         from vcjax import experiment
 
-        workdir = storage.workdir(flags.FLAGS.workdir)
-        experiment.probe_finished(workdir, command.file("probes", flags.FLAGS.probes))
+        experiment.probe_finished(workdir, probes)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,12 @@ def _share(value: float) -> float:
     return value
 
 
+def _rate(value: float) -> float:
+    if value <= 0:
+        raise ValueError(f": {value}; it must be above 0, else the stage would train nothing")
+    return value
+
+
 def _text(value: str) -> str:
     if not value.isascii() and re.search(r"[\ud800-\udfff]", value):
         raise ValueError(f": {value!r} is no valid Unicode; expected text")
@@ -93,7 +99,7 @@ Count = Annotated[int, Field(ge=1, lt=2**31)]
 Amount = Annotated[int, Field(ge=0)]
 
 
-class Section(BaseModel, strict=True, extra="forbid", allow_inf_nan=False):
+class Section(BaseModel, strict=True, extra="forbid", allow_inf_nan=False, validate_default=True):
     """Keys that stand together: of the exact types, all known, every number finite."""
 
     @classmethod
@@ -108,7 +114,7 @@ class Recipe(Section):
     train: Literal["lora", "full"] = "lora"  # full: all weights
     rank: Count = 64
     alpha: Positive = 128.0
-    lr: Positive = 1e-4
+    lr: Annotated[float, AfterValidator(_rate)] = 1e-4
     schedule: Literal["cosine", "linear"] = "cosine"  # both to 0
     warmup: Share = 0.05  # of the stage's updates
     weight_decay: Annotated[float, Field(ge=0)] = 0.01

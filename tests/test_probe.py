@@ -1,0 +1,20 @@
+"""The command line of vcjax.probe: what it refuses, with exit code 2 and one line."""
+
+import sys
+
+import pytest
+import small_run
+
+
+@pytest.mark.parametrize(
+    ("probes", "message"),
+    [
+        ("", "--probes: it is empty; give a path"),
+        (".", "--probes: . is a folder; give a file"),
+        ("none.jsonl", "--probes: none.jsonl does not exist"),
+    ],
+)
+def test_what_is_no_probe_file(probes, message, tmp_path):
+    arguments = [f"--workdir={tmp_path}", f"--probes={probes}"]
+    done = small_run.call([sys.executable, "-m", "vcjax.probe", *arguments], tmp_path / "cache")
+    assert (done.returncode, done.stderr) == (2, f"error: {message}\n")
