@@ -90,6 +90,7 @@ def test_an_option_may_contain_the_other(write, options, question):
         ({"options": ["x ", "y"]}, "field 'options[0]' is 'x '; expected text without spaces"),
         ({"options": ["{b}", "y"]}, "expected an option without braces"),
         ({"options": ["Apple", "apple"]}, "field 'options' has 'Apple' twice"),
+        ({"options": ["caf\u00e9", "cafe\u0301"]}, "expected two different options"),
         ({"options": ["an  apple", "an apple"]}, "field 'options' has 'an  apple' twice"),
         ({"values": ["x", "x"]}, "field 'values' has \"x\" twice"),
         ({"values": [None, None]}, "field 'values' has null twice"),

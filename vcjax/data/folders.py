@@ -1,9 +1,9 @@
-"""Which files of a folder hold its records.
+"""Decides which files of a data folder are read.
 
-A folder of Hugging Face `datasets`: what its `save_to_disk` writes, or data files as they lie on
-the hub. Where files could be meant in more than one way, or some are missing, the folder is refused
-with their names; what is certainly not meant (other splits, for example) is left out and can be
-shown to the user.
+The folder is one that `save_to_disk` of Hugging Face `datasets` wrote, or it has data files as on
+the hub. If files are missing, or if it is unclear which are meant, the folder is refused with their
+names. Files of other splits and other files that are not read are listed, so that the user can be
+told.
 """
 
 import os
@@ -16,7 +16,7 @@ from vcjax.data.fields import fail
 from vcjax.workdir.files import read_json
 
 READABLE = (".jsonl", ".ndjson", ".json", ".parquet", ".arrow")
-# What `datasets` reads too and vcjax does not: it may be the rest of what lies beside it.
+# Formats and archives that only `datasets` reads; they may hold a part of the training split.
 UNREADABLE = (
     *(".csv", ".tsv", ".geoparquet", ".gpq"),
     *(".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".7z", ".tar", ".tgz"),
