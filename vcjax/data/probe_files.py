@@ -95,7 +95,7 @@ class _Newer(_Shared):
 
 class _Older(_Shared):
     question: Text
-    target: Annotated[Any, AfterValidator(_index)]
+    target: Annotated[Any, AfterValidator(_index), Field(description="0 or 1")]
     value: Text
 
 
