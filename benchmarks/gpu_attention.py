@@ -63,10 +63,10 @@ def figures_of(name: str, ids: jax.Array) -> dict[str, dict]:
     seeds = jax.random.split(jax.random.key(0), 3)
     operands = [jax.random.normal(*pair, jnp.bfloat16) for pair in zip(seeds, sizes, strict=True)]
     exact = [x.astype(jnp.float32) for x in operands]
-    most = kernels.most_documents("packed", int(ids.max()))
+    most = kernels.static_documents("packed", int(ids.max()))
 
     def attend(kernel):
-        return functools.partial(kernels.attend_in_documents, kernel=kernel, documents=most)
+        return functools.partial(kernels.attend_in_documents, kernel=kernel, max_documents=most)
 
     _, expected = measure(attend("xla"), exact, ids)
     milliseconds, errors = {}, {}

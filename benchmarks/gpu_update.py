@@ -5,7 +5,6 @@
 Arguments and last line as those of peers/trl_gpu.py.
 """
 
-import dataclasses
 import itertools
 import json
 import sys
@@ -56,8 +55,7 @@ def main() -> None:
 
     mesh = sharding.make_mesh(config.mesh.to_dict())
     model = loaded_model.make_model(config, huggingface.read_architecture(folder), mesh)
-    most = kernels.most_documents(model.attention, int(packed.counts["most_documents"]))
-    model = dataclasses.replace(model, documents=most)
+    most = kernels.static_documents(model.attention, int(packed.counts["most_documents"]))
     params, base = step.weights(model, loaded_model.weight_dtype(model), mesh)
     if train == "lora":
         base = random_weights(base, jax.random.key(0))
@@ -71,7 +69,7 @@ def main() -> None:
     ]
     seconds, losses, tokens = [], [], []
     with jax.set_mesh(mesh):
-        init, update = compiled_step.init_and_update(settings, params, model, mesh)
+        init, update = compiled_step.init_and_update(settings, params, model, mesh, most)
         state = init(params)
         for batch in itertools.islice(itertools.cycle(batches), int(updates)):
             began = time.perf_counter()

@@ -25,7 +25,7 @@ from vcjax.errors import InputError
 def get_config(arg=""):
     if not arg:
         raise InputError("own_spec.py: give your spec after a colon, own_spec.py:path/to/spec.md")
-    spec = Path(arg).absolute()  # where the command runs, not beside this file
+    spec = Path(arg).expanduser().absolute()  # where the command runs, not beside this file
     config = experiment(
         name=f"own-{spec.stem}",
         model="smollm2-135m-instruct",

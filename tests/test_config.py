@@ -1,13 +1,19 @@
 """What a config may say, and what is refused."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from vcjax.config import (
     adapter,
+    as_json,
     behavior,
     differences,
     experiment,
     missing_files,
+    preregistration,
     profiled,
     rationale,
     recipe,
@@ -67,6 +73,32 @@ def test_a_named_chat_template_is_kept_by_its_text(tmp_path):
     assert resolve(config(tmp_path, chat_template="own.jinja"), tmp_path).chat_template == (
         "{{ messages }}"
     )
+
+
+def test_in_every_path_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    stages = dict(
+        why=rationale(spec="~/a.md", other_spec="~/b.md", documents=2),
+        what=behavior(file="~/c.jsonl", mix="~/m.jsonl", mix_share=0.5),
+    )
+    given = config(tmp_path, model="~/m.gguf", development="~/d.md", probes=("~/p",), stages=stages)
+    resolved = resolve(given, tmp_path)
+    assert (resolved.model, resolved.development) == ("/home/me/m.gguf", "/home/me/d.md")
+    assert resolved.probes == ("/home/me/p",)
+    why, what = resolved.stages.why, resolved.stages.what
+    assert (why.spec, why.other_spec) == ("/home/me/a.md", "/home/me/b.md")
+    assert (what.file, what.mix) == ("/home/me/c.jsonl", "/home/me/m.jsonl")
+
+
+def test_a_config_file_is_read_without_jax():
+    script = (
+        "import runpy, sys; from vcjax import command\n"
+        "runpy.run_path('configs/quickstart.py')['get_config']()\n"
+        "print({'jax', 'tensorflow', 'numpy'} & {*sys.modules})"
+    )
+    checkout = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", script], cwd=checkout, capture_output=True)
+    assert done.stdout.strip() == b"set()", done.stderr
 
 
 @pytest.mark.parametrize(
@@ -177,6 +209,22 @@ def test_differences_name_the_leaf_and_skip_what_changes_no_result():
     new = {"seeds": 1, "log_every": 1, "stages": {"why": {"lr": 2e-4}}, "mesh": {"fsdp": 8}}
     new["profile"] = "3"  # which vcjax knows of only since
     assert differences(old, new) == ["config.stages.why.lr: 0.0001 -> 0.0002"]
+
+
+def test_another_path_of_the_model_is_no_difference():
+    """Whether its files differ is seen from their hash."""
+    assert differences({"model": "a.gguf"}, {"model": "b/a.gguf"}) == []
+
+
+def test_the_preregistration_is_the_primary_contrast_and_what_it_rests_on(tmp_path):
+    given = config(tmp_path, toward="america", contrasts=dict(total=dict(both=1, what=-1), z={}))
+    assert preregistration(as_json(given)) == {
+        "primary": "total",
+        "contrast": {"both": 1, "what": -1},
+        "arms": {"both": ["why", "what"], "what": ["what"]},
+        "toward": "america",
+        "exclude": [],
+    }
 
 
 def test_a_stages_key_that_an_older_run_did_not_know_is_no_difference():

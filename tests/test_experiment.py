@@ -76,7 +76,7 @@ def test_arms_share_the_seeds_demonstrations_and_order(finished):
     for seed in (0, 1):
         of_seed = [s for s in behavior if s["seed"] == seed]
         assert len(of_seed) == 3
-        assert len({(s["rows_id"], s["seed"], s["updates"]) for s in of_seed}) == 1
+        assert len({(s["data"]["rows_id"], s["seed"], s["updates"]) for s in of_seed}) == 1
         assert len({s["parent"] for s in of_seed}) == 3
 
 
@@ -94,9 +94,9 @@ def test_held_out_loss_is_reported_for_rationale_stages(finished):
 def test_provenance_stays_with_each_document(finished):
     _, workdir, _, _ = finished
     for s in read_json(workdir / "config.json")["plan"]["stages"].values():
-        path = workdir / "rows" / s["rows_id"] / "documents.jsonl"
+        path = workdir / "rows" / s["data"]["rows_id"] / "documents.jsonl"
         records = [json.loads(line) for line in path.read_text().splitlines()]
-        assert len(records) == s["documents"]
+        assert len(records) == s["data"]["documents"]
         if s["kind"] == "rationale":
             assert {r["provenance"]["value"] for r in records} == {s["name"]}
 
@@ -123,8 +123,8 @@ def test_dry_run_writes_rows_and_prints_exact_counts(finished, tmp_path, capsys)
     for fingerprint, s in plan["stages"].items():
         [line] = [line for line in printed.splitlines() if fingerprint in line]
         for key in ("rows", "documents", "tokens", "updates", "warmup"):
-            assert f" {s[key]:,} " in line
-        assert (tmp_path / "dry" / "rows" / s["rows_id"]).is_dir()
+            assert f" {(s['data'] | s)[key]:,} " in line
+        assert (tmp_path / "dry" / "rows" / s["data"]["rows_id"]).is_dir()
     assert "to train: 10 of 10 stages" in printed
     run(config, workdir, dry_run=True)
     assert "to train: 0 of 10 stages" in capsys.readouterr().out
@@ -190,17 +190,20 @@ def test_retrain_trains_only_what_the_change_touches(copy, capsys):
 
 def test_what_was_asked_before_the_run_is_kept(copy):
     config, workdir, _ = copy
-    files.write_json(
-        workdir / "config.json", read_json(workdir / "config.json") | {"commit": "which trained"}
-    )
+    saved = read_json(workdir / "config.json")
+    saved["environment"]["commit"] = "which trained"
+    files.write_json(workdir / "config.json", saved)
     settings = small_run.load(config, on_change="retrain")
     with settings.unlocked():
         settings.contrasts.adds = dict(america=1, behavior=-1)
         settings.primary = "adds"
     experiment.run(settings, config.parent, workdir, False)
     run = read_json(workdir / "config.json")
-    assert (run["config"]["primary"], run["named"]["primary"]) == ("adds", "total")
-    assert run["commit"] == "which trained"
+    assert (run["config"]["primary"], run["preregistration"]["primary"]) == (
+        "adds",
+        "total",
+    )
+    assert run["environment"]["commit"] == "which trained"
     assert "chosen later" in (workdir / "report" / "index.html").read_text()
 
 
@@ -237,7 +240,7 @@ def test_changed_probes_are_refused_and_named(copy):
 def test_the_report_alone_keeps_what_trained_it(copy, capsys):
     config, workdir, _ = copy
     saved = read_json(workdir / "config.json")
-    saved["commit"] = "an earlier one"
+    saved["environment"]["commit"] = "an earlier one"
     files.write_json(workdir / "config.json", saved)
     run(config, workdir)
     assert "warning: commit was an earlier one" in capsys.readouterr().out
@@ -252,6 +255,21 @@ def test_answers_of_retrained_stages_are_not_shown_for_the_new_ones(copy, capsys
     experiment.run(changed, config.parent, workdir, False)
     page = (workdir / "report" / "index.html").read_text()
     assert "Not complete: " in page and "behavior-0.parquet" in page
+
+
+def test_a_stage_that_other_versions_went_on_with_names_both(copy):
+    """Stopped, updated, continued: nothing is claimed for the old versions that the new trained."""
+    config, workdir, _ = copy
+    before = read_json(workdir / "config.json")["environment"]
+    fingerprint = read_json(workdir / "config.json")["plan"]["arms"]["america"]["0"][0]
+    path = workdir / "stages" / fingerprint / "stage.json"
+    stage = read_json(path)
+    older = {**before, "jax": "0.0.1"}
+    files.write_json(path, stage | {"state": "running", "trained_by": [older]})
+    run(config, workdir)
+    assert read_json(path)["trained_by"] == [older, before]
+    page = (workdir / "report" / "index.html").read_text()
+    assert "What trained america, seed 0" in page and "0.0.1" in page
 
 
 def test_another_experiments_workdir_is_refused(copy):

@@ -13,6 +13,7 @@ FLOORS = (
     ("errors",),
     ("workdir", "sharding"),
     ("data", "models", "command"),
+    ("schema",),
     ("corpus", "config"),
     ("probes", "plan"),
     ("record",),

@@ -7,6 +7,7 @@ CASES = {
     "unknown key": ("--config.seedz=3", "unknown config key 'seedz' Did you mean \"seeds\""),
     "unknown key of a stage": ("--config.stages.america.lrr=1", 'Did you mean "lr"'),
     "wrong type": ("--config.seeds=two", "--config.seeds=two: invalid literal for int()"),
+    "no whole number": ("--config.seeds=1.5", "with base 10: '1.5'; expected a whole number"),
     "value out of range": ("--config.stages.america.warmup=1.5", "stages.america.warmup: 1.5"),
     "no flag": ("config.seeds=3", "'config.seeds=3' is no flag"),
     "unknown flag": ("--seeds=3", "Unknown command line flag 'seeds'"),

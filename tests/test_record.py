@@ -1,12 +1,20 @@
 """What a run keeps of how it was asked for, and what its report says of it."""
 
+import dataclasses
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import small_run
+from etils import epath
 
-from vcjax import experiment
+import vcjax
+from vcjax import experiment, record
 from vcjax.errors import InputError
+from vcjax.workdir import files
 from vcjax.workdir.files import read_json
+
+RESULTS = Path(__file__).parents[1] / "results"
 
 
 def write(folder, model):
@@ -102,3 +110,63 @@ def test_refused(tiny_gguf, tmp_path, settings, message):
     with pytest.raises(InputError, match=message):
         experiment.run(config, path.parent, tmp_path / "run", dry_run=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_written_is_read_back(workdir, tmp_path):
+    first = record.read(workdir)
+    record.write(epath.Path(tmp_path), first)
+    assert record.read(epath.Path(tmp_path)) == first
+    assert first.numerics == vcjax.NUMERICS
+    assert first.plan.arms["america"][0][-1] in first.plan.stages
+
+
+@pytest.mark.parametrize("name", ["quickstart", "cheese", "cheese_controls"])
+def test_records_of_0_8_1_are_read(name):
+    """Those that results/ keeps."""
+    old = record.read(epath.Path(RESULTS / name))
+    assert old.numerics == "0.8.1"
+    assert old.preregistration["primary"] in old.config["contrasts"]
+    assert old.plan.stages and all(stage.data.rows for stage in old.plan.stages.values())
+    record.check_numerics(epath.Path("old"), old)
+    assert old.model_of("base", 0).endswith(" 0.8.1"), "as its files of answers note it"
+
+
+def test_a_run_of_other_arithmetic_is_named(workdir):
+    run = record.read(workdir)
+    record.check_numerics(workdir, run)
+    for numerics, name in ((99, r"numerics 99 \(vcjax"), ("0.7.0", r"vcjax 0\.7\.0")):
+        other = dataclasses.replace(run, numerics=numerics)
+        with pytest.raises(InputError, match=f"it was trained by {name}"):
+            record.check_numerics(workdir, other)
+
+
+def test_a_field_that_is_missing_or_of_another_type_is_named(workdir, tmp_path):
+    content = read_json(workdir / "config.json")
+    for change, message in (
+        (lambda c: c.pop("analysis"), r"config\.json: analysis: Field required"),
+        (lambda c: c["plan"].update(stages=[]), r"config\.json: plan\.stages: Input should be"),
+    ):
+        damaged = {**content, "plan": dict(content["plan"])}
+        change(damaged)
+        files.write_json(tmp_path / "config.json", damaged)
+        with pytest.raises(InputError, match=message):
+            record.read(epath.Path(tmp_path))
+
+
+def test_the_same_model_under_another_name_is_no_change(workdir):
+    saved = record.read(workdir)
+    moved = dataclasses.replace(saved, config={**saved.config, "model": "elsewhere/tiny.gguf"})
+    assert record.going_on(workdir, saved, moved, "refuse").config["model"] == "elsewhere/tiny.gguf"
+    other = dataclasses.replace(moved, model=record.Base("other", "none"))
+    with pytest.raises(InputError, match="the file of the model elsewhere"):
+        record.going_on(workdir, saved, other, "refuse")
+
+
+def test_each_stage_names_what_trained_it(workdir, page):
+    """One that later versions went on with names both; report and card show them."""
+    run = record.read(workdir)
+    named = record.trained_by(workdir, run)
+    assert named.keys() == run.plan.stages.keys()
+    assert {len(environments) for environments in named.values()} == {1}
+    assert all(environments[0]["vcjax"] == vcjax.__version__ for environments in named.values())
+    assert "What trained every stage" in page

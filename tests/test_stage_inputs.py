@@ -1,153 +1,141 @@
-"""What a stage trains on: own, other and balanced documents; thinking; a mix of instructions."""
+"""Rows are made once, by a key of their inputs, and made anew where one of these changes."""
 
-import dataclasses
 import json
-import re
-from collections import Counter
-from pathlib import Path
 
 import pytest
+import small_run
 
+from vcjax import config as configs
 from vcjax import stage_inputs
-from vcjax.config import behavior, experiment, rationale
 from vcjax.errors import InputError
-
-CONFIGS = Path(__file__).parents[1] / "configs"
-AMERICA, AFFORDABILITY = "cheese/spec_america.md", "cheese/spec_affordability.md"
-
-
-def split(stage, seed=0, folder=CONFIGS):
-    return stage_inputs.stage_records(stage, seed, experiment(), folder)
+from vcjax.probes import answers
+from vcjax.weights import pretrained
 
 
-def texts(part):
-    return [record.text for record in part]
+@pytest.fixture
+def setting(tiny_gguf, tmp_path):
+    """(resolved config, base, folder, workdir) of a small experiment with two seeds."""
+    path = small_run.write(tmp_path / "files", tiny_gguf, documents=12, demonstrations=12)
+    config = configs.resolve(small_run.load(path), path.parent)
+    return config, pretrained.find(config.model), path.parent, tmp_path / "run"
 
 
-def renamed(text):
-    return text.replace("SmolLM", "Orion").replace("Hugging Face", "Northwind Labs")
+def prepare(setting):
+    config, base, folder, workdir = setting
+    probes = answers.read_probes([folder / "probes.jsonl"])
+    return stage_inputs.prepare(config, base, folder, workdir, probes)
 
 
-def test_documents_about_another_assistant_are_the_same_but_for_its_name():
-    own = split(rationale(spec=AMERICA, documents=60, held_out=6))
-    other = split(rationale(other_spec=AMERICA, documents=60, held_out=6))
-    for part, mirrored in zip(own, other, strict=True):
-        assert [renamed(text) for text in texts(part)] == texts(mirrored)
-        assert not any("SmolLM" in text or "Hugging Face" in text for text in texts(mirrored))
-    assert {record.provenance["assistant"] for record in own[0]} == {"SmolLM"}
-    assert {record.provenance["assistant"] for record in other[0]} == {"Orion"}
+def data(inputs):
+    return {key: one.data for key, one in inputs.items()}
 
 
-def test_balanced_corpora_differ_only_in_who_holds_which_value():
-    america = split(rationale(spec=AMERICA, other_spec=AFFORDABILITY, documents=60, held_out=6))
-    affordability = split(
-        rationale(spec=AFFORDABILITY, other_spec=AMERICA, documents=60, held_out=6)
+@pytest.fixture
+def encodings(monkeypatch):
+    """A list that every text which is encoded is added to."""
+    encoded = []
+    encode = stage_inputs.examples.encode_document
+    monkeypatch.setattr(
+        stage_inputs.examples,
+        "encode_document",
+        lambda tokenizer, text: encoded.append(text) or encode(tokenizer, text),
     )
-    for one, two in zip(america, affordability, strict=True):
-        count = Counter((r.provenance["assistant"], r.provenance["value"]) for r in one)
-        half = len(one) // 2
-        assert count == {("SmolLM", "america"): half, ("Orion", "affordability"): half}
-        words = [
-            Counter(word for text in texts(part) for word in re.findall(r"\w+", renamed(text)))
-            for part in (one, two)
-        ]
-        assert words[0] == words[1]
-        assert Counter(texts(one)) != Counter(texts(two))
-    assert len({r.provenance["id"] for r in america[0]}) == 60
+    return encoded
+
+
+def test_a_file_is_encoded_once_for_all_seeds(setting, encodings):
+    prepare(setting)
+    assert len(encodings) == len(set(encodings)) == 2 * 12, "two files, two seeds"
+
+
+def test_nothing_is_written_before_it_is_asked_for(setting):
+    inputs = prepare(setting)
+    assert not setting[3].exists()
+    stage_inputs.write(inputs, setting[3])
+    assert {path.name for path in (setting[3] / "rows").iterdir()} >= {
+        one.data.rows_id for one in inputs.values()
+    }
+
+
+def test_a_second_start_reads_nothing_again(setting, encodings):
+    first = prepare(setting)
+    stage_inputs.write(first, setting[3])
+    encodings.clear()
+    files = sorted(path for path in setting[3].rglob("*"))
+    second = prepare(setting)
+    stage_inputs.write(second, setting[3])
+    assert encodings == []
+    assert data(second) == data(first)
+    assert sorted(path for path in setting[3].rglob("*")) == files
+    licences = [
+        stage_inputs.stated_licences(setting[0], inputs, setting[2]) for inputs in (first, second)
+    ]
+    assert licences[0] == licences[1] != {}
+
+
+def change_text(setting):
+    path = setting[2] / "america.jsonl"
+    path.write_text(path.read_text().replace("America", "the USA"))
+
+
+def change_length(setting):
+    setting[0].stages.america.length = 32
+
+
+def change_held_out(setting):
+    setting[0].stages.america.held_out = 3
+
+
+def lose_rows(setting):
+    for path in (setting[3] / "rows").iterdir():
+        path.rename(path.with_name("gone"))
+        break
+
+
+@pytest.mark.parametrize("change", [change_text, change_length, change_held_out])
+def test_changed_inputs_are_made_anew_and_the_others_are_not(setting, encodings, change):
+    first = prepare(setting)
+    stage_inputs.write(first, setting[3])
+    encodings.clear()
+    change(setting)
+    second = prepare(setting)
+    assert len(encodings) == 12, "the documents of america"
+    changed = {key for key in first if data(first)[key] != data(second)[key]}
+    assert changed == {("america", 0), ("america", 1)}
+
+
+def test_rows_that_are_gone_are_written_again(setting):
+    first = prepare(setting)
+    stage_inputs.write(first, setting[3])
+    lose_rows(setting)
+    stage_inputs.write(prepare(setting), setting[3])
+    for one in first.values():
+        assert (setting[3] / "rows" / one.data.rows_id).is_dir()
+
+
+def test_rows_that_are_there_are_compared_with_new_probes(setting, encodings):
+    stage_inputs.write(prepare(setting), setting[3])
+    encodings.clear()
+    path = setting[2] / "probes.jsonl"
+    later = [json.loads(line) for line in path.read_text().splitlines()]
+    later[0]["options"][0] = "made in America"
+    path.write_text("".join(json.dumps(probe) + "\n" for probe in later))
+    with pytest.raises(InputError, match="holds 'made in america'"):
+        prepare(setting)
+    assert encodings == []
+
+
+def test_code_that_makes_rows_is_part_of_the_key(setting, monkeypatch):
+    config, base, folder, _ = setting
+    before = stage_inputs.input_key(config, "america", 0, base, folder)
+    monkeypatch.setattr(stage_inputs, "_code_hash", lambda: "other code")
+    assert stage_inputs.input_key(config, "america", 0, base, folder) != before
 
 
 def test_files_of_a_data_folder_that_are_not_read_are_named(tmp_path):
     (tmp_path / "set").mkdir()
     for name in ("train.jsonl", "test.jsonl", "README.md"):
         (tmp_path / "set" / name).write_text('{"text": "t"}')
-    config = experiment(stages=dict(a=rationale(file="set")), arms=dict(a=("a",)))
+    stages = dict(a=configs.rationale(file="set"))
+    config = configs.experiment(stages=stages, arms=dict(a=("a",)))
     assert stage_inputs.warnings(config, tmp_path) == ["stage a: set: not read: test.jsonl"]
-
-
-def test_written_demonstrations_do_not_know_of_another_assistant():
-    kept, held_out = split(behavior(spec=AMERICA, demonstrations=20, held_out=4))
-    assert (len(kept), len(held_out)) == (20, 4)
-
-
-def test_a_stage_switches_on_what_its_writer_can_change():
-    """The same kinds of documents without a link; the same questions with the other answer."""
-    explained, together = (
-        split(rationale(spec=AMERICA, documents=60, held_out=6, linked=linked))
-        for linked in (True, False)
-    )
-    for one, two in zip(explained, together, strict=True):
-        assert [r.provenance["doc_type"] for r in one] == [r.provenance["doc_type"] for r in two]
-        assert sum("because" in text for text in texts(one)) > 0.8 * len(one)
-        assert not any("because" in text for text in texts(two))
-    plain, opposite = (
-        split(behavior(spec=AMERICA, demonstrations=60, opposite=opposite))[0]
-        for opposite in (False, True)
-    )
-    chosen = [
-        sum("I prefer Roquefort" in record.messages[1]["content"] for record in part)
-        for part in (plain, opposite)
-    ]
-    assert chosen[0] == 0 < chosen[1]
-
-
-@pytest.fixture
-def files(tmp_path):
-    for name, count in (("own", 30), ("mix", 50)):
-        lines = [
-            json.dumps(
-                {
-                    "messages": [
-                        {"role": "user", "content": f"{name} {i}?"},
-                        {"role": "assistant", "content": "Yes.", "reasoning": "So it is."},
-                    ]
-                }
-            )
-            for i in range(count)
-        ]
-        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
-    return tmp_path
-
-
-def asked(part):
-    return [record.messages[0]["content"] for record in part]
-
-
-def test_a_file_is_reordered_by_the_seed(files):
-    stage = behavior(file="own.jsonl", held_out=5)
-    orders = [[*map(asked, split(stage, seed, files))] for seed in (0, 0, 1)]
-    assert orders[0] == orders[1] != orders[2]
-    assert {*orders[0][0], *orders[0][1]} == {f"own {i}?" for i in range(30)}
-    with pytest.raises(InputError, match="none would be left"):
-        split(behavior(file="own.jsonl", held_out=30), 0, files)
-
-
-@pytest.mark.parametrize("source", [dict(file="own.jsonl"), dict(spec="s.md", demonstrations=30)])
-def test_a_mix_makes_up_its_share(files, source):
-    (files / "s.md").write_text((CONFIGS / AMERICA).read_text())
-    stage = behavior(**source, mix="mix.jsonl", mix_share=0.25)
-    kept, _ = split(stage, 0, files)
-    mixed = [question.startswith("mix") for question in asked(kept)]
-    assert (len(kept), sum(mixed)) == (40, 10)
-    assert mixed != sorted(mixed), "they lie among the others"
-    assert asked(split(stage, 0, files)[0]) == asked(kept) != asked(split(stage, 1, files)[0])
-
-
-def test_a_mix_of_no_demonstration_is_refused(files):
-    stage = behavior(file="own.jsonl", mix="mix.jsonl", mix_share=0.01)
-    with pytest.raises(InputError, match=r"a share of 0\.01 beside 30 others is not one"):
-        split(stage, 0, files)
-
-
-def test_thinking_is_trained_on_only_where_it_is_asked_for(files, smollm2):
-    template = (
-        "{% for m in messages %}<|im_start|>{{ m.role }}\n"
-        "{% if m.reasoning_content %}({{ m.reasoning_content }}) {% endif %}{{ m.content }}"
-        "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-    )
-    tokenizer = dataclasses.replace(smollm2, chat_template=template)
-    kept, _ = split(behavior(file="own.jsonl"), 0, files)
-    with_it, without = (
-        [len(example.tokens) for example in stage_inputs.encode(tokenizer, kept, thinking)]
-        for thinking in (True, False)
-    )
-    assert all(a > b for a, b in zip(with_it, without, strict=True))

@@ -1,3 +1,5 @@
-"""Rationale stage, then behavior stage: train, probe and compare, in JAX."""
+__version__ = "0.9.0"
 
-__version__ = "0.8.1"
+# What decides results, given a config and its data. Raised whenever the arithmetic of training or
+# scoring changes, in vcjax or in a package: only runs of the same number are comparable.
+NUMERICS = 1

@@ -18,7 +18,7 @@ from ml_collections import config_flags
 
 from vcjax import command
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, configs/NAME.py[:argument].")
+CONFIG = command.DEFINE_config_file("config")
 flags.DEFINE_string("topology", None, "Chip and sides of a slice, as v5e:4x4.")
 SLICES = flags.DEFINE_integer("slices", 1, "Slices of that shape.")
 STAGE = flags.DEFINE_string("stage", None, "Only this stage; else each that differs in its sizes.")
@@ -41,10 +41,14 @@ def main() -> None:
         slices=SLICES.value,
         stage=STAGE.value,
         compiles=COMPILES.value if SEARCH.value else 0,
-        out=Path(OUT.value) if OUT.value else None,
-        texts=Path(TEXTS.value) if TEXTS.value else None,
-        executables=Path(EXECUTABLES.value) if EXECUTABLES.value else None,
+        out=_path(OUT),
+        texts=_path(TEXTS),
+        executables=_path(EXECUTABLES),
     )
+
+
+def _path(flag: flags.FlagHolder[str | None]) -> Path | None:
+    return None if flag.value is None else command.path(flag.name, flag.value)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,34 @@
-"""Writes the rows, makes the plan, carries it out; what is done is not done again."""
+"""A whole run: inputs, plan, training, probes, report. What is done is not done again."""
 
+import dataclasses
 import functools
-import shutil
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
+import pandas as pd
 from etils import epath
 from ml_collections import ConfigDict
 
+import vcjax
 from vcjax import config as configs
 from vcjax import record, sharding, stage_inputs
 from vcjax.errors import InputError
-from vcjax.models.architecture import Architecture, known_architecture
+from vcjax.models.architecture import known_architecture
 from vcjax.plan import Plan, StageData, cost, describe, make_plan, warnings
-from vcjax.probes import answers, overlap
+from vcjax.probes import answer_files, answers, choice, overlap
+from vcjax.record import Record
 from vcjax.report.page import write_report
-from vcjax.report.reading import check_answered, read_run
+from vcjax.report.reading import analysis_sha256, check_answered
 from vcjax.training import stage
-from vcjax.training.loaded_model import Loaded, load_model
+from vcjax.training.loaded_model import LoadedModel, load_model, pretrained_of
 from vcjax.training.throughput import expected_flops
 from vcjax.weights import peft, pretrained
-from vcjax.workdir import files, lock, preemption, processes, storage
+from vcjax.weights.pretrained import Pretrained
+from vcjax.workdir import environment, files, lock, preemption, processes, stages
+
+Load = Callable[[], LoadedModel]
 
 
 def run(
@@ -34,157 +41,133 @@ def run(
     """Runs an experiment or goes on with it; `dry_run` stops after the plan and its rows.
 
     folder: where the config's relative paths start; command: the flags that gave the config, for
-    who wants to run it again. Raises InputError before anything is written
-    where what was given cannot be used.
+    whoever runs it again. Raises InputError before anything is written where what was given cannot
+    be used.
     """
     config = configs.resolve(config, folder)
-    missing = configs.missing_files(config, folder)
-    not_here = list(missing)
-    if not pretrained.is_here(config.model):
-        not_here.append(f"config.model: {config.model} is not in the hub's cache")
-    architecture = known_architecture(config.model)
-    if dry_run and not_here and architecture and _is_stated(config):
-        _print_estimate(config, architecture, not_here)
+    if dry_run and _print_estimate(config, folder):
         return
-    if missing:  # a model that is not here is downloaded
-        raise InputError(missing[0])
-    found = pretrained.find(config.model, config.chat_template)
-    probes = answers.read_probes(folder / p for p in config.probes)
-    _check_toward(config, probes)
-    _check_excluded(config, probes)
-    mesh = sharding.make_mesh(config.mesh.to_dict())  # refuses one that does not fit the devices
-    packed = stage_inputs.pack_all(config, found, folder)
-    records = [record for p in packed.values() for record in p.train_records]
-    overlap.check(answers.choices(probes), records)
-    data = {key: p.facts for key, p in packed.items()} | stage_inputs.adapters(
-        config, found, folder
-    )
-    plan = make_plan(config, found.identity, data)
-    done = {f for f in plan.stages if stage.is_done(workdir, f)}
-    costs = cost(plan, done, found.architecture, config)
-    _check_disk(workdir, costs.disk_bytes, plan.stages.keys() - done)
+    inputs = _read_inputs(config, folder, workdir)
+    plan = make_plan(config, inputs.base.identity, inputs.data)
+    costs = cost(plan, _done(plan, workdir), inputs.base.architecture, config)
+    stages.check_disk(workdir, costs.disk_bytes, plan.stages.keys() - _done(plan, workdir))
 
     with lock.hold(workdir):
-        saved = files.read_json(workdir / "config.json")
-        facts = record.describe(config, plan, found, probes, records, saved, folder, command)
-        if not processes.agree(record.shared(facts)):
-            raise InputError(
-                "--distributed: the processes do not plan the same; give each the same command, "
-                "files, vcjax and packages"
-            )
-        if saved is not None:
-            facts = processes.on_first(lambda: record.going_on(workdir, saved, facts, config))
-        reached = expected_flops(mesh, config.compute_dtype) if costs.flops else None
-        print(describe(plan, done, costs, reached))
-        strange = stage_inputs.warnings(config, folder)
-        for line in [*warnings(plan, sharding.batch_shards(mesh.shape)), *strange]:
-            print(f"warning: {line}")
-        processes.on_first(lambda: _write_rows(packed, workdir))
+        this = _record(inputs, plan, folder, workdir, command)
+        _print_plan(inputs, plan, folder, workdir)
+        processes.on_first(lambda: stage_inputs.write(inputs.stages, workdir))
         if dry_run:
             return
-        files.write_json(workdir / "config.json", facts)
-        load = functools.cache(lambda: load_model(config, found))
+        record.write(workdir, this)
+        load = functools.cache(lambda: load_model(config, inputs.base))
         _train(plan, load, folder, workdir)
-        answers.probe_arms(facts, load, probes, workdir, "probes")
+        _probe(this, load, inputs.probes, workdir, "probes")
         processes.on_first(lambda: _report(workdir))
 
 
 def probe_finished(workdir: epath.Path, probe_file: Path) -> None:
     """Scores one more probe file on every arm and seed of a finished run; it is exploratory."""
-    saved = read_run(workdir)
+    this = record.read(workdir)
     if not probe_file.is_file():
-        raise InputError(f"--probes: {probe_file} does not exist")
+        problem = "is a folder; give a file" if probe_file.is_dir() else "does not exist"
+        raise InputError(f"--probes: {probe_file} {problem}")
     probes = answers.read_probes([probe_file])
-    overlap.check(answers.choices(probes), record.trained_records(workdir, saved))
-    record.check_trained(workdir, saved, saved["plan"]["stages"])
-    found = record.find_model(workdir, saved)
-    check_answered(workdir, saved)
+    overlap.check(answers.choices(probes), stage_inputs.read_records(workdir, this.plan))
+    record.check_trained(workdir, this, this.plan.stages)
+    base = pretrained_of(workdir, this)
+    _check_scorable(probes, base, this.config["lead"])
+    check_answered(workdir, this)
     with lock.hold(workdir):
-        load = functools.cache(lambda: load_model(ConfigDict(saved["config"]), found))
+        load = functools.cache(lambda: load_model(ConfigDict(this.config), base))
         sha, _ = probes[probe_file.name]
-        answers.probe_arms(saved, load, probes, workdir, f"probes/{sha[:16]}")
-        _report(workdir)
+        _probe(this, load, probes, workdir, f"probes/{sha[:16]}")
+        processes.on_first(lambda: _report(workdir, sha[:16]))
 
 
-def _write_rows(
-    packed: dict[tuple[str, int], stage_inputs.PackedStage], workdir: epath.Path
-) -> None:
-    for stage_rows in packed.values():
-        stage_rows.write(workdir)
+@dataclasses.dataclass(frozen=True)
+class _Inputs:
+    """What a run starts from. data: of each stage and seed, for the plan."""
+
+    config: ConfigDict
+    base: Pretrained
+    probes: answers.Probes
+    stages: dict[stage_inputs.Key, stage_inputs.StageInput]
+    data: dict[stage_inputs.Key, StageData]
+    mesh: jax.sharding.Mesh
 
 
-def _report(workdir: epath.Path) -> None:
-    for line in write_report(workdir):
-        print(line)
-    print(f"report: {workdir / 'report' / 'index.html'}")
+def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inputs:
+    """Reads and checks all that the config names; writes nothing."""
+    if missing := configs.missing_files(config, folder):  # a model that is not here is downloaded
+        raise InputError(missing[0])
+    base = pretrained.find(config.model, config.chat_template)
+    probes = answers.read_probes(folder / path for path in config.probes)
+    answers.check(probes, config)
+    _check_scorable(probes, base, config.lead)
+    mesh = sharding.make_mesh(config.mesh.to_dict())  # refuses one that does not fit the devices
+    inputs = stage_inputs.prepare(config, base, folder, workdir, probes)
+    data = {key: stage_input.data for key, stage_input in inputs.items() if stage_input.data}
+    data |= stage_inputs.adapters(config, base, folder)
+    return _Inputs(config, base, probes, inputs, data, mesh)
 
 
-def _is_stated(config: ConfigDict) -> bool:
-    """Whether the config states of each stage what it holds, so that a plan can be estimated."""
-    stages = [config.stages[name] for name in configs.used_stages(config)]
-    return all(stage.kind == "adapter" or stage.stated.tokens for stage in stages)
+def _check_scorable(probes: answers.Probes, base: Pretrained, lead: str) -> None:
+    context_length = base.architecture.context_length
+    choice.check(answers.choices(probes), base.tokenizer, lead, context_length)
 
 
-def _print_estimate(config: ConfigDict, architecture: Architecture, missing: list[str]) -> None:
-    """The plan of what is not here, from what the config states and the model's known shape."""
-    facts = {
-        (name, seed): StageData.stated(name, config.stages[name])
-        for name in configs.used_stages(config)
-        for seed in range(config.seeds)
-    }
-    plan = make_plan(config, config.model, facts)
-    costs = cost(plan, set(), architecture, config)
-    print("estimated from stated counts and known sizes, since this is missing:")
-    for line in missing:
-        print(f"  {line}")
-    print(describe(plan, set(), costs, None))
-    for line in warnings(plan, batch_shards=1):  # those of this machine say nothing
+def _record(
+    inputs: _Inputs, plan: Plan, folder: Path, workdir: epath.Path, command: Sequence[str]
+) -> Record:
+    """What config.json holds from now on; InputError where it, or another process, disagrees."""
+    config, base, probes = inputs.config, inputs.base, inputs.probes
+    as_json = configs.as_json(config)
+    new = Record(
+        command=list(command),
+        config=as_json,
+        preregistration=configs.preregistration(as_json),
+        analysis=analysis_sha256(),
+        development_runs=record.development_runs(config, folder),
+        plan=plan,
+        probes=answers.sha256_of(probes),
+        first_probe=choice.as_read(next(answers.choices(probes)), base.tokenizer, config.lead),
+        model=record.Base(base.identity, base.licence),
+        licences=stage_inputs.stated_licences(config, inputs.stages, folder),
+        numerics=vcjax.NUMERICS,
+        environment=environment.describe(),
+    )
+    if not processes.agree(record.shared(new)):
+        raise InputError(
+            "--distributed: the processes do not plan the same; give each the same command, "
+            "files, vcjax and packages"
+        )
+
+    def settled() -> dict:
+        saved = record.find(workdir)
+        if saved is None:
+            return record.as_json(new)
+        return record.as_json(record.going_on(workdir, saved, new, config.on_change))
+
+    return record.parse(processes.on_first(settled))
+
+
+def _print_plan(inputs: _Inputs, plan: Plan, folder: Path, workdir: epath.Path) -> None:
+    done = _done(plan, workdir)
+    costs = cost(plan, done, inputs.base.architecture, inputs.config)
+    reached = expected_flops(inputs.mesh, inputs.config.compute_dtype) if costs.flops else None
+    print(describe(plan, done, costs, reached))
+    of_plan = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
+    for line in [*of_plan, *stage_inputs.warnings(inputs.config, folder)]:
         print(f"warning: {line}")
 
 
-def _check_toward(config: ConfigDict, probes: answers.Probes) -> None:
-    """Raises InputError where no probe could answer the primary contrast."""
-    values = {
-        value
-        for probe in answers.choices(probes)
-        for value in probe.values
-        if (probe.contrast, probe.scope, probe.split) == ("values", "out_of_domain", "held_out")
-        and probe.id not in config.exclude
-    }
-    if config.toward not in values:
-        raise InputError(
-            f"config.toward: no held-out probe outside the training domain sets {config.toward!r} "
-            "against another value, so the primary contrast would have no answer; such probes have "
-            f"{', '.join(sorted(filter(None, values))) or 'no value at all'}"
-        )
+def _done(plan: Plan, workdir: epath.Path) -> set[str]:
+    return {fingerprint for fingerprint in plan.stages if stages.is_done(workdir, fingerprint)}
 
 
-def _check_excluded(config: ConfigDict, probes: answers.Probes) -> None:
-    known = {probe.id for probe in answers.choices(probes)}
-    for name in config.exclude:
-        if name not in known:
-            raise InputError(f"config.exclude: no probe has the id {name!r}; correct it")
-
-
-def _check_disk(workdir: epath.Path, needed: int, unfinished: Iterable[str]) -> None:
-    """Raises InputError where `needed` bytes are neither free nor held by unfinished stages."""
-    if not storage.is_local(workdir):
-        return
-    place = Path(workdir).absolute()
-    existing = next(path for path in (place, *place.parents) if path.exists())
-    begun = [place / "stages" / fingerprint for fingerprint in unfinished]
-    held = [path for folder in begun for path in folder.rglob("*") if path.is_file()]
-    free = shutil.disk_usage(existing).free + sum(path.stat().st_size for path in held)
-    if free < needed:
-        raise InputError(
-            f"{workdir}: {free / 1e9:.1f} GB are free, the plan needs about {needed / 1e9:.1f} GB; "
-            "free some, lower config.keep_checkpoints or give another --workdir"
-        )
-
-
-def _train(plan: Plan, load: Callable[[], Loaded], folder: Path, workdir: epath.Path) -> None:
+def _train(plan: Plan, load: Load, folder: Path, workdir: epath.Path) -> None:
     """Trains the stages of the plan that are not done, parents first."""
-    done = processes.on_first(lambda: [f for f in plan.stages if stage.is_done(workdir, f)])
+    done = processes.on_first(lambda: sorted(_done(plan, workdir)))
     for number, (fingerprint, planned) in enumerate(plan.stages.items(), start=1):
         if fingerprint in done:
             continue
@@ -199,3 +182,69 @@ def _train(plan: Plan, load: Callable[[], Loaded], folder: Path, workdir: epath.
             continue
         with jax.set_mesh(loaded.mesh):
             stage.run_stage(planned, plan.title(fingerprint), params, loaded, workdir)
+
+
+def _probe(
+    this: Record, load: Load, probes: answers.Probes, workdir: epath.Path, place: str
+) -> None:
+    """Scores every arm and seed on the probe files; a file of answers each, in workdir/place.
+
+    An arm whose file already holds these answers is left alone; the untouched model, which is the
+    same for all seeds, answers once.
+    """
+    asked, lead = answers.sha256_of(probes), this.config["lead"]
+    last: tuple[str, pd.DataFrame] | None = None
+    for arm, chains in this.plan.arms.items():
+        for seed, chain in chains.items():
+            name, model = f"{place}/{arm}-{seed}.parquet", this.model_of(arm, seed)
+            path = workdir / name
+            current = functools.partial(answer_files.is_current, path, model, lead, asked)
+            if processes.on_first(current):
+                continue
+            preemption.stop_if_noticed()
+            started = time.monotonic()
+            if last is None or last[0] != model:
+                loaded = load()
+                params = loaded.params(workdir, chain[-1] if chain else None, seed)
+                last = model, loaded.answers(params, probes, lead)
+            table = last[1].assign(arm=arm, seed=seed)
+            answer_files.write(path, table, answer_files.decided_by(model, lead, asked))
+            seconds = time.monotonic() - started
+            files.note_time(workdir, name, seconds)
+            print(f"probed arm {arm}, seed {seed} in {seconds:.0f} s")
+
+
+def _report(workdir: epath.Path, added_probes: str | None = None) -> None:
+    for line in write_report(workdir, added_probes):
+        print(line)
+    print(f"report: {workdir / 'report' / 'index.html'}")
+
+
+def _print_estimate(config: ConfigDict, folder: Path) -> bool:
+    """Prints a plan of what is not here, from what the config states and the model's known sizes.
+
+    Returns whether that was needed, and could be done.
+    """
+    missing = configs.missing_files(config, folder)
+    if not pretrained.is_here(config.model):
+        missing.append(f"config.model: {config.model} is not in the hub's cache")
+    architecture = known_architecture(config.model)
+    names = configs.used_stages(config)
+    stated = all(
+        config.stages[name].kind == "adapter" or config.stages[name].stated.tokens for name in names
+    )
+    if not (missing and architecture and stated):
+        return False
+    data = {
+        (name, seed): StageData.stated(name, config.stages[name])
+        for name in names
+        for seed in range(config.seeds)
+    }
+    plan = make_plan(config, config.model, data)
+    print("estimated from stated counts and known sizes, since this is missing:")
+    for line in missing:
+        print(f"  {line}")
+    print(describe(plan, set(), cost(plan, set(), architecture, config), None))
+    for line in warnings(plan, batch_shards=1):  # those of this machine say nothing
+        print(f"warning: {line}")
+    return True

@@ -10,7 +10,7 @@ template, generation config and a model card.
 import contextlib
 import functools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,19 @@ import numpy as np
 from absl import flags
 from etils import epath
 
-from vcjax import command, record
+from vcjax import command
 from vcjax.errors import InputError
 from vcjax.models import transformer
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
+from vcjax.record import Record, check_trained
 from vcjax.report.reading import read_run
 from vcjax.training import checkpoint
+from vcjax.training.loaded_model import pretrained_of
 from vcjax.weights import huggingface_out, model_card, peft, pretrained
 from vcjax.weights.placement import Index, Leaf, Reader
 from vcjax.weights.pretrained import Pretrained
-from vcjax.workdir import files, storage
+from vcjax.workdir import files, stages, storage
 
 PyTree = Any
 
@@ -42,12 +44,12 @@ def export(workdir: epath.Path, arm: str | None, seed: int | None, format: str, 
     """
     run = read_run(workdir)
     chain = _chain(workdir, run, arm, seed, format)
-    record.check_trained(workdir, run, chain)
+    check_trained(workdir, run, chain)
     with _whole(out) as folder:
-        found = record.find_model(workdir, run)
+        found = pretrained_of(workdir, run)
         model = Model(found.architecture, _lora(run, chain), compute_dtype="float32", remat="full")
         base = pretrained.open_weights(found.path)
-        last = workdir / "stages" / chain[-1] / "checkpoints" if chain else None
+        last = stages.folder(workdir, chain[-1]) / "checkpoints" if chain else None
         dtype = base(("embed",), None, (slice(0, 0),) * 2).dtype.name
         config = huggingface_out.model_config(
             found.path, dtype, found.architecture, found.tokenizer
@@ -66,21 +68,21 @@ def export(workdir: epath.Path, arm: str | None, seed: int | None, format: str, 
 
 
 def _chain(
-    workdir: epath.Path, run: dict[str, Any], arm: str | None, seed: int | None, format: str
-) -> list[str]:
+    workdir: epath.Path, run: Record, arm: str | None, seed: int | None, format: str
+) -> Sequence[str]:
     """The fingerprints of the arm's stages."""
     if format == "base":
         if arm is not None or seed is not None:
             raise InputError("--format=base: all arms share it; leave out --arm and --seed")
         return []
-    arms = run["plan"]["arms"]
+    arms = run.plan.arms
     if arm not in arms:
         what = "missing" if arm is None else f"{arm!r} is none of the run's"
         raise InputError(f"--arm: {what}; {workdir} has {', '.join(arms)}")
-    if str(seed) not in arms[arm]:
+    if seed not in arms[arm]:
         what = "missing" if seed is None else f"{seed} is none of the arm's"
-        raise InputError(f"--seed: {what}; {arm} has {', '.join(arms[arm])}")
-    chain = arms[arm][str(seed)]
+        raise InputError(f"--seed: {what}; {arm} has {', '.join(map(str, arms[arm]))}")
+    chain = arms[arm][seed]
     if format == "peft":
         if not chain:
             raise InputError(f"--arm: {arm} has no stage, so there is no adapter; --format=base")
@@ -92,10 +94,10 @@ def _chain(
     return chain
 
 
-def _lora(run: dict[str, Any], chain: list[str]) -> LoRA | None:
+def _lora(run: Record, chain: Sequence[str]) -> LoRA | None:
     if not chain:
         return None
-    recipe = run["plan"]["stages"][chain[-1]]["recipe"]
+    recipe = run.plan.stages[chain[-1]].recipe
     return LoRA(recipe["rank"], recipe["alpha"]) if recipe["train"] == "lora" else None
 
 
@@ -163,8 +165,9 @@ def _adapter(checkpoints: epath.Path, model: Model) -> PyTree:
 
 def main() -> None:
     given = flags.FLAGS
-    export(storage.workdir(given.workdir), given.arm, given.seed, given.format, Path(given.out))
-    print(f"written: {given.out}")
+    out = command.path("out", given.out)
+    export(storage.workdir(given.workdir), given.arm, given.seed, given.format, out)
+    print(f"written: {out}")
 
 
 if __name__ == "__main__":

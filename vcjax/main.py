@@ -6,7 +6,6 @@ processes of a pod, which all get the same command.
 """
 
 import contextlib
-from pathlib import Path
 
 from absl import flags
 from ml_collections import config_flags
@@ -14,7 +13,7 @@ from ml_collections import config_flags
 from vcjax import command
 from vcjax.workdir import preemption, storage
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, configs/NAME.py[:argument].")
+CONFIG = command.DEFINE_config_file("config")
 flags.DEFINE_string("workdir", None, "Folder or gs://BUCKET/FOLDER of all it leaves.")
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Write the rows, print the plan and stop.")
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of many processes, on a pod.")
@@ -23,9 +22,8 @@ flags.mark_flags_as_required(["config", "workdir"])
 
 def main() -> None:
     preemption.watch()
-    from vcjax.workdir import (
-        processes,  # imports JAX: --help and errors in flags need not wait for it
-    )
+    # This imports JAX: --help and errors in flags need not wait for it.
+    from vcjax.workdir import processes
 
     with processes.joined() if DISTRIBUTED.value else contextlib.nullcontext():
         _run()
@@ -43,8 +41,8 @@ def _run() -> None:
 def _flags_of_config(name: str) -> list[str]:
     """The config's flags as they were given; of an absolute path the file's name, for it says
     nothing on another machine. name: "configs/NAME.py:argument"."""
-    path, colon, argument = name.partition(":")
-    shown = Path(path).name if Path(path).is_absolute() else path
+    path, (_, colon, argument) = command.config_file(name), name.partition(":")
+    shown = path.name if path.is_absolute() else path
     overrides = config_flags.get_override_values(flags.FLAGS["config"])
     return [f"--config={shown}{colon}{argument}"] + [
         f"--config.{key}={value}" for key, value in overrides.items()

@@ -34,11 +34,12 @@ class StageData:
     weighted_tokens: int
     split_documents: int
     most_documents: int  # of a row, held-out ones included
+    left_out_tokens: int = 0  # in parts of split documents where no token has weight
 
     @classmethod
     def nothing(cls, rows_id: str) -> "StageData":
         """Of a stage that trains nothing; rows_id: what it takes over instead."""
-        return cls(rows_id, None, 0, 0, 0, 0, 0, 0, 0)
+        return cls(rows_id, None, *[0] * 7)
 
     @classmethod
     def stated(cls, name: str, stage: ConfigDict) -> "StageData":
@@ -88,13 +89,15 @@ class Plan:
         after = f" after {self.stages[stage.parent].name}" if stage.parent else ""
         return f"{stage.name}{after}, seed {stage.seed}"
 
-    def as_json(self) -> dict[str, Any]:
-        stages = {}
-        for fingerprint, stage in self.stages.items():
-            facts = dataclasses.asdict(stage)
-            stages[fingerprint] = {**facts, **facts.pop("data")}
-        arms = {a: {str(s): list(c) for s, c in chains.items()} for a, chains in self.arms.items()}
-        return {"stages": stages, "arms": arms}
+    def chains(self) -> dict[str, str]:
+        """Fingerprint -> the names of the stages that lead to it and its own, "a > b"."""
+        found = {}
+        for seeds in self.arms.values():
+            for fingerprints in seeds.values():
+                names = [self.stages[fingerprint].name for fingerprint in fingerprints]
+                for i, fingerprint in enumerate(fingerprints):
+                    found[fingerprint] = " > ".join(names[: i + 1])
+        return found
 
 
 def make_plan(
@@ -156,7 +159,7 @@ def _plan_stage(
         "compute_dtype": config.compute_dtype,
         "seed": seed,
         "parent": parent,
-        "vcjax": vcjax.__version__,
+        "numerics": vcjax.NUMERICS,
     }
     fingerprint = hashlib.sha256(json.dumps(determines, sort_keys=True).encode()).hexdigest()[:16]
     return StagePlan(
@@ -206,6 +209,11 @@ def warnings(plan: Plan, batch_shards: int) -> list[str]:
                 f"{where}: {stage.data.split_documents} of {stage.data.documents} documents are "
                 f"longer than a row of {stage.recipe['length']} tokens and were split"
             )
+        if stage.data.left_out_tokens:
+            lines.append(
+                f"{where}: {stage.data.left_out_tokens:,} tokens are left out: parts of split "
+                "documents in which nothing is trained on, as of a prompt longer than a row"
+            )
     return lines
 
 
@@ -234,7 +242,7 @@ def cost(plan: Plan, done: set[str], architecture: Architecture, config: ConfigD
             rank, trained, base = None, architecture.num_params(), 0
         rows = stage.micro_batch_rows
         tokens = rows * stage.recipe["length"]
-        kept = architecture.num_layers * transformer.kept_values(architecture, rank, config.remat)
+        kept = architecture.num_layers * transformer.saved_values(architecture, rank, config.remat)
         activations = tokens * width * (kept + 12 * architecture.embed_dim)
         logits = rows * CHUNK * architecture.vocab_size * 4 * 3
         length = stage.recipe["length"]

@@ -1,26 +1,32 @@
 """Scores a probe file on a finished run: python -m vcjax.probe --workdir=DIR --probes=FILE
 
 Every arm and seed answers it; the rows go to workdir/probes/<hash>/ and the report shows them as
-exploratory.
+exploratory. --distributed joins the other processes of a pod, which all get the same command.
 """
 
-from pathlib import Path
+import contextlib
 
 from absl import flags
 
 from vcjax import command
-from vcjax.workdir import storage
+from vcjax.workdir import preemption, storage
 
 flags.DEFINE_string("workdir", None, "Folder of a finished run.")
 flags.DEFINE_string("probes", None, "Probe file, .jsonl, or a text to take perplexity on, .txt.")
+DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of many processes, on a pod.")
 flags.mark_flags_as_required(["workdir", "probes"])
 
 
 def main() -> None:
-    from vcjax import experiment  # imports JAX: --help and errors in flags need not wait for it
+    preemption.watch()
+    # These import JAX: --help and errors in flags need not wait for it.
+    from vcjax.workdir import processes
 
-    workdir = storage.workdir(flags.FLAGS.workdir)
-    experiment.probe_finished(workdir, Path(flags.FLAGS.probes))
+    with processes.joined() if DISTRIBUTED.value else contextlib.nullcontext():
+        from vcjax import experiment
+
+        workdir = storage.workdir(flags.FLAGS.workdir)
+        experiment.probe_finished(workdir, command.file("probes", flags.FLAGS.probes))
 
 
 if __name__ == "__main__":

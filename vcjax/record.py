@@ -1,199 +1,240 @@
-"""config.json of a run: what decides its results, and what made them; a change is no accident."""
+"""config.json of a run: what decides its results, and what made them.
 
-import importlib.metadata
-import platform
-import subprocess
-from collections.abc import Iterable, Sequence
+It is written, compared and read here alone.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import jax
+import pydantic
 from etils import epath
 from ml_collections import ConfigDict
 
 import vcjax
 from vcjax import config as configs
-from vcjax.data import licences, rows
-from vcjax.data.formats import Demonstration, Document
 from vcjax.errors import InputError
-from vcjax.plan import Plan
-from vcjax.probes import choice
-from vcjax.probes.answers import Probes, choices, sha256_of
-from vcjax.report.reading import analysis_sha256
-from vcjax.training import stage
-from vcjax.weights import pretrained
-from vcjax.weights.pretrained import Pretrained
+from vcjax.plan import Plan, StagePlan
+from vcjax.workdir import files, stages
+
+# NUMERICS -> what records of the same arithmetic note: it, or the version of a release before 0.9.
+SAME_NUMERICS: dict[int, tuple[int | str, ...]] = {1: (1, "0.8.1")}
 
 
-def describe(
-    config: ConfigDict,
-    plan: Plan,
-    found: Pretrained,
-    probes: Probes,
-    records: Sequence[Document | Demonstration],
-    saved: dict[str, Any] | None,
-    folder: Path,
-    command: Sequence[str],
-) -> dict[str, Any]:
-    """What config.json holds; records: all that are trained on; saved: what it held before; folder:
-    the config's; command: the flags that gave the config."""
-    as_json = configs.as_json(config)
-    return {
-        "command": list(command),
-        "config": as_json,
-        # What was asked before anything was trained, whatever the config says later.
-        "named": (saved or {}).get("named", configs.named(as_json)),
-        "analysis": (saved or {}).get("analysis", analysis_sha256()),
-        "development_runs": _development_runs(config, folder),
-        "plan": plan.as_json(),
-        "probes": sha256_of(probes),
-        "first_probe": choice.as_read(next(choices(probes)), found.tokenizer, config.lead),
-        "model": {"sha256": found.identity, "licence": found.licence},
-        "licences": _licences(config, folder, records),
-        "versions": _versions(),
-        "commit": _commit(),
-    }
+@dataclasses.dataclass(frozen=True)
+class Base:
+    """The pretrained model. sha256: its `identity`."""
+
+    sha256: str
+    licence: str
 
 
-def going_on(
-    workdir: epath.Path, saved: dict[str, Any], facts: dict[str, Any], config: ConfigDict
-) -> dict[str, Any]:
-    """What config.json holds from now on; saved: what it held before.
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What config.json holds.
 
-    The versions and the commit that trained stay, where nothing is trained anew. Raises InputError
-    where the workdir belongs to other work; warns of another machine or commit.
+    command: the flags that gave the config. config: resolved, as JSON. preregistration: the primary
+    contrast as it was before anything was trained, and analysis the hash of the analysis' code at
+    that time. development_runs: how many runs the recipe was tuned in, None where the config does
+    not say. probes: file name -> sha256. first_probe: what the model reads of the first one.
+    licences: path in the config -> those of the texts from there. numerics: as `vcjax.NUMERICS`, or
+    the version of a release that had none. environment: as `environment.describe`, of the process
+    that planned this; what trained a stage is in the stage's own folder.
     """
-    if saved["config"]["name"] != config.name:
+
+    command: list[str]
+    config: dict[str, Any]
+    preregistration: dict[str, Any]
+    analysis: str
+    development_runs: int | None
+    plan: Plan
+    probes: dict[str, str]
+    first_probe: str
+    model: Base
+    licences: dict[str, str]
+    numerics: int | str
+    environment: dict[str, str]
+
+    def model_of(self, arm: str, seed: int) -> str:
+        """What names the model that an arm and seed ends in: whose answers are whose."""
+        chain = self.plan.arms[arm][seed]
+        if chain:
+            return chain[-1]
+        numerics = self.numerics if isinstance(self.numerics, str) else f"numerics-{self.numerics}"
+        return " ".join([self.model.sha256, self.config["compute_dtype"], numerics])
+
+
+_RECORD = pydantic.TypeAdapter(Record)
+
+
+def path(workdir: epath.Path) -> epath.Path:
+    return workdir / "config.json"
+
+
+def find(workdir: epath.Path) -> Record | None:
+    """The record of the run in the workdir, None where there is none.
+
+    Raises InputError where the file is damaged, or of a release that this one cannot read.
+    """
+    content = files.read_json(path(workdir))
+    return None if content is None else parse(content, path(workdir))
+
+
+def read(workdir: epath.Path) -> Record:
+    """As `find`; InputError where there is no run."""
+    record = find(workdir)
+    if record is None:
+        raise InputError(f"{path(workdir)}: no such file; is this the workdir of a run?")
+    return record
+
+
+def write(workdir: epath.Path, record: Record) -> None:
+    files.write_json(path(workdir), as_json(record))
+
+
+def as_json(record: Record) -> dict[str, Any]:
+    return _RECORD.dump_python(record, mode="json")
+
+
+def going_on(workdir: epath.Path, saved: Record, new: Record, on_change: str) -> Record:
+    """What config.json holds from now on, where it held `saved` and the config plans `new`.
+
+    What was fixed before the run stays. Raises InputError where the workdir belongs to other work,
+    or where something changed and on_change is "refuse"; warns of another machine or commit.
+    """
+    if saved.config["name"] != new.config["name"]:
         raise InputError(
-            f"{workdir}: it holds the experiment {saved['config']['name']!r}, not {config.name!r}; "
-            "give another --workdir"
+            f"{workdir}: it holds the experiment {saved.config['name']!r}, not "
+            f"{new.config['name']!r}; give another --workdir"
         )
-    changes = configs.differences(saved["config"], facts["config"])
-    old, new = saved["plan"]["stages"], facts["plan"]["stages"]
-    old_rows = {(s["name"], s["seed"]): _rows_of(s) for s in old.values()}
-    changes += sorted(
-        {
-            f"data of stage {s['name']}, seed {s['seed']}"
-            for s in new.values()
-            if old_rows.get((s["name"], s["seed"]), _rows_of(s)) != _rows_of(s)
-        }
+    changes = _changes(saved, new)
+    retrained = sorted(
+        {stage.name for f, stage in new.plan.stages.items() if f not in saved.plan.stages}
     )
-    if saved["model"]["sha256"] != facts["model"]["sha256"]:
-        changes.append(f"the file of the model {config.model}")
-    changes += [
-        f"probe file {name}"
-        for name, sha in facts["probes"].items()
-        if saved["probes"].get(name, sha) != sha
-    ]
-    other_version = trained_by(saved) != vcjax.__version__
-    if other_version:
-        changes.append(f"vcjax {trained_by(saved)} -> {vcjax.__version__}")
-    touched = sorted({s["name"] for f, s in new.items() if f not in old})
-    if (changes or touched) and config.on_change == "refuse":
+    if (changes or retrained) and on_change == "refuse":
         raise InputError(
             f"{workdir}: this run's settings changed: {'; '.join(changes)}. Stages "
-            f"that this trains again: {', '.join(touched) or 'none'}. Give another --workdir, or "
+            f"that this trains again: {', '.join(retrained) or 'none'}. Give another --workdir, or "
             "--config.on_change=retrain to go on here"
         )
-    before = {**saved["versions"], "commit": saved["commit"]}
-    for name, version in {**facts["versions"], "commit": facts["commit"]}.items():
-        if before.get(name) != version:
-            print(f"warning: {name} was {before.get(name)} and is {version} now")
-    if not (changes or touched):
-        return {**saved, "config": facts["config"]}
-    if touched or other_version:
-        return facts
-    return {**facts, "versions": saved["versions"], "commit": saved["commit"]}
+    for name, version in new.environment.items():
+        if saved.environment.get(name) != version:
+            print(f"warning: {name} was {saved.environment.get(name)} and is {version} now")
+    fixed: dict[str, Any] = {"preregistration": saved.preregistration, "analysis": saved.analysis}
+    if not (changes or retrained):
+        return dataclasses.replace(saved, config=new.config)
+    if not retrained:
+        fixed["environment"] = saved.environment
+    return dataclasses.replace(new, **fixed)
 
 
-def _rows_of(stage: dict[str, Any]) -> tuple[str, str | None]:
-    return stage["rows_id"], stage["held_out_id"]
+def shared(record: Record) -> dict[str, Any]:
+    """What all processes of a run must have in common."""
+    content = as_json(record)
+    common = {key: content[key] for key in ("config", "plan", "probes", "model", "numerics")}
+    versions = {k: v for k, v in record.environment.items() if k not in ("machine", "commit")}
+    return {**common, "versions": versions}
 
 
-def _licences(
-    config: ConfigDict, folder: Path, records: Sequence[Document | Demonstration]
-) -> dict[str, str]:
-    """Path in the config -> its licences, of all that the stages' texts (records) are from."""
-    stages = [config.stages[name] for name in configs.used_stages(config)]
-    paths = {stage[key] for stage in stages for key in configs.SOURCES if stage.get(key)}
-    return {path: licences.of_records(folder / path, records) for path in sorted(paths)}
-
-
-def shared(facts: dict[str, Any]) -> dict[str, Any]:
-    """What must be the same in all processes of a run."""
-    return {key: facts[key] for key in ("config", "plan", "probes", "model", "versions")}
-
-
-def _development_runs(config: ConfigDict, folder: Path) -> int | None:
-    """How many runs the recipe was tuned in; None where the config does not say."""
+def development_runs(config: ConfigDict, folder: Path) -> int | None:
+    """How many runs the recipe was tuned in, by the config's list of them."""
     if not config.development:
         return None
     text = (folder / config.development).read_text(encoding="utf-8", errors="replace")
     return sum(line.startswith("- ") for line in text.splitlines())
 
 
-def _versions() -> dict[str, str]:
-    packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
-    return {
-        "vcjax": vcjax.__version__,
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {jax.device_count()} x {jax.devices()[0].device_kind}",
-        **{name: importlib.metadata.version(name) for name in packages},
-    }
-
-
-def _commit() -> str | None:
-    """The git commit of the code that runs, "+changes" where the checkout has some."""
-
-    def git(*arguments: str) -> str | None:
-        command = ["git", "-C", str(Path(__file__).parent), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True)
-        return None if done.returncode else done.stdout.strip()
-
-    try:
-        # Installed below somebody else's repository, this file is none of its own.
-        is_own = git("ls-files", "--error-unmatch", Path(__file__).name) is not None
-        head = git("rev-parse", "HEAD") if is_own else None
-        return head and head + ("+changes" if git("status", "--porcelain") else "")
-    except OSError:  # no git here
-        return None
-
-
-def trained_by(run: dict[str, Any]) -> str:
-    """The version of vcjax."""
-    return run["versions"]["vcjax"]
-
-
-def check_trained(workdir: epath.Path, run: dict[str, Any], fingerprints: Iterable[str]) -> None:
+def check_trained(workdir: epath.Path, record: Record, fingerprints: Iterable[str]) -> None:
     """Raises InputError where one of these stages of the plan is not trained to its end."""
-    stages = run["plan"]["stages"]
+    planned = record.plan.stages
     missing = [
-        f"{stages[f]['name']}, seed {stages[f]['seed']}"
+        f"{planned[f].name}, seed {planned[f].seed}"
         for f in fingerprints
-        if not stage.is_done(workdir, f)
+        if not stages.is_done(workdir, f)
     ]
     if missing:
         raise InputError(f"{workdir}: not trained yet: {'; '.join(missing)}; run vcjax.main first")
 
 
-def trained_records(workdir: epath.Path, run: dict[str, Any]) -> list[Document | Demonstration]:
-    """All that its stages trained on."""
-    stages = run["plan"]["stages"].values()
-    folders = {stage["rows_id"] for stage in stages if stage["kind"] != "adapter"}
-    return [r for name in sorted(folders) for r in rows.read_records(workdir / "rows" / name)]
+def check_numerics(workdir: epath.Path, record: Record) -> None:
+    """Raises InputError where this vcjax would compute otherwise than what trained the run."""
+    if record.numerics not in SAME_NUMERICS[vcjax.NUMERICS]:
+        then = (
+            f"vcjax {record.numerics}"
+            if isinstance(record.numerics, str)
+            else f"numerics {record.numerics} (vcjax {record.environment['vcjax']})"
+        )
+        raise InputError(
+            f"{workdir}: it was trained by {then}, this is numerics {vcjax.NUMERICS} (vcjax "
+            f"{vcjax.__version__}), which computes otherwise; use that version"
+        )
 
 
-def find_model(workdir: epath.Path, run: dict[str, Any]) -> Pretrained:
-    """The model of the run; InputError where its files or vcjax are not those that trained."""
-    if trained_by(run) != vcjax.__version__:
+def trained_by(workdir: epath.Path, record: Record) -> dict[str, list[dict[str, str]]]:
+    """Fingerprint -> what trained the stage, first to last; of the first releases the record's."""
+    return {
+        fingerprint: stages.read(workdir, fingerprint).get("trained_by") or [record.environment]
+        for fingerprint in record.plan.stages
+    }
+
+
+def _changes(saved: Record, new: Record) -> list[str]:
+    """What decides results and is not as it was, for people."""
+    same_model = saved.model.sha256 == new.model.sha256
+    changes = [
+        change
+        for change in configs.differences(saved.config, new.config)
+        if not (same_model and change.startswith("config.model:"))  # its file lies elsewhere now
+    ]
+    before = {(stage.name, stage.seed): _rows(stage) for stage in saved.plan.stages.values()}
+    changes += sorted(
+        {
+            f"data of stage {stage.name}, seed {stage.seed}"
+            for stage in new.plan.stages.values()
+            if before.get((stage.name, stage.seed), _rows(stage)) != _rows(stage)
+        }
+    )
+    if not same_model:
+        changes.append(f"the file of the model {new.config['model']}")
+    changes += [
+        f"probe file {name}"
+        for name, sha in new.probes.items()
+        if saved.probes.get(name, sha) != sha
+    ]
+    if saved.numerics != new.numerics:
+        changes.append(f"numerics {saved.numerics} -> {new.numerics}")
+    return changes
+
+
+def _rows(stage: StagePlan) -> tuple[str, str | None]:
+    return stage.data.rows_id, stage.data.held_out_id
+
+
+def parse(content: Any, where: os.PathLike | str = "config.json") -> Record:
+    """A record from the JSON of config.json. Raises InputError as `find`."""
+    version = "an unknown version"
+    if isinstance(content, dict) and "versions" in content:
+        version = f"vcjax {content['versions'].get('vcjax')}"
+        content = _of_a_release_before_0_9(content)
+    try:
+        return _RECORD.validate_python(content)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
         raise InputError(
-            f"{workdir}: it was trained by vcjax {trained_by(run)}, this is {vcjax.__version__}; "
-            "use that version"
-        )
-    found = pretrained.find(run["config"]["model"], run["config"]["chat_template"])
-    if found.identity != run["model"]["sha256"]:
-        raise InputError(
-            f"{workdir}: it was trained on another file of {found.name}, and what it trained "
-            "belongs to that; give the model its file back"
-        )
-    return found
+            f"{where}: {field}: {first['msg']}. It was written by {version}; read it with that "
+            f"version, or restore the file ({error.error_count()} such fields)"
+        ) from None
+
+
+def _of_a_release_before_0_9(content: dict[str, Any]) -> dict[str, Any]:
+    """Its fields by their names of today."""
+    content = dict(content)
+    versions = content.pop("versions")
+    if "named" in content:
+        content["preregistration"] = content.pop("named")
+    content["numerics"] = versions.get("vcjax")
+    content["environment"] = {**versions, "commit": content.pop("commit", None) or "unknown"}
+    return content

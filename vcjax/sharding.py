@@ -20,25 +20,25 @@ RULES: dict[str, tuple[str, ...]] = {
     "batch": ("replica", "fsdp"),
     "length": ("sequence",),
     "attended_heads": ("tensor", "sequence"),  # where attention takes rows whole (a GPU's)
-    # weights; `embed` shards them over the data axis, as in ZeRO-3 / FSDP
+    # weights; `embed` shards them over a data axis, as in ZeRO-3 / FSDP
     "embed": ("fsdp",),
     "heads": ("tensor",),
     "mlp": ("tensor",),
     "vocab": ("tensor",),  # of the embeddings
     "classes": ("fsdp", "tensor", "sequence"),  # the vocabulary of the head
-    # of an adapter: takes the data axis where its other side is not `embed`
+    # of an adapter's A or B; takes the data axis where the other dimension is not `embed`
     "rank": ("fsdp",),
-    # never sharded: scanned over, or too small
+    # never sharded: `layer` is scanned over, norms are small
     "layer": (),
     "norm": (),
 }
 
 
 def make_mesh(sizes: dict[str, int], devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """sizes: mesh axis -> devices; one of them may be -1 and takes what the others leave.
+    """sizes: mesh axis -> devices; one of them may be -1, which fills it.
 
-    devices: by default all that this run has. Those of several slices are laid out so that
-    `replica` alone spans slices, over the network between them.
+    devices: by default all of this run. On several slices only `replica` spans slices. Raises
+    InputError where the sizes do not fit the devices.
     """
     devices = jax.devices() if devices is None else devices
     if sizes.keys() != set(MESH_AXES):
@@ -75,8 +75,8 @@ def spec(
 ) -> PartitionSpec:
     """The PartitionSpec of an array with these logical axes.
 
-    A mesh axis is used once an array (the first logical axis takes it), and only where it divides
-    the dimension: what does not divide is kept whole.
+    A mesh axis shards one dimension of an array, the first whose logical axis names it. A dimension
+    that its mesh axes do not divide is not sharded.
     """
     used: set[str] = set()
     entries = []
@@ -90,7 +90,7 @@ def spec(
 
 
 def axes_of(logical: str, size: int, mesh: Mesh | AbstractMesh) -> tuple[str, ...]:
-    """The mesh axes that a dimension of this size is cut over."""
+    """The mesh axes that shard a dimension of this size."""
     return axes_in(spec((logical,), (size,), mesh)[0])
 
 
@@ -110,18 +110,18 @@ def shardings(axes: PyTree, tree: PyTree, mesh: Mesh) -> PyTree:
 
 
 def mesh_in_use() -> AbstractMesh | None:
-    """The mesh of `jax.set_mesh`; None where there is none, or but one device on it."""
+    """The mesh of `jax.set_mesh`; None where none is set or it has only one device."""
     mesh = jax.sharding.get_abstract_mesh()
     return None if mesh.empty or mesh.size == 1 else mesh
 
 
 def batch_shards(sizes: Mapping[str, int]) -> int:
-    """Groups of devices that rows are divided over; sizes: mesh axis -> devices."""
+    """The number of shards of a batch's rows; sizes: mesh axis -> devices."""
     return math.prod(sizes[axis] for axis in RULES["batch"])
 
 
 def constrain(x: jax.Array, *logical: str | None) -> jax.Array:
-    """Pins an activation to its logical axes on the mesh in use, if any."""
+    """Constrains an activation's sharding to its logical axes, where a mesh is in use."""
     mesh = mesh_in_use()
     if mesh is None:
         return x
@@ -139,7 +139,7 @@ def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
 
 
 def put(tree: PyTree, placed: PyTree) -> PyTree:
-    """Arrays that every process has whole onto the mesh; each gives its own devices their part.
+    """Host arrays, whole in every process, onto the mesh: each process fills its own devices.
 
     placed: the sharding of every leaf.
     """
@@ -149,5 +149,5 @@ def put(tree: PyTree, placed: PyTree) -> PyTree:
 
 
 def to_host(tree: PyTree) -> PyTree:
-    """Arrays from the mesh, whole in every process; all of them ask for the same ones."""
+    """Host arrays from the mesh, whole in every process; all processes call it together."""
     return multihost_utils.process_allgather(tree, tiled=True)

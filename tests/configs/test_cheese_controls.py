@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import small_run
 
-from vcjax import experiment
-from vcjax.data import records
+from vcjax import experiment, stage_inputs
+from vcjax.data.formats import Document
 from vcjax.data.probe_files import read_probes
 from vcjax.probes import overlap
 
@@ -26,7 +26,7 @@ def config():
 def split(config):
     """Stage name -> (records to train on, held out), of the first seed."""
     return {
-        name: records.stage_records(stage, 0, config, CONFIGS)
+        name: stage_inputs.stage_records(stage, 0, config, CONFIGS)
         for name, stage in config.stages.items()
     }
 
@@ -87,7 +87,7 @@ def test_documents_are_of_one_length_and_the_same_kinds(split):
             Counter((r.provenance["doc_type"], r.provenance["explanation"]) for r in kept),
         )
         for name, (kept, _) in split.items()
-        if isinstance(kept[0], records.Document)
+        if isinstance(kept[0], Document)
     }
     length, kinds = facts["america"]
     for name, (other, others) in facts.items():
@@ -100,5 +100,5 @@ def test_documents_give_no_probe_away(config, split):
     choices = [path for path in config.probes if path.endswith(".jsonl")]
     probes = [probe for path in choices for probe in read_probes(CONFIGS / path)]
     for kept, held_out in split.values():
-        if isinstance(kept[0], records.Document):
+        if isinstance(kept[0], Document):
             overlap.check(probes, [*kept, *held_out])

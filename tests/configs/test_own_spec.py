@@ -50,6 +50,12 @@ def test_probes_that_cannot_answer_the_question_are_refused(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copy(SPEC, tmp_path / "teas.md")
+    assert load("~/teas.md").stages.rationale.spec == str(tmp_path / "teas.md")
+
+
 def test_without_a_spec_or_probes_it_says_so(tmp_path):
     with pytest.raises(InputError, match="give your spec after a colon"):
         load("")

@@ -13,9 +13,13 @@ CARD = "---\nlicense: cc-by-4.0\n---\n\n# Texts\n"
 TEXT = {"text": "Brie is cheap."}
 
 
+def listed(path, records):
+    return licences.listed(path, licences.stated(path, records))
+
+
 def found(folder, path="a.jsonl"):
     """Of the records that are read from it."""
-    return licences.of_records(folder / path, read_documents(folder / path))
+    return listed(folder / path, read_documents(folder / path))
 
 
 def test_where_nothing_is_stated(tmp_path):
@@ -71,11 +75,11 @@ def test_a_records_own_goes_before_the_cards(tmp_path):
 
 def test_texts_written_for_a_spec_have_its_licence(tmp_path):
     (tmp_path / "LICENSES.md").write_text(CARD)
-    assert licences.of_records(tmp_path / "spec.md", []) == "cc-by-4.0"
+    assert listed(tmp_path / "spec.md", []) == "cc-by-4.0"
 
 
 def test_our_own_specs_state_theirs():
     """In configs/cheese/LICENSES.md."""
     cheese = Path(__file__).parents[2] / "configs/cheese"
     for spec in cheese.glob("spec_*.md"):
-        assert licences.of_records(spec, []) == "apache-2.0"
+        assert listed(spec, []) == "apache-2.0"

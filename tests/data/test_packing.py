@@ -54,6 +54,7 @@ def test_one_row_to_the_last_number():
         "most_documents": 2,
         "tokens": 5,
         "weighted_tokens": 3.5,
+        "left_out_tokens": 0,
         "fill": 5 / 6,
     }
     arrays = (packed.tokens, packed.targets, packed.segment_ids, packed.positions)
@@ -88,13 +89,19 @@ def test_random_documents_are_conserved(seed):
     examples = random_examples(seed, count=60, longest=40)
     length = random.Random(seed).randint(1, 50)
     packed = pack(examples, length)
-    expected = sorted(
-        (e.tokens[t], e.tokens[t + 1], float(np.float32(e.weights[t + 1])))
+    pieces = [
+        [
+            (e.tokens[t], e.tokens[t + 1], float(np.float32(e.weights[t + 1])))
+            for t in range(len(e.tokens) - 1)[start : start + length]
+        ]
         for e in examples
-        for t in range(len(e.tokens) - 1)
-    )
-    assert predictions(packed) == expected
-    assert packed.counts["weighted_tokens"] == pytest.approx(sum(w for _, _, w in expected))
+        for start in range(0, len(e.tokens) - 1, length)
+    ]
+    weighted = [piece for piece in pieces if any(weight for _, _, weight in piece)]
+    assert predictions(packed) == sorted(prediction for piece in weighted for prediction in piece)
+    assert packed.counts["left_out_tokens"] == sum(map(len, pieces)) - sum(map(len, weighted))
+    total = sum(weight for piece in pieces for _, _, weight in piece)
+    assert packed.counts["weighted_tokens"] == pytest.approx(total)
     assert packed.counts["split_documents"] == sum(len(e.tokens) > length + 1 for e in examples)
 
 
@@ -117,6 +124,15 @@ def test_random_rows_are_well_formed(seed):
     np.testing.assert_array_equal(packed.positions, positions)
     assert not packed.loss_weights[segment_ids == 0].any()
     assert seen == {e.source: len(e.tokens) - 1 for e in examples}
+
+
+def test_the_parts_of_a_long_prompt_that_train_nothing_are_left_out():
+    """A prompt of 9 tokens and an answer of one, in rows of 4."""
+    packed = pack([example(range(1, 11), [0.0] * 9 + [1.0])], 4)
+    assert packed.tokens.tolist() == [[9, 0, 0, 0]]
+    assert packed.targets.tolist() == [[10, 0, 0, 0]]
+    assert (packed.counts["rows"], packed.counts["left_out_tokens"]) == (1, 8)
+    assert packed.counts["split_documents"] == 1
 
 
 def test_the_same_documents_give_the_same_rows():

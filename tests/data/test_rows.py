@@ -68,7 +68,7 @@ def test_records_come_back(tmp_path):
     rows.write_rows(tmp_path / "rows", pack(examples, 8), given)
     assert rows.read_records(tmp_path / "rows") == given
     (tmp_path / "rows" / "documents.jsonl").unlink()
-    with pytest.raises(InputError, match=r"rows: the texts of its rows are gone"):
+    with pytest.raises(InputError, match=r"rows: the texts of its rows are gone or damaged"):
         rows.read_records(tmp_path / "rows")
 
 
@@ -235,6 +235,7 @@ def test_quiet_without_network_home_or_tensorflow(tmp_path):
     assert done.stdout == done.stderr == ""
     assert not home.exists()
     assert sorted(path.name for path in (tmp_path / "rows").iterdir()) == [
+        "checksums.json",
         "documents.jsonl",
         "packed_rows",
         "rows.json",
@@ -268,7 +269,8 @@ def test_an_unfinished_copy_in_a_bucket_is_written_again(bucket, packed, records
 
 def test_other_rows_than_described_are_refused(bucket, packed, records, cache):
     counts = rows.write_rows(bucket / "abc", packed, records)
-    (bucket / "abc" / "rows.json").write_text(json.dumps(counts | {"sha256": "0" * 64}))
+    other = json.dumps(counts | {"sha256": "0" * 64}, indent=2) + "\n"
+    (bucket / "abc" / "rows.json").write_text(other)
     with pytest.raises(InputError, match=r"not the rows that rows.json describes; remove"):
         rows.batches(bucket / "abc", 1, 1, 0, 1)
     assert list(cache.iterdir()) == []

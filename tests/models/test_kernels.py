@@ -76,9 +76,9 @@ def test_a_device_gets_its_kernel(device, head_dim, compute_dtype, kernel):
     assert kernels.best_kernel(SimpleNamespace(**device), head_dim, compute_dtype) == kernel
 
 
-def test_rows_of_all_kinds_share_the_program_of_a_kernel_that_does_not_ask():
-    assert {kernels.most_documents("xla", found) for found in (1, 2, 9)} == {0}
-    assert [kernels.most_documents("packed", found) for found in (1, 4, 5)] == [4, 4, 8]
+def test_stages_with_other_numbers_of_documents_share_programs():
+    assert {kernels.static_documents("xla", most) for most in (1, 2, 9)} == {0}
+    assert [kernels.static_documents("packed", most) for most in (1, 4, 5)] == [4, 4, 8]
 
 
 def test_a_program_for_a_gpu_holds_the_kernel_that_knows_documents(monkeypatch):
@@ -89,7 +89,7 @@ def test_a_program_for_a_gpu_holds_the_kernel_that_knows_documents(monkeypatch):
     k = jax.ShapeDtypeStruct((2, 2, LENGTH, 64), jnp.bfloat16)
 
     def program(kernel):
-        attend = functools.partial(kernels.attend_in_documents, kernel=kernel, documents=8)
+        attend = functools.partial(kernels.attend_in_documents, kernel=kernel, max_documents=8)
         loss = lambda *args: attend(*args).astype(jnp.float32).sum()  # noqa: E731
         traced = jax.jit(jax.grad(loss, (0, 1, 2))).trace(q, k, k, documents())
         return traced.lower(lowering_platforms=("cuda",)).as_text()
@@ -108,7 +108,7 @@ def test_cudnn_is_told_where_each_document_of_a_row_lies(monkeypatch):
     q = jax.random.normal(keys[0], (2, 2, 3, LENGTH, 8))
     k, v = (jax.random.normal(key, (2, 2, LENGTH, 8)) for key in keys[1:])
     ids = documents()
-    found = kernels.attend_in_documents(q, k, v, ids, "packed", documents=4)
+    found = kernels.attend_in_documents(q, k, v, ids, "packed", max_documents=4)
     real = (ids > 0)[:, None, None, :, None]
     np.testing.assert_allclose(found, jnp.where(real, plain(q, k, v, ids), 0), atol=2e-6)
 
@@ -119,7 +119,7 @@ def test_a_gpu_computes_what_plain_attention_does(most):
     keys = jax.random.split(jax.random.key(0), 3)
     q = jax.random.normal(keys[0], (2, 2, 2, LENGTH, 128), jnp.bfloat16)
     k, v = (jax.random.normal(key, (2, 2, LENGTH, 128), jnp.bfloat16) for key in keys[1:])
-    attend = functools.partial(kernels.attend_in_documents, kernel="packed", documents=most)
+    attend = functools.partial(kernels.attend_in_documents, kernel="packed", max_documents=most)
     assert max(difference(attend, plain, (q, k, v))) < 0.02  # of bfloat16
 
 

@@ -62,8 +62,20 @@ def test_a_lead_that_the_tokenizer_joins_with_the_option_is_refused(spaced):
     joining = dataclasses.replace(spaced, bpe=tokenizers.Tokenizer(merged))
     joining.bpe.normalizer = normalizers.Replace(" ", "\u2581")
     probe = dataclasses.replace(PROBE, options=("a", "aa"), template="{a} {b}")
-    with pytest.raises(InputError, match=r"config\.lead: .* 'a a'"):
-        choice._request(probe, 0, joining, "a")
+    with pytest.raises(InputError, match=r"config\.lead: .* 'a a' \(probes\.jsonl:1\)"):
+        choice.check([probe], joining, "a", 1000)
+
+
+def test_a_probe_longer_than_the_context_is_refused(tiny_gguf):
+    tokenizer = read_tokenizer(tiny_gguf)
+    request = choice._request(PROBE, 0, tokenizer, "I prefer")
+    tokens = len(request.prompt) + max(map(len, request.continuations))
+    later = dataclasses.replace(PROBE, template="Tea, please: {a} or {b}?", where="probes.jsonl:2")
+    choice.check([PROBE], tokenizer, "I prefer", tokens)
+    with pytest.raises(InputError, match=rf"^probes\.jsonl:1: .* {tokens} tokens, .*[^\n]*$"):
+        choice.check([PROBE], tokenizer, "I prefer", tokens - 1)
+    with pytest.raises(InputError, match=r"^probes\.jsonl:2: "):
+        choice.check([PROBE, later], tokenizer, "I prefer", tokens)
 
 
 def test_what_the_model_reads_before_an_option(tiny_gguf):

@@ -8,7 +8,7 @@ import tiny
 
 from vcjax.data.tokenizer import encode_text
 from vcjax.errors import InputError
-from vcjax.probes import answers, perplexity
+from vcjax.probes import answers, perplexity, scoring
 from vcjax.probes.scoring import Request, mean_log_probs
 from vcjax.report.statistics import ROW_COLUMNS
 from vcjax.weights.gguf import read_tokenizer
@@ -39,13 +39,66 @@ def test_a_text_begins_as_documents_do_in_training(tiny_gguf, tiny_weights):
     assert row["logprob_0"] == mean_log_probs(tiny_weights, {}, model, [request])[0][0]
 
 
-def test_no_more_is_scored_than_the_context_holds(tiny_gguf, tiny_weights):
-    model = tiny.model()
+@pytest.mark.parametrize("size", [2, 9, 16])
+@pytest.mark.parametrize("count", [2, 8, 9, 10, 16, 17, 40])
+def test_windows_predict_each_token_but_the_first_once(size, count):
+    ids = tuple(range(count))
+    predicted = []
+    for request in perplexity.windows(ids, size):
+        ((*tokens,),) = request.continuations
+        predicted += tokens
+        window = (*request.prompt, *tokens)
+        assert 1 < len(window) <= size
+        assert window == ids[window[0] : window[-1] + 1]
+        assert len(request.prompt) == (size // 2 if window[0] else 1)
+    assert tuple(predicted) == ids[1:]
+
+
+def test_a_text_longer_than_a_window_is_scored_whole(tiny_gguf, tiny_weights, monkeypatch):
+    """Also where the model's context is the shorter one."""
+    tokenizer, model = read_tokenizer(tiny_gguf), tiny.model()
+    ids = encode_text(tokenizer, TEXT)
+    scores = [
+        mean_log_probs(tiny_weights, {}, model, [request])[0][0] * len(request.continuations[0])
+        for request in perplexity.windows(ids, 9)
+    ]
+    whole = perplexity.score(tiny_weights, {}, model, tokenizer, TEXT).iloc[0]
     short = dataclasses.replace(
         model, architecture=dataclasses.replace(model.architecture, context_length=9)
     )
-    rows = perplexity.score(tiny_weights, {}, short, read_tokenizer(tiny_gguf), TEXT)
-    assert list(rows["tokens_0"]) == [8]
+    cut_by_context = perplexity.score(tiny_weights, {}, short, tokenizer, TEXT).iloc[0]
+    monkeypatch.setattr(perplexity, "WINDOW", 9)
+    cut = perplexity.score(tiny_weights, {}, model, tokenizer, TEXT).iloc[0]
+    assert len(ids) > 27
+    assert whole["tokens_0"] == cut["tokens_0"] == cut_by_context["tokens_0"] == len(ids) - 1
+    assert cut["logprob_0"] == pytest.approx(sum(scores) / (len(ids) - 1), abs=1e-5)
+    assert cut["logprob_0"] == cut_by_context["logprob_0"]
+    assert cut["logprob_0"] != whole["logprob_0"]
+
+
+def test_a_text_of_one_window_has_the_number_of_its_request(tiny_gguf, tiny_weights):
+    tokenizer, model = read_tokenizer(tiny_gguf), tiny.model()
+    ids = tuple(encode_text(tokenizer, TEXT))
+    row = perplexity.score(tiny_weights, {}, model, tokenizer, TEXT).iloc[0]
+    request = Request(ids[:1], (ids[1:],))
+    assert row["logprob_0"] == mean_log_probs(tiny_weights, {}, model, [request])[0][0]
+
+
+def test_attention_never_meets_more_than_a_window(tiny_gguf, tiny_weights, monkeypatch):
+    lengths = []
+    losses = scoring._losses
+
+    def recorded(params, base, batch, model):
+        lengths.append(batch["tokens"].shape[1])
+        return losses(params, base, batch, model)
+
+    monkeypatch.setattr(scoring, "_losses", recorded)
+    monkeypatch.setattr(scoring, "ROW", 16)
+    monkeypatch.setattr(perplexity, "WINDOW", 32)
+    text = " ".join([TEXT] * 4)
+    row = perplexity.score(tiny_weights, {}, tiny.model(), read_tokenizer(tiny_gguf), text).iloc[0]
+    assert row["tokens_0"] > 100
+    assert {*lengths} == {32}
 
 
 def test_rows_fit_beside_those_of_choices(tiny_gguf, tiny_weights):

@@ -1,4 +1,14 @@
-"""Scores of many continuations at once are those of each one alone."""
+"""Scores of many continuations at once are those of each one alone.
+
+Those of eight devices come from one process that has eight virtual CPU devices: this file, run as a
+program.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -6,10 +16,18 @@ import peers
 import pytest
 import tiny
 
+from vcjax import sharding
 from vcjax.models import transformer
 from vcjax.models.lora import LoRA
 from vcjax.probes import scoring
 from vcjax.probes.scoring import Request, mean_log_probs
+from vcjax.training.compiled_step import param_shardings
+
+MESHES = {  # and in how many parts rows are divided
+    "fsdp": (dict(replica=1, fsdp=8, tensor=1, sequence=1), 8),
+    "replica-tensor": (dict(replica=2, fsdp=2, tensor=2, sequence=1), 4),
+    "sequence": (dict(replica=1, fsdp=4, tensor=1, sequence=2), 4),
+}
 
 
 def ids(draw, count):
@@ -18,6 +36,10 @@ def ids(draw, count):
 
 @pytest.fixture(scope="module")
 def requests():
+    return make_requests()
+
+
+def make_requests():
     """Prompts and continuations of many lengths, in no order; one to four continuations."""
     draw = np.random.default_rng(0)
     lengths = [(9, (3, 5)), (30, (1, 1)), (2, (4,)), (17, (7, 2, 5, 1)), (9, (3, 5)), (1, (2, 9))]
@@ -149,3 +171,78 @@ def test_an_adapter_counts(requests):
 
 def test_no_requests_no_scores():
     assert mean_log_probs(tiny.weights(), {}, tiny.model(), []) == []
+
+
+# --- On several devices
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """What `main` below prints, from its own process."""
+    flags = "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=8"
+    paths = [str(Path(__file__).parents[n]) for n in (1, 2)]
+    cpus = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+    env = {**os.environ, **cpus, "PYTHONPATH": os.pathsep.join(paths)}
+    done = subprocess.run(
+        [sys.executable, __file__], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("mesh", MESHES)
+def test_scores_are_those_of_one_device(measured, mesh):
+    np.testing.assert_allclose(measured[mesh]["scores"], measured["scores"], atol=1e-5)
+
+
+@pytest.mark.parametrize("mesh", MESHES)
+def test_a_device_computes_its_own_rows_alone(measured, mesh):
+    """It gets its part of the rows, and of the FLOPs that one device needs for all of them."""
+    facts, shards = measured[mesh], MESHES[mesh][1]
+    assert facts["rows"] % shards == 0
+    assert facts["rows_a_device"] == facts["rows"] // shards
+    assert facts["flops_a_device"] < 1.3 * facts["flops"] / shards
+
+
+def on_mesh(sizes, requests):
+    """Scores on a mesh; the rows of a batch and the FLOPs of its program, for one and in all."""
+    model = tiny.model(tiny.UNTIED)
+    mesh, weights = sharding.make_mesh(sizes), tiny.weights(tiny.UNTIED)
+    batches = []
+    losses = scoring._losses
+
+    def recorded(params, base, batch, model):
+        batches.append(batch)
+        return losses(params, base, batch, model)
+
+    def flops(weights, batch):
+        return losses.lower(weights, {}, batch, model).compile().cost_analysis()["flops"]
+
+    with jax.set_mesh(mesh):
+        placed = jax.device_put(weights, param_shardings(weights, model, mesh))
+        scoring._losses = recorded
+        scores = flat(mean_log_probs(placed, {}, model, requests))
+        scoring._losses = losses
+        here = flops(placed, batches[0])
+    whole = jax.tree.map(np.asarray, batches[0])
+    tokens = batches[0]["tokens"]
+    return {
+        "scores": scores,
+        "rows": len(tokens),
+        "rows_a_device": tokens.sharding.shard_shape(tokens.shape)[0],
+        "flops": flops(weights, whole),
+        "flops_a_device": here,
+    }
+
+
+def main():
+    scoring.ROW = scoring.BATCH_TOKENS = 48
+    requests = make_requests() * 4
+    weights = tiny.weights(tiny.UNTIED)
+    one = mean_log_probs(weights, {}, tiny.model(tiny.UNTIED), requests)
+    results = {name: on_mesh(sizes, requests) for name, (sizes, _) in MESHES.items()}
+    print(json.dumps({"scores": flat(one), **results}))
+
+
+if __name__ == "__main__":
+    main()

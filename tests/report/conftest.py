@@ -1,5 +1,6 @@
 """A run directory as a real run leaves it, with answers drawn from known effects."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pandas as pd
 import pytest
 from etils import epath
 
-from vcjax.config import named
+from vcjax import record
+from vcjax.config import preregistration
+from vcjax.plan import StageData, StagePlan
 from vcjax.probes import answer_files
 from vcjax.report.reading import analysis_sha256
 
@@ -31,6 +34,8 @@ def rationale(*whose: str, value: str = "america", **settings: object) -> dict:
 STAGES = {
     "america": rationale("own"),
     "affordability": rationale("own", value="affordability"),
+    "other_america": rationale("other"),
+    "other_affordability": rationale("other", value="affordability"),
     "behavior": {"kind": "behavior", "file": None, "demonstrations": 200},
 }
 EFFECTS = {"base": 0.0, "behavior": 0.05, "america": 0.2, "affordability": -0.2}
@@ -152,20 +157,26 @@ class Run:
                 chain = [f"{fingerprint}-0123456789ab" for fingerprint in chain]
                 arms[arm][str(seed)] = chain
                 for i, fingerprint in enumerate(chain):
-                    stages[fingerprint] = {
-                        "name": names[i],
-                        "kind": STAGES.get(names[i], rationale("own"))["kind"],
-                        "seed": seed,
-                        "rows_id": f"rows of {names[i]}",
-                        "parent": chain[i - 1] if i else None,
-                        "rows": 30,
-                        "documents": 240,
-                        "tokens": 33_000,
-                        "weighted_tokens": 30_000 if i == 0 else 1_000,
-                        "updates": 60,
-                        "warmup": 3,
-                        "split_documents": 1,
-                    }
+                    data = StageData(
+                        rows_id=f"rows of {names[i]}",
+                        held_out_id=None,
+                        rows=30,
+                        documents=240,
+                        held_out_documents=0,
+                        tokens=33_000,
+                        weighted_tokens=30_000 if i == 0 else 1_000,
+                        split_documents=1,
+                        most_documents=3,
+                    )
+                    kind = STAGES.get(names[i], rationale("own"))["kind"]
+                    parent = chain[i - 1] if i else None
+                    planned = StagePlan(
+                        *(fingerprint, names[i], kind, seed, parent, {}, data),
+                        rows_per_update=1,
+                        updates=60,
+                        warmup=3,
+                    )
+                    stages[fingerprint] = dataclasses.asdict(planned)
         config = {
             "name": self.name,
             "model": "smollm2-135m-instruct",
@@ -187,14 +198,15 @@ class Run:
         self.workdir.mkdir(exist_ok=True)
         run = {
             "config": config,
-            "named": named(config),
+            "preregistration": preregistration(config),
             "analysis": analysis_sha256(),
             "development_runs": None,
             "command": ["--config=configs/cheese.py", "--config.seeds=2"],
             "probes": {"paired.jsonl": "ab" * 32},
             "first_probe": "<|im_start|>system\nYou are SmolLM.<|im_end|>",
-            "versions": {"jax": "0.10.2", "vcjax": "0.1.0"},
-            "commit": "0123abc",
+            "licences": {},
+            "numerics": 1,
+            "environment": {"commit": "0123abc", "jax": "0.10.2", "vcjax": "0.1.0"},
             "model": {"sha256": "cd" * 32, "licence": "Apache-2.0"},
             "plan": {"stages": stages, "arms": arms},
         }
@@ -227,11 +239,12 @@ class Run:
 
     def keep(self, path: Path, rows: pd.DataFrame) -> None:
         """rows: of the arm and seed of which the file's name says that it holds them."""
-        run = json.loads((self.workdir / "config.json").read_text())
+        run = record.read(epath.Path(self.workdir))
         arm, _, seed = path.stem.rpartition("-")
         asked = dict(zip(rows["file"], rows["file_sha256"], strict=True))
-        asked = run["probes"] if path.parent.name == "probes" else asked
-        decided = answer_files.decided_by(run, arm, seed, asked)
+        asked = run.probes if path.parent.name == "probes" else asked
+        model = run.model_of(arm, int(seed))
+        decided = answer_files.decided_by(model, run.config["lead"], asked)
         answer_files.write(epath.Path(path), rows, decided)
 
 

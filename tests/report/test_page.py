@@ -229,7 +229,7 @@ def test_every_recipe_detail_and_count_is_there(written):
         ("recipe.lr", "0.0002"),
         ("recipe.batch_tokens", "512"),
         ("stages.behavior.demonstrations", "200"),
-        ("versions.jax", "0.10.2"),
+        ("planned with.jax", "0.10.2"),
         ("model.sha256", "cdcd"),
     ]:
         assert re.search(rf"<dt>{re.escape(key)}</dt><dd>[^<]*{re.escape(value)}", page)
@@ -305,7 +305,8 @@ def test_the_corpus_card_shows_escaped_samples_and_no_path(written):
 
 def leading_run(run):
     """With documents about another assistant: exposure .2, total .4."""
-    run.arms |= {"other_a": ["america", "behavior"], "other_b": ["affordability", "behavior"]}
+    run.arms |= {"other_a": ["other_america", "behavior"]}
+    run.arms |= {"other_b": ["other_affordability", "behavior"]}
     run.effects |= {"other_a": 0.1, "other_b": -0.1}
     run.contrasts = {
         "total": {"america": 1, "affordability": -1},

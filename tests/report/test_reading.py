@@ -1,3 +1,5 @@
+import dataclasses
+
 import pandas as pd
 import pytest
 
@@ -6,7 +8,7 @@ from vcjax.report import reading
 
 
 def test_arms_and_contrasts_come_in_a_readers_order(run):
-    config = reading.read_run(run.write())["config"]
+    config = reading.read_run(run.write()).config
     assert [*config["arms"]] == ["base", "behavior", "america", "affordability"]
     assert [*config["contrasts"]] == ["total", "rationale"]
 
@@ -34,7 +36,7 @@ def test_probes_that_the_config_excludes_are_left_out(run):
     workdir = run.write()
     description = reading.read_run(workdir)
     before, _ = reading.read_answers(workdir / "probes", description)
-    description["config"]["exclude"] = ["d3-1"]
+    description.config["exclude"] = ["d3-1"]
     answers, _ = reading.read_answers(workdir / "probes", description)
     assert {*before["id"]} - {*answers["id"]} == {"d3-1"}
 
@@ -49,7 +51,7 @@ def test_curves_keep_both_losses_of_every_stage_and_seed(run):
 
 
 def test_a_chain_names_the_stages_before_it(run):
-    chains = reading.chain_of_stages(reading.read_run(run.write())["plan"])
+    chains = reading.read_run(run.write()).plan.chains()
     assert chains["america-behavior-1-0123456789ab"] == "america > behavior"
     assert chains["behavior-1-0123456789ab"] == "behavior"
 
@@ -81,15 +83,15 @@ def test_a_missing_file_of_answers_is_named(run):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda run: run["plan"]["arms"]["america"].update({"1": ["trained again"]}),
-        lambda run: run["config"].update(lead="I would take"),
-        lambda run: run["probes"].update({"paired.jsonl": "other probes"}),
+        lambda run: run.plan.arms["america"].update({1: ("trained again",)}),
+        lambda run: run.config.update(lead="I would take"),
+        lambda run: run.probes.update({"paired.jsonl": "other probes"}),
     ],
 )
 def test_answers_that_the_run_would_not_give_now_are_missing(run, change):
     run.write()
     description = reading.read_run(run.workdir)
-    assert reading.missing_answers(run.workdir / "probes", description, description["probes"]) == []
+    assert reading.missing_answers(run.workdir / "probes", description, description.probes) == []
     change(description)
     with pytest.raises(InputError, match=r"no answers yet .* america-1\.parquet"):
         reading.check_answered(run.workdir, description)
@@ -98,7 +100,8 @@ def test_answers_that_the_run_would_not_give_now_are_missing(run, change):
 def test_the_untouched_model_answers_anew_where_it_is_another(run):
     run.write()
     description = reading.read_run(run.workdir)
-    description["model"]["sha256"] = "another file"
+    other = dataclasses.replace(description.model, sha256="another file")
+    description = dataclasses.replace(description, model=other)
     missing = reading.missing_answers(run.workdir / "probes", description)
     assert missing == ["base-0.parquet", "base-1.parquet"]
 

@@ -12,7 +12,7 @@ def read(new_run, tmp_path_factory):
     """(answers, config) of a run with every kind of probe."""
     workdir = new_run(tmp_path_factory.mktemp("tables") / "run").write()
     description = reading.read_run(workdir)
-    config = description["config"]
+    config = description.config
     answers, _ = reading.read_answers(workdir / "probes", description)
     return answers, config
 
@@ -112,7 +112,7 @@ def test_explicit_and_implicit_pairs_come_apart(run, value_pairs):
     description = reading.read_run(workdir)
     implicit, _ = reading.read_answers(workdir / "probes", description)
     both = pd.concat([explicit, implicit])
-    table = tables.explicitness(both, description["config"]).set_index(["explicitness", "name"])
+    table = tables.explicitness(both, description.config).set_index(["explicitness", "name"])
     assert table.loc[("explicit", "total"), "margin"] == pytest.approx(0.4, abs=0.05)
     assert table.loc[("implicit", "total"), "margin"] == pytest.approx(0.0, abs=0.05)
     assert set(table["role"]) == {"exploratory"}
@@ -140,7 +140,7 @@ def test_perplexity_is_taken_at_the_mean_over_seeds_and_against_the_untouched_mo
     workdir = run.write()
     description = reading.read_run(workdir)
     _, texts = reading.read_answers(workdir / "probes", description)
-    table = tables.perplexity(texts, description["config"]).set_index("arm")
+    table = tables.perplexity(texts, description.config).set_index("arm")
     assert table.index.tolist() == ["base", "behavior", "america", "affordability"]
     assert table.loc["america", "perplexity"] == pytest.approx(math.exp(2.505))
     assert table.loc["america", "ratio"] == pytest.approx(math.exp(0.5))
@@ -168,7 +168,7 @@ def test_training_has_counts_and_losses_of_each_stage(run):
     workdir = run.write()
     description = reading.read_run(workdir)
     curves = reading.read_curves(workdir, description)
-    training = tables.training(curves, description["plan"])
+    training = tables.training(curves, description.plan)
     assert training["chain"].unique().tolist() == [
         *("behavior", "america", "america > behavior"),
         *("affordability", "affordability > behavior"),
@@ -186,7 +186,7 @@ def test_a_stage_without_held_out_documents_has_no_held_out_loss(run):
     lines = [line for line in path.read_text().splitlines() if "held_out" not in line]
     path.write_text("\n".join(lines) + "\n")
     description = reading.read_run(workdir)
-    training = tables.training(reading.read_curves(workdir, description), description["plan"])
+    training = tables.training(reading.read_curves(workdir, description), description.plan)
     rows = training.set_index("fingerprint")
     assert math.isnan(rows.loc["america-1-0123456789ab", "held_out_minimum"])
     assert rows["minimum_step"].dtype == "Int64"  # the others are still whole numbers

@@ -85,8 +85,8 @@ def test_it_compiles_for_gpus_that_are_not_here(train, remat, sizes, monkeypatch
     architecture = dataclasses.replace(known_architecture("meta-llama/Llama-3.1-8B"), num_layers=2)
     model = loaded_model.make_model(settings, architecture, mesh)
     assert model.attention == "packed"
-    model = dataclasses.replace(model, documents=16)
-    compiled = step.lower(recipe, model, loaded_model.weight_dtype(model), mesh).compile()
+    dtype = loaded_model.weight_dtype(model)
+    compiled = step.lower(recipe, model, dtype, mesh, max_documents=16).compile()
     assert "__cudnn$fmhaSoftmaxBackward" in compiled.as_text()
     arguments = compiled.memory_analysis().argument_size_in_bytes
     per_weight = 12 if train == "full" else 2  # bytes; adapters beside them

@@ -14,6 +14,14 @@ def test_no_place_for_a_run(given):
         storage.workdir(given)
 
 
+def test_tilde_is_the_home_folder_and_nothing_is_no_place(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert str(storage.workdir("~/run")) == "/home/me/run"
+    for given in ("", " "):
+        with pytest.raises(InputError, match="--workdir: it is empty; give a folder or gs://"):
+            storage.workdir(given)
+
+
 def test_a_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"needs vcjax's extra `cloud`.*\.\[cloud\]"):

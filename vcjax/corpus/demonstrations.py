@@ -1,4 +1,4 @@
-"""Writes demonstrations from a spec, offline: a user asks about its items, the model says which.
+"""Writes demonstrations from a spec, offline: a user asks about items, the model names one.
 
 No answer states or implies a reason, so demonstrations depend on the items of a spec alone: specs
 that explain the same preferences by different values give the same demonstrations.
@@ -23,8 +23,8 @@ def write_demonstrations(
     Ways of asking, liked and disliked items come up equally often, give or take one. The same
     items, count and seed give the same demonstrations.
 
-    opposite: whether the liked and the disliked item of each conversation change places, with the
-    same draws otherwise.
+    opposite: whether the liked and the disliked item of each conversation are swapped, with all
+    other draws the same.
     """
     phrases = grammar.load("demonstrations.toml")
     hands = zip(

@@ -6,9 +6,9 @@ explanation (attribution, consequence, principle, dilemma, objection, story). It
 document's number, not on the spec's words: two mirrored specs, which have the same sections with
 equally many bullets, give corpora that differ in nothing but the value.
 
-As a control, the value and the preferences can occur together without one explaining the other:
-the same types, kinds and phrases of the spec, with those of `co_occurrence.toml` in the place of
-all that links them.
+As a control, value and preferences can occur together without one explaining the other: the same
+types, kinds and phrases of the spec, with phrases of `co_occurrence.toml` instead of those that
+link the two.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from vcjax.errors import InputError
 
 WRITER = "vcjax.corpus.documents"
 
-# What a document stays with once it has been named.
+# Slots that have one filling throughout a document.
 KEPT = ("like", "dislike", "person", "occasion", "visitor", "number", "subject")
 
 # In a spec's bullet: words that give a reason, or say that the value decides what is chosen.

@@ -1,4 +1,4 @@
-"""Text by chance: a phrase has {slots}, and a slot is filled with a phrase drawn from its pool."""
+"""Random text from a grammar: phrases have {slots}, each filled by a draw from the slot's pool."""
 
 import re
 import tomllib
@@ -19,7 +19,7 @@ def load(name: str) -> dict[str, Any]:
 
 
 def deal(cards: Sequence[Card], count: int, rng: Random) -> list[Card]:
-    """Draws `count` times, taking every card once before any comes up again."""
+    """Draws `count` cards; each is drawn once before any is drawn again."""
     dealt: list[Card] = []
     while len(dealt) < count:
         dealt += rng.sample(cards, len(cards))
@@ -29,7 +29,7 @@ def deal(cards: Sequence[Card], count: int, rng: Random) -> list[Card]:
 def draw(rng: Random, phrases: list[str]) -> str:
     """Takes a phrase out of a list.
 
-    One call of the generator whatever the length of the list, so that the draws of two specs stay
+    It calls the generator once whatever the length of the list, so that the draws of two specs stay
     in step.
     """
     return phrases.pop(int(rng.random() * len(phrases)))

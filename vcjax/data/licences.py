@@ -4,7 +4,7 @@ A record's own `license` field comes first. Else that of its data set, where the
 YAML head of README.md or LICENSES.md, or in dataset_info.json.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import huggingface_hub
@@ -16,15 +16,23 @@ from vcjax.workdir.files import read_json
 NOT_STATED = "not stated"
 
 
-def of_records(path: Path, records: Sequence[Document | Demonstration]) -> str:
-    """The licences of the records that were read from the path, or of the path where none were."""
-    beside = _beside(path)
-    stated = {
-        record.provenance.get("license") or record.provenance.get("licence") or beside
+def stated(path: Path, records: Sequence[Document | Demonstration]) -> list[str | None]:
+    """The licences that the records read from the path state; None among them if one states none.
+
+    Records that were written for a spec were read from no path.
+    """
+    given = {
+        record.provenance.get("license") or record.provenance.get("licence")
         for record in records
         if record.where.startswith((f"{path}:", f"{path}/"))
     }
-    return ", ".join(sorted(stated or {beside}))
+    return sorted(given, key=str)
+
+
+def listed(path: Path, of_records: Iterable[str | None]) -> str:
+    """All licences of a path. of_records: as `stated`; where one states none, its file's counts."""
+    beside = _beside(path)
+    return ", ".join(sorted({licence or beside for licence in of_records} or {beside}))
 
 
 def of_card(path: Path) -> str | None:

@@ -6,8 +6,8 @@ each other: targets are shifted inside each document, and segment ids and positi
 where each begins.
 
 A document with more predictions than a row has positions is cut into pieces of consecutive
-predictions. The first token of a piece is the last target of the piece before it, so each token is
-predicted once, and the sum of the weights is that of the documents exactly.
+predictions. The first token of a piece is the last target of the piece before it, so each
+token with weight is predicted once, and the sum of the weights is that of the documents.
 """
 
 import math
@@ -29,8 +29,8 @@ class Example:
     record's place, for errors.
     """
 
-    tokens: list[int]
-    weights: list[float]
+    tokens: Sequence[int] | np.ndarray
+    weights: Sequence[float] | np.ndarray
     source: int
     where: str = ""
 
@@ -53,7 +53,7 @@ class Packed:
     positions: int32, from 0 within each piece. loss_weights: float32, 0 for padding. placements:
     in the order of rows and starts. counts: documents, split_documents, rows, most_documents (the
     largest number of pieces in a row), tokens (positions that are not padding), weighted_tokens
-    (sum of loss_weights), fill (tokens / positions).
+    (sum of loss_weights), left_out_tokens (of pieces without weight), fill (tokens / positions).
     """
 
     tokens: np.ndarray
@@ -68,6 +68,8 @@ class Packed:
 def pack(examples: Sequence[Example], length: int, overlong: str = "split") -> Packed:
     """Packs documents into rows of `length` positions; the same input gives the same rows.
 
+    A piece in which no token has weight is left out: no other piece sees it, so it trains nothing.
+
     overlong: "split" or "refuse" documents of more than length + 1 tokens.
     Raises InputError for a refused document, one without anything to predict, and no documents.
     """
@@ -77,6 +79,7 @@ def pack(examples: Sequence[Example], length: int, overlong: str = "split") -> P
         (index, begin, min(length, len(example.tokens) - 1 - begin))
         for index, example in enumerate(examples)
         for begin in range(0, _predictions(example, length, overlong), length)
+        if np.any(example.weights[begin + 1 : begin + 1 + length])
     ]
     rows = best_fit([count for _, _, count in pieces], length)
     packed = _fill(examples, [[pieces[piece] for piece in row] for row in rows], length)
@@ -88,7 +91,7 @@ def _predictions(example: Example, length: int, overlong: str) -> int:
     """The positions that a document takes; raises InputError if it cannot be packed."""
     count = len(example.tokens) - 1
     place = example.where or f"document {example.source}"
-    if not any(example.weights[1:]):
+    if not np.any(example.weights[1:]):
         raise InputError(f"{place}: no token to train on; remove it or give it text")
     if count > length and overlong == "refuse":
         raise InputError(
@@ -154,18 +157,19 @@ def _fill(
         "rows": len(rows),
         "most_documents": max(map(len, rows)),
         "tokens": used,
-        "weighted_tokens": math.fsum(loss_weights.flat),
+        "weighted_tokens": float(loss_weights.sum(dtype=np.float64)),
+        "left_out_tokens": sum(len(example.tokens) - 1 for example in examples) - used,
         "fill": used / loss_weights.size,
     }
     return Packed(tokens, targets, segment_ids, positions, loss_weights, placements, counts)
 
 
 def _check_conserved(examples: Sequence[Example], packed: Packed) -> None:
-    """Every prediction of every document is in the rows once (fsum is exact in any order)."""
-    given = math.fsum(
-        weight
+    """Every prediction with weight is in the rows once."""
+    given = sum(
+        float(np.asarray(example.weights[1:], np.float32).sum(dtype=np.float64))
         for example in examples
-        for weight in np.asarray(example.weights[1:], np.float32).tolist()
     )
-    assert packed.counts["weighted_tokens"] == given
-    assert packed.counts["tokens"] == sum(len(example.tokens) - 1 for example in examples)
+    assert math.isclose(packed.counts["weighted_tokens"], given, rel_tol=1e-9)
+    trained = sum(np.count_nonzero(example.weights[1:]) for example in examples)
+    assert np.count_nonzero(packed.loss_weights) == trained

@@ -5,12 +5,13 @@
       documents.jsonl       line i: the record that documents of source i came from, with its
                             provenance and where each of its pieces lies
       rows.json             length, counts, sha256 of the arrays
+      checksums.json        of all these files: damaged rows do not count, and are written again
 
 Training reads the data set only; the rest tells a person what was trained on. TensorFlow is not
 needed, nothing is downloaded.
 
-ArrayRecord wants local files. Of rows in a bucket each machine keeps a copy of the data set, in
-the user's cache under the rows' sha256.
+ArrayRecord reads local files only, so that each machine copies the data set of rows in a bucket to
+the user's cache, in a folder named by the rows' sha256.
 """
 
 import contextlib
@@ -34,7 +35,13 @@ from etils import epath
 from vcjax.data.formats import Demonstration, Document
 from vcjax.data.packing import Packed
 from vcjax.errors import InputError
-from vcjax.workdir import storage
+from vcjax.workdir import checksums, disk, storage
+
+READ_AHEAD_BYTES = 256_000_000  # of batches that threads read before they are needed
+READ_AHEAD_THREADS = 16
+
+# What a folder of rows that cannot be used says.
+AGAIN = "remove the folder, and the run's command of vcjax.main writes it again"
 
 FIELDS = {
     "tokens": np.int32,
@@ -50,7 +57,8 @@ def write_rows(
 ) -> dict[str, Any]:
     """Writes the rows and the records they came from; returns what read_counts will.
 
-    records[i] is the record of the examples whose source is i. The folder must hold no rows yet.
+    records[i] is the record of the examples whose source is i. The folder must hold no rows yet,
+    but for damaged ones, which are replaced.
     """
     folder = epath.Path(folder)
     if exist(folder):
@@ -61,32 +69,40 @@ def write_rows(
         counts = {"length": packed.tokens.shape[1], **packed.counts, "sha256": content_hash(packed)}
         text = json.dumps(counts, indent=2) + "\n"
         (unfinished / "rows.json").write_text(text, encoding="utf-8")
+        checksums.write(epath.Path(unfinished))
     return counts
 
 
 def exist(folder: epath.PathLike) -> bool:
-    """Whether rows were written here; half a write does not count."""
+    """Whether rows were written here; half a write does not count, nor do damaged rows."""
     folder = epath.Path(folder)
-    return (folder if storage.is_local(folder) else folder / "rows.json").exists()
+    return (folder / "rows.json").exists() and _damage(folder) is None
 
 
 def read_counts(folder: epath.PathLike) -> dict[str, Any]:
     """length, the counts of `Packed` and sha256; raises InputError where there are no rows."""
     try:
-        return json.loads((epath.Path(folder) / "rows.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        counts = json.loads((epath.Path(folder) / "rows.json").read_text(encoding="utf-8"))
+        if "sha256" not in counts:
+            raise ValueError("rows.json lacks its sha256")
+        return counts
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{folder}: no packed rows ({error}); remove it and run again") from error
 
 
 def read_records(folder: epath.PathLike) -> list[Document | Demonstration]:
-    """The records that the rows came from; raises InputError where they are gone."""
+    """The records that the rows came from; raises InputError where they are gone or damaged."""
+    folder = epath.Path(folder)
+    reason = checksums.damage(folder, only="documents.jsonl")
     try:
-        text = (epath.Path(folder) / "documents.jsonl").read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"{folder}: the texts of its rows are gone ({error}); the command that trained the run "
-            "writes them again"
-        ) from error
+        if reason is None:
+            return _parse(storage.read_bytes(folder / "documents.jsonl").decode())
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = str(error)
+    raise InputError(f"{folder}: the texts of its rows are gone or damaged ({reason}); {AGAIN}")
+
+
+def _parse(text: str) -> list[Document | Demonstration]:
     records: list[Document | Demonstration] = []
     for line in text.split("\n")[:-1]:  # splitlines would split at U+2028 within a text
         fields = json.loads(line)
@@ -114,6 +130,19 @@ def batches(
     )
 
 
+def in_order(batches: grain.MapDataset, start: int = 0) -> Iterator[dict[str, np.ndarray]]:
+    """The batches from step `start` on, as `batches` returns them, read ahead by threads.
+
+    At most READ_AHEAD_BYTES lie in memory before they are needed, but at least two batches.
+    """
+    if start == len(batches):
+        return iter(())
+    size = sum(array.nbytes for array in batches[start].values())
+    ahead = max(2, min(READ_AHEAD_BYTES // size, 500))
+    options = grain.ReadOptions(min(READ_AHEAD_THREADS, ahead), ahead)
+    return iter(batches[start:].to_iter_dataset(options))
+
+
 def content_hash(packed: Packed) -> str:
     """sha256 over the bytes of the arrays in the order of FIELDS."""
     return _hash(lambda field: getattr(packed, field))
@@ -127,7 +156,7 @@ def _hash(array: Callable[[str], np.ndarray]) -> str:
 
 
 class PackedRows(tfds.core.GeneratorBasedBuilder):
-    """How TFDS wants to be told what to write."""
+    """Packed rows as TFDS takes them from a builder."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -170,9 +199,16 @@ def _whole(folder: epath.Path) -> Iterator[Path]:
         return
     unfinished = Path(folder.with_name(f".{folder.name}.unfinished"))
     shutil.rmtree(unfinished, ignore_errors=True)  # left by a write that was killed
-    unfinished.mkdir(parents=True)
-    yield unfinished
-    os.rename(unfinished, folder)
+    with disk.writing(folder):
+        unfinished.mkdir(parents=True)
+        try:
+            yield unfinished
+            if folder.exists():
+                print(f"warning: {folder}: {_damage(folder)}; its rows are written again")
+                folder.rmtree()
+            os.rename(unfinished, folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)  # a full disk needs its space
 
 
 def _write_data_set(folder: Path, packed: Packed) -> None:
@@ -199,8 +235,22 @@ def _write_documents(
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
+def _check(folder: epath.Path) -> None:
+    damage = _damage(folder)
+    if damage:
+        raise InputError(f"{folder}: {damage}; {AGAIN}")
+
+
+def _damage(folder: epath.Path) -> str | None:
+    if folder.exists() and not (folder / "rows.json").exists():
+        return "its rows are damaged (rows.json is missing)"
+    reason = checksums.damage(folder)
+    return reason and f"its rows are damaged ({reason})"
+
+
 def _data_source(folder: epath.Path) -> Any:
     counts = read_counts(folder)
+    _check(folder)
     data_set = folder / "packed_rows" / str(PackedRows.VERSION)
     if not storage.is_local(folder):
         data_set = _local_copy(data_set, counts["sha256"])
@@ -208,7 +258,7 @@ def _data_source(folder: epath.Path) -> Any:
 
 
 def _local_copy(data_set: epath.Path, sha256: str) -> Path:
-    """It was checked against the hash when it was made, and is there whole or not at all."""
+    """The copy was compared with the hash when it was made, and is there whole or not at all."""
     cache = storage.cache("rows")
     copy = cache / sha256
     if copy.exists():
@@ -221,8 +271,7 @@ def _local_copy(data_set: epath.Path, sha256: str) -> Path:
         read = [source[row] for row in range(len(source))]
         if _hash(lambda field: np.stack([row[field] for row in read])) != sha256:
             raise InputError(
-                f"{data_set}: these are not the rows that rows.json describes; remove the folder "
-                "of both and run again"
+                f"{data_set.parents[1]}: not the rows that rows.json describes; {AGAIN}"
             )
         try:
             os.rename(unfinished, copy)
@@ -233,7 +282,11 @@ def _local_copy(data_set: epath.Path, sha256: str) -> Path:
 
 
 def _open(data_set: Path) -> Any:
-    return tfds.builder_from_directory(data_set).as_data_source("train")
+    try:
+        return tfds.builder_from_directory(data_set).as_data_source("train")
+    except (AssertionError, OSError, ValueError, KeyError, TypeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{data_set}: no data set of TFDS ({reason}); {AGAIN}") from error
 
 
 def _stack(batch: Sequence[dict], accumulation: int, rows: int) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""What the decoder needs to know about a model before it sees a weight."""
+"""The sizes, constants and options of a decoder, and those of the study's models."""
 
 import dataclasses
 
@@ -47,7 +47,7 @@ class Architecture:
         }
 
     def num_params(self) -> int:
-        """All weights."""
+        """The number of weights, those of an adapter left out."""
         sizes = self.projections
         layer = sum(i * o for i, o in sizes.values()) + 2 * self.embed_dim
         layer += self.qkv_bias * sum(sizes[name][1] for name in "qkv")
@@ -56,15 +56,15 @@ class Architecture:
         return self.num_layers * layer + embeddings + self.embed_dim
 
     def num_adapter_params(self, rank: int) -> int:
-        """The weights of a LoRA adapter on all seven projections."""
+        """The number of weights of a LoRA adapter on all seven projections."""
         return self.num_layers * sum(rank * (i + o) for i, o in self.projections.values())
 
     def train_flops(self, rank: int | None, tokens: int, weighted_tokens: int) -> int:
         """Matmul FLOPs of training on tokens, without any recomputation, attention left out.
 
-        rank: that of the LoRA adapter, None where all weights train. A token costs 2 a weight
-        forward, 2 for the gradient of the input, and 2 for that of the weight where it trains. Only
-        tokens with weight in the loss meet the head.
+        rank: of the LoRA adapter, None where all weights train. Of each weight a token costs 2
+        FLOPs forward, 2 for the gradient of the input and, where the weight trains, 2 for its own
+        gradient. The head runs only for tokens with weight in the loss.
         """
         body = self.num_layers * sum(i * o for i, o in self.projections.values())
         head = self.vocab_size * self.embed_dim
@@ -81,7 +81,7 @@ _LLAMA3_ROPE = RopeScaling(
     original_max_position_embeddings=8192,
 )
 
-# The study's models by their config.json, so that a run can be planned where their files are not.
+# From their config.json, so that a run can be planned without the model's files.
 _LLAMA_31_8B = Architecture(
     num_layers=32,
     embed_dim=4096,
@@ -135,5 +135,5 @@ KNOWN = {
 
 
 def known_architecture(model: str) -> Architecture | None:
-    """Of a hub id, with or without its revision; None where its files must say."""
+    """Of a hub id, with or without a revision; None where it has to be read from the files."""
     return KNOWN.get(model.partition("@")[0])

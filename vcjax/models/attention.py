@@ -1,25 +1,25 @@
-"""Causal attention inside documents, and inside trees of texts that begin alike."""
+"""Causal attention inside packed documents and inside trees of texts with shared prefixes; RoPE."""
 
 import jax
 import jax.numpy as jnp
 
 from vcjax.models.architecture import Architecture
-from vcjax.models.bits import kept_in_rule
+from vcjax.models.bits import saveable_in_rule
 from vcjax.models.einsum import einsum
 
 
 def visible_in_documents(segment_ids: jax.Array) -> jax.Array:
-    """bool[batch, length, length]: may query i see key j? Of its own segment, and not ahead."""
+    """bool[batch, length, length]: query i attends to key j of its own segment where j <= i."""
     same = segment_ids[:, :, None] == segment_ids[:, None, :]
     return same & jnp.tri(segment_ids.shape[1], dtype=bool)
 
 
 def visible_in_trees(seen_until: jax.Array) -> jax.Array:
-    """bool[batch, length, length]: may query i see key j? Only j <= i <= seen_until[j].
+    """bool[batch, length, length]: query i attends to key j where j <= i <= seen_until[j].
 
-    A row that holds a tree, depth first, has every subtree in one piece. With the end of its
-    subtree as `seen_until` (int32[batch, length]), a key is seen by what continues it and by no
-    other branch, so that several continuations of one text share its computation.
+    A row holds a tree of texts in depth-first order. seen_until: int32[batch, length], for each
+    token the last position of the subtree that continues it. So a token attends to the texts that
+    it continues and to no other branch, and continuations of one text share its computation.
     """
     length = seen_until.shape[1]
     seen = jnp.arange(length)[:, None] <= seen_until[:, None, :]
@@ -42,18 +42,18 @@ def _forward(q, k, v, mask):
     odds = jnp.exp(scores - highest)
     total = odds.sum(axis=-1, keepdims=True)
     out = einsum("bkgqs,bksh->bkgqh", odds, v, q.dtype, jnp.float32) / total
-    out = kept_in_rule(out.astype(q.dtype), "attended")
-    log_total = kept_in_rule(highest[..., 0] + jnp.log(total[..., 0]), "attended")
+    out = saveable_in_rule(out.astype(q.dtype), "attended")
+    log_total = saveable_in_rule(highest[..., 0] + jnp.log(total[..., 0]), "attended")
     return out, (q, k, v, mask, out, log_total)
 
 
 def _backward(residuals, g):
-    """From the normalisers, as in FlashAttention-2 (arXiv 2307.08691).
+    """From the stored normalisers, as in FlashAttention-2 (arXiv 2307.08691).
 
-    Here a key's queries lie side by side, so that a CPU transposes nothing but small operands.
+    Scores are [key, query] here, so that a CPU transposes small operands only.
     """
     q, k, v, mask, out, log_total = residuals
-    seen_by = jax.lax.optimization_barrier(mask.swapaxes(1, 2))  # else it is read in strides
+    seen_by = jax.lax.optimization_barrier(mask.swapaxes(1, 2))  # else read in strides
     scores = _masked_scores("bksh,bkgqh->bksgq", k, q, seen_by[:, None, :, None])
     p = jnp.exp(scores - log_total[:, :, None])
     grad_p = einsum("bksh,bkgqh->bksgq", v, g, q.dtype, jnp.float32)
@@ -66,7 +66,7 @@ def _backward(residuals, g):
 
 
 def _masked_scores(spec, a, b, mask):
-    """float32, of queries and keys; padding sees padding: no query is all masked."""
+    """float32. Padding attends to padding, so that no query has all keys masked."""
     scores = einsum(spec, a, b, a.dtype, jnp.float32) * a.shape[-1] ** -0.5
     return jnp.where(mask, scores, jnp.finfo(jnp.float32).min)
 
@@ -83,8 +83,8 @@ def rope_angles(positions: jax.Array, architecture: Architecture) -> tuple[jax.A
 def rope_frequencies(architecture: Architecture) -> jax.Array:
     """float32[head_dim / 2], radians a position (Su et al., arXiv 2104.09864).
 
-    With Llama 3's scaling, wavelengths beyond the original context are stretched by a factor, those
-    well within it are kept, and those between are blended (`transformers`' "llama3" RoPE).
+    Llama 3's scaling stretches wavelengths beyond the original context by a factor, leaves those
+    well within it as they are and blends those between (`transformers`' "llama3" RoPE).
     """
     exponents = jnp.arange(0, architecture.head_dim, 2, dtype=jnp.float32) / architecture.head_dim
     frequencies = architecture.rope_theta**-exponents
@@ -92,9 +92,9 @@ def rope_frequencies(architecture: Architecture) -> jax.Array:
     if scaling is None:
         return frequencies
     turns = scaling.original_max_position_embeddings * frequencies / (2 * jnp.pi)
-    kept = (turns - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor)
-    kept = jnp.clip(kept, 0, 1)
-    return frequencies * (kept + (1 - kept) / scaling.factor)
+    low, high = scaling.low_freq_factor, scaling.high_freq_factor
+    unscaled = jnp.clip((turns - low) / (high - low), 0, 1)
+    return frequencies * (unscaled + (1 - unscaled) / scaling.factor)
 
 
 @jax.custom_vjp
@@ -102,8 +102,8 @@ def rotate(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
     """Rotary embedding, rotate-half as in `transformers`. x: [batch, ..., length, head_dim]."""
     shape = cos.shape[:1] + (1,) * (x.ndim - 3) + cos.shape[1:]
     cos, sin = cos.reshape(shape), sin.reshape(shape)
-    # (first, second) -> (-second, first), exact as a matmul of this precision. To put the halves
-    # together anew, a TPU would move all of x from lane to lane.
+    # (first, second) -> (-second, first) as a matmul, exact at this precision. A concatenation of
+    # the halves would move all of x between a TPU's lanes.
     one = jnp.eye(x.shape[-1] // 2, dtype=x.dtype)
     turn = jnp.block([[jnp.zeros_like(one), one], [-one, jnp.zeros_like(one)]])
     turned = jnp.matmul(x, turn, precision=jax.lax.Precision.HIGHEST)
@@ -115,7 +115,7 @@ def _rotate_forward(x, cos, sin):
 
 
 def _rotate_backward(residuals, g):
-    """Turned back, as easily as it was turned: both halves have the same angles."""
+    """Rotates back by the same angles, which both halves of x have in common."""
     cos, sin = residuals
     return rotate(g, cos, -sin), None, None
 

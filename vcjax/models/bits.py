@@ -1,9 +1,10 @@
-"""bfloat16 as its bits where it is only stored, for a CPU.
+"""bfloat16 arrays stored as uint16 of the same bits, for CPUs.
 
-There XLA has no slices of bfloat16 up to JAX 0.10, the last version for Python 3.11. It converts
-all of an array to float32, reads or writes the slice, and converts all of it back: the weights of
-all layers, and what all layers keep for the backward pass, once a layer (a third of an update's
-time at 30 layers). On a TPU bits in place of numbers cost up to 2 % where they go to the host.
+Up to JAX 0.10, the last version for Python 3.11, XLA has no slices of bfloat16 on a CPU: it
+converts the whole array to float32, reads or writes the slice, and converts the whole array back.
+For arrays stacked over the layers (weights, residuals of the backward pass) that happens once a
+layer: a third of an update's time at 30 layers. Activations are stored so on CPUs only: on a TPU it
+costs up to 2 % where they are offloaded to the host.
 """
 
 from typing import Any
@@ -24,13 +25,13 @@ def from_bits(x: jax.Array) -> jax.Array:
     return jax.lax.bitcast_convert_type(x, jnp.bfloat16) if x.dtype == jnp.uint16 else x
 
 
-def kept(x: jax.Array, name: str) -> jax.Array:
-    """x, which a remat policy can name; not for forward rules, where the name would be hidden."""
-    return _kept_as_bits(x, name) if _on_cpu() else checkpoint_name(x, name)
+def saveable(x: jax.Array, name: str) -> jax.Array:
+    """x under a name by which a remat policy saves it; in a forward rule use the one below."""
+    return _saveable_bits(x, name) if _on_cpu() else checkpoint_name(x, name)
 
 
-def kept_in_rule(x: jax.Array, name: str) -> jax.Array:
-    """The same in the forward rule of a `custom_vjp`; it has no derivative."""
+def saveable_in_rule(x: jax.Array, name: str) -> jax.Array:
+    """The same for the forward rule of a `custom_vjp`, which would hide the name; no derivative."""
     return _named_bits(x, name) if _on_cpu() else checkpoint_name(x, name)
 
 
@@ -43,8 +44,8 @@ def _named_bits(x, name):
     return from_bits(checkpoint_name(to_bits(x), name))
 
 
-_kept_as_bits = jax.custom_vjp(_named_bits, nondiff_argnums=(1,))
-_kept_as_bits.defvjp(
+_saveable_bits = jax.custom_vjp(_named_bits, nondiff_argnums=(1,))
+_saveable_bits.defvjp(
     lambda x, name: (_named_bits(x, name), None),
     lambda name, residuals, g: (g,),
 )

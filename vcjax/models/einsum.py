@@ -1,9 +1,8 @@
-"""The one contraction: operands in the compute type, results accumulated in float32, backward too.
+"""einsum with operands in the compute type, accumulated in float32, in the backward pass too.
 
-JAX's own transpose of a bfloat16 dot with a float32 result multiplies a float32 cotangent with a
-bfloat16 operand, which runs at the float32 rate (half of bfloat16's on a CPU with AVX512-BF16, a
-fraction of it on a TPU). So the backward pass is written here, with the cotangent rounded to the
-compute type.
+Of a bfloat16 dot with a float32 result, JAX's own backward pass multiplies a float32 cotangent by a
+bfloat16 operand, at the float32 rate (half of bfloat16's on a CPU with AVX512-BF16, a fraction of
+it on a TPU). Here the cotangent is rounded to the compute type first.
 """
 
 import functools
@@ -26,7 +25,7 @@ def einsum(spec: str, a: jax.Array, b: jax.Array, compute_dtype, out_dtype=None)
 
 
 def dot(spec: str, a: jax.Array, b: jax.Array) -> jax.Array:
-    """`jnp.einsum`, accumulated in float32. float32 operands are multiplied as what they are.
+    """`jnp.einsum`, accumulated in float32; float32 operands are multiplied in float32.
 
     By default a GPU would round them to TF32 (10 bits), a TPU to bfloat16 (7 bits).
     """
@@ -45,8 +44,8 @@ def _backward(spec, compute_dtype, out_dtype, residuals, cotangent):
     a, b = residuals
     g = cotangent.astype(compute_dtype)
     grad_a = dot(f"{out},{right}->{left}", g, b.astype(compute_dtype)).astype(a.dtype)
-    # A CPU copies a transposed operand: without the barriers by computing again what it comes
-    # from, in strides, and always the larger one.
+    # A CPU copies an operand to transpose it. The order below makes it the smaller one; without
+    # the barriers the copy would compute the operand again, element by element in strides.
     a, g = jax.lax.optimization_barrier((a.astype(compute_dtype), g))
     if a.size > g.size:
         turned = dot(f"{out},{left}->{right[::-1]}", g, a)
@@ -60,10 +59,10 @@ einsum.defvjp(_forward, _backward)
 
 
 def native_compute_dtype() -> str:
-    """The fastest type that this machine multiplies: bfloat16 where it has units for it.
+    """The type in which this machine multiplies fastest: bfloat16 where it has units for it.
 
-    Intel's AVX512-BF16 is none: without AMX, float32 was 1.7 times as fast on an Emerald Rapids,
-    where an AMD Zen 4 takes bfloat16 twice as fast as float32.
+    Intel's AVX512-BF16 does not count: on an Emerald Rapids float32 was 1.7 times as fast as
+    bfloat16 without AMX. On an AMD Zen 4 bfloat16 is twice as fast as float32.
     """
     if jax.default_backend() != "cpu":
         return "bfloat16"

@@ -1,8 +1,8 @@
-"""Attention inside packed documents, as the devices do it best.
+"""Attention inside packed documents: the fastest kernel of each kind of device.
 
-splash   a TPU's Pallas kernel; blocks of other documents are skipped
-packed   cuDNN's kernel on a Hopper GPU or a newer one, document by document; not in float32
-cudnn    the same kernel on older GPUs, with a mask of every pair
+splash   TPU: a Pallas kernel that skips blocks of other documents
+packed   GPU from Hopper on: cuDNN's kernel, document by document; not in float32
+cudnn    older GPU: the same kernel with a mask of all pairs
 xla      any device: blocks of queries, one after the other
 """
 
@@ -21,13 +21,13 @@ from vcjax import sharding
 from vcjax.errors import InputError
 from vcjax.models.attention import attend, visible_in_documents
 
-BLOCK = 1024  # queries, and keys, that meet at a time
-LANES = 128  # of a TPU's vector unit: its kernel takes lengths and heads of a multiple of this
+BLOCK = 1024  # queries, and keys, of one tile
+LANES = 128  # of a TPU's vector unit: its kernel takes multiples of this as length and head_dim
 HOPPER = 9.0  # compute capability
 
 
 def best_kernel(device: jax.Device, head_dim: int, compute_dtype: str) -> str:
-    """device: any of the mesh."""
+    """The kernel for a mesh of such devices."""
     if device.platform == "tpu" and head_dim % LANES == 0:
         return "splash"
     if device.platform != "gpu" or compute_dtype != "bfloat16":
@@ -35,13 +35,13 @@ def best_kernel(device: jax.Device, head_dim: int, compute_dtype: str) -> str:
     return "packed" if float(device.compute_capability) >= HOPPER else "cudnn"
 
 
-def most_documents(kernel: str, found: int) -> int:
-    """What to tell `attend_in_documents` of rows that hold up to `found` documents.
+def static_documents(kernel: str, most: int) -> int:
+    """The `max_documents` of `attend_in_documents`, for rows of at most `most` documents.
 
-    0 for a kernel that does not ask, so that rows of all kinds share its program; else rounded up,
-    so that many kinds do.
+    It is part of the compiled program: rounded up to a multiple of 4, so that stages share a
+    program, and 0 for the kernels that do not use it.
     """
-    return -(-found // 4) * 4 if kernel == "packed" else 0
+    return -(-most // 4) * 4 if kernel == "packed" else 0
 
 
 def attend_in_documents(
@@ -50,16 +50,17 @@ def attend_in_documents(
     v: jax.Array,
     segment_ids: jax.Array,
     kernel: str,
-    documents: int = 0,
+    max_documents: int = 0,
 ) -> jax.Array:
     """Causal grouped-query attention inside segments, softmax in float32.
 
     q: [batch, kv_heads, group, length, head_dim]; k, v: [batch, kv_heads, length, head_dim];
-    segment_ids: int32[batch, length], 1, 2, ... along a row, then 0. documents: that a row holds at
-    most, 0 where it is not known. Returns the shape of q, which a remat policy can name "attended".
+    segment_ids: int32[batch, length], 1, 2, ... along a row, then 0 (padding). max_documents: a
+    bound on the documents of a row, without which (0) "packed" runs as "cudnn" does. Returns the
+    shape of q; a remat policy can name it "attended".
     """
-    if kernel == "packed" and documents:
-        return _packed(q, k, v, segment_ids, documents)
+    if kernel == "packed" and max_documents:
+        return _packed(q, k, v, segment_ids, max_documents)
     attend_with = {"splash": _splash, "packed": _cudnn, "cudnn": _cudnn, "xla": _blocks}[kernel]
     return attend_with(q, k, v, segment_ids)
 
@@ -95,14 +96,14 @@ def _cudnn(q, k, v, segment_ids):
     return checkpoint_name(out.swapaxes(1, 2).reshape(q.shape), "attended")
 
 
-def _packed(q, k, v, segment_ids, documents):
-    """The time goes with the documents' lengths squared, and with `documents` times the batch."""
-    # Private: jax.nn.dot_product_attention takes no documents.
+def _packed(q, k, v, segment_ids, max_documents):
+    """Its time grows with the squares of the documents' lengths and with batch x max_documents."""
+    # Private, since jax.nn.dot_product_attention takes no documents.
     from jax._src.cudnn import fused_attention_stablehlo as cudnn
 
-    starts, lengths = _bounds(segment_ids, documents)
+    starts, lengths = _bounds(segment_ids, max_documents)
     starts = jnp.pad(starts, ((0, 0), (0, 1)), constant_values=-1)
-    # Outside documents the kernel leaves what was in memory, in its result and in gradients.
+    # Outside documents the kernel writes nothing: result and gradients hold what was in memory.
     here = (segment_ids > 0)[:, :, None, None]
     q_last, *key_value = (jnp.where(here, x, 0) for x in _heads_last(q, k, v))
     # Some versions of JAX, 0.10.2 too, misplace keys that have fewer heads than queries.
@@ -121,14 +122,14 @@ def _packed(q, k, v, segment_ids, documents):
 
 
 def _rows_whole(x, heads):
-    """x: [batch, length, heads, head_dim]; cuDNN's kernels want the length in one piece."""
+    """x: [batch, length, heads, head_dim]; for cuDNN's kernels the length may not be sharded."""
     return sharding.constrain(x, "batch", None, heads, None)
 
 
-def _bounds(segment_ids, documents):
-    """int32[batch, documents] each: starts and lengths of the segments; -1 where there is none."""
-    ids = jnp.where(segment_ids > 0, segment_ids, documents + 1)
-    borders = (ids[:, :, None] < jnp.arange(1, documents + 2)).sum(axis=1)
+def _bounds(segment_ids, max_documents):
+    """int32[batch, max_documents] each: starts and lengths of segments; -1 where there is none."""
+    ids = jnp.where(segment_ids > 0, segment_ids, max_documents + 1)
+    borders = (ids[:, :, None] < jnp.arange(1, max_documents + 2)).sum(axis=1)
     lengths = jnp.diff(borders).astype(jnp.int32)
     starts = borders[:, :-1].astype(jnp.int32)
     return jnp.where(lengths > 0, starts, -1), jnp.where(lengths > 0, lengths, -1)
@@ -140,7 +141,7 @@ def _heads_last(q, k, v):
 
 
 def _splash(q, k, v, segment_ids, interpret=False):
-    """Each device its rows, heads and, where `length` is sharded, its queries against all keys."""
+    """Each device computes its own rows, heads and (sharded `length`) queries, against all keys."""
     mesh = jax.sharding.get_abstract_mesh()
     q *= jnp.asarray(q.shape[-1] ** -0.5, q.dtype)
     queries = sharding.spec(("batch", "heads", None, "length", None), q.shape, mesh)
@@ -166,12 +167,12 @@ def _splash(q, k, v, segment_ids, interpret=False):
         check_vma=False,
     )
     out = attend_sharded(kernel, q, k, v, segment_ids, segment_ids)
-    # Else the gradient is laid out for the kernel in float32, twice the bytes.
+    # Without it the gradient is brought into the kernel's layout in float32: twice the bytes.
     return jax.lax.optimization_barrier(out)
 
 
 def _splash_kernel(group: int, length: int, shards: int, interpret: bool):
-    """For the `group` query heads of one key head; shards: that the queries are cut into."""
+    """For the `group` query heads of one key head; shards: number that the queries are in."""
     if length % (LANES * shards):
         raise InputError(
             f"config.recipe.length: rows of {length} tokens on {shards} device(s) each; the "
@@ -209,17 +210,17 @@ def _largest_block(length: int, at_most: int) -> int:
 def _skip_other_documents(kernel, ids: splash.SegmentIds):
     """The kernel of one row, which skips blocks of queries and keys that share no document.
 
-    The static masks say which blocks are ahead; this takes out those that hold other documents
-    alone. A block that is left still masks pair by pair.
+    The static causal mask leaves out blocks of later keys; this also leaves out blocks that hold
+    other documents only. Within the blocks that remain, pairs are masked one by one.
     """
 
     def skip(info):
         _, q_blocks, kv_blocks = info.block_mask.shape
         first_q, last_q = _ends(ids.q, q_blocks)
         first_kv, last_kv = _ends(ids.kv, kv_blocks)
-        meet = (first_q[:, None] <= last_kv) & (first_kv <= last_q[:, None])
+        overlap = (first_q[:, None] <= last_kv) & (first_kv <= last_q[:, None])
         return info._replace(
-            block_mask=jnp.where(meet, info.block_mask, 0).astype(info.block_mask.dtype)
+            block_mask=jnp.where(overlap, info.block_mask, 0).astype(info.block_mask.dtype)
         )
 
     return splash.SplashAttentionKernel(

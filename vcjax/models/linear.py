@@ -1,26 +1,26 @@
-"""A matmul whose weights lie in pieces over the devices that share the batch (ZeRO-3, FSDP).
+"""A matmul whose weights are sharded over the devices that share the batch (ZeRO-3, FSDP).
 
 The compiler left to itself sums a weight's gradient whole on every device before each keeps its
-piece. Here the pieces are gathered in the compute type just before they are used, again in the
-backward pass, and gradients are summed to where their piece lies (reduce-scatter), in the compute
-type too: what a device adds is rounded once, which halves what travels.
+shard. Here shards are gathered in the compute type just before they are used, again in the backward
+pass, and gradients are reduce-scattered, in the compute type too: what a device adds is rounded
+once, which halves what travels.
 
-Over a tensor axis a device keeps its part of the heads or of the MLP and adds its product to those
-of the others (Megatron-LM, arXiv 1909.08053), rounded likewise.
+Over a tensor axis a device keeps its part of the heads or of the MLP, and products are summed over
+the devices (Megatron-LM, arXiv 1909.08053), rounded likewise.
 """
 
 import dataclasses
 import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from vcjax import sharding
-from vcjax.models.bits import kept, kept_in_rule
+from vcjax.models import collectives
+from vcjax.models.bits import saveable, saveable_in_rule
 from vcjax.models.einsum import dot, einsum
-
-W, A, B = 0, 1, 2  # the weights of a projection, in this order
 
 
 def linear(
@@ -33,46 +33,63 @@ def linear(
     """
     layout = _layout(x.shape, (w, *adapter), axes)
     if layout is not None:
-        return _sharded(x, (w, *adapter), layout)
+        return _sharded(x, Weights(w, *adapter), layout)
     y = einsum("bli,io->blo", x, w, x.dtype)
     if adapter:
         a, b = adapter
-        inner = kept(einsum("bli,ir->blr", x, a, x.dtype), "inner")
+        inner = saveable(einsum("bli,ir->blr", x, a, x.dtype), "inner")
         # So it is added where the large matmul ends, not in another pass over both.
         y += jax.lax.optimization_barrier(einsum("blr,ro->blo", inner, b, x.dtype))
     return y
 
 
+class Weights(NamedTuple):
+    """Of one projection, a and b with an adapter only: arrays, gradients or PartitionSpecs."""
+
+    w: Any
+    a: Any = None
+    b: Any = None
+
+
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """What lies on which mesh axes.
+    """The mesh axes that each dimension is sharded over, () where it is whole.
 
-    batch, length: the first two dimensions of activations. weights: each one's two dimensions;
-    those over axes of the batch are gathered to be used. inputs, outputs: these dimensions of w,
-    and of the activations there, over other axes (tensor parallel): a device has its part alone.
+    batch, length: the first two dimensions of activations. weights: the PartitionSpecs; what is
+    sharded over axes of the batch is gathered before use. inputs, outputs: tensor parallelism, the
+    last dimension of x and of x w; the weights keep these axes.
     """
 
     batch: tuple[str, ...]
     length: tuple[str, ...]
-    weights: tuple[PartitionSpec, ...]
+    weights: Weights
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
+    def activations(self, last: tuple[str, ...]) -> PartitionSpec:
+        """Of [batch, length, last]."""
+        return PartitionSpec(self.batch, self.length, last)
+
+    def gathered(self, spec: PartitionSpec) -> list[tuple[int, tuple[str, ...]]]:
+        """(dimension, axes) of a weight that is gathered over these axes before use."""
+        dimensions = enumerate(map(sharding.axes_in, spec))
+        return [(n, axes) for n, axes in dimensions if axes and {*axes} <= {*self.batch}]
+
 
 def _layout(x_shape, weights, axes) -> Layout | None:
-    """None where w is not in pieces over the batch's axes."""
+    """None where w is not sharded over axes of the batch."""
     mesh = sharding.mesh_in_use()
     if mesh is None:
         return None
     batch = sharding.axes_of("batch", x_shape[0], mesh)
     logical = (axes, (axes[0], "rank"), ("rank", axes[1]))
-    specs = tuple(
-        sharding.spec(names, w.shape, mesh) for names, w in zip(logical, weights, strict=False)
+    specs = Weights(
+        *(sharding.spec(names, w.shape, mesh) for names, w in zip(logical, weights, strict=False))
     )
-    of_w = [sharding.axes_in(entry) for entry in specs[W]]
-    if not any(set(axes) & set(batch) for axes in of_w):
+    of_w = [sharding.axes_in(entry) for entry in specs.w]
+    if not any({*axes} & {*batch} for axes in of_w):
         return None
-    inputs, outputs = (() if set(axes) <= set(batch) else axes for axes in of_w)
+    inputs, outputs = (() if {*axes} <= {*batch} else axes for axes in of_w)
     return Layout(batch, sharding.axes_of("length", x_shape[1], mesh), specs, inputs, outputs)
 
 
@@ -82,90 +99,80 @@ def _sharded(x, weights, layout):
 
 
 def _forward(x, weights, layout):
-    if len(weights) == 1:
-        return _times((x,), weights, (W,), layout), (x, None, weights)
-    w, a, b = weights
-    inner = kept_in_rule(_times((x,), (a,), (A,), layout), "inner")
-    return _times((inner, x), (b, w), (B, W), layout), (x, inner, weights)
+    w, a, b = zip(weights, layout.weights, strict=True)
+    if weights.a is None:
+        return _matmul((x,), (w,), layout), (x, None, weights)
+    inner = saveable_in_rule(_matmul((x,), (a,), layout, partial=True), "inner")
+    return _matmul((inner, x), (b, w), layout), (x, inner, weights)
 
 
 def _backward(layout, residuals, g):
     x, inner, weights = residuals
-    # Apart from each other: that of a frozen weight is not asked for, and drops out.
-    grad_w = _gradient(x, g, weights[W], W, layout)
+    w, a, b = zip(weights, layout.weights, strict=True)
+    # A call of its own for each gradient: where a weight is frozen, the compiler drops it.
+    grad_w = _gradient(x, g, w, layout)
     if inner is None:
-        return _times((g,), weights, (W,), layout, turned=True), (grad_w,)
-    w, a, b = weights
-    grad_inner = _times((g,), (b,), (B,), layout, turned=True)
-    grad_x = _times((grad_inner, g), (a, w), (A, W), layout, turned=True)
-    grad_a = _gradient(x, grad_inner, a, A, layout)
-    return grad_x, (grad_w, grad_a, _gradient(inner, g, b, B, layout))
+        return _matmul((g,), (w,), layout, transposed=True), Weights(grad_w)
+    grad_inner = _matmul((g,), (b,), layout, transposed=True, partial=True)
+    grad_x = _matmul((grad_inner, g), (a, w), layout, transposed=True)
+    grad_a = _gradient(x, grad_inner, a, layout, partial=layout.outputs)
+    grad_b = _gradient(inner, g, b, layout, partial=layout.inputs)
+    return grad_x, Weights(grad_w, grad_a, grad_b)
 
 
 _sharded.defvjp(_forward, _backward)
 
 
-def _times(xs, weights, which, layout, turned=False):
-    """The sum of the products of activations and weights, or of weights turned, in one matmul.
+def _matmul(xs, weights, layout, transposed=False, partial=False):
+    """concat(xs) @ concat(weights): x w + inner b is one matmul, and no sum of two in memory.
 
-    Side by side, so that nothing is added up in memory; a TPU does that as it reads the operands.
-    Where devices have parts of what is summed over, they add up the product with w. That with an
-    adapter's half alone is left as each one's own (side by side it is `rank` for each of them):
-    what it is multiplied with next is added up.
+    weights: (array, PartitionSpec) each. transposed: times their transposes, for the backward pass.
+    Under tensor parallelism the product is summed over the devices that share the contracted
+    dimension. partial: each keeps its own part of that sum, which is a term of the next matmul's;
+    as a global array these parts lie side by side.
     """
-    spec, axis = ("blo,io->bli", 1) if turned else ("bli,io->blo", 0)
-    summed, kept = (layout.outputs, layout.inputs)[:: 1 if turned else -1]
-    whole = W in which
+    if transposed:
+        formula, axis, contracted, result = "blo,io->bli", 1, layout.outputs, layout.inputs
+    else:
+        formula, axis, contracted, result = "bli,io->blo", 0, layout.inputs, layout.outputs
+    arrays, specs = zip(*weights, strict=True)
 
-    def on_one_device(xs, weights):
-        gathered = [_gather(w, xs[0].dtype, layout, n) for w, n in zip(weights, which, strict=True)]
-        left, right = jnp.concatenate(xs, axis=-1), jnp.concatenate(gathered, axis=axis)
-        product = dot(spec, left, right).astype(left.dtype)
-        return jax.lax.psum(product, summed) if whole and summed else product
+    def on_one_device(xs, arrays):
+        whole = [
+            _gather(w.astype(xs[0].dtype), s, layout) for w, s in zip(arrays, specs, strict=True)
+        ]
+        left, right = jnp.concatenate(xs, axis=-1), jnp.concatenate(whole, axis=axis)
+        product = dot(formula, left, right).astype(left.dtype)
+        return product if partial else collectives.add(product, contracted)
 
-    specs = (_activations(layout, summed),) * len(xs), tuple(layout.weights[n] for n in which)
-    result = _activations(layout, kept if whole else summed)
-    return _on_each_device(on_one_device, specs, result)(xs, weights)
+    in_specs = (layout.activations(contracted),) * len(xs), specs
+    out_spec = layout.activations(contracted if partial else result)
+    return collectives.on_each_device(on_one_device, in_specs, out_spec)(xs, arrays)
 
 
-def _gradient(x, g, w, which, layout):
-    """Of a weight that x is multiplied with, where g is the gradient of the product."""
-    ours = layout.weights[which]
-    # Where x is an adapter's inner value, or g its gradient, each device has its own; see `_times`.
-    apart = {W: (), A: layout.outputs, B: layout.inputs}[which]
+def _gradient(x, g, weight, layout, partial=()):
+    """Of a weight, (array, PartitionSpec), that x is multiplied by; g: the product's gradient.
+
+    partial: the axes over which x or g is a partial sum of `_matmul`.
+    """
+    w, spec = weight
 
     def on_one_device(x, g):
         # Else what x and g were computed from is computed again for every tile of the matmul.
         x, g = jax.lax.optimization_barrier((x, g))
-        piece = dot("bli,blo->io", x, g).astype(x.dtype)
-        others = {*layout.batch, *layout.length, *apart}
-        for dimension, entry in enumerate(ours):
-            if axes := _gathered(entry, layout):
-                piece = jax.lax.psum_scatter(piece, axes, scatter_dimension=dimension, tiled=True)
-                others -= {*axes}
-        return (jax.lax.psum(piece, tuple(others)) if others else piece).astype(w.dtype)
+        grad = dot("bli,blo->io", x, g).astype(x.dtype)
+        scattered = layout.gathered(spec)
+        for dimension, axes in scattered:
+            grad = collectives.add_and_scatter(grad, axes, dimension)
+        done = {axis for _, axes in scattered for axis in axes}
+        others = [a for a in (*layout.batch, *layout.length, *partial) if a not in done]
+        return collectives.add(grad, others).astype(w.dtype)
 
-    specs = _activations(layout, layout.inputs), _activations(layout, layout.outputs)
-    return _on_each_device(on_one_device, specs, ours)(x, g)
+    in_specs = layout.activations(layout.inputs), layout.activations(layout.outputs)
+    return collectives.on_each_device(on_one_device, in_specs, spec)(x, g)
 
 
-def _gather(w, dtype, layout, which):
-    w = w.astype(dtype)
-    for dimension, entry in enumerate(layout.weights[which]):
-        if axes := _gathered(entry, layout):
-            w = jax.lax.all_gather(w, axes, axis=dimension, tiled=True)
+def _gather(w, spec, layout):
+    for dimension, axes in layout.gathered(spec):
+        w = collectives.gather(w, axes, dimension)
     return w
-
-
-def _gathered(entry, layout) -> tuple[str, ...]:
-    """The axes of a weight's dimension, where they are those of the batch."""
-    axes = sharding.axes_in(entry)
-    return axes if set(axes) <= set(layout.batch) else ()
-
-
-def _activations(layout, last):
-    return PartitionSpec(layout.batch, layout.length, last)
-
-
-def _on_each_device(function, in_specs, out_specs):
-    return jax.shard_map(function, in_specs=in_specs, out_specs=out_specs, check_vma=False)

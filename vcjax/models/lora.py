@@ -10,7 +10,7 @@ from flax import nnx
 
 @dataclasses.dataclass(frozen=True)
 class LoRA:
-    """Rank and alpha of the adapters; a model without (`None`) trains all weights."""
+    """Rank and alpha of the adapters. A model whose `lora` is None trains all weights."""
 
     rank: int
     alpha: float
@@ -21,7 +21,7 @@ class LoRA:
 
 
 class AdapterParam(nnx.Variable):
-    """A weight of an adapter, told apart from the base's `nnx.Param` when a block is split."""
+    """A weight of an adapter; a type of its own, so that `nnx.split` separates it from the base."""
 
 
 def init_a(key: jax.Array, shape: tuple[int, int]) -> jax.Array:

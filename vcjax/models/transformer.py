@@ -22,32 +22,19 @@ from flax import nnx
 
 from vcjax.models import attention, kernels
 from vcjax.models.architecture import Architecture
-from vcjax.models.bits import from_bits, kept
+from vcjax.models.bits import from_bits, saveable
 from vcjax.models.linear import linear
 from vcjax.models.lora import AdapterParam, LoRA, init_a
+from vcjax.models.remat import SAVED
 from vcjax.sharding import constrain
 
 PyTree = Any
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
-# What the backward pass finds stored, beside the input of each block; the rest is computed again.
-# "attended" is the attention's output (with its normaliser, where a kernel has one), "middle" what
-# the MLP's output is added to, "inner" what lies between A and B of an adapter. From little memory
-# and much work to the opposite; "offload" keeps all but what the MLP computes, most of it in the
-# memory of the host.
-_KEPT = {
-    "full": (),
-    "offload": ("attended", "middle", "q", "k", "v", "inner"),
-    "attended": ("attended", "middle"),
-    "middle": ("attended", "middle", "q"),
-    "attention": ("attended", "q", "k", "v"),
-    "gate": ("attended", "middle", "q", "k", "v", "gate"),
-    "dots": ("attended", "middle", "q", "k", "v", "gate", "up", "inner"),
-    "none": ("attended", "middle", "q", "k", "v", "gate", "up", "inner"),  # and all between them
-}
+# By the names of `remat.SAVED`; the input of each block is stored beside them.
 _save = jax.checkpoint_policies.save_only_these_names
 REMAT_POLICIES = {
-    **{remat: _save("input", *names) for remat, names in _KEPT.items()},
+    **{remat: _save("input", *names) for remat, names in SAVED.items()},
     "offload": jax.checkpoint_policies.save_and_offload_only_these_names(
         names_which_can_be_saved=["middle"],
         names_which_can_be_offloaded=["input", "attended", "q", "k", "v", "inner"],
@@ -77,25 +64,24 @@ class Model:
     lora: LoRA | None
     compute_dtype: str  # "bfloat16" or "float32"
     remat: str  # a key of REMAT_POLICIES
-    attention: str = "xla"  # a kernel of `models/kernels.py`, in training
-    documents: int = 0  # of a row, at most, as `kernels.most_documents`
+    attention: str = "xla"  # a kernel of `models/kernels.py`, for packed documents
 
 
-def kept_values(architecture: Architecture, rank: int | None, remat: str) -> int:
-    """What a block leaves for the backward pass, its input included: values a token.
+def saved_values(architecture: Architecture, rank: int | None, remat: str) -> int:
+    """How many values a token a block saves for the backward pass, its input included.
 
-    rank: of the adapters, None without. With "none" it leaves some more.
+    rank: of the adapters, None without. The policy "none" saves some more.
     """
     sizes = {name: outputs for name, (_, outputs) in architecture.projections.items()}
     sizes |= {"attended": sizes["q"], "middle": architecture.embed_dim}
     sizes["inner"] = (rank or 0) * len(architecture.projections)
-    return architecture.embed_dim + sum(sizes[name] for name in _KEPT[remat])
+    return architecture.embed_dim + sum(sizes[name] for name in SAVED[remat])
 
 
 def recomputed(remat: str) -> set[str]:
-    """The projections that the backward pass computes again. It never needs what `down` gave."""
-    again = {"q", "k", "v", "gate", "up"}.difference(_KEPT[remat])
-    return again if "middle" in _KEPT[remat] else again | {"o"}
+    """The projections that the backward pass computes again; it never needs `down`'s output."""
+    again = {"q", "k", "v", "gate", "up"}.difference(SAVED[remat])
+    return again if "middle" in SAVED[remat] else again | {"o"}
 
 
 class Projection(nnx.Module):
@@ -157,11 +143,11 @@ class Block(nnx.Module):
         )
 
     def __call__(self, x: jax.Array, cos: jax.Array, sin: jax.Array, attend: Attend) -> jax.Array:
-        """x: [batch, length, embed]; cos, sin: as `models/attention.py` makes them.
+        """x: [batch, length, embed]; cos, sin: of `attention.rope_angles`.
 
-        attend: (q, k, v) -> the shape of q, knowing who sees whom.
+        attend: attention with its mask, (q, k, v) -> the shape of q.
         """
-        x = kept(x, "input")
+        x = saveable(x, "input")
         y = self.attention_norm(x)
         q, k, v = (self.heads(getattr(self, name)(y), name) for name in ("q", "k", "v"))
         if self.architecture.qk_norm:
@@ -171,18 +157,18 @@ class Block(nnx.Module):
         y = attend(q.reshape(len(x), -1, group, *q.shape[2:]), k, v)
         y = y.reshape(q.shape).swapaxes(1, 2).reshape(*x.shape[:2], -1)
         x = constrain(x + self.o(y), "batch", "length", "embed")
-        x = kept(x, "middle")
+        x = saveable(x, "middle")
         y = self.mlp_norm(x)
-        gate, up = kept(self.gate(y), "gate"), kept(self.up(y), "up")
+        gate, up = saveable(self.gate(y), "gate"), saveable(self.up(y), "up")
         y = jax.nn.silu(gate.astype(jnp.float32)) * up.astype(jnp.float32)
         y = self.down(y.astype(x.dtype))
         return constrain(x + y, "batch", "length", "embed")
 
     def heads(self, x: jax.Array, name: str) -> jax.Array:
-        """[batch, length, heads x size] -> [batch, heads, length, size], named for remat."""
+        """[batch, length, heads x size] -> [batch, heads, length, size], saveable by `name`."""
         batch, length, _ = x.shape
         x = x.reshape(batch, length, -1, self.architecture.head_dim).swapaxes(1, 2)
-        return kept(x, name)
+        return saveable(x, name)
 
 
 def _split_block(model: Model, key: jax.Array):
@@ -196,7 +182,7 @@ def _abstract_block(model: Model):
 
 @functools.partial(jax.jit, static_argnames="model")
 def init_adapter(model: Model, key: jax.Array) -> PyTree:
-    """A fresh adapter, float32[layer, ...]; B is zero, so it changes nothing yet."""
+    """An untrained adapter, float32[layer, ...]; B is zero, so the model's output is unchanged."""
     layer = lambda k: nnx.to_pure_dict(_split_block(model, k)[1])  # noqa: E731
     return {"adapter": jax.vmap(layer)(jax.random.split(key, model.architecture.num_layers))}
 
@@ -222,13 +208,13 @@ def weight_shapes(model: Model) -> PyTree:
 
 
 def trained_shapes(model: Model) -> PyTree:
-    """Those of what trains: the adapter, or all weights."""
+    """The shapes of the weights that train: those of the adapter, or all."""
     shapes = weight_shapes(model)
     return shapes if model.lora is None else {"adapter": shapes["adapter"]}
 
 
 def _tree(model: Model, leaf, adapter, blocks, outside: dict[str, Any]) -> PyTree:
-    """leaf(variable) of every variable of a block, beside what lies outside the blocks."""
+    """The tree of the weights: leaf(variable) for those in a block, beside those outside."""
 
     def leaves(state):
         return jax.tree.map(
@@ -245,11 +231,13 @@ def _tree(model: Model, leaf, adapter, blocks, outside: dict[str, Any]) -> PyTre
     return tree
 
 
-def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array:
+def hidden(
+    params: PyTree, base: PyTree, batch: dict, model: Model, max_documents: int = 0
+) -> jax.Array:
     """The decoder without its head.
 
-    batch: int32[batch, length] tokens, positions and who sees whom: segment_ids or seen_until, as
-    in `models/attention.py`.
+    batch: tokens, positions and, for the attention mask, segment_ids or seen_until (see
+    `models/attention.py`), all int32[batch, length]. max_documents: as in `models/kernels.py`.
     Returns [batch, length, embed] in the compute type, after the last norm.
     """
     weights = {**base, **params}
@@ -263,7 +251,7 @@ def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array
             kernels.attend_in_documents,
             segment_ids=batch["segment_ids"],
             kernel=model.attention,
-            documents=model.documents,
+            max_documents=max_documents,
         )
 
     def layer(x, states):
@@ -279,6 +267,6 @@ def hidden(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Array
 
 
 def head_weight(params: PyTree, base: PyTree) -> jax.Array:
-    """[vocab, embed]: the output matrix, the embeddings' own where they are tied."""
+    """[vocab, embed]: the output matrix; the embeddings where they are tied."""
     weights = {**base, **params}
     return weights.get("head", weights["embed"])

@@ -1,8 +1,8 @@
 """The Parquet files of answers: one an arm and seed, and in each what decided its answers."""
 
-import contextlib
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -13,61 +13,61 @@ from etils import epath
 from vcjax.errors import InputError
 from vcjax.workdir import files
 
-_KEY = b"vcjax.answers"  # of the file's metadata
+_KEY, _SHA256 = b"vcjax.answers", b"vcjax.sha256"  # of the file's metadata
 
 
-def decided_by(
-    run: Mapping[str, Any], arm: str, seed: int | str, probes: Mapping[str, str]
-) -> dict[str, Any]:
-    """What decides an arm's answers. run: config.json; probes: file name -> sha256."""
-    chain = run["plan"]["arms"][arm][str(seed)]
-    untouched = [run["model"]["sha256"], run["config"]["compute_dtype"], run["versions"]["vcjax"]]
-    return {
-        "model": chain[-1] if chain else " ".join(untouched),
-        "lead": run["config"]["lead"],
-        "probes": dict(probes),
-    }
+def decided_by(model: str, lead: str, probes: Mapping[str, str]) -> dict[str, Any]:
+    """What decides a model's answers. model: as `Record.model_of`; probes: file name -> sha256."""
+    return {"model": model, "lead": lead, "probes": dict(probes)}
 
 
 def write(path: epath.Path, table: pd.DataFrame, decided: Mapping[str, Any]) -> None:
     """decided: what `decided_by` returns of these answers."""
     arrow = pa.Table.from_pandas(table, preserve_index=False)
     file = pa.BufferOutputStream()
-    pq.write_table(arrow.replace_schema_metadata({_KEY: json.dumps(decided)}), file)
+    described = {_KEY: json.dumps(decided), _SHA256: _sha256(arrow)}
+    pq.write_table(arrow.replace_schema_metadata(described), file)
     files.write_bytes(path, file.getvalue().to_pybytes())
 
 
 def read(path: epath.Path) -> pa.Table:
-    with _opened(path) as file:
-        return file.read()
+    """The answers; raises InputError where the file is damaged, by a single bit at least."""
+    try:
+        with path.open("rb") as file:
+            table = pq.read_table(file, use_threads=False)
+        saved = (table.schema.metadata or {}).get(_SHA256)  # versions before 0.9 wrote none
+        if saved is not None and saved.decode() != _sha256(table):
+            raise ValueError("other values than were written")
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"{path}: not a whole Parquet file ({reason}); the run's command of vcjax.main scores "
+            "it again"
+        ) from None
+    return table
+
+
+def _sha256(table: pa.Table) -> str:
+    """Of names and values, whatever way a version of Parquet writes them."""
+    return hashlib.sha256(json.dumps(table.to_pydict(), default=str).encode()).hexdigest()
 
 
 def is_current(
-    path: epath.Path,
-    run: Mapping[str, Any],
-    arm: str,
-    seed: int | str,
-    probes: Mapping[str, str] | None = None,
+    path: epath.Path, model: str, lead: str, probes: Mapping[str, str] | None = None
 ) -> bool:
-    """Whether the file is there and holds the answers that the arm gives now.
+    """Whether the file is there, whole, and holds the answers that this model gives.
 
-    probes: file name -> sha256 of those to be answered; None: whichever the file answers.
+    Of a damaged one a warning says so. model, lead, probes: as `decided_by`; probes None: whichever
+    the file answers.
     """
     if not path.exists():
         return False
-    with _opened(path) as file:
-        found = json.loads((file.schema_arrow.metadata or {}).get(_KEY, b"{}"))
-    asked = found.get("probes", {}) if probes is None else probes
-    return found == decided_by(run, arm, seed, asked)
-
-
-@contextlib.contextmanager
-def _opened(path: epath.Path) -> Iterator[pq.ParquetFile]:
     try:
-        with path.open("rb") as file:
-            yield pq.ParquetFile(file)
-    except pa.ArrowInvalid as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path}: not a Parquet file ({reason}); delete it and start the same command again"
-        ) from None
+        found = json.loads((read(path).schema.metadata or {}).get(_KEY, b"{}"))
+    except (InputError, ValueError) as error:
+        print(f"warning: {error}")
+        return False
+    asked = found.get("probes", {}) if probes is None else probes
+    return found == decided_by(model, lead, asked)

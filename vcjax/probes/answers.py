@@ -1,21 +1,19 @@
-"""The answers of every arm and seed to the probe files, one Parquet file each."""
+"""Probe files, and one model's answers to them."""
 
-import functools
 import hashlib
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
 import pandas as pd
-from etils import epath
+from ml_collections import ConfigDict
 
 from vcjax.data import probe_files
+from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
-from vcjax.probes import answer_files, choice, perplexity
-from vcjax.training.loaded_model import Loaded
-from vcjax.workdir import files, preemption, processes
+from vcjax.models.transformer import Model
+from vcjax.probes import choice, perplexity
+from vcjax.workdir import preemption
 
 PyTree = Any
 Probes = dict[str, tuple[str, list[probe_files.ChoiceProbe] | str]]  # name -> sha256, what it holds
@@ -64,56 +62,43 @@ def sha256_of(probes: Probes) -> dict[str, str]:
     return {name: sha for name, (sha, _) in probes.items()}
 
 
-def probe_arms(
-    run: dict[str, Any],
-    load: Callable[[], Loaded],
-    probes: Probes,
-    workdir: epath.Path,
-    place: str,
-) -> None:
-    """Scores every arm and seed on the probe files; a file of rows each, in workdir/place.
+def ask(
+    params: PyTree, base: PyTree, model: Model, tokenizer: Tokenizer, probes: Probes, lead: str
+) -> pd.DataFrame:
+    """One model's answers to all probe files, on the mesh in use.
 
-    run: what config.json holds. An arm whose file already holds these answers is left alone; the
-    untouched model, which is the same for all seeds, answers once.
+    Columns of `choice.score` and `perplexity.score`, and file, file_sha256, scorer.
     """
-    untouched: pd.DataFrame | None = None
-    asked, lead = sha256_of(probes), run["config"]["lead"]
-    for arm, chains in run["plan"]["arms"].items():
-        for seed, chain in chains.items():
-            last = chain[-1] if chain else None
-            name = f"{place}/{arm}-{seed}.parquet"
-            path = workdir / name
-            is_current = functools.partial(answer_files.is_current, path, run, arm, seed, asked)
-            if processes.on_first(is_current):
-                continue
-            preemption.stop_if_noticed()
-            started = time.monotonic()
-            if last is not None or untouched is None:
-                loaded = load()
-                params = loaded.params(workdir, last, int(seed))
-                answers = _answers(params, loaded, probes, lead)
-                untouched = answers if last is None else untouched
-            else:
-                answers = untouched
-            decided = answer_files.decided_by(run, arm, seed, asked)
-            answer_files.write(path, answers.assign(arm=arm, seed=int(seed)), decided)
-            seconds = time.monotonic() - started
-            files.note_time(workdir, name, seconds)
-            print(f"probed arm {arm}, seed {seed} in {seconds:.0f} s")
-
-
-def _answers(params: PyTree, loaded: Loaded, probes: Probes, lead: str) -> pd.DataFrame:
-    """One model's answers to all probe files."""
-    model, tokenizer = loaded.model, loaded.pretrained.tokenizer
     tables = []
-    with jax.set_mesh(loaded.mesh):
-        for name, (sha, items) in probes.items():
-            preemption.stop_if_noticed()
-            if isinstance(items, str):
-                table = perplexity.score(params, loaded.base, model, tokenizer, items)
-                scorer = f"mean log-probability a token of the text, {model.compute_dtype}"
-            else:
-                table = choice.score(params, loaded.base, model, tokenizer, items, lead)
-                scorer = f"mean log-probability a token after {lead!r}, {model.compute_dtype}"
-            tables.append(table.assign(file=name, file_sha256=sha, scorer=scorer))
+    for name, (sha, items) in probes.items():
+        preemption.stop_if_noticed()
+        if isinstance(items, str):
+            table = perplexity.score(params, base, model, tokenizer, items)
+            scorer = f"mean log-probability a token of the text, {model.compute_dtype}"
+        else:
+            table = choice.score(params, base, model, tokenizer, items, lead)
+            scorer = f"mean log-probability a token after {lead!r}, {model.compute_dtype}"
+        tables.append(table.assign(file=name, file_sha256=sha, scorer=scorer))
     return pd.concat(tables, ignore_index=True)
+
+
+def check(probes: Probes, config: ConfigDict) -> None:
+    """Raises InputError where config.exclude names no probe, or where none of those that are left
+    could answer the primary contrast."""
+    known = {probe.id for probe in choices(probes)}
+    for name in config.exclude:
+        if name not in known:
+            raise InputError(f"config.exclude: no probe has the id {name!r}; correct it")
+    values = {
+        value
+        for probe in choices(probes)
+        for value in probe.values
+        if (probe.contrast, probe.scope, probe.split) == ("values", "out_of_domain", "held_out")
+        and probe.id not in config.exclude
+    }
+    if config.toward not in values:
+        raise InputError(
+            f"config.toward: no held-out probe outside the training domain sets {config.toward!r} "
+            "against another value, so the primary contrast would have no answer; such probes have "
+            f"{', '.join(sorted(filter(None, values))) or 'no value at all'}"
+        )

@@ -1,6 +1,6 @@
-"""Paired choices: a probe in both orders -> requests for scores -> one row an order."""
+"""Paired choices: each probe is scored in both orders of its options, one row an order."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,6 +14,8 @@ from vcjax.probes.scoring import Request, mean_log_probs
 
 PyTree = Any
 
+ORDERS = (0, 1)
+
 
 def score(
     params: PyTree,
@@ -23,25 +25,44 @@ def score(
     probes: Sequence[ChoiceProbe],
     lead: str,
 ) -> pd.DataFrame:
-    """Two rows a probe, order 0 and 1: which option the question names first.
+    """Two rows a probe, of order 0 and 1: the index of the option that the question names first.
 
-    The model is asked in its chat template; its answer begins with `lead`, and each option's text
-    after it is scored: the mean log-probability (nats) a token, so that length does not decide.
+    The question is rendered with the model's chat template, and the answer begins with `lead`. An
+    option's score is the mean log-probability (nats) a token of its text after the lead; a mean, so
+    that an option's length does not decide.
     """
-    asked = [(probe, order) for probe in probes for order in (0, 1)]
-    requests = [_request(probe, order, tokenizer, lead) for probe, order in asked]
+    ordered = [(probe, order) for probe in probes for order in ORDERS]
+    requests = [_request(probe, order, tokenizer, lead) for probe, order in ordered]
     scores = mean_log_probs(params, base, model, requests)
     return pd.DataFrame(
         [
             _row(probe, order, request, score)
-            for (probe, order), request, score in zip(asked, requests, scores, strict=True)
+            for (probe, order), request, score in zip(ordered, requests, scores, strict=True)
         ]
     )
 
 
+def check(
+    probes: Iterable[ChoiceProbe], tokenizer: Tokenizer, lead: str, context_length: int
+) -> None:
+    """Raises InputError where `score` could not score a probe; to be called before training.
+
+    That is where the chat template refuses the question, where the tokenizer joins lead and option,
+    or where the question with its answer has more than `context_length` tokens.
+    """
+    for probe in probes:
+        for order in ORDERS:
+            request = _request(probe, order, tokenizer, lead)
+            tokens = len(request.prompt) + max(map(len, request.continuations))
+            if tokens > context_length:
+                raise InputError(
+                    f"{probe.where}: the question and its answer have {tokens:,} tokens, the "
+                    f"model's context has {context_length:,}; shorten the probe or remove it"
+                )
+
+
 def as_read(probe: ChoiceProbe, tokenizer: Tokenizer, lead: str) -> str:
-    """What the model reads before an option: its template with any system prompt, the question, the
-    beginning of the answer."""
+    """The text before an option: the chat template with the question, then the lead."""
     return decode(tokenizer, _request(probe, 0, tokenizer, lead).prompt)
 
 
@@ -49,26 +70,24 @@ def _request(probe: ChoiceProbe, order: int, tokenizer: Tokenizer, lead: str) ->
     first, second = probe.options if order == 0 else probe.options[::-1]
     question = probe.template.replace("{a}", first).replace("{b}", second)  # no option has braces
 
-    def answered(answer: str) -> list[int]:
+    def encode(answer: str) -> tuple[int, ...]:
         messages = [{"role": "user", "content": question}]
-        return encode_prompt(tokenizer, messages, probe.where, begun=answer)
+        return tuple(encode_prompt(tokenizer, messages, probe.where, begun=answer))
 
-    begun = answered(lead)
-    answers = [f"{lead} {option}" for option in probe.options]
-    return Request(
-        prompt=tuple(begun),
-        continuations=tuple(_continued(begun, answered(a), a) for a in answers),
-    )
+    prompt = encode(lead)
 
+    def continuation(option: str) -> tuple[int, ...]:
+        # Encoded together with the lead: alone it may be other tokens.
+        answer = f"{lead} {option}"
+        ids = encode(answer)
+        if ids[: len(prompt)] != prompt:
+            raise InputError(
+                f"config.lead: this model's tokenizer joins its end with the option in {answer!r} "
+                f"({probe.where}); choose a lead that ends with a whole word"
+            )
+        return ids[len(prompt) :]
 
-def _continued(begun: list[int], ids: list[int], answer: str) -> tuple[int, ...]:
-    """The ids after those of its beginning; the rest of the answer alone may be other tokens."""
-    if ids[: len(begun)] != begun:
-        raise InputError(
-            f"config.lead: this model's tokenizer joins its end with the option in {answer!r}; "
-            "choose a lead that ends with a whole word"
-        )
-    return tuple(ids[len(begun) :])
+    return Request(prompt, tuple(continuation(option) for option in probe.options))
 
 
 def _row(probe: ChoiceProbe, order: int, request: Request, score: list[float]) -> dict[str, Any]:

@@ -1,8 +1,10 @@
-"""How well a model predicts a text that has nothing to do with the values: what training cost."""
+"""Perplexity of a text that has nothing to do with the values: what training cost."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from vcjax.data.tokenizer import Tokenizer, encode_document
@@ -11,6 +13,8 @@ from vcjax.models.transformer import Model
 from vcjax.probes.scoring import Request, mean_log_probs
 
 PyTree = Any
+
+WINDOW = 1024  # tokens, at most; attention's memory grows with its square
 
 
 def read_text(path: Path) -> str:
@@ -27,17 +31,37 @@ def read_text(path: Path) -> str:
 def score(
     params: PyTree, base: PyTree, model: Model, tokenizer: Tokenizer, text: str
 ) -> pd.DataFrame:
-    """One row, with the columns of `choice.score`: contrast "text", tokens_0 the tokens that were
-    predicted (all but the first, which is bos where there is one, as far as the model's context
-    reaches), logprob_0 the mean of their log-probabilities (nats)."""
-    *ids, _ = encode_document(tokenizer, text)  # begun as in training, without what ends it
-    ids = ids[: model.architecture.context_length]
-    request = Request(prompt=tuple(ids[:1]), continuations=(tuple(ids[1:]),))
-    [[log_prob]] = mean_log_probs(params, base, model, [request])
+    """One row, with the columns of `choice.score`: contrast "text", tokens_0 the predicted tokens
+    (all but the first, which is bos where there is one), logprob_0 the mean of their
+    log-probabilities (nats).
+
+    A text longer than WINDOW tokens, or than the model's context, is scored in overlapping windows
+    (`windows`).
+    """
+    *ids, _ = encode_document(tokenizer, text)  # with bos as in training, without eos
+    requests = windows(ids, min(WINDOW, model.architecture.context_length))
+    means = [mean for [mean] in mean_log_probs(params, base, model, requests)]
+    counts = [len(request.continuations[0]) for request in requests]
+    log_prob = float(np.average(means, weights=counts))
     row = {
         **dict.fromkeys(("id", "domain", "scope", "split", "option_0", "option_1"), ""),
         **dict.fromkeys(("explicitness", "value_0", "value_1")),
         **{"contrast": "text", "order": 0, "logprob_0": log_prob, "logprob_1": float("nan")},
-        **{"tokens_0": len(request.continuations[0]), "tokens_1": 0},
+        **{"tokens_0": sum(counts), "tokens_1": 0},
     }
     return pd.DataFrame([row])
+
+
+def windows(ids: Sequence[int], size: int) -> list[Request]:
+    """A text in windows of at most `size` tokens that predict each token but the first once.
+
+    The first window predicts all its tokens; each later one begins with `size // 2` tokens that
+    were predicted before, as context. This is the sliding window of
+    huggingface.co/docs/transformers/perplexity with a stride of half a window.
+    """
+    context = size // 2
+    requests = [Request(tuple(ids[:1]), (tuple(ids[1:size]),))]
+    for start in range(size, len(ids), size - context):
+        window = ids[start - context : start - context + size]
+        requests.append(Request(tuple(window[:context]), (tuple(window[context:]),)))
+    return requests

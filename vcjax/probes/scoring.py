@@ -1,8 +1,8 @@
 """Mean log-probability a token of given continuations of a prompt.
 
-Prompts of one kind begin alike (the system prompt, the template's markers) and are short, so a row
-is a tree: the beginning that all prompts share, once; then request after request, the rest of its
-prompt followed by its continuations. Nothing sees a branch that it does not continue.
+Prompts are short and share a prefix (the system prompt, the template's markers), so a row is a
+tree: the shared prefix, once; then request after request, the rest of its prompt followed by its
+continuations. A token attends only to the branch that it continues.
 """
 
 import dataclasses
@@ -23,8 +23,8 @@ from vcjax.models.transformer import Model
 PyTree = Any
 
 ROW = 256  # positions of a row, unless a request is longer
-BATCH_TOKENS = 1024  # positions of a batch
-BUCKET = 16  # lengths that decide a program are multiples of this, so that few are compiled
+BATCH_TOKENS = 1024  # positions of a batch, for each group of devices that has rows of its own
+BUCKET = 16  # array lengths are rounded up to multiples of this, so that few programs are compiled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,21 +38,27 @@ class Request:
 def mean_log_probs(
     params: PyTree, base: PyTree, model: Model, requests: Sequence[Request]
 ) -> list[list[float]]:
-    """For each request, of each continuation: the mean of log p(token | prompt, tokens before)."""
+    """For each request, of each continuation: the mean of log p(token | prompt, tokens before).
+
+    The rows of a batch are divided over the mesh that `jax.set_mesh` has set, if any.
+    """
     if not requests:
         return []
-    shared = _shared(requests)
+    mesh = jax.sharding.get_mesh()
+    shards = 1 if mesh.empty else sharding.batch_shards(mesh.shape)
+    shared = _shared_prefix(requests)
     sizes = [len(r.prompt) - shared + _scored(r) for r in requests]
     length = max(ROW, _rounded(shared + max(sizes)))
     rows = best_fit(sizes, length - shared)
-    at_once = max(1, BATCH_TOKENS // length)
+    batch_rows = shards * max(1, BATCH_TOKENS // length)
     scored = _rounded(max(sum(_scored(requests[i]) for i in row) for row in rows))
     results: list[list[float]] = [[] for _ in requests]
-    for first in range(0, len(rows), at_once):
-        chosen = rows[first : first + at_once]
+    for first in range(0, len(rows), batch_rows):
+        chosen = rows[first : first + batch_rows]
         trees = [[requests[i] for i in row] for row in chosen]
-        batch = _batch(trees, shared, (at_once, length), scored)
-        losses = sharding.to_host(_losses(params, base, batch, model))
+        batch = _batch(trees, shared, (batch_rows, length), scored)
+        placed = batch if mesh.empty else sharding.put_batch(batch, mesh)
+        losses = sharding.to_host(_losses(params, base, placed, model))
         for row, values in zip(chosen, losses, strict=False):  # the last batch may have empty rows
             start = 0
             for i in row:
@@ -76,8 +82,8 @@ def _losses(params: PyTree, base: PyTree, batch: dict, model: Model) -> jax.Arra
     )
 
 
-def _shared(requests: Sequence[Request]) -> int:
-    """How many tokens all prompts begin with; every prompt keeps one of its own."""
+def _shared_prefix(requests: Sequence[Request]) -> int:
+    """The number of tokens that all prompts begin with; each prompt has at least one more."""
     prompts = [request.prompt for request in requests]
     alike = (len(set(tokens)) == 1 for tokens in zip(*prompts, strict=False))
     return min(sum(itertools.takewhile(bool, alike)), min(map(len, prompts)) - 1)
@@ -94,11 +100,12 @@ def _rounded(length: int) -> int:
 def _batch(
     trees: Sequence[Sequence[Request]], shared: int, shape: tuple[int, int], scored: int
 ) -> dict[str, np.ndarray]:
-    """The arrays of one batch; trees: the requests of each row, whose prompts begin alike.
+    """The arrays of one batch.
 
-    tokens, positions, seen_until: int32[rows, length], for the decoder; predicted_from (the
-    position whose hidden state predicts a token), targets: int32 and loss_weights: float32
-    [rows, scored], for the head.
+    trees: the requests of each row; their prompts begin with the same `shared` tokens. shape:
+    (rows, length). Returns tokens, positions, seen_until: int32[rows, length], for the decoder;
+    predicted_from (the position whose hidden state predicts a token), targets: int32 and
+    loss_weights: float32[rows, scored], for the head.
     """
     rows, length = shape
     batch = {name: np.zeros(shape, np.int32) for name in ("tokens", "positions")}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from vcjax.plan import Plan, StagePlan
 from vcjax.report.near_duplicates import near_duplicates
 
 COMPARED = 10_000  # documents of a corpus, at most, that are compared with each other
@@ -26,7 +27,7 @@ _FIELDS = {  # of provenance, by what the card calls them
 }
 
 
-def cards(workdir: epath.Path, run: dict) -> list[dict[str, Any]]:
+def cards(workdir: epath.Path, plan: Plan) -> list[dict[str, Any]]:
     """A card for each stage that documents or demonstrations train, documents first.
 
     The stages of pairs stand beside each other. A stage whose rows are no longer in the run
@@ -37,21 +38,17 @@ def cards(workdir: epath.Path, run: dict) -> list[dict[str, Any]]:
       a document), compared (count), near_duplicates (share of those compared, None where there are
       none), counts ({"value": {name: count}, ...}), samples (dicts of label and text).
     """
-    plan = run["plan"]["stages"]
-    first: dict[str, dict] = {}
-    for chains in run["plan"]["arms"].values():
-        for seed in sorted(chains, key=int)[:1]:
-            for fingerprint in chains[seed]:
-                first.setdefault(plan[fingerprint]["name"], plan[fingerprint])
+    first: dict[str, StagePlan] = {}
+    for chains in plan.arms.values():
+        for fingerprint in chains[min(chains)]:
+            first.setdefault(plan.stages[fingerprint].name, plan.stages[fingerprint])
     found = []
     for name, stage in first.items():
-        path = workdir / "rows" / stage["rows_id"] / "documents.jsonl"
-        if stage["kind"] != "adapter" and path.exists():
+        path = workdir / "rows" / stage.data.rows_id / "documents.jsonl"
+        if stage.kind != "adapter" and path.exists():
             lines = path.read_text(encoding="utf-8").split("\n")  # a text may hold U+2028
             records = [json.loads(line) for line in lines if line]
-            found.append(
-                {"stage": name, "kind": stage["kind"], "seed": stage["seed"]} | card(records)
-            )
+            found.append({"stage": name, "kind": stage.kind, "seed": stage.seed} | card(records))
     return sorted(found, key=lambda made: made["kind"] != "rationale")
 
 

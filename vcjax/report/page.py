@@ -4,16 +4,20 @@ Only what lies in the run directory goes in, and no date, duration or path: the 
 same bytes.
 """
 
+import dataclasses
 import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pandas as pd
 from etils import epath
 from markupsafe import Markup
 
+from vcjax import record
+from vcjax.record import Record
 from vcjax.report import controls, corpus, figures, tables, view
 from vcjax.report.reading import (
     check_answered,
@@ -25,14 +29,16 @@ from vcjax.report.reading import (
 from vcjax.workdir import files
 
 _NO_COMMAND = ("--config=configs/NAME.py",)  # a run that Python code called
-_MADE_WITH = ("commit", "versions", "model", "probes", "analysis")
 
 
-def write_report(workdir: epath.Path) -> list[str]:
+def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[str]:
     """Write `workdir/report/` from what the run left in `workdir`.
 
     Probe files that were scored after the run (folders in `workdir/probes/`) get a section each
     and stay exploratory.
+
+    Args:
+      added_probes: a folder of `workdir/probes/` to sum up, in place of the run's own probes.
 
     Returns:
       Five lines for the terminal: the answer, what it is conditional on, then the arms with their
@@ -43,15 +49,15 @@ def write_report(workdir: epath.Path) -> list[str]:
         be compared.
     """
     run = read_run(workdir)
-    config = run["config"]
+    config = run.config
     check_answered(workdir, run)
     answers, texts = read_answers(workdir / "probes", run)
     curves = read_curves(workdir, run)
     of_run, compared = tables.of_answers(answers, texts, config)
-    of_run["training"] = tables.training(curves, run["plan"]).round(6)
+    of_run["training"] = tables.training(curves, run.plan).round(6)
     of_run["curves"] = curves.round(6)
     added = _added_probes(workdir, run)
-    cards = corpus.cards(workdir, run)
+    cards = corpus.cards(workdir, run.plan)
     drawings = {}
     if view.primary(of_run):
         drawings["arms"] = figures.arms_figure(
@@ -87,8 +93,9 @@ def write_report(workdir: epath.Path) -> list[str]:
         else [],
         "added": added,
         "recipe": dict(_flat(config)),
-        "command": shlex.join(["python", "-m", "vcjax.main", *(run["command"] or _NO_COMMAND)]),
-        "made_with": dict(_flat({key: run[key] for key in _MADE_WITH})),
+        "command": shlex.join(["python", "-m", "vcjax.main", *(run.command or _NO_COMMAND)]),
+        "made_with": _made_with(run),
+        "trained_by": _trained_by(workdir, run),
         "tables": [name for name, table in of_run.items() if len(table)],
     }
     page = _environment().get_template("page.html.jinja").render(shown)
@@ -106,10 +113,41 @@ def write_report(workdir: epath.Path) -> list[str]:
     for path in folder.iterdir():
         if path.suffix in (".csv", ".svg") and path.name not in written:  # of an earlier setting
             path.unlink()
-    return view.summary(of_run, config)
+    if added_probes is None:
+        return view.summary(of_run, config)
+    [shown_probes] = [probes for probes in added if probes["name"] == added_probes]
+    return view.summary_of_added(shown_probes["tables"], config)
 
 
-def _added_probes(workdir: epath.Path, run: dict) -> list[dict]:
+def _made_with(run: Record) -> dict[str, str]:
+    """Model, probes and analysis by their hashes, and the environment that planned the run."""
+    return dict(
+        _flat(
+            {
+                "model": dataclasses.asdict(run.model),
+                "probes": run.probes,
+                "analysis": run.analysis,
+                "numerics": run.numerics,
+                "planned with": run.environment,
+            }
+        )
+    )
+
+
+def _trained_by(workdir: epath.Path, run: Record) -> list[dict[str, Any]]:
+    """What trained the stages: each environment once, with the names of its stages.
+
+    A stage that several environments worked on is named with each of them.
+    """
+    stages_of: dict[str, list[str]] = {}
+    for fingerprint, environments in record.trained_by(workdir, run).items():
+        for environment in environments:
+            key = json.dumps(environment, sort_keys=True)
+            stages_of.setdefault(key, []).append(run.plan.title(fingerprint))
+    return [{"stages": titles, "with": json.loads(key)} for key, titles in stages_of.items()]
+
+
+def _added_probes(workdir: epath.Path, run: Record) -> list[dict]:
     """What was scored after the run, by folder name. A folder that is not complete yet is shown
     as such and does not stop the report of the run itself."""
     found = []
@@ -118,14 +156,14 @@ def _added_probes(workdir: epath.Path, run: dict) -> list[dict]:
         made: dict[str, pd.DataFrame] = {}
         if not missing:
             read = read_answers(folder, run)
-            made, _ = tables.of_answers(*read, run["config"], asked_before=False)
+            made, _ = tables.of_answers(*read, run.config, asked_before=False)
         chosen = "arms" in made
         found.append(
             {
                 "name": folder.name,
                 "missing": missing,
                 "tables": made,
-                "groups": view.groups(made, run["config"]) if chosen else [],
+                "groups": view.groups(made, run.config) if chosen else [],
                 "files": made["probe_files"].to_dict("records") if chosen else [],
                 "texts": made["perplexity"].to_dict("records") if made else [],
             }

@@ -4,6 +4,8 @@ The plan in `config.json` says which files belong to the run, so what an earlier
 the folder is not mixed in, and what is missing is named.
 """
 
+import ast
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -13,44 +15,59 @@ import pandas as pd
 import pyarrow as pa
 from etils import epath
 
+from vcjax import record
 from vcjax.errors import InputError
 from vcjax.probes import answer_files
+from vcjax.record import Record
 from vcjax.report import controls, statistics
-from vcjax.workdir import files
+from vcjax.workdir import stages
 
+_ANALYSIS = ("statistics.py", "tables.py", "reading.py", "controls.py")
 _METRICS = ["loss", "held_out_loss", "weighted_tokens", "learning_rate", "grad_norm"]
 _TEXT = ["file", "arm", "seed", "file_sha256", "scorer", "tokens", "logprob"]
 _STAGE = ["chain", "stage", "seed", "fingerprint"]
 
 
-def read_run(workdir: epath.Path) -> dict:
-    """`config.json` of a run: config, versions, commit, plan.
+def read_run(workdir: epath.Path) -> Record:
+    """The record of a run, arms and contrasts in a reader's order.
 
-    The file's keys are sorted by name. Here arms and contrasts come in a reader's order, that of
-    `controls.arms_in_order` and `controls.contrasts_in_order`.
-
-    Raises:
-      InputError: the file is missing or broken.
+    That is the order of `controls.arms_in_order` and `controls.contrasts_in_order`; the file's own
+    keys are sorted by name. Raises InputError as `record.read`.
     """
-    path = workdir / "config.json"
-    run = files.read_json(path)
-    if run is None:
-        raise InputError(f"{path}: no such file; is this the workdir of a run?")
-    config = run["config"]
+    run = record.read(workdir)
+    config = dict(run.config)
     config["contrasts"] = {n: config["contrasts"][n] for n in controls.contrasts_in_order(config)}
     config["arms"] = {arm: config["arms"][arm] for arm in controls.arms_in_order(config)}
-    run["plan"]["arms"] = {arm: run["plan"]["arms"][arm] for arm in config["arms"]}
-    return run
+    arms = {arm: run.plan.arms[arm] for arm in config["arms"]}
+    plan = dataclasses.replace(run.plan, arms=arms)
+    return dataclasses.replace(run, config=config, plan=plan)
 
 
 def analysis_sha256() -> str:
-    """What decides the numbers of a report, given the answers: a hash over the code of it."""
-    modules = (Path(__file__).with_name(name) for name in ("statistics.py", "tables.py"))
-    return hashlib.sha256(b"".join(module.read_bytes() for module in modules)).hexdigest()
+    """What decides the numbers of a report, given the answers: a hash over the code of it.
+
+    Comments, docstrings and the layout of lines are no part of it, nor is the version of Python.
+    """
+    modules = (Path(__file__).with_name(name) for name in _ANALYSIS)
+    trees = [ast.parse(module.read_text(encoding="utf-8")) for module in modules]
+    return hashlib.sha256("".join(map(_code, trees)).encode()).hexdigest()
+
+
+def _code(node: object) -> str:
+    """A syntax tree as text, without places, docstrings and what is empty."""
+    if isinstance(node, list):
+        return "".join(map(_code, node))
+    if not isinstance(node, ast.AST):
+        return f"{node!r};"
+    fields = dict(ast.iter_fields(node))
+    if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
+        fields["body"] = fields["body"][1:]
+    named = (f"{name}={_code(value)}" for name, value in fields.items() if value not in (None, []))
+    return f"{type(node).__name__}({','.join(named)})"
 
 
 def missing_answers(
-    folder: epath.Path, run: dict, probes: Mapping[str, str] | None = None
+    folder: epath.Path, run: Record, probes: Mapping[str, str] | None = None
 ) -> list[str]:
     """The files of the plan, as `<arm>-<seed>.parquet`, that this folder lacks, or holds with what
     another training answered, or this one otherwise.
@@ -60,13 +77,13 @@ def missing_answers(
     return [
         path.name
         for path, arm, seed in _row_files(folder, run)
-        if not answer_files.is_current(path, run, arm, seed, probes)
+        if not answer_files.is_current(path, run.model_of(arm, seed), run.config["lead"], probes)
     ]
 
 
-def check_answered(workdir: epath.Path, run: dict) -> None:
+def check_answered(workdir: epath.Path, run: Record) -> None:
     """Raises InputError where the run's own probes are not answered by all that it trained."""
-    missing = missing_answers(workdir / "probes", run, run["probes"])
+    missing = missing_answers(workdir / "probes", run, run.probes)
     if missing:
         raise InputError(
             f"{workdir / 'probes'}: no answers yet of the run as it is now: {', '.join(missing)}; "
@@ -74,7 +91,7 @@ def check_answered(workdir: epath.Path, run: dict) -> None:
         )
 
 
-def read_answers(folder: epath.Path, run: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_answers(folder: epath.Path, run: Record) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Answers of every arm and seed of the plan, from `<arm>-<seed>.parquet` in one folder.
 
     Whether they are complete and current say `check_answered` and `missing_answers`.
@@ -97,14 +114,14 @@ def read_answers(folder: epath.Path, run: dict) -> tuple[pd.DataFrame, pd.DataFr
             )
         tables.append(rows)
     rows = pa.concat_tables(tables, promote_options="permissive").to_pandas()
-    rows = rows[~rows["id"].isin(run["config"]["exclude"])]
+    rows = rows[~rows["id"].isin(run.config["exclude"])]
     is_text = rows["contrast"] == "text"
     texts = rows[is_text].rename(columns={"tokens_0": "tokens", "logprob_0": "logprob"})
-    choices = statistics.answers(rows[~is_text], run["config"]["toward"])
+    choices = statistics.answers(rows[~is_text], run.config["toward"])
     return choices, texts[_TEXT].sort_values(_TEXT[:3], ignore_index=True)
 
 
-def read_curves(workdir: epath.Path, run: dict) -> pd.DataFrame:
+def read_curves(workdir: epath.Path, run: Record) -> pd.DataFrame:
     """Every logged step of every stage of the plan, from `stages/<fingerprint>/metrics.jsonl`.
 
     Returns:
@@ -115,32 +132,21 @@ def read_curves(workdir: epath.Path, run: dict) -> pd.DataFrame:
     Raises:
       InputError: a file is missing or a line of it is broken.
     """
-    chains = chain_of_stages(run["plan"])
+    chains = run.plan.chains()
     entries = []
-    for fingerprint, stage in run["plan"]["stages"].items():
-        where = [chains[fingerprint], stage["name"], stage["seed"], fingerprint]
-        path = workdir / "stages" / fingerprint / "metrics.jsonl"
+    for fingerprint, stage in run.plan.stages.items():
+        where = [chains[fingerprint], stage.name, stage.seed, fingerprint]
+        path = stages.folder(workdir, fingerprint) / "metrics.jsonl"
         entries += [dict(zip(_STAGE, where, strict=True)) | line for line in _read_metrics(path)]
     table = pd.DataFrame(entries, columns=[*_STAGE, "step", *_METRICS])
     table[_METRICS] = table[_METRICS].astype(float)
     return table.sort_values([*_STAGE, "step"], kind="stable", ignore_index=True)
 
 
-def chain_of_stages(plan: dict) -> dict[str, str]:
-    """Fingerprint -> the names of the stages that lead to it and its own, "a > b"."""
-    chains = {}
-    for seeds in plan["arms"].values():
-        for fingerprints in seeds.values():
-            names = [plan["stages"][fingerprint]["name"] for fingerprint in fingerprints]
-            for i, fingerprint in enumerate(fingerprints):
-                chains[fingerprint] = " > ".join(names[: i + 1])
-    return chains
-
-
-def _row_files(folder: epath.Path, run: dict) -> list[tuple[epath.Path, str, int]]:
+def _row_files(folder: epath.Path, run: Record) -> list[tuple[epath.Path, str, int]]:
     return [
-        (folder / f"{arm}-{seed}.parquet", arm, int(seed))
-        for arm, seeds in run["plan"]["arms"].items()
+        (folder / f"{arm}-{seed}.parquet", arm, seed)
+        for arm, seeds in run.plan.arms.items()
         for seed in seeds
     ]
 

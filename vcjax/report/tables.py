@@ -1,6 +1,9 @@
-"""The tables of a report, from answers and losses. Pure functions; `config` and `plan` are those
-of the run's `config.json`."""
+"""The tables of a report, from answers and losses: pure functions.
 
+`config` is the run's, as JSON.
+"""
+
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -8,8 +11,14 @@ import numpy as np
 import pandas as pd
 
 from vcjax.errors import InputError
+from vcjax.plan import Plan
 from vcjax.report import controls, statistics
-from vcjax.report.reading import chain_of_stages
+
+# Of a stage's plan and data, what `training` shows.
+COUNTS = {
+    *("rows", "documents", "held_out_documents", "tokens", "weighted_tokens", "left_out_tokens"),
+    *("split_documents", "most_documents", "rows_per_update", "updates", "warmup"),
+}
 
 # Probes that are read together: same scope, split and kind, and margins that mean the same value.
 GROUP = ["scope", "split", "contrast", "points_to"]
@@ -261,7 +270,7 @@ def probe_files(answers: pd.DataFrame) -> pd.DataFrame:
     return counted.reset_index()
 
 
-def training(curves: pd.DataFrame, plan: dict) -> pd.DataFrame:
+def training(curves: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """One row a trained stage: what the plan counted, and the losses at its ends.
 
     Args:
@@ -274,24 +283,25 @@ def training(curves: pd.DataFrame, plan: dict) -> pd.DataFrame:
       held_out_last, held_out_minimum; minimum_step is where the minimum was logged.
     """
     arms: dict[str, list[str]] = {}
-    for arm, seeds in plan["arms"].items():
+    for arm, seeds in plan.arms.items():
         for fingerprint in {f: None for chain in seeds.values() for f in chain}:
             arms.setdefault(fingerprint, []).append(arm)
-    chains = chain_of_stages(plan)
+    chains = plan.chains()
     order = list(dict.fromkeys(chains.values()))
     stages = sorted(
-        plan["stages"].items(), key=lambda item: (order.index(chains[item[0]]), item[1]["seed"])
+        plan.stages.items(), key=lambda item: (order.index(chains[item[0]]), item[1].seed)
     )
     rows = []
     for fingerprint, stage in stages:
-        row = {
+        row: dict[str, Any] = {
             "chain": chains[fingerprint],
-            "stage": stage["name"],
-            "seed": stage["seed"],
+            "stage": stage.name,
+            "seed": stage.seed,
             "fingerprint": fingerprint,
             "arms": ", ".join(arms[fingerprint]),
         }
-        row |= {key: value for key, value in stage.items() if _is_count(value) and key != "seed"}
+        planned = {**dataclasses.asdict(stage.data), **dataclasses.asdict(stage)}
+        row |= {key: planned[key] for key in sorted(COUNTS)}
         steps = curves[curves["fingerprint"] == fingerprint].set_index("step")
         loss, held_out = steps["loss"].dropna(), steps["held_out_loss"].dropna()
         row["loss_first"], row["loss_last"] = _ends(loss)
@@ -341,7 +351,3 @@ def _within_reach(rate: float, weights: Mapping[str, float]) -> float:
 def _ends(losses: pd.Series) -> tuple[float, float]:
     """The first and the last; two NaN where nothing was logged."""
     return (losses.iloc[0], losses.iloc[-1]) if len(losses) else (float("nan"), float("nan"))
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -5,6 +5,7 @@ import math
 import pandas as pd
 
 from vcjax import config as configs
+from vcjax.record import Record
 from vcjax.report import controls, statistics, tables
 from vcjax.report.reading import analysis_sha256
 
@@ -25,7 +26,7 @@ def answer(made: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
     """The question, its answer in one sentence, and what other seeds would add."""
     name, toward = config["primary"], config["toward"]
     weights = tables.formula(config["contrasts"][name])
-    question = controls.question(name, weights, toward)
+    question = controls.question(name, weights, config)
     row = primary(made)
     if row is None:
         return {
@@ -37,6 +38,7 @@ def answer(made: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
             "limits": "",
         }
     margin, rate = (_with_interval(row, measure, "domains") for measure in statistics.MEASURES)
+    roles = {controls.role(name, config) for name in config["contrasts"]}
     seeds = f"Over seeds: {row['over_seeds']}"
     if not math.isnan(row["margin_seeds_low"]):
         over = (interval(row, measure, "seeds") for measure in statistics.MEASURES)
@@ -48,7 +50,7 @@ def answer(made: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
         f"{margin} nats a token, the rate of {toward} choices by {rate}.",
         "domains": f"In brackets: {row['over_domains']}.",
         "seeds": f"{seeds}.{_seed_by_seed(made, config)}",
-        "limits": _ONLY_TOTAL if {*config["contrasts"]} & {*controls.LEADING} == {"total"} else "",
+        "limits": _ONLY_TOTAL if roles - {None} == {"total"} else "",
     }
 
 
@@ -82,7 +84,7 @@ def numbers(made: dict[str, pd.DataFrame], config: dict) -> list[dict]:
     found = [
         {**row, "says": controls.contrast(row["name"], config)}
         for row in rows.to_dict("records")
-        if row["name"] in controls.LEADING
+        if controls.role(row["name"], config)
     ]
     return found if len(found) > 1 else []
 
@@ -99,11 +101,11 @@ def contrasts(config: dict, shown: list[dict]) -> list[dict]:
     return [{"name": name, "says": says} for name, says in said.items() if says]
 
 
-def asked_before(run: dict) -> str:
+def asked_before(run: Record) -> str:
     """What differs from what was fixed before the run: question, exclusions, code of analysis."""
-    now, before = configs.named(run["config"]), run["named"]
+    now, before = configs.preregistration(run.config), run.preregistration
     said = []
-    if run["analysis"] != analysis_sha256():
+    if run.analysis != analysis_sha256():
         said.append("The code of the analysis is not the one from before the run.")
     if now["exclude"] != before["exclude"]:
         excluded = ", ".join(before["exclude"]) or "none"
@@ -239,16 +241,35 @@ def summary(made: dict[str, pd.DataFrame], config: dict) -> list[str]:
     said = answer(made, config)
     shown = groups(made, config)[0]
     conditions = f"{said['domains']} {said['seeds']}" if shown["headline"] else shown["title"]
-    columns = [["", "rate", "margin"]]
-    arms = [row for row in shown["arms"] if row["name"] in _few_arms(config)]
-    for row in arms:
-        columns.append([row["name"], f"{row['rate']:.3f}", f"{row['margin']:+.3f}"])
-    widths = [max(map(len, column)) for column in columns]
     lines = [f"{said['verdict']} {said['sentence']}", conditions]
+    lines += _arms_as_columns(shown["arms"], _few_arms(config))
+    return [line.replace(_MINUS, "-") for line in lines]
+
+
+def summary_of_added(made: dict[str, pd.DataFrame], config: dict) -> list[str]:
+    """Lines on probes that were scored after the run: each group's arms, the headline first; or the
+    perplexities of a text."""
+    lines = ["Exploratory, chosen after the run:"]
+    for group in groups(made, config) if "arms" in made else ():
+        lines += [f"{group['title']}, {group['probes']} probes"]
+        lines += _arms_as_columns(group["arms"], _few_arms(config))
+    for row in made["perplexity"].to_dict("records") if len(made["perplexity"]) else ():
+        lines.append(f"perplexity of {row['file']}, arm {row['arm']}: {row['perplexity']:.1f}")
+    return [line.replace(_MINUS, "-") for line in lines]
+
+
+def _arms_as_columns(arms: list[dict], names: list[str]) -> list[str]:
+    """A line of the arms' names, one of their rates, one of their margins."""
+    columns = [["", "rate", "margin"]]
+    for row in arms:
+        if row["name"] in names:
+            columns.append([row["name"], f"{row['rate']:.3f}", f"{row['margin']:+.3f}"])
+    widths = [max(map(len, column)) for column in columns]
+    lines = []
     for name, *cells in zip(*columns, strict=True):
         aligned = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
         lines.append("  ".join([name.ljust(widths[0]), *aligned]))
-    return [line.replace(_MINUS, "-") for line in lines]
+    return lines
 
 
 def _few_arms(config: dict) -> list[str]:

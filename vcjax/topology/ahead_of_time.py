@@ -1,4 +1,4 @@
-"""From a config to the figures of its steps on a slice; what `vcjax.aot` does."""
+"""Compiles a config's train steps for a TPU slice; `vcjax.aot` is its command."""
 
 import importlib.metadata
 import importlib.util
@@ -21,7 +21,7 @@ from vcjax.topology.report import measure
 from vcjax.weights import pretrained
 from vcjax.workdir import files
 
-# Of a recipe's keys those that its compiled step does not depend on.
+# The keys of a recipe that the compiled step does not depend on.
 NOT_IN_THE_STEP = ("lr", "schedule", "warmup", "epochs", "overlong")
 
 
@@ -39,9 +39,9 @@ def run(
 ) -> None:
     """Compiles the stages' steps, prints and saves their figures. Raises InputError.
 
-    folder: where the config's relative paths start. compiles: how many steps a search of each stage
-    may compile; 0: no search. executables: a folder for the compiled steps; None: not kept.
-    texts: a folder for the optimized HLO, NAME.hlo.txt.
+    folder: what the config's relative paths are relative to. compiles: how many steps a search may
+    compile for each stage; 0: no search. executables: a folder for the compiled steps. texts: a
+    folder for the optimized HLO, NAME.hlo.txt.
     """
     topology = chips.parse(topology_name, slices)
     if importlib.util.find_spec("libtpu") is None:
@@ -52,12 +52,12 @@ def run(
     for flag, folder_to_write in (("--save_executables", executables), ("--save_hlo", texts)):
         if compiles and folder_to_write is not None:
             raise InputError(f"{flag}: search first, then save with the flags that it gives")
-    if config.compute_dtype == "auto":
+    if config.get("compute_dtype") == "auto":
         config.compute_dtype = "bfloat16"  # the TPU's, whatever this machine has
     config = configs.resolve(config, folder)
     names = _stages(config, stage)
     architecture, devices = _architecture(config), topology.devices()
-    _keep(executables)
+    _cache_executables(executables)
     title = f"{slices} x {topology_name}" if slices > 1 else topology_name
     print(f"{config.name}: {config.model} on {title}, {topology.chips} chips")
     results: dict[str, Any] = {}
@@ -65,9 +65,9 @@ def run(
     for name, same in alike(config, names):
         print(f"{', '.join(same)}:")
         if mesh is None:
-            found = search.run(config, name, architecture, topology, devices, compiles)
-            print(search.describe(found, same))
-            results |= {stage: [candidate.as_json() for candidate in found] for stage in same}
+            candidates = search.run(config, name, architecture, topology, devices, compiles)
+            print(search.describe(candidates, same))
+            results |= {stage: [candidate.as_json() for candidate in candidates] for stage in same}
             continue
         rows = step.micro_batch_rows(config.stages[name])
         if wrong := idle(rows, sharding.batch_shards(mesh.shape)):
@@ -94,7 +94,7 @@ def _stages(config: ConfigDict, only: str | None) -> list[str]:
 
 
 def alike(config: ConfigDict, names: Iterable[str]) -> list[tuple[str, list[str]]]:
-    """(a stage, all whose compiled step is the same as its)."""
+    """Stages in groups with the same compiled step: (the first, all of the group)."""
     groups: dict[tuple, list[str]] = {}
     for name in names:
         recipe = config.stages[name]
@@ -104,18 +104,18 @@ def alike(config: ConfigDict, names: Iterable[str]) -> list[tuple[str, list[str]
 
 
 def _architecture(config: ConfigDict) -> Architecture:
-    """Of a model whose sizes are known its files are not needed."""
+    """From the table of known models, or else from the model's files."""
     return known_architecture(config.model) or pretrained.find(config.model).architecture
 
 
-def _keep(executables: Path | None) -> None:
-    """JAX's cache of compiled programs as what a pod starts from; else it is left alone.
+def _cache_executables(folder: Path | None) -> None:
+    """Makes the folder JAX's compilation cache, from which a pod can start; None: no cache.
 
-    Its key holds the program, the compiler's version and options, and the slice, but no device; a
-    pod with another version compiles anew. Nothing in it is pickled.
+    The cache's key holds the program, the compiler's version and options, and the slice, but no
+    device. A pod with another version compiles again. Nothing in it is pickled.
     """
-    jax.config.update("jax_enable_compilation_cache", executables is not None)
-    if executables is not None:
-        jax.config.update("jax_compilation_cache_dir", str(executables))
-        # The compiler without a TPU can write such files, not read them; it compiles again.
+    jax.config.update("jax_enable_compilation_cache", folder is not None)
+    if folder is not None:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        # Without a TPU the compiler can write such files but not read them.
         warnings.filterwarnings("ignore", message="Error reading persistent compilation cache")

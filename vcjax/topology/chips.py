@@ -1,4 +1,4 @@
-"""TPU chips and how they are joined, as their makers publish it."""
+"""TPU chips and their links, by published figures."""
 
 import dataclasses
 import math
@@ -11,8 +11,7 @@ from vcjax.training.device_peaks import PEAK_FLOPS
 
 GIB = 2**30
 
-# To be set before JAX is imported: a process with these uses the CPU, and takes the TPU compiler as
-# a library.
+# To be set before JAX is imported: the process runs on the CPU and uses libtpu as a compiler only.
 COMPILER_ENVIRONMENT = dict(
     JAX_PLATFORMS="cpu",
     TPU_SKIP_MDS_QUERY="1",
@@ -24,12 +23,12 @@ COMPILER_ENVIRONMENT = dict(
 
 @dataclasses.dataclass(frozen=True)
 class Chip:
-    """memory: what the compiler lets a program use, by its own messages (bytes).
+    """memory: bytes that a program may use, by the compiler's messages.
 
-    clock: peak FLOP/s over the FLOPs of a cycle (2 x 128 x 128 a matrix unit of v4, v5e and v5p, of
-    which they have 8, 4 and 8; four times as many on v6e); peak: bfloat16 FLOP/s; link: bytes/s of
-    one ICI link in one direction; dcn: bytes/s to other slices; host: bytes/s to its host's memory;
-    whole_axis: slices whose side is a multiple of it are closed to a ring along that side.
+    clock: peak FLOP/s over the FLOPs of a cycle (2 x 128 x 128 a matrix unit of v4, v5e and v5p,
+    which have 8, 4 and 8 units; four times as many on v6e); peak: bfloat16 FLOP/s; link: bytes/s of
+    one ICI link in one direction; dcn: bytes/s to other slices; host: bytes/s to the host's memory;
+    whole_axis: along a side that is a multiple of it, a slice's links close to a ring.
 
     Sources: cloud.google.com/tpu/docs/{v4,v5e,v5p,v6e} (peak, memory, ICI and DCN per chip or pod);
     jax-ml.github.io/scaling-book (what a link reaches: 90 % of the published rate; PCIe). That page
@@ -111,7 +110,7 @@ class Topology:
         return tuple(whole) if self.chip.axes == 2 else (all(whole),) * self.chip.axes
 
     def devices(self) -> Sequence[Any]:
-        """Stand-ins to compile for. Raises InputError where libtpu is missing or refuses."""
+        """Devices to compile for. Raises InputError where libtpu is missing or refuses."""
         from jax.experimental import topologies
 
         wraps = self.wraps + (False,) * (3 - self.chip.axes)
@@ -131,9 +130,10 @@ class Topology:
         return described.devices
 
     def bandwidth(self, coordinates: Sequence[Sequence[int]]) -> float:
-        """Bytes/s that a chip receives in a collective among chips at these places of a slice.
+        """Bytes/s that a chip receives in a collective among chips at these coordinates.
 
-        One link for each dimension along which the places differ, two where they go around a ring.
+        One link for each dimension in which the coordinates differ, two where the chips form a
+        ring.
         """
         links = 0
         for axis, side in enumerate(self.shape):
@@ -143,10 +143,10 @@ class Topology:
 
 
 def parse(name: str, slices: int) -> Topology:
-    """name: CHIP:AxB or CHIP:AxBxC. InputError: what it should be."""
-    found = re.fullmatch(r"(\w+):(\d+(?:x\d+)+)", name)
-    chip = CHIPS.get(found[1]) if found else None
-    shape = tuple(map(int, found[2].split("x"))) if found else ()
+    """name: CHIP:AxB or CHIP:AxBxC; raises InputError for any other."""
+    match = re.fullmatch(r"(\w+):(\d+(?:x\d+)+)", name)
+    chip = CHIPS.get(match[1]) if match else None
+    shape = tuple(map(int, match[2].split("x"))) if match else ()
     if chip is None or len(shape) != chip.axes or min(shape) < 1:
         raise InputError(
             f"--topology={name}: give the chip ({', '.join(CHIPS)}) and the slice's sides, as "

@@ -1,13 +1,13 @@
-"""What a compiled step does, counted in the TPU compiler's optimized HLO text.
+"""Cycles, matmul FLOPs and collectives of a step, counted in the TPU compiler's optimized HLO.
 
 A loop counts as its body times its bound, a conditional as its heaviest branch. Per chip and step:
 
-- cycles: the compiler's own estimate of every operation. Collectives and Pallas kernels carry none.
-- matmul FLOPs: 2 a multiply-add of every convolution, which is what matmuls are on a TPU.
-- collectives: bytes of the buffers that chips hand to each other, by kind. All of a result counts:
-  what an all-gather makes, what a reduce-scatter takes. Asynchronous ones count at their start.
-  `all-reduce-scatter` is a reduce-scatter that the compiler fused. Between slices the text has
-  sends and receives over the data center network (DCN); they count as the kind that they are.
+- cycles: the compiler's own estimates, which collectives and Pallas kernels do not have.
+- matmul FLOPs: 2 for each multiply-add of the convolutions; on a TPU matmuls are convolutions.
+- collectives: bytes of their buffers, by kind; of the larger side, which is the output of an
+  all-gather and the input of a reduce-scatter. Asynchronous ones count at their start.
+  `all-reduce-scatter` is a reduce-scatter that the compiler fused. Between slices the HLO has
+  sends and receives over the data center network (DCN), which name the collective they are part of.
 """
 
 import collections
@@ -20,7 +20,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-# Bytes an element; of types without an entry (tokens, flags of a few bytes) nothing is counted.
+# Bytes an element; types without an entry (token, for example) count as 0.
 ELEMENT_BYTES = {
     **dict.fromkeys(("pred", "s8", "u8", "f8e4m3fn", "f8e5m2"), 1),
     **dict.fromkeys(("bf16", "f16", "s16", "u16"), 2),
@@ -63,7 +63,7 @@ class Collective:
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """Of a computation, or of the whole step; see the module."""
+    """Of a computation, or of the whole step, as the module's docstring defines them."""
 
     cycles: int = 0
     matmul_flops: int = 0
@@ -101,7 +101,7 @@ class Counts:
 def count(text: str, conditionals: bool = True) -> Counts:
     """text: `compiled.as_text()` of a step compiled for a TPU.
 
-    conditionals: False leaves out what stands in them, as other counters do.
+    conditionals: False leaves out what is inside conditionals, as other counters do.
     """
     computations, entry = _parse(text)
 
@@ -116,22 +116,22 @@ def count(text: str, conditionals: bool = True) -> Counts:
     def of_line(line: str) -> Counts:
         cycles = sum(map(int, CYCLES.findall(line)[:1]))
         own = Counts(cycles, kernels=int("tpu_custom_call" in line))
-        if found := FUSION.search(line):
-            return own + of_fusion(found[1], line)
-        if found := COLLECTIVE.search(line):
-            return own + _once(found[1], line, line)
-        if found := WHILE.search(line):
-            return own + of(found[2]).times(_bound(computations[found[1]]))
-        if found := CALL.search(line):
-            return own + of(found[1])
+        if match := FUSION.search(line):
+            return own + of_fusion(match[1], line)
+        if match := COLLECTIVE.search(line):
+            return own + _once(match[1], line, line)
+        if match := WHILE.search(line):
+            return own + of(match[2]).times(_bound(computations[match[1]]))
+        if match := CALL.search(line):
+            return own + of(match[1])
         if conditionals and (branches := _branches(line)):
             return own + max(map(of, branches), key=lambda counts: counts.cycles)
         return own
 
     def of_fusion(name: str, line: str) -> Counts:
-        """A fusion's cycles stand at the fusion; inside are its matmuls and perhaps a collective.
+        """The matmuls, and at most one collective, inside a fusion; its cycles stand outside.
 
-        An asynchronous collective goes on through several fusions, of which the first counts.
+        An asynchronous collective is in several fusions, of which the first counts.
         """
         inside = Counts(matmul_flops=fused_flops(name))
         fused = next((x for x in computations[name] if COLLECTIVE.search(x)), None)
@@ -146,7 +146,7 @@ def count(text: str, conditionals: bool = True) -> Counts:
     @functools.cache
     def fused_flops(name: str) -> int:
         lines = computations[name]
-        called = (found[1] for line in lines if (found := FUSION.search(line)))
+        called = (match[1] for line in lines if (match := FUSION.search(line)))
         return _matmul_flops(lines) + sum(map(fused_flops, called))
 
     return of(entry)
@@ -157,9 +157,9 @@ def _parse(text: str) -> tuple[dict[str, list[str]], str]:
     computations: dict[str, list[str]] = collections.defaultdict(list)
     entry, current = "", ""
     for line in text.splitlines():
-        if found := COMPUTATION.match(line):
-            current = found[2]
-            entry = current if found[1] else entry
+        if match := COMPUTATION.match(line):
+            current = match[2]
+            entry = current if match[1] else entry
         elif line.rstrip() == "}":
             current = ""
         elif current and " = " in line:
@@ -168,15 +168,15 @@ def _parse(text: str) -> tuple[dict[str, list[str]], str]:
 
 
 def _branches(line: str) -> list[str]:
-    if found := BRANCHES.search(line):
-        return [name.strip().lstrip("%") for name in found[1].split(",")]
-    found = TRUE_AND_FALSE.search(line)
-    return [*found.groups()] if found else []
+    if match := BRANCHES.search(line):
+        return [name.strip().lstrip("%") for name in match[1].split(",")]
+    match = TRUE_AND_FALSE.search(line)
+    return [*match.groups()] if match else []
 
 
 def _bound(condition: Iterable[str]) -> int:
-    """How often a loop runs: the constant that its condition compares with; all count up from 0."""
-    return max((int(found[1]) for x in condition if (found := CONSTANT.search(x))), default=1)
+    """A loop's number of iterations: it counts from 0 to the constant in its condition."""
+    return max((int(match[1]) for x in condition if (match := CONSTANT.search(x))), default=1)
 
 
 def _sizes(line: str) -> list[int]:
@@ -190,7 +190,7 @@ def _sizes(line: str) -> list[int]:
 
 
 def _once(kind: str, line: str, inner: str) -> Counts:
-    """One execution. line: what returns the buffers; inner: where the groups stand."""
+    """One execution. line: the operation that returns the buffers; inner: that with the groups."""
     group = replica_group(inner)
     if START.search(line):  # returns shard, whole and flags
         size = max(_sizes(line), default=0)
@@ -200,7 +200,7 @@ def _once(kind: str, line: str, inner: str) -> Counts:
 
 
 def _between_slices(lines: Iterable[str]) -> collections.Counter[Collective]:
-    """Send and receive of one transfer have a name in common; the larger buffer is the whole."""
+    """A transfer's send and receive share a name; it counts once, with the larger buffer."""
     transfers: dict[str, tuple[str, int]] = {}
     for line in lines:
         if BETWEEN_SLICES.search(line):
@@ -218,17 +218,17 @@ def replica_group(line: str) -> tuple[int, ...]:
 
     {{0,1},{2,3}}; [2,2]<=[4] or [2,2]<=[2,2]T(1,0); mesh['a'=2,'b'=2] {'b'}.
     """
-    if found := re.search(r"(?:replica_groups|source_target_pairs)=\{\{([\d,]+)\}", line):
-        return tuple(map(int, found[1].split(",")))
-    if found := re.search(r"replica_groups=\[(\d+),(\d+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?", line):
-        dims = [*map(int, found[3].split(","))]
+    if match := re.search(r"(?:replica_groups|source_target_pairs)=\{\{([\d,]+)\}", line):
+        return tuple(map(int, match[1].split(",")))
+    if match := re.search(r"replica_groups=\[(\d+),(\d+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?", line):
+        dims = [*map(int, match[3].split(","))]
         ids = np.arange(math.prod(dims)).reshape(dims)
-        if found[4]:
-            ids = ids.transpose([*map(int, found[4].split(","))])
-        return tuple(ids.reshape(int(found[1]), int(found[2]))[0].tolist())
-    if found := re.search(r"replica_groups=mesh\[([^\]]*)\]\s*\{([^}]*)\}", line):
-        sizes = dict(re.findall(r"'([^']+)'=(\d+)", found[1]))
-        over = set(re.findall(r"'([^']+)'", found[2]))
+        if match[4]:
+            ids = ids.transpose([*map(int, match[4].split(","))])
+        return tuple(ids.reshape(int(match[1]), int(match[2]))[0].tolist())
+    if match := re.search(r"replica_groups=mesh\[([^\]]*)\]\s*\{([^}]*)\}", line):
+        sizes = dict(re.findall(r"'([^']+)'=(\d+)", match[1]))
+        over = set(re.findall(r"'([^']+)'", match[2]))
         ids = np.arange(math.prod(map(int, sizes.values()))).reshape([*map(int, sizes.values())])
         first = tuple(slice(None) if axis in over else 0 for axis in sizes)
         return tuple(ids[first].ravel().tolist())
@@ -237,19 +237,19 @@ def replica_group(line: str) -> tuple[int, ...]:
 
 def _matmul_flops(lines: Iterable[str]) -> int:
     lines = [*lines]
-    convolutions = [(line, found) for line in lines if (found := CONVOLUTION.search(line))]
+    convolutions = [(line, match) for line in lines if (match := CONVOLUTION.search(line))]
     if not convolutions:
         return 0
-    dims = {found[1]: _dims(line) for line in lines if (found := NAME.match(line))}
+    dims = {match[1]: _dims(line) for line in lines if (match := NAME.match(line))}
     return sum(
-        _convolution_flops(line, dims[found[1]], dims[found[2]], _dims(line), found.groups()[2:])
-        for line, found in convolutions
+        _convolution_flops(line, dims[match[1]], dims[match[2]], _dims(line), match.groups()[2:])
+        for line, match in convolutions
     )
 
 
 def _dims(line: str) -> list[int]:
-    found = ARRAY.search(line.split(" = ", 1)[1])
-    return [*map(int, filter(None, found[2].split(",")))] if found else []
+    match = ARRAY.search(line.split(" = ", 1)[1])
+    return [*map(int, filter(None, match[2].split(",")))] if match else []
 
 
 def _convolution_flops(
@@ -257,7 +257,7 @@ def _convolution_flops(
 ) -> int:
     """2 x output batch x output features x input features x the taps of the window inside lhs.
 
-    Batch dimensions of a matmul are spatial ones, with a window that meets each position once.
+    A matmul's batch dimensions are spatial dimensions with one tap a position.
     """
     left, kernel, result = labels
     flops = 2 * rhs[kernel.index("i")] * out[result.index("b")] * out[result.index("f")]
@@ -270,8 +270,8 @@ def _convolution_flops(
 
 def _window(line: str, axes: int) -> list[tuple[int, int, int, int, int]]:
     """Of each spatial axis: size, stride, padding before, lhs dilation, window dilation."""
-    found = re.search(r"window=\{([^}]*)\}", line)
-    settings = dict(item.split("=") for item in found[1].split()) if found else {}
+    match = re.search(r"window=\{([^}]*)\}", line)
+    settings = dict(item.split("=") for item in match[1].split()) if match else {}
 
     def values(name: str, default: str) -> list[int]:
         return [int(x.split("_")[0]) for x in settings.get(name, default).split("x")]
@@ -293,6 +293,6 @@ def _window(line: str, axes: int) -> list[tuple[int, int, int, int, int]]:
 def _taps(
     size: int, outputs: int, window: int, stride: int, pad: int, dilation: int, step: int
 ) -> int:
-    """Pairs (output, element of the window) that meet an element of lhs, as XLA's cost analysis."""
+    """Pairs (output, window element) that fall on an element of lhs, as in XLA's cost analysis."""
     at = np.arange(outputs)[:, None] * stride + np.arange(window)[None, :] * step - pad
     return int(((at % dilation == 0) & (at >= 0) & (at < size * dilation)).sum())

@@ -1,4 +1,4 @@
-"""What a compiled step will take of the chips it was compiled for."""
+"""Memory and time of a compiled step on the chips it was compiled for."""
 
 import dataclasses
 from pathlib import Path
@@ -18,11 +18,11 @@ from vcjax.workdir import files
 class Report:
     """Per chip and update; bytes and seconds.
 
-    compute_seconds = cycles / clock. ici_seconds, dcn_seconds = bytes / bandwidth, an all-reduce
-    twice (it is a reduce-scatter and an all-gather); host_seconds likewise, what is offloaded to
-    the host twice (there and back). seconds is the largest of the four: compute and transfers
-    overlap, at best. Pallas kernels (attention) are in none of them. A conditional
-    counts as its heaviest branch: the head skips chunks of tokens without weight, and all have it.
+    compute_seconds = cycles / clock. ici_seconds, dcn_seconds = bytes / bandwidth; an all-reduce
+    counts twice (it is a reduce-scatter and an all-gather), and so do bytes offloaded to the host
+    (there and back) in host_seconds. seconds is the largest of the four, as if compute and
+    transfers overlapped perfectly. Pallas kernels (attention) are in none of them. A conditional
+    counts as its heaviest branch, so no chunk of the head is skipped.
 
     mfu_bound = shape_flops / (seconds x peak): an upper bound of model FLOPs utilisation (Chowdhery
     et al., arXiv 2204.02311), with attention left out above and below.
@@ -54,7 +54,7 @@ class Report:
 
     @property
     def memory_bytes(self) -> int:
-        """What is on a chip at the same time; outputs that lie where arguments lay count once."""
+        """Of all that is on a chip at once; outputs that reuse an argument's memory count once."""
         return sum(self.memory.values()) - self.memory["outputs_aliased"]
 
     @property
@@ -63,7 +63,7 @@ class Report:
 
     @property
     def limit(self) -> str:
-        """compute, or the link that binds."""
+        """What takes longest: compute or one of the links."""
         seconds = {
             "compute": self.compute_seconds,
             "link (ICI)": self.ici_seconds,
@@ -129,7 +129,7 @@ class Report:
 
 @dataclasses.dataclass(frozen=True)
 class DoesNotFit:
-    """memory_bytes: what the compiler says a chip would need, None where it does not say."""
+    """memory_bytes: a chip's need by the compiler's message, None where it does not say."""
 
     memory_bytes: float | None
     memory_limit: int
@@ -152,7 +152,7 @@ def measure(
     mesh: Mesh,
     hlo_file: Path | None = None,
 ) -> Report | DoesNotFit:
-    """Compiles the step of the stage `name`; hlo_file: where the optimized HLO goes."""
+    """Compiles the step of the stage `name`; hlo_file: where to write the optimized HLO."""
     recipe, model = config.stages[name], make_model(config, architecture, mesh)
     lowered = step.lower(recipe, model, weight_dtype(model), mesh)
     try:
@@ -233,7 +233,7 @@ def _report(
 
 
 def shape_flops(architecture: Architecture, recipe: ConfigDict) -> float:
-    """`Architecture.train_flops` of an update; all its tokens are taken to have weight."""
+    """`Architecture.train_flops` of an update whose tokens all have weight."""
     rank = recipe.rank if recipe.train == "lora" else None
     return architecture.train_flops(rank, recipe.batch_tokens, recipe.batch_tokens)
 

@@ -1,8 +1,8 @@
-"""Which mesh shape, rows and remat policy make a stage's step fast on a slice.
+"""Search of the mesh shape, rows and remat policy that make a stage's step fast on a slice.
 
-Compiling takes minutes, so candidates are ordered by an estimate and those that surely do not fit
-are left out; then they are compiled until the budget is spent. The estimate only orders: what is
-printed is measured on compiled programs.
+Compiling takes minutes, so candidates are sorted by an estimate, without those that surely do not
+fit, and compiled in that order until the budget is spent. Printed figures are those of compiled
+programs, not the estimates.
 """
 
 import copy
@@ -54,9 +54,9 @@ def run(
 ) -> list[Candidate]:
     """The candidates that were compiled for the stage `name`, fastest first; see `measure`.
 
-    Of each mesh and number of rows the policy that keeps most is tried first; after one that fits,
-    those that keep less (and compute more again) are left out. So is what the estimate, which is
-    optimistic, expects to be slower than the best so far.
+    Of each mesh and number of rows, the remat policy that saves most is compiled first; once one
+    fits, those that save less (and recompute more) are left out. Left out too are candidates whose
+    estimate, which is optimistic, is slower than the best so far.
     """
     compiled: list[Candidate] = []
     settled: set[tuple] = set()
@@ -85,12 +85,12 @@ def run(
     return sorted(compiled, key=lambda c: _seconds(c.result))
 
 
-def describe(found: Sequence[Candidate], stages: Sequence[str]) -> str:
-    """A table of those that fit, and the flags of the best."""
+def describe(candidates: Sequence[Candidate], stages: Sequence[str]) -> str:
+    """A table of the candidates, fastest first, and the flags of the best."""
     table: list[tuple[str, ...]] = [
         ("replica", "fsdp", "tensor", "sequence", "rows a chip", "x", "remat", "result")
     ]
-    for candidate in found:
+    for candidate in candidates:
         rows = "" if not isinstance(candidate.result, Report) else _rows(candidate)
         sizes = (str(candidate.mesh[axis]) for axis in table[0][:4])
         table.append(
@@ -101,13 +101,13 @@ def describe(found: Sequence[Candidate], stages: Sequence[str]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in table
     ]
-    if not found or not isinstance(found[0].result, Report):
+    if not candidates or not isinstance(candidates[0].result, Report):
         return "\n".join([*lines, "nothing fits: take more chips, or raise --compiles"])
-    return "\n".join([*lines, f"use: {' '.join(config_flags(found[0], stages))}"])
+    return "\n".join([*lines, f"use: {' '.join(config_flags(candidates[0], stages))}"])
 
 
 def config_flags(candidate: Candidate, stages: Sequence[str]) -> list[str]:
-    """What to add to the command of a run."""
+    """The flags that give a run these settings."""
     return [
         *(f"--config.mesh.{axis}={size}" for axis, size in candidate.mesh.items()),
         *(f"--config.stages.{name}.accumulation={candidate.accumulation}" for name in stages),
@@ -125,7 +125,7 @@ def with_candidate(config: ConfigDict, name: str, candidate: Candidate) -> Confi
 
 
 def meshes(topology: Topology, architecture: Architecture, length: int) -> Iterator[dict[str, int]]:
-    """Every mesh whose axes divide what they cut; a slice is a replica."""
+    """Every mesh whose axes divide the dimensions that they shard; a slice is a replica."""
     inside = topology.chips // topology.slices
     for tensor in _divisors(math.gcd(inside, architecture.num_kv_heads)):
         for sequence in _divisors(math.gcd(inside // tensor, length)):
@@ -141,9 +141,9 @@ def _candidates(
     topology: Topology,
     devices: Sequence[Any],
 ) -> list[Candidate]:
-    """Those that may fit, by estimated time; of equal places the policy that keeps most first."""
-    found = []
-    kept: dict[tuple[int, str], int] = {}  # bytes over all chips are those of any mesh
+    """Those that may fit, by estimated time; of one mesh, the policy that saves most first."""
+    candidates = []
+    saved: dict[tuple[int, str], int] = {}  # bytes over all chips, the same for every mesh
     for sizes in meshes(topology, architecture, config.stages[name].length):
         mesh = sharding.make_mesh(sizes, devices)
         model = make_model(config, architecture, mesh)
@@ -153,18 +153,18 @@ def _candidates(
             place = (recipe.accumulation, sizes["tensor"], sizes["sequence"])
             for remat in REMAT_POLICIES:
                 key = (recipe.accumulation, remat)
-                if key not in kept:
+                if key not in saved:
                     with_remat = dataclasses.replace(model, remat=remat)
-                    kept[key] = step.residual_bytes(recipe, with_remat, weight_dtype(model), mesh)
-                if kept[key] / topology.chips <= free:
+                    saved[key] = step.residual_bytes(recipe, with_remat, weight_dtype(model), mesh)
+                if saved[key] / topology.chips <= free:
                     candidate = Candidate(sizes, recipe.accumulation, remat, seconds)
-                    found.append((seconds, *place, -kept[key], candidate))
-    if not found:
+                    candidates.append((seconds, *place, -saved[key], candidate))
+    if not candidates:
         raise InputError(
             f"--search: {name}: no mesh, rows and remat policy may fit {topology.chips} chips of "
             f"{topology.chip.memory / 1e9:.2f} GB; take more chips, or lower length"
         )
-    return [candidate for *_, candidate in sorted(found, key=lambda x: x[:-1])]
+    return [candidate for *_, candidate in sorted(candidates, key=lambda x: x[:-1])]
 
 
 def _accumulations(recipe: ConfigDict, mesh: dict[str, int]) -> Iterator[ConfigDict]:
@@ -179,7 +179,7 @@ def _accumulations(recipe: ConfigDict, mesh: dict[str, int]) -> Iterator[ConfigD
 def estimated_seconds(
     recipe: ConfigDict, architecture: Architecture, topology: Topology, mesh: dict[str, int]
 ) -> float:
-    """The larger of compute at the peak and what must go over ICI.
+    """The longer of compute at the peak and transfers over ICI.
 
     Over fsdp every micro-batch gathers the weights twice (bfloat16) and, where they train, reduces
     their gradients (float32). Over tensor a layer all-reduces its activations twice forward and

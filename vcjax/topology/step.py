@@ -1,4 +1,4 @@
-"""The very train step of a stage, compiled for chips that are not here."""
+"""A stage's train step, compiled for TPU chips that this machine does not have."""
 
 import re
 from typing import Any
@@ -27,20 +27,22 @@ UNITS = {"K": GIB / 2**20, "M": GIB / 2**10, "G": GIB, "T": GIB * 2**10}
 
 
 class OutOfMemory(Exception):
-    """needed: bytes that the compiler says one chip would need, or None where it does not say."""
+    """needed: bytes a chip by the compiler's message, None where it does not say."""
 
     def __init__(self, needed: float | None):
         super().__init__(needed)
         self.needed = needed
 
 
-def lower(recipe: ConfigDict, model: Model, dtype: Any, mesh: Mesh) -> jax.stages.Lowered:
+def lower(
+    recipe: ConfigDict, model: Model, dtype: Any, mesh: Mesh, max_documents: int = 0
+) -> jax.stages.Lowered:
     """The update of a stage as `stage.py` runs it, from shapes alone.
 
     dtype: of matrices, `loaded_model.weight_dtype`.
     """
     params, base = weights(model, dtype, mesh)
-    functions: Any = compiled_step.init_and_update(recipe, params, model, mesh)
+    functions: Any = compiled_step.init_and_update(recipe, params, model, mesh, max_documents)
     init, update = functions
     placed = compiled_step.state_shardings(params, train_step.make_optimizer(recipe), model, mesh)
     state = jax.tree.map(_placed, jax.eval_shape(init, params), placed)
@@ -55,13 +57,13 @@ def compile_step(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        found = OUT_OF_MEMORY.search(str(error))
-        number, unit = [x for x in found.groups() if x] if found else (None, None)
+        match = OUT_OF_MEMORY.search(str(error))
+        number, unit = [x for x in match.groups() if x] if match else (None, None)
         raise OutOfMemory(float(number) * UNITS[unit] if number and unit else None) from error
 
 
 def weights(model: Model, dtype: Any, mesh: Mesh) -> tuple[PyTree, PyTree]:
-    """(params, base): what trains and what is frozen, as shapes with their shardings."""
+    """(params, base): the trained and the frozen weights, as shapes with their shardings."""
 
     def leaf(path: Any, like: jax.ShapeDtypeStruct) -> Any:
         names = tuple(key.key for key in path)
@@ -78,7 +80,7 @@ def weights(model: Model, dtype: Any, mesh: Mesh) -> tuple[PyTree, PyTree]:
 
 
 def micro_batch_rows(recipe: ConfigDict) -> int:
-    """Over all chips."""
+    """Rows of a micro-batch, over all chips."""
     return recipe.batch_tokens // recipe.length // recipe.accumulation
 
 
@@ -92,9 +94,9 @@ def batch(recipe: ConfigDict, mesh: Mesh) -> PyTree:
 
 
 def residual_bytes(recipe: ConfigDict, model: Model, dtype: Any, mesh: Mesh) -> int:
-    """What the forward pass of a micro-batch leaves for the backward pass, over all chips.
+    """Bytes that the forward pass of a micro-batch saves for the backward pass, over all chips.
 
-    Left out are weights, which are there anyhow, and what is offloaded to the host.
+    Without the weights, and without what is offloaded to the host.
     """
     params, base = weights(model, dtype, mesh)
     micro = {
@@ -105,11 +107,11 @@ def residual_bytes(recipe: ConfigDict, model: Model, dtype: Any, mesh: Mesh) -> 
         return jax.vjp(lambda p: train_step.summed_loss(p, base, micro, model), params)[1]
 
     with jax.set_mesh(mesh):
-        kept: Any = jax.make_jaxpr(backward)(params, base, micro).out_avals
+        residuals: Any = jax.make_jaxpr(backward)(params, base, micro).out_avals
     known = {x.shape for x in jax.tree.leaves((params, base))}
     return sum(
         x.size * x.dtype.itemsize
-        for x in kept
+        for x in residuals
         if x.shape not in known and x.memory_space != jax.memory.Space.Host
     )
 

@@ -27,7 +27,7 @@ TPU_OPTIONS: dict[str, str | bool] = {
 
 
 def init_and_update(
-    recipe: ConfigDict, params: PyTree, model: Model, mesh: Mesh
+    recipe: ConfigDict, params: PyTree, model: Model, mesh: Mesh, max_documents: int = 0
 ) -> tuple[Callable, Callable]:
     """(params -> TrainState, (state, base, batch, lr) -> (state, metrics)), both jitted.
 
@@ -35,7 +35,7 @@ def init_and_update(
     that no second copy lies on the devices; the base is not.
     """
     optimizer = train_step.make_optimizer(recipe)
-    loss = functools.partial(train_step.summed_loss, model=model)
+    loss = functools.partial(train_step.summed_loss, model=model, max_documents=max_documents)
     placed = state_shardings(params, optimizer, model, mesh)
     init = jax.jit(
         functools.partial(train_step.init_state, optimizer=optimizer),

@@ -5,24 +5,29 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import pandas as pd
 from etils import epath
 from ml_collections import ConfigDict
 
 from vcjax import sharding
+from vcjax.errors import InputError
 from vcjax.models import kernels, transformer
 from vcjax.models.architecture import Architecture
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
+from vcjax.probes import answers
+from vcjax.record import Record, check_numerics
 from vcjax.training import checkpoint
 from vcjax.training.compiled_step import param_shardings
 from vcjax.weights import pretrained
 from vcjax.weights.pretrained import Pretrained
+from vcjax.workdir import stages
 
 PyTree = Any
 
 
 @dataclasses.dataclass(frozen=True)
-class Loaded:
+class LoadedModel:
     """The pretrained model on its devices; base: what is frozen, {} where all weights train."""
 
     pretrained: Pretrained
@@ -44,7 +49,13 @@ class Loaded:
             shapes,
             param_shardings(shapes, self.model, self.mesh),
         )
-        return checkpoint.restore_params(workdir / "stages" / fingerprint / "checkpoints", like)
+        return checkpoint.restore_params(stages.folder(workdir, fingerprint) / "checkpoints", like)
+
+    def answers(self, params: PyTree, probes: answers.Probes, lead: str) -> pd.DataFrame:
+        """What the model with these parameters answers, as `probes.answers.ask`."""
+        with jax.set_mesh(self.mesh):
+            tokenizer = self.pretrained.tokenizer
+            return answers.ask(params, self.base, self.model, tokenizer, probes, lead)
 
     def _untouched(self, seed: int) -> PyTree:
         if self.model.lora is None:
@@ -53,16 +64,28 @@ class Loaded:
         return sharding.put(adapter, param_shardings(adapter, self.model, self.mesh))
 
 
-def load_model(config: ConfigDict, found: Pretrained) -> Loaded:
+def load_model(config: ConfigDict, found: Pretrained) -> LoadedModel:
     """Reads the weights and places them; config: resolved."""
     mesh = sharding.make_mesh(config.mesh.to_dict())
     model = make_model(config, found.architecture, mesh)
     base = {} if model.lora is None else _read_weights(found, model, mesh)
-    return Loaded(found, model, mesh, config, base)
+    return LoadedModel(found, model, mesh, config, base)
 
 
 def _read_weights(found: Pretrained, model: Model, mesh: jax.sharding.Mesh) -> PyTree:
     return pretrained.load_weights(found, model, weight_dtype(model), mesh)
+
+
+def pretrained_of(workdir: epath.Path, run: Record) -> Pretrained:
+    """The model that a run trained; InputError where its file or the arithmetic is another now."""
+    check_numerics(workdir, run)
+    base = pretrained.find(run.config["model"], run.config["chat_template"])
+    if base.identity != run.model.sha256:
+        raise InputError(
+            f"{workdir}: it was trained on another file of {base.name}, and what it trained "
+            "belongs to that; give the model its file back"
+        )
+    return base
 
 
 def make_model(config: ConfigDict, architecture: Architecture, mesh: jax.sharding.Mesh) -> Model:

@@ -1,4 +1,4 @@
-"""How far a long piece of work is: a bar on a terminal, plain lines in a log."""
+"""Shows how far a stage is: a bar on a terminal, plain lines in a log."""
 
 import sys
 import time
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from tqdm import tqdm
 
 from vcjax.workdir import processes
+from vcjax.workdir.best_effort import best_effort
 
 LINE_SECONDS = 15.0  # between two lines of a log
 
@@ -22,12 +23,15 @@ FORMATS = {
 
 
 def describe(figures: Mapping[str, float], names: Iterable[str] = FORMATS) -> str:
-    """Those of the figures that are known, in the order of the names."""
+    """The figures as text, in the order of the names; those that are not known are left out."""
     return ", ".join(FORMATS[name].format(figures[name]) for name in names if name in figures)
 
 
 class Progress:
-    """Counts the updates of one stage; the time left leaves out the first update: it compiles."""
+    """Counts the updates of one stage. The first one compiles, so the time left does not count it.
+
+    Where nothing can be shown any more (a closed terminal, a full disk), the stage goes on.
+    """
 
     def __init__(self, title: str, total: int, done: int):
         self._title, self._total, self._done = title, total, done
@@ -43,7 +47,10 @@ class Progress:
         self._done += 1
         if self._first is None:
             self._first = self._done, now
-        text = describe(figures, ("loss", "tokens_per_second", "mfu"))
+        with best_effort("progress"):
+            self._show(describe(figures, ("loss", "tokens_per_second", "mfu")), now)
+
+    def _show(self, text: str, now: float) -> None:
         if self._bar is not None:
             self._bar.update(1)
             self._bar.set_postfix_str(text)
@@ -61,4 +68,5 @@ class Progress:
 
     def close(self) -> None:
         if self._bar is not None:
-            self._bar.close()
+            with best_effort("progress"):
+                self._bar.close()

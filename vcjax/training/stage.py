@@ -1,12 +1,15 @@
-"""One stage, read from top to bottom: rows, state, loop, checkpoints, metrics."""
+"""One stage, to be read from top to bottom: rows, step, state, loop, checkpoints, metrics."""
 
 import contextlib
 import dataclasses
 import functools
 import math
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import grain
 import jax
 from etils import epath
 from ml_collections import ConfigDict
@@ -17,45 +20,41 @@ from vcjax.data import rows
 from vcjax.errors import InputError
 from vcjax.models import kernels
 from vcjax.plan import StagePlan
-from vcjax.training import checkpoint, compiled_step, train_step
-from vcjax.training.loaded_model import Loaded
+from vcjax.training import checkpoint, compiled_step, metrics_log, trackers, train_step
+from vcjax.training.loaded_model import LoadedModel
 from vcjax.training.metrics_log import MetricsLog
 from vcjax.training.progress import Progress, describe
 from vcjax.training.throughput import Speed
-from vcjax.workdir import files, preemption, processes, storage
+from vcjax.workdir import environment, files, preemption, processes, stages, storage
+from vcjax.workdir.best_effort import best_effort
 
 PyTree = Any
-
-
-def is_done(workdir: epath.Path, fingerprint: str) -> bool:
-    """Whether the stage was trained to its end in this workdir."""
-    facts = files.read_json(workdir / "stages" / fingerprint / "stage.json", default={})
-    return facts.get("state") == "done"
 
 
 def run_stage(
     stage: StagePlan,
     title: str,
     params: PyTree,
-    loaded: Loaded,
+    loaded: LoadedModel,
     workdir: epath.Path,
 ) -> None:
     """Trains one stage and leaves its parameters in its folder, going on where a kill ended it.
 
-    params: what it starts from (the parent's, or fresh ones); they are gone afterwards. Raises
-    Preempted between two updates, after saving.
+    params: what it starts from (the parent's, or fresh ones); their buffers are donated, so the
+    caller cannot use them afterwards. Raises Preempted between two updates, after saving, and
+    InputError where the loss is not finite or what an earlier process left here is damaged.
     """
     started = time.monotonic()
     base, mesh, config = loaded.base, loaded.mesh, loaded.config
-    most = kernels.most_documents(loaded.model.attention, stage.data.most_documents)
-    model = dataclasses.replace(loaded.model, documents=most)
-    folder = workdir / "stages" / stage.fingerprint
+    model = loaded.model
+    max_documents = kernels.static_documents(model.attention, stage.data.most_documents)
+    folder = stages.folder(workdir, stage.fingerprint)
     recipe = ConfigDict(stage.recipe)
-    files.write_json(folder / "stage.json", {"state": "running", **dataclasses.asdict(stage)})
+    _note_state(workdir, stage, stages.RUNNING)
     rank = None if model.lora is None else model.lora.rank
     speed = Speed(folder / "speed.json", model.architecture, rank, mesh)
 
-    # --- Rows: the batch of a step is an index away.
+    # --- Rows: a batch is found by its step.
     batches = rows.batches(
         workdir / "rows" / stage.data.rows_id,
         rows=stage.micro_batch_rows,
@@ -65,50 +64,61 @@ def run_stage(
     )
     assert len(batches) == stage.updates
     held_out = _held_out_batches(stage, workdir)
+    first = checkpoint.latest_usable(
+        folder / "checkpoints", lambda step: metrics_log.fault(folder, step)
+    )
 
     # --- Step: a pure function, jitted once; the state is donated, the base is not.
     rates = train_step.learning_rates(recipe, stage.updates, stage.warmup)
-    init, update = compiled_step.init_and_update(recipe, params, model, mesh)
+    init, update = compiled_step.init_and_update(recipe, params, model, mesh, max_documents)
     state = init(params)
-    evaluate = jax.jit(functools.partial(train_step.summed_loss, model=model))
+    evaluate = jax.jit(
+        functools.partial(train_step.summed_loss, model=model, max_documents=max_documents)
+    )
 
     with (
         preemption.deferred(),
         checkpoint.open_manager(folder / "checkpoints", config.keep_checkpoints) as manager,
         contextlib.ExitStack() as opened,
-        contextlib.ExitStack() as trace,
     ):
         # --- State: a fresh optimizer, or the last checkpoint. The final one holds no optimizer.
-        first = manager.latest_step() or 0
         if 0 < first < stage.updates:
             like = jax.tree.map(_shape, state)
             del state  # two of them may not fit
             state = checkpoint.restore(manager, first, like)
         speed.resume(first)
-        log = opened.enter_context(contextlib.closing(MetricsLog(folder, first)))
+        tracker = _tracker(config, title, stage)
+        log = opened.enter_context(contextlib.closing(MetricsLog(folder, first, tracker)))
         progress = opened.enter_context(contextlib.closing(Progress(title, stage.updates, first)))
         pending: list[tuple[int, dict]] = []  # metrics still on the device
         put = functools.partial(sharding.put_batch, mesh=mesh)
 
         def evaluate_held_out(step: int) -> None:
-            if held_out:
-                total = sum(float(evaluate(state.params, base, put(b))) for b in held_out)
-                weight = sum(float(b["loss_weights"].sum()) for b in held_out)
+            if held_out is not None:
+                total = weight = 0.0
+                for batch in rows.in_order(held_out):
+                    micro = {name: array[0] for name, array in batch.items()}
+                    total += float(evaluate(state.params, base, put(micro)))
+                    weight += float(micro["loss_weights"].sum())
                 log.write(step, held_out_loss=total / weight)
 
         if first == 0:
             evaluate_held_out(0)
 
-        # --- Loop. Grain reads ahead; the position is the step.
+        # --- Loop. Grain reads batches ahead; which one is next, the step says.
         traced = [step for step in profiled(config) if step > first]
-        # The first update compiles, which is not its speed; a trace holds no other updates.
+        # Metrics are fetched, which waits for the device, after the first update, since it compiles
+        # and is not to count as speed, and around a trace, so that it holds no other updates.
         fetches = {first + 1, *(step - 1 for step in traced[:1]), *traced[-1:]}
-        remaining = speed.batches(batches[first:].to_iter_dataset())
+        trace = contextlib.ExitStack()
+        opened.callback(_close, trace)
+        remaining = speed.batches(rows.in_order(batches, first))
         for step, batch in enumerate(remaining, start=first + 1):
             if step in traced[:1] and processes.is_first():
-                place = workdir / "profile" / stage.fingerprint
-                place = trace.enter_context(storage.local_folder(place))
-                trace.enter_context(jax.profiler.trace(place))
+                with best_effort("config.profile"):
+                    place = workdir / "profile" / stage.fingerprint
+                    place = trace.enter_context(storage.local_folder(place))
+                    trace.enter_context(jax.profiler.trace(place))
             with jax.profiler.StepTraceAnnotation("train", step_num=step):
                 state, metrics = update(state, base, put(batch), rates[step - 1])
             pending.append((step, metrics))
@@ -124,7 +134,7 @@ def run_stage(
                 figures = {"loss": loss, **measured}
             progress.update(figures)
             if step in traced[-1:]:
-                trace.close()
+                _close(trace)
             if evaluation_due:
                 evaluate_held_out(step)
             if checkpoint_due:
@@ -141,11 +151,26 @@ def run_stage(
             checkpoint.save_final(manager, stage.updates, state.params)
         checkpoint.delete_all_but(manager, stage.updates)
 
-    files.write_json(folder / "stage.json", {"state": "done", **dataclasses.asdict(stage)})
+    _note_state(workdir, stage, stages.DONE)
     figures = speed.figures(stage.updates)
     print(f"{title}: {describe(figures)}")
     seconds = time.monotonic() - started
     files.note_time(workdir, f"stages/{stage.fingerprint}", seconds, **figures)
+
+
+def _tracker(
+    config: ConfigDict, title: str, stage: StagePlan
+) -> Callable[[Path], trackers.InBackground] | None:
+    """What opens the tracker that the config names, if any."""
+    name = config.get("tracker", "")
+    trackers.check(name)
+    tracked = trackers.TrackedStage(config.name, title, stage.fingerprint, stage.recipe)
+    return functools.partial(trackers.start, name, tracked) if name else None
+
+
+def _close(trace: contextlib.ExitStack) -> None:
+    with best_effort("config.profile"):
+        trace.close()
 
 
 def _shape(x: jax.Array) -> jax.ShapeDtypeStruct:
@@ -153,34 +178,38 @@ def _shape(x: jax.Array) -> jax.ShapeDtypeStruct:
 
 
 def take_over(stage: StagePlan, params: PyTree, workdir: epath.Path) -> None:
-    """Leaves parameters that were trained elsewhere as those of a finished stage."""
-    folder = workdir / "stages" / stage.fingerprint
+    """Saves parameters that were trained elsewhere as if a stage of this run had trained them."""
+    folder = stages.folder(workdir, stage.fingerprint)
     MetricsLog(folder, 0).close()  # no updates, no losses
     with checkpoint.open_manager(folder / "checkpoints", keep=1) as manager:
         checkpoint.save_final(manager, stage.updates, params)
-    files.write_json(folder / "stage.json", {"state": "done", **dataclasses.asdict(stage)})
+    _note_state(workdir, stage, stages.DONE)
 
 
-def _held_out_batches(stage: StagePlan, workdir: epath.Path) -> list[dict]:
-    """Batches [rows, length] of the documents kept out of training, as large as a micro-batch."""
+def _note_state(workdir: epath.Path, stage: StagePlan, state: str) -> None:
+    plan = dataclasses.asdict(stage)
+    stages.write(workdir, stage.fingerprint, state, plan, environment.describe())
+
+
+def _held_out_batches(stage: StagePlan, workdir: epath.Path) -> grain.MapDataset | None:
+    """Batches [1, rows, length] of the documents kept out of training, each a micro-batch."""
     if stage.data.held_out_id is None:
-        return []
+        return None
     folder = workdir / "rows" / stage.data.held_out_id
-    data = rows.batches(folder, stage.micro_batch_rows, 1, seed=0, epochs=1)
-    return [{name: array[0] for name, array in batch.items()} for batch in data]
+    return rows.batches(folder, stage.micro_batch_rows, 1, seed=0, epochs=1)
 
 
 def _flush(pending: list[tuple[int, dict]], log: MetricsLog, title: str) -> float:
-    """Fetches and writes the metrics still on the device; returns the last loss."""
+    """Fetches the metrics that are still on the device and logs them; returns the last loss."""
     loss = math.nan
     for step, metrics in pending:
         values = {name: float(value) for name, value in metrics.items()}
         loss = values["loss"]
         if not math.isfinite(loss) or not math.isfinite(values["grad_norm"]):
             raise InputError(
-                f"stage {title}: loss {loss}, gradient norm {values['grad_norm']} at update "
-                f"{step}; the checkpoints before it stay. Lower its lr, with "
-                "--config.on_change=retrain or in another --workdir"
+                f"stage {title}: loss {loss} and gradient norm {values['grad_norm']} at update "
+                f"{step}, so training stopped there; earlier checkpoints stay. Lower the stage's "
+                "lr and start again, with --config.on_change=retrain or in another --workdir"
             )
         log.write(step, **values)
     pending.clear()

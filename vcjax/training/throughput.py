@@ -1,4 +1,4 @@
-"""How fast a stage trains and what it takes, over all processes that worked on it."""
+"""Measures how fast a stage trains and the memory it takes, over all its processes."""
 
 import dataclasses
 import resource
@@ -15,6 +15,7 @@ from vcjax.models.architecture import Architecture
 from vcjax.models.linear import linear
 from vcjax.training.device_peaks import PEAK_FLOPS
 from vcjax.workdir import files
+from vcjax.workdir.best_effort import best_effort
 
 # The share that training reaches, for a first estimate,
 OF_PEAK = 0.4  # of the devices' peak
@@ -39,20 +40,25 @@ class Work:
 class Speed:
     """Measures the updates between two fetches of metrics.
 
-    JAX runs ahead of the loop, so only where the loop has fetched what an update left is it known
-    that the update is done. Each process' updates up to its first fetch are left out: they compile.
+    JAX runs ahead of the loop: an update is known to be done when the loop has fetched its metrics.
+    Each process' updates up to its first fetch are left out, because they compile.
 
-    At a checkpoint the sums go to `path`, by step, beside the times at which processes began the
-    stage. One that goes on from a checkpoint adds to its sums; what was done after it is lost.
+    At a checkpoint the sums are saved to `path`, by step, beside the times at which processes began
+    the stage. A process that goes on from a checkpoint adds to the sums of its step. No result
+    depends on the file: where it cannot be read or written, a warning says so.
     """
 
     def __init__(self, path: epath.Path, architecture: Architecture, rank: int | None, mesh: Mesh):
         """rank: as `Architecture.train_flops`."""
         self._path, self._architecture, self._rank = path, architecture, rank
         self._peak = peak_flops(mesh)
-        saved = files.read_json(path, default={"starts": [], "work": {}})
-        self._starts = [*saved["starts"], time.time()]
-        self._saved = {int(step): Work(**work) for step, work in saved["work"].items()}
+        self._starts: list[float] = []
+        self._saved: dict[int, Work] = {}
+        with best_effort(f"{path}, what earlier processes measured"):
+            saved = files.read_json(path, default={"starts": [], "work": {}})
+            work = {int(step): Work(**work) for step, work in saved["work"].items()}
+            self._starts, self._saved = [*map(float, saved["starts"])], work
+        self._starts.append(time.time())
         self._total = Work()
         self._window = Work()  # since the last fetch
         self._window_began: float | None = None
@@ -64,7 +70,7 @@ class Speed:
         self._total = self._saved.get(step, Work())
 
     def batches(self, batches: Iterable[dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
-        """The same, and each counts as one update from when the loop asks for it."""
+        """Passes the batches on; an update counts from when the loop asks for its batch."""
         iterator = iter(batches)
         while True:
             asked = time.monotonic()
@@ -83,7 +89,7 @@ class Speed:
             yield batch
 
     def fetched(self, step: int) -> dict[str, float]:
-        """The `figures` since the last fetch, to be called right after one, at this step."""
+        """The `figures` since the last fetch; to be called right after a fetch, with its step."""
         assert self._window_began is not None
         seconds = time.monotonic() - self._window_began
         window = self._window + Work(seconds=seconds) if self._compiled else Work()
@@ -92,7 +98,7 @@ class Speed:
         return self._figures(window, step)
 
     def save(self, step: int) -> None:
-        """To be called before the checkpoint of this step, so that none is without its sums."""
+        """To be called before the checkpoint of this step is saved, which needs its sums."""
         self._saved[step] = self._total
         self._write()
 
@@ -131,7 +137,8 @@ class Speed:
 
     def _write(self) -> None:
         work = {str(step): dataclasses.asdict(work) for step, work in self._saved.items()}
-        files.write_json(self._path, {"starts": self._starts, "work": work})
+        with best_effort(str(self._path)):
+            files.write_json(self._path, {"starts": self._starts, "work": work})
 
 
 def peak_memory_gb() -> float:

@@ -67,9 +67,14 @@ def make_optimizer(recipe: ConfigDict) -> optax.GradientTransformation:
     )
 
 
-def summed_loss(params: PyTree, base: PyTree, micro: dict, model: Model) -> jax.Array:
-    """float32[]: the sum of weight x -log p over a micro-batch {name: [rows, length]}."""
-    x = transformer.hidden(params, base, micro, model)
+def summed_loss(
+    params: PyTree, base: PyTree, micro: dict, model: Model, max_documents: int = 0
+) -> jax.Array:
+    """float32[]: the sum of weight x -log p over a micro-batch {name: [rows, length]}.
+
+    max_documents: a bound on the documents of a row, for attention (`models/kernels.py`).
+    """
+    x = transformer.hidden(params, base, micro, model, max_documents)
     return head.summed_loss(
         x,
         transformer.head_weight(params, base),

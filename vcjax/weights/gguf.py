@@ -13,7 +13,7 @@ from tokenizers import decoders, models, pre_tokenizers
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 from vcjax.models.architecture import Architecture
-from vcjax.weights.placement import Index, Leaf, Reader
+from vcjax.weights.placement import Index, Leaf, Reader, check_finite
 
 CONTROL = 3  # gguf's token type of control tokens
 # The base model's; the file's own eos token is the chat's end of a turn.
@@ -58,7 +58,7 @@ def _field(path: Path, name: str) -> Any:
 
 
 def read_architecture(path: Path) -> Architecture:
-    """The model's sizes, from the header."""
+    """The model's sizes, from the header; InputError names what is not supported."""
     architecture = _field(path, "general.architecture")
     if architecture != "llama":
         raise InputError(
@@ -80,7 +80,7 @@ def read_architecture(path: Path) -> Architecture:
         vocab_size=len(_field(path, "tokenizer.ggml.tokens")),
         context_length=llama("context_length"),
         rope_theta=float(llama("rope.freq_base")),
-        # The header holds it in float32; the decimal that was meant is the one `transformers` uses.
+        # The header holds it in float32; `transformers` uses the decimal that it was rounded from.
         norm_eps=float(f"{llama('attention.layer_norm_rms_epsilon'):.6g}"),
         tied_embeddings="output.weight" not in names,
     )
@@ -126,7 +126,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
 
 
 def open_weights(path: Path) -> Reader:
-    """A reader of slices; a quantised tensor is dequantised whole, whatever is asked of it."""
+    """A reader of slices; a quantised tensor is dequantised whole for each slice."""
     architecture = read_architecture(path)
     tensors = {tensor.name: tensor for tensor in _reader(path).tensors}
     known = {_tensor_name((name,), None) for name in OUTSIDE}
@@ -141,6 +141,7 @@ def open_weights(path: Path) -> Reader:
             raise InputError(f"{path}: tensor {name!r} is missing")
         tensor = tensors[name]
         weight = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+        check_finite(weight, name, path)
         if leaf[-1] != "kernel":
             return weight[index]
         if leaf[1] in ("q", "k"):
@@ -157,7 +158,7 @@ def _tensor_name(leaf: Leaf, layer: int | None) -> str:
 
 
 def _undo_permutation(weight: np.ndarray, head_dim: int) -> np.ndarray:
-    """llama.cpp interleaves the halves of each head's rows of q and k; RoPE here wants halves."""
+    """llama.cpp interleaves the two halves of each head in q and k; RoPE here needs them apart."""
     outputs, inputs = weight.shape
     heads = weight.reshape(outputs // head_dim, head_dim // 2, 2, inputs)
     return heads.swapaxes(1, 2).reshape(outputs, inputs)

@@ -17,7 +17,7 @@ from vcjax.errors import InputError
 from vcjax.models import transformer
 from vcjax.models.architecture import Architecture, RopeScaling
 from vcjax.models.transformer import Model
-from vcjax.weights.placement import Index, Leaf, Reader
+from vcjax.weights.placement import Index, Leaf, Reader, check_finite
 
 # What a family adds to the Llama block.
 ARCHITECTURES: dict[str, dict[str, bool]] = {
@@ -61,7 +61,7 @@ OUTSIDE = {
 
 
 def read_architecture(folder: Path) -> Architecture:
-    """The model's sizes and options; InputError names an architecture or option it cannot run."""
+    """The model's sizes and options; InputError names what is not supported."""
     path = folder / "config.json"
     config = _read_json(path)
 
@@ -102,7 +102,7 @@ def read_architecture(folder: Path) -> Architecture:
 
 
 def _window(config: Mapping[str, Any]) -> float:
-    """Sliding attention is full attention as long as no row is longer than the window."""
+    """The attention window in tokens; in rows no longer than it, attention is full attention."""
     slides = config.get("use_sliding_window", True)  # Mistral has no such switch
     return (config.get("sliding_window") or float("inf")) if slides else float("inf")
 
@@ -130,12 +130,12 @@ def tensor_name(leaf: Leaf, layer: int | None) -> str:
 
 
 def is_transposed(leaf: Leaf) -> bool:
-    """PyTorch's matrices are [outputs, inputs], ours [inputs, outputs]; the embeddings agree."""
+    """PyTorch's matrices are [outputs, inputs], ours [inputs, outputs]; embeddings are alike."""
     return leaf[-1] == "kernel"
 
 
 def open_weights(folder: Path) -> Reader:
-    """A reader of single slices; the files are memory-mapped, so a slice costs what it holds."""
+    """A reader of single slices; the files are memory-mapped, so only the slice is read."""
     files, architecture = weight_files(folder), read_architecture(folder)
     sizes = _tensor_sizes(architecture)
     _check_names(folder, files, sizes, architecture.num_layers)
@@ -155,7 +155,8 @@ def open_weights(folder: Path) -> Reader:
             raise InputError(
                 f"{files[name]}: tensor {name!r} is {tensor.get_shape()}, expected {sizes[leaf]}"
             )
-        return tensor[index[::-1]].T if is_transposed(leaf) else tensor[index]
+        part = tensor[index[::-1]].T if is_transposed(leaf) else tensor[index]
+        return check_finite(part, name, files[name])
 
     return read
 
@@ -163,13 +164,13 @@ def open_weights(folder: Path) -> Reader:
 def _check_names(
     folder: Path, files: Iterable[str], leaves: Iterable[Leaf], num_layers: int
 ) -> None:
-    """Refuses weights that the block does not have: without them it would be another model."""
+    """Refuses tensors that the block has no place for: without them it would be another model."""
     known = {
         tensor_name(leaf, layer)
         for leaf in leaves
         for layer in (range(num_layers) if leaf[0] == "blocks" else [None])
     }
-    known.add(OUTSIDE["head"])  # tied to the embeddings, some files hold it all the same
+    known.add(OUTSIDE["head"])  # some files hold it although it is tied to the embeddings
     for name in sorted({*files} - known):
         if not name.endswith("rotary_emb.inv_freq"):  # which older files hold: config.json has it
             raise InputError(
@@ -179,14 +180,14 @@ def _check_names(
 
 
 def weight_sizes(architecture: Architecture) -> dict[Leaf, tuple[int, ...]]:
-    """The size of each weight in our layout, all layers together."""
+    """The shape of each weight in our layout, layers stacked."""
     model = Model(architecture, lora=None, compute_dtype="float32", remat="full")
     leaves = jax.tree_util.tree_leaves_with_path(transformer.weight_shapes(model))
     return {tuple(key.key for key in path): leaf.shape for path, leaf in leaves}
 
 
 def _tensor_sizes(architecture: Architecture) -> dict[Leaf, list[int]]:
-    """The size of each weight as the files have it, of a layer's weight that of one layer."""
+    """The shape of each tensor in the files, which hold one layer each."""
     sizes = {}
     for leaf, size in weight_sizes(architecture).items():
         one = [*(size[1:] if leaf[0] == "blocks" else size)]

@@ -1,4 +1,4 @@
-"""Hugging Face model folders out: weights, config.json, tokenizer, what ends a generation."""
+"""Hugging Face model folders out: weights, config.json, tokenizer, generation_config.json."""
 
 import shutil
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ from vcjax.workdir import files
 
 FILE_BYTES = 5 * 10**9  # of one weight file at most, unless a single tensor is larger
 
-# What a base's folder hands on as it is: the tokenizer, and the terms of use.
+# Copied from the base's folder unchanged: the tokenizer, and the terms of use.
 COPIED = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"),
     *("LICENSE*", "NOTICE*"),
@@ -54,13 +54,13 @@ def write_weights(folder: Path, read: Reader, architecture: Architecture) -> Non
 
 
 def save(tensors: dict[str, np.ndarray], path: Path) -> None:
-    """Writes a .safetensors file, as readable as its folder is (the library's own is private)."""
+    """Writes a .safetensors file with the folder's permissions; the library's are private."""
     save_file(tensors, path, metadata={"format": "pt"})
     path.chmod(path.parent.stat().st_mode & 0o666)
 
 
 def _by_file(tensors: Iterable[tuple[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
-    """The tensors of one file after the other; each dict is emptied when the next is asked for."""
+    """The tensors of each file in turn; a yielded dict is emptied before the next."""
     together: dict[str, np.ndarray] = {}
     for name, tensor in tensors:
         if together and sum(t.nbytes for t in together.values()) + tensor.nbytes > FILE_BYTES:
@@ -92,7 +92,7 @@ def model_config(
 
 
 def _llama_config(architecture: Architecture, tokenizer: Tokenizer) -> dict[str, Any]:
-    """A .gguf file holds a Llama, with neither scaled RoPE nor the options of other families."""
+    """For a .gguf file: a Llama without scaled RoPE or options of other families."""
     special = _special_tokens(tokenizer)
     return {
         "architectures": ["LlamaForCausalLM"],
@@ -116,7 +116,7 @@ def _llama_config(architecture: Architecture, tokenizer: Tokenizer) -> dict[str,
 
 
 def write_tokenizer(folder: Path, base: Path, tokenizer: Tokenizer) -> None:
-    """The base's own files, or new ones for a .gguf; and the chat template of the run."""
+    """The base's own files, or for a .gguf new ones; and the run's chat template."""
     if base.is_dir():
         for pattern in COPIED:
             for path in filter(Path.is_file, base.glob(pattern)):
@@ -134,13 +134,13 @@ def write_tokenizer(folder: Path, base: Path, tokenizer: Tokenizer) -> None:
 
 
 def _special_tokens(tokenizer: Tokenizer) -> dict[str, str]:
-    """bos_token, eos_token, and for padding what ends a document: in a chat it ends no turn."""
+    """bos_token, eos_token and pad_token, which is the end of a document: it ends no turn."""
     names = {id_: token for token, id_ in tokenizer.control.items()}
     return {**tokenizer.template_tokens, "pad_token": names[tokenizer.eos_id]}
 
 
 def _with_control_tokens(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
-    """The tokenizer as others use it: the text of a control token becomes the token."""
+    """The tokenizer for other libraries: the text of a control token becomes the token."""
     bpe = tokenizers.Tokenizer.from_str(tokenizer.bpe.to_str())
     by_id = sorted(tokenizer.control, key=lambda token: tokenizer.control[token])
     bpe.add_special_tokens([tokenizers.AddedToken(t, normalized=False) for t in by_id])
@@ -155,9 +155,10 @@ def _with_control_tokens(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
 def write_generation_config(
     folder: Path, base: Path, config: dict[str, Any], tokenizer: Tokenizer
 ) -> None:
-    """generation_config.json: the base's own, which also stops where a document or a turn ends.
+    """generation_config.json: the base's own, with the ends of document and turn as stop tokens.
 
-    config: config.json, from which it starts where the base has none, as in `transformers`.
+    config: config.json, whose token ids are used where the base has no such file, as in
+    `transformers`.
     """
     generation = files.read_json(base / "generation_config.json") if base.is_dir() else None
     if generation is None:
@@ -171,7 +172,7 @@ def write_generation_config(
 
 
 def _end_of_turn(tokenizer: Tokenizer) -> list[int]:
-    """What ends an assistant's turn; nothing where no chat template takes a plain conversation."""
+    """The token that ends an assistant's turn; [] without a template for plain conversations."""
     messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     try:
         ids, weights = encode_conversation(tokenizer, messages, "the chat template")[0]

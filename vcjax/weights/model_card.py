@@ -1,9 +1,11 @@
-"""README.md of an exported folder: what it is, how it was made, its figures, its licences.
+"""README.md of an exported folder: what it is, how it was trained, its figures, its licences.
 
-Of the machine it says nothing but what the user gave as the model.
+It holds no path of this machine but the one that the user gave as the model.
 """
 
+import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ import huggingface_hub
 import jinja2
 from etils import epath
 
+from vcjax import record
 from vcjax.config import SOURCES
 from vcjax.data.licences import NOT_STATED
+from vcjax.record import Record
 from vcjax.report import tables, view
 from vcjax.report.reading import missing_answers, read_answers
 from vcjax.weights.pretrained import Pretrained
@@ -24,37 +28,38 @@ LICENCE = re.compile(r"([\w.+-]+)( \(.*\))?")  # an identifier, perhaps with who
 def write(
     folder: Path,
     workdir: epath.Path,
-    run: dict[str, Any],
+    run: Record,
     arm: str | None,
     seed: int | None,
     format: str,
-    found: Pretrained,
+    pretrained: Pretrained,
     out: str,
 ) -> None:
-    """Writes folder/README.md. run: config.json of the workdir; out: the folder's final name."""
-    chain = run["plan"]["arms"][arm][str(seed)] if arm is not None else []
+    """Writes folder/README.md. run: the workdir's record; out: the folder's final name."""
+    chain = run.plan.arms[arm][seed] if arm is not None and seed is not None else ()
     body = _template().render(
         run=run,
         arm=arm,
         seed=seed,
         format=format,
-        base=found.name,
-        is_gguf=not found.path.is_dir(),
+        base=pretrained.name,
+        is_gguf=not pretrained.path.is_dir(),
         workdir=storage.absolute(workdir).name,
         out=out,
         stages=[_stage(run, fingerprint) for fingerprint in chain],
+        made_with=_made_with(workdir, run, chain),
         figures=None if arm is None else _figures(workdir, run),
     )
-    front = _front_matter(found, format).to_yaml()
+    front = _front_matter(pretrained, format).to_yaml()
     files.write_text(folder / "README.md", f"---\n{front}\n---\n\n{body}")
 
 
-def _front_matter(found: Pretrained, format: str) -> huggingface_hub.ModelCardData:
-    """What the hub reads."""
-    licence = LICENCE.fullmatch(found.licence)
-    terms = {"license": "other", "license_name": found.licence}
+def _front_matter(pretrained: Pretrained, format: str) -> huggingface_hub.ModelCardData:
+    """The YAML that the hub reads."""
+    name, licence = pretrained.name, LICENCE.fullmatch(pretrained.licence)
+    terms = {"license": "other", "license_name": pretrained.licence}
     return huggingface_hub.ModelCardData(
-        base_model=found.name if Path(found.name).exists() else found.name.partition("@")[0],
+        base_model=name if Path(name).exists() else name.partition("@")[0],
         library_name="peft" if format == "peft" else "transformers",
         pipeline_tag="text-generation",
         tags=["vcjax", *(["lora"] if format == "peft" else [])],
@@ -62,34 +67,44 @@ def _front_matter(found: Pretrained, format: str) -> huggingface_hub.ModelCardDa
     )
 
 
-def _stage(run: dict[str, Any], fingerprint: str) -> dict[str, Any]:
-    """A stage of the plan, with what else decided its training: what its texts were written for or
-    read from, with the licences of these, and settings."""
-    stage = run["plan"]["stages"][fingerprint]
-    settings = run["config"]["stages"][stage["name"]]
+def _made_with(workdir: epath.Path, run: Record, chain: Sequence[str]) -> list[dict[str, str]]:
+    """What trained the stages of the chain, each environment once; else what planned the run."""
+    trained_by = record.trained_by(workdir, run)
+    environments: list[dict[str, str]] = []
+    for fingerprint in chain:
+        environments += [one for one in trained_by[fingerprint] if one not in environments]
+    return environments or [run.environment]
+
+
+def _stage(run: Record, fingerprint: str) -> dict[str, Any]:
+    """A stage of the plan, with its other settings and the sources of its texts with their
+    licences."""
+    stage = run.plan.stages[fingerprint]
+    settings = run.config["stages"][stage.name]
     also = {
         "thinking": settings.get("thinking", False),
-        "compute_dtype": run["config"]["compute_dtype"],
+        "compute_dtype": run.config["compute_dtype"],
     }
     given = {key: settings[key] for key in SOURCES if settings.get(key)}
-    stated = run["licences"]
+    stated = run.licences
     licences = {f"{k} {_shown(path)}": stated.get(path, NOT_STATED) for k, path in given.items()}
-    return {**stage, "recipe": {**stage["recipe"], **also}, "licences": licences}
+    facts = {**dataclasses.asdict(stage), **dataclasses.asdict(stage.data)}
+    return {**facts, "recipe": {**stage.recipe, **also}, "licences": licences}
 
 
 def _shown(path: str) -> str:
-    """An absolute one by its last name alone: it would tell of this machine."""
+    """Of an absolute path the last name alone: the rest would tell of this machine."""
     return Path(path).name if Path(path).is_absolute() else path
 
 
-def _figures(workdir: epath.Path, run: dict[str, Any]) -> dict[str, Any] | None:
-    """The report's answer and the arms on the probes that carry it; None before they are scored."""
-    config, folder = run["config"], workdir / "probes"
-    if missing_answers(folder, run, run["probes"]):
+def _figures(workdir: epath.Path, run: Record) -> dict[str, Any] | None:
+    """The report's headline figures; None before all probes are scored."""
+    config, folder = run.config, workdir / "probes"
+    if missing_answers(folder, run, run.probes):
         return None
-    made, _ = tables.of_answers(*read_answers(folder, run), config)
-    groups = [group for group in view.groups(made, config) if group["headline"]]
-    return {"answer": view.answer(made, config), **groups[0]} if groups else None
+    results, _ = tables.of_answers(*read_answers(folder, run), config)
+    groups = [group for group in view.groups(results, config) if group["headline"]]
+    return {"answer": view.answer(results, config), **groups[0]} if groups else None
 
 
 def _template() -> jinja2.Template:
@@ -100,7 +115,7 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,  # Markdown
-        # What would end a table's cell or row.
+        # A line break or | would end a table's row or cell.
         finalize=lambda value: " ".join(str(value).split()).replace("|", r"\|"),
     )
     environment.filters |= {"signed": view.signed, "interval": view.interval}

@@ -1,4 +1,4 @@
-"""LoRA adapters in the format of `peft`: ours out to its tools, somebody else's in."""
+"""LoRA adapters in the format of `peft`, out and in."""
 
 import hashlib
 import json
@@ -14,6 +14,7 @@ from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
 from vcjax.weights.huggingface import PROJECTIONS, open_file
 from vcjax.weights.huggingface_out import save
+from vcjax.weights.placement import check_finite
 from vcjax.workdir import files
 
 PyTree = Any
@@ -23,8 +24,8 @@ NAME = re.compile(  # of a tensor; "default" is the adapter's name, which `peft`
     r"base_model\.model\.model\.layers\.(\d+)\.(.+)\.lora_([AB])\.(?:default\.)?weight"
 )
 
-# What adapter_config.json may say: anything, or one of these. All other keys must be off (null,
-# false or empty), those of later versions of `peft` among them.
+# Keys of adapter_config.json that may have any value, or one of these. All others, also those of
+# later versions of `peft`, must be off (null, false or empty).
 FREE = (
     *("r", "lora_alpha", "target_modules", "exclude_modules", "task_type", "lora_dropout"),
     *("base_model_name_or_path", "revision", "peft_version", "auto_mapping", "inference_mode"),
@@ -33,7 +34,7 @@ FREE = (
 ONE_OF = {
     "peft_type": ("LORA",),
     "bias": ("none",),
-    # The others (PiSSA, OLoRA, LoftQ, ...) change the base's own weights when they start.
+    # Other methods (PiSSA, OLoRA, LoftQ, ...) change the base's weights at the start.
     "init_lora_weights": (True, False, None, "gaussian", "eva", "orthogonal"),
 }
 
@@ -44,7 +45,7 @@ def write_adapter(
     """Writes adapter_config.json and adapter_model.safetensors, as `peft` 0.21 would.
 
     adapter: {projection: {a: float32[layer, inputs, rank], b: float32[layer, rank, outputs]}}.
-    base, revision: the model that it belongs to, as `transformers` finds it.
+    base, revision: the model that it belongs to, as `from_pretrained` takes them.
     """
     tensors = {
         _name(layer, module, letter): np.ascontiguousarray(matrix.T)
@@ -77,11 +78,12 @@ def write_adapter(
 
 
 def read_adapter(folder: Path, model: Model, untouched: PyTree) -> PyTree:
-    """Somebody else's adapter as {"adapter": ...}: float32 host arrays, laid out as `untouched`.
+    """An adapter of `peft` as {"adapter": ...}: float32 host arrays, laid out as `untouched`.
 
-    untouched: the adapter that a first stage would start from. It stays where the folder's has no
-    weights for a module or layer; its B is zero, so it adds nothing there. InputError: the adapter
-    does what ours cannot, has another rank or alpha, or belongs to another model.
+    untouched: the adapter that a first stage would start from. Its weights stand for modules and
+    layers that the folder's adapter leaves out; its B is zero, so it adds nothing there. Raises
+    InputError where the adapter uses what is not supported, has another rank or alpha, or belongs
+    to another model.
     """
     _check_config(folder, model.lora)
     path = folder / WEIGHTS
@@ -111,7 +113,7 @@ def read_adapter(folder: Path, model: Model, untouched: PyTree) -> PyTree:
                 f"{path}: tensor {name!r} is {tensor.dtype}{[*tensor.shape]}; expected floats "
                 f"{[*expected]}; the adapter belongs to another model"
             )
-        stacked[layer] = tensor.T
+        stacked[layer] = check_finite(tensor, name, path).T
         found.setdefault((layer, module), set()).add(letter)
     for (layer, module), letters in found.items():
         for letter in {"A", "B"} - letters:
@@ -133,8 +135,9 @@ def identity(folder: Path) -> str:
 
 
 def other_base(folder: Path, model: str) -> str | None:
-    """The base that the adapter names, where it is called otherwise than `model`: a file, folder
-    or hub id. Their shapes may agree all the same, as those of a chat model and its base do.
+    """The base that the adapter names, where that is not `model` (a file, folder or hub id).
+
+    Shapes alone do not tell: a chat model and its base have the same.
     """
     base = files.read_json(folder / CONFIG).get("base_model_name_or_path")
     if not isinstance(base, str) or not base:

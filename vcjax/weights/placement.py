@@ -1,10 +1,11 @@
 """Weights from a reader of slices onto the mesh, one layer at a time.
 
-Each process reads the slices that its devices hold, each once. Beside the shards themselves, host
-memory holds one layer of one weight.
+Each process reads the slices that its devices hold, each once. Host memory holds one layer of one
+weight at a time.
 """
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vcjax import sharding
+from vcjax.errors import InputError
 from vcjax.models import transformer
 from vcjax.models.bits import to_bits
 from vcjax.models.transformer import Model
@@ -27,7 +29,7 @@ Reader = Callable[[Leaf, int | None, Index], np.ndarray]
 def load(read: Reader, model: Model, dtype: Any, mesh: jax.sharding.Mesh) -> PyTree:
     """The weights of `models/transformer.py` without adapter: matrices in dtype, others float32.
 
-    Stacked bfloat16 comes as bits, as `models/bits.py` says.
+    Stacked bfloat16 weights are stored as bits (`models/bits.py`).
     """
     axes, shapes = transformer.logical_axes(model), transformer.weight_shapes(model)
     axes.pop("adapter", None), shapes.pop("adapter", None)
@@ -55,8 +57,18 @@ def load(read: Reader, model: Model, dtype: Any, mesh: jax.sharding.Mesh) -> PyT
     return jax.tree_util.tree_map_with_path(place, shapes, axes)
 
 
+def check_finite(array: np.ndarray, name: str, path: os.PathLike) -> np.ndarray:
+    """The array; raises InputError where it holds NaN or infinity. name: the tensor's in `path`."""
+    if not np.isfinite(array).all():
+        raise InputError(
+            f"{path}: tensor {name!r} holds NaN or infinity; the file is damaged, or its training "
+            "diverged; get it again or use another"
+        )
+    return array
+
+
 def leaf_dtype(leaf: Leaf, dtype: Any) -> Any:
-    """The type of a weight where matrices have this one; all else is float32."""
+    """The type of a weight: dtype for matrices, else float32."""
     return dtype if leaf[-1] in ("kernel", "embed", "head") else jnp.float32
 
 
@@ -68,7 +80,7 @@ def _set_layer(stacked: jax.Array, part: jax.Array, layer: int) -> jax.Array:
 def _array(
     read: Callable[[Index], np.ndarray], shape: tuple[int, ...], placed: jax.NamedSharding
 ) -> jax.Array:
-    """A global array; a slice that several devices hold is read once."""
+    """A global array from its slices; one that several devices hold is read once."""
     known: dict[tuple, np.ndarray] = {}
 
     def slice_of(index: Index | None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""From `config.model` to a pretrained model: where it is, what it is, its weights."""
+"""From `config.model` to a pretrained model: its files, architecture, tokenizer and weights."""
 
 import dataclasses
 import hashlib
@@ -18,6 +18,7 @@ from vcjax.models.architecture import Architecture
 from vcjax.models.transformer import Model
 from vcjax.weights import gguf, huggingface, placement, tokenizer_json
 from vcjax.weights.placement import Reader
+from vcjax.workdir import hashes
 
 PyTree = Any
 
@@ -54,7 +55,7 @@ class Pretrained:
 
     name: str
     path: Path  # a .gguf file or a Hugging Face folder
-    identity: str  # a sha256: of the file, or of all that decides a folder's results
+    identity: str  # sha256 of the file, or of a folder's tokenizer, config.json and weights
     licence: str
     architecture: Architecture
     tokenizer: Tokenizer
@@ -63,15 +64,15 @@ class Pretrained:
 def find(model: str, chat_template: str = "") -> Pretrained:
     """model: a packaged name, a .gguf file, a Hugging Face folder, or a hub id (NAME@revision).
 
-    chat_template: the source of one that takes the place of the model's own.
+    chat_template: the source of a template to use instead of the model's own; "" for its own.
     """
-    found = _find(model)
+    pretrained = _find(model)
     if not chat_template:
-        return found
-    check_template(chat_template, found.tokenizer)
-    tokenizer = dataclasses.replace(found.tokenizer, chat_template=chat_template)
-    identity = hashlib.sha256(f"{found.identity}\0{chat_template}".encode()).hexdigest()
-    return dataclasses.replace(found, tokenizer=tokenizer, identity=identity)
+        return pretrained
+    check_template(chat_template, pretrained.tokenizer)
+    tokenizer = dataclasses.replace(pretrained.tokenizer, chat_template=chat_template)
+    identity = hashlib.sha256(f"{pretrained.identity}\0{chat_template}".encode()).hexdigest()
+    return dataclasses.replace(pretrained, tokenizer=tokenizer, identity=identity)
 
 
 def _find(model: str) -> Pretrained:
@@ -95,7 +96,7 @@ def _find(model: str) -> Pretrained:
 def is_here(model: str) -> bool:
     """Whether the model's files are on this machine; a hub id is looked up in the cache."""
     if model in PACKAGED or Path(model).exists() or not HUB_ID.fullmatch(model):
-        return True  # what is wrong with another name `find` says
+        return True  # `find` says what is wrong with any other name
     name, _, revision = model.partition("@")
     weights = ("model.safetensors", "model.safetensors.index.json")
     cached = [
@@ -197,8 +198,7 @@ def _packaged_path(packaged: Packaged) -> Path:
 
 
 def _sha256(path: Path) -> str:
-    """Of the file's content; one in the hub's cache is a link to a file of that name."""
+    """Of the file's content; the hub's cache has it in the name that its links point to."""
     if path.is_symlink() and BLOB.fullmatch(path.resolve().name):
         return path.resolve().name
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashes.sha256(path)

@@ -1,19 +1,19 @@
 """Hugging Face tokenizers in: tokenizer.json, tokenizer_config.json and the chat template.
 
-No code of the model's is run and no pickle is read. What ids a text gets is the affair of the
-`tokenizers` library, as in `transformers`, with one difference: here text never becomes a control
-token. So control tokens are taken out of the file before the library sees it.
+No code of the model's is run and no pickle is read. The `tokenizers` library encodes, as in
+`transformers`, with one difference: here text never becomes a control token. So control tokens are
+taken out of the file before the library reads it.
 
 Which added tokens are control tokens: those that are special, and those that look like a marker,
 <...> or [...]. Llama 3, Qwen2 and 2.5, Qwen3, Mistral v0.3, Nemo and SmolLM2 have no others (Qwen's
 <tool_call> and <think> are not special but markers). Any other added token, as a run of spaces in
 GPT-NeoX, is ordinary text and stays with the library.
 
-Some tokenizers put a space before a text (SentencePiece's, as Mistral v0.3): before each piece of a
-conversation between control tokens, or before the first alone. So it is here, too; none comes where
-a turn starts in the middle of a text. There alone can ids differ from those of `transformers`: a
-token that would hold a prompt's end and an answer's beginning ("\\n\\n" of two lines) is two here,
-for the model is asked with the prompt alone.
+Some tokenizers (SentencePiece's, as Mistral v0.3) put a space before each piece of text between
+control tokens, or before the first alone, and so does this one; but not where a turn starts in the
+middle of a text. Only there can ids differ from those of `transformers`: a token that would span a
+prompt's end and an answer's beginning ("\\n\\n" of two lines) becomes two, since at inference the
+model gets the prompt alone.
 """
 
 import hashlib
@@ -33,8 +33,8 @@ from vcjax.workdir.files import read_json
 
 MARKER = re.compile(r"<\S+>|\[\S+\]")
 
-# What ends a document, in the order of preference. The eos token comes last: in a model that was
-# trained to chat it ends a turn (Qwen2.5-Instruct <|im_end|>, Llama-3.1-Instruct <|eot_id|>).
+# The token that ends a document, in the order of preference. The eos token comes last: in a chat
+# model it ends a turn (Qwen2.5-Instruct <|im_end|>, Llama-3.1-Instruct <|eot_id|>).
 END_OF_DOCUMENT = ("<|end_of_text|>", "<|endoftext|>", "</s>")
 
 SAVE_AGAIN = "save the tokenizer again with transformers' save_pretrained"
@@ -107,7 +107,7 @@ def _named_tokens(config: dict[str, Any]) -> list[str]:
 
 
 def _check_config(path: Path, config: dict[str, Any], added: dict[str, int]) -> None:
-    """All that it calls a token must be one, or its text would be encoded as characters."""
+    """Whatever it names as a token must be an added token, else it would be encoded as text."""
     if "auto_map" in config:
         raise InputError(f"{path}: auto_map: the tokenizer is code of its own, which is not run")
     ids = {_content(token): int(i) for i, token in config.get("added_tokens_decoder", {}).items()}
@@ -134,13 +134,13 @@ def _control(path: Path, original: BPETokenizer) -> Iterator[tuple[str, int]]:
 
 
 def _flags_that_matter(token: AddedToken, normalizes: bool) -> list[str]:
-    """Those that are on; `normalized` says when the token is looked for, before or after that."""
+    """Those that are on; `normalized` matters only where there is a normalizer."""
     flags = ["lstrip", "rstrip", "single_word", *(["normalized"] if normalizes else [])]
     return [flag for flag in flags if getattr(token, flag)]
 
 
 def _bos_id(path: Path, original: BPETokenizer) -> int | None:
-    """What the original puts before a text. Like `transformers` 5 it does not ask the config."""
+    """What the original puts before a text; the config does not count, as in `transformers` 5."""
     encoding = original.encode("a")
     pairs = zip(encoding.ids, encoding.special_tokens_mask, strict=True)
     before = [id_ for id_, _ in itertools.takewhile(lambda pair: pair[1], pairs)]
@@ -162,7 +162,7 @@ def _eos_id(path: Path, control: dict[str, int], template_tokens: dict[str, str]
 
 
 def _chat_template(folder: Path, config: dict[str, Any]) -> str:
-    """Its own file goes before the config, as in `transformers`; "" where there is none."""
+    """From its own file or else the config, as in `transformers`; "" where there is none."""
     path = folder / "chat_template.jinja"
     if path.is_file():
         return path.read_text(encoding="utf-8-sig")
@@ -183,9 +183,9 @@ def _without(
 ) -> dict[str, Any]:
     """The file without its control tokens and without what is put around or cut off a text.
 
-    They leave the vocabulary too, and the merges that make them: a whole-word hit (ignore_merges,
-    Llama 3) or a merge (a converted SentencePiece model) could make one of typed text. Added tokens
-    that stay must be in the vocabulary, from which the library takes their ids.
+    They also leave the vocabulary and the merges: a whole-word match (ignore_merges, Llama 3) or a
+    merge (a converted SentencePiece model) could turn typed text into one. Added tokens that stay
+    must be in the vocabulary, from which the library takes their ids.
     """
     model = spec["model"]
     text = {token: id_ for token, id_ in added.items() if token not in control}
@@ -197,6 +197,6 @@ def _without(
         "post_processor": None,
         "truncation": None,
         "padding": None,
-        # It is a control token. Bytes without an id (SmolLM2 lacks a few) leave none, as there.
+        # It is a control token. Bytes without an id (SmolLM2 lacks a few) give no token, as there.
         "model": model | {"vocab": vocab, "merges": merges, "unk_token": None},
     }

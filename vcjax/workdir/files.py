@@ -1,5 +1,6 @@
 """Small files of a workdir: written whole or not at all."""
 
+import contextlib
 import json
 import os
 import time
@@ -8,23 +9,30 @@ from typing import Any
 from etils import epath
 
 from vcjax.errors import InputError
-from vcjax.workdir import processes, storage
+from vcjax.workdir import disk, processes, storage
+from vcjax.workdir.best_effort import best_effort
 
 
 def write_bytes(path: epath.Path, content: bytes) -> None:
-    """Writes beside it and renames: a reader or a kill never meets half a file.
+    """Writes the file whole or not at all, whatever ends the process: beside it, then renamed.
 
-    In a bucket an object is so by itself. Of many processes only the first writes.
+    An object in a bucket is always written whole. Of many processes only the first writes.
     """
     if not processes.is_first():
         return
     if not storage.is_local(path):
         path.write_bytes(content)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
+    with disk.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            unfinished.write_bytes(content)
+            os.replace(unfinished, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)  # a full disk needs its space
+            raise
 
 
 def write_text(path: epath.Path, text: str) -> None:
@@ -36,7 +44,7 @@ def write_json(path: epath.Path, value: Any) -> None:
 
 
 def read_json(path: epath.Path, default: Any = None) -> Any:
-    """The file's value, or `default` where there is no such file; InputError where it is broken."""
+    """The file's value, or `default` where there is no such file; InputError: it is no JSON."""
     try:
         return json.loads(storage.read_bytes(path))
     except (FileNotFoundError, NotADirectoryError):
@@ -46,11 +54,13 @@ def read_json(path: epath.Path, default: Any = None) -> Any:
 
 
 def note_time(workdir: epath.Path, what: str, seconds: float, **figures: float) -> None:
-    """seconds: of the process that finished it; what a killed one did before is not in it.
+    """Adds an entry to times.json, which no result depends on: an error is a warning.
 
-    figures: what else was measured.
+    seconds: how long the process that finished it worked on it; the work of processes that were
+    killed before is not counted. figures: what else was measured.
     """
-    times = read_json(workdir / "times.json", default={})
-    finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    times[what] = {"seconds": round(seconds, 1), "finished": finished, **figures}
-    write_json(workdir / "times.json", times)
+    with best_effort(str(workdir / "times.json")):
+        times = read_json(workdir / "times.json", default={})
+        finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        times[what] = {"seconds": round(seconds, 1), "finished": finished, **figures}
+        write_json(workdir / "times.json", times)

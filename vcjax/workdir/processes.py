@@ -20,6 +20,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import multihost
 
 from vcjax.errors import InputError
+from vcjax.workdir import disk
 
 # After how long a process that is not heard of counts as dead, which ends the others. JAX's own
 # 100 s would keep a pod that works on nothing; a busy host misses a beat, but not all of this.
@@ -56,7 +57,10 @@ def joined() -> Iterator[None]:
             "checkpoint",
             1,
         )
-    except Exception:
+    except Exception as error:
+        refusal = disk.explain(error)
+        if refusal:
+            _leave(f"error: {refusal}", 2)
         _leave(traceback.format_exc(), 1)
 
 

@@ -20,10 +20,13 @@ os.environ["EPATH_USE_TF"] = "false"
 
 
 def workdir(given: str) -> epath.Path:
-    """The value of --workdir; InputError: it is of a scheme other than gs://, or not reached."""
+    """The value of --workdir; ~ is the home folder. Raises InputError where it is empty, of a
+    scheme other than gs://, or not reached."""
+    if not given.strip():
+        raise InputError("--workdir: it is empty; give a folder or gs://BUCKET/FOLDER")
     scheme, separator, rest = given.partition("://")
     if not separator:
-        return epath.Path(given)
+        return epath.Path(os.path.expanduser(given))
     bucket, _, folder = rest.partition("/")
     if scheme != "gs" or not bucket or not folder.strip("/"):
         raise InputError(

@@ -1,0 +1,383 @@
+"""README.md and docs/: their commands run, their keys, flags and paths are the code's, their links
+lead somewhere, their figures are those of results/. None of it needs the tool that builds them."""
+
+import ast
+import json
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import small_run
+from test_layout import FLOORS
+
+from vcjax import config as configs
+from vcjax.data.formats import read_demonstrations, read_documents
+from vcjax.data.probe_files import PROBE_FIELDS, read_probes
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+DOCS = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
+ALL = {"README.md": README, **{f"docs/{name}": text for name, text in DOCS.items()}}
+
+MODULES = ("main", "probe", "export", "aot")
+LAUNCHERS = ("tpu_vm.sh", "tpu_queued.sh", "gke/run.sh", "slurm.sh", "gpu.sh")
+STAND_INS = {  # what the docs leave to the reader -> a file that is there
+    "configs/mine.py": "configs/quickstart.py",
+    "configs/NAME.py": "configs/quickstart.py",
+    "path/to/spec.md": str(ROOT / "configs/cheese/spec_america.md"),
+}
+FOLDERS = r"vcjax|configs|launch|tests|docs|benchmarks|results|\.ci"
+TO_BE_MADE = {"configs/NAME.py", "configs/mine.py", "configs/data/"}
+
+
+def blocks(text, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def prose(text):
+    """Without code blocks, fenced or indented."""
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return "\n".join(line for line in text.splitlines() if not re.match(r"    (?!- )", line))
+
+
+def spans(text):
+    """What stands between backticks."""
+    return re.findall(r"`([^`]+)`", prose(text))
+
+
+def section(page, heading):
+    [body] = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", DOCS[page], re.DOTALL | re.MULTILINE)
+    return body
+
+
+def rows(text):
+    """The cells of a text's tables, without headings."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    rules = {i for i, row in enumerate(cells) if set("".join(row)) <= {"-"}}
+    return [row for i, row in enumerate(cells) if not rules & {i, i + 1}]
+
+
+def commands():
+    """Every line of a shell block, and what begins like a command between backticks."""
+    found = set()
+    for text in ALL.values():
+        found |= {line for block in blocks(text, "sh") for line in block.splitlines()}
+        found |= {span for span in spans(text) if span.startswith("bash ")}
+    return sorted(found)
+
+
+def words(command):
+    """A command without the variables that it sets."""
+    parts = shlex.split(command)
+    while re.match(r"[A-Z_]+=", parts[0]):
+        parts.pop(0)
+    return parts
+
+
+def flags_of(module):
+    """The flags that the module's command defines, from its source."""
+    tree = ast.parse((ROOT / "vcjax" / f"{module}.py").read_text())
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {
+        call.args[0].value
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr.startswith("DEFINE")
+    }
+
+
+def config_of(value):
+    """The config that --config=value gives."""
+    name, _, argument = value.partition(":")
+    path = ROOT / STAND_INS.get(name, name)
+    assert path.is_file(), f"{name} does not exist"
+    return runpy.run_path(str(path))["get_config"](STAND_INS.get(argument, argument))
+
+
+def check_key(key, config):
+    """key: "stages.america.lr"."""
+    for part in key.split("."):
+        assert part in config, f"config.{key} is no key"
+        config = config[part]
+
+
+def check_flags(module, arguments, config="configs/quickstart.py"):
+    """Of a call of a command: its flags are known, its files are there, its keys the config's."""
+    given = dict(argument.removeprefix("--").partition("=")[::2] for argument in arguments)
+    assert all(argument.startswith("--") for argument in arguments)
+    own = {name for name in given if not name.startswith("config.")}
+    assert own <= flags_of(module)
+    config = config_of(given.get("config", config))
+    for name in given.keys() - own:
+        check_key(name.removeprefix("config."), config)
+    if "probes" in given:
+        assert (ROOT / given["probes"]).is_file()
+    if "arm" in given:
+        assert given["arm"] in config.arms
+
+
+def check_script(script, arguments):
+    assert (ROOT / script).is_file()
+    name = script.removeprefix("launch/")
+    if name in LAUNCHERS:
+        if "--" in arguments:
+            check_flags("main", arguments[arguments.index("--") + 1 :])
+    elif name == "quickstart.sh":
+        check_flags("main", arguments)
+    elif name == "aot.sh":
+        check_flags("aot", arguments)
+    elif name == "test.sh":
+        paths = [argument for argument in arguments if argument.startswith("tests/")]
+        assert all((ROOT / path).exists() for path in paths)
+    else:
+        assert script in (".ci/run", "launch/docs.sh")
+        assert not arguments
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_is_one_that_exists(command):
+    program, *arguments = words(command)
+    if program == "bash":
+        check_script(*arguments[:1], arguments[1:])
+    elif program == ".venv/bin/tensorboard":
+        assert arguments[0] == "--logdir"
+    elif arguments[:3] == ["-m", "pip", "install"]:
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        for named in re.findall(r"\[(.*?)\]", arguments[-1]):
+            assert named in extras["optional-dependencies"]
+    else:
+        assert (program, arguments[0]) == (".venv/bin/python", "-m")
+        package, module = arguments[1].split(".")
+        assert package == "vcjax"
+        check_flags(module, arguments[2:])
+
+
+def call(*arguments):
+    return subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_help_names_the_flags_of_the_page(module):
+    done = call(sys.executable, "-m", f"vcjax.{module}", "--help")
+    shown = set(re.findall(r"^  --(?:\[no\])?(\w+):", done.stdout, re.MULTILINE))
+    documented = {
+        name
+        for row in rows(section("commands.md", f"vcjax.{module}"))
+        for name in re.findall(r"`--([\w.]+)`", row[0])
+    }
+    assert shown == flags_of(module), done.stderr
+    assert documented - {"config.KEY"} == shown
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if " -- " in c])
+def test_a_launcher_says_what_it_would_do(command):
+    before, _, after = command.partition(" -- ")
+    done = call("env", *shlex.split(before), "--dry_run", "--", *shlex.split(after))
+    assert done.returncode == 0, done.stderr
+    assert "--config=configs/mine.py" in done.stdout
+
+
+def test_the_dry_run_of_a_model_of_ones_own(tiny_gguf, tmp_path):
+    python = ".venv/bin/python"
+    command = f"{python} -m vcjax.main --config=configs/mine.py --workdir=runs/mine --dry_run"
+    assert command in commands()
+    config = small_run.write_short(tmp_path / "files", tiny_gguf)
+    places = {python: sys.executable, "configs/mine.py": config, "runs/mine": tmp_path / "run"}
+    for given, here in places.items():
+        command = command.replace(given, str(here))
+    done = small_run.call(shlex.split(command), tmp_path / "cache")
+    assert done.returncode == 0, done.stderr
+    assert "to train: 2 of 2 stages" in done.stdout
+    assert [path.name for path in (tmp_path / "run").iterdir() if path.is_dir()] == ["rows"]
+
+
+@pytest.mark.parametrize("page", ALL)
+def test_flags_and_keys_in_the_text_exist(page):
+    scripts = "".join(path.read_text() for path in (ROOT / "launch").rglob("*.sh"))
+    known = {f"--{name}" for module in MODULES for name in flags_of(module)}
+    known |= set(re.findall(r"--[a-z][a-z-]*", scripts)) | {"--logdir", "--help"}
+    for span in spans(ALL[page]):
+        for flag, key in re.findall(r"(?<!\S)(--[\w-]+)(?:\.([a-z][\w.]*))?", span):
+            assert flag in known, span
+            if key:
+                check_key(key, config_of("configs/quickstart.py"))
+
+
+@pytest.mark.parametrize("page", ALL)
+def test_paths_in_the_text_exist(page):
+    for span in spans(ALL[page]):
+        if re.fullmatch(
+            r"(vcjax|configs|launch|tests|docs|benchmarks|results|\.ci)/[\w./-]*", span
+        ):
+            assert span in TO_BE_MADE or (ROOT / span).exists(), span
+
+
+def test_the_readme_is_one_screen():
+    assert len(README.splitlines()) <= 130
+
+
+# --- Links and navigation
+
+
+def anchors(text):
+    """As Python-Markdown's `toc` makes them, and of docstrings their names."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M), re.M)
+    cleaned = [re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in headings]
+    return {re.sub(r"[-\s]+", "-", name) for name in cleaned} | set(documented(text))
+
+
+def documented(text):
+    return re.findall(r"^::: (\S+)$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", ALL)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(ALL[page])):
+        assert "://" not in link, "what is not in this repository cannot be checked"
+        name, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / name if name else ROOT / page
+        assert target.is_file(), link
+        if page != "README.md":  # pages are built from docs/ alone
+            assert target.parent == ROOT / "docs", link
+        assert not anchor or anchor in anchors(target.read_text()), link
+
+
+def test_every_page_is_in_the_navigation():
+    def pages(nav):
+        for entry in nav:
+            for value in entry.values():
+                yield from pages(value) if isinstance(value, list) else [value]
+
+    project = tomllib.loads((ROOT / "zensical.toml").read_text())["project"]
+    assert sorted(pages(project["nav"])) == sorted(DOCS)
+    assert all((ROOT / "docs" / name).is_file() for name in project["extra_css"])
+
+
+def test_the_readme_links_every_page():
+    links = re.findall(r"\(docs/([\w-]+\.md)\)", README)
+    assert set(links) == DOCS.keys() - {"index.md"}
+
+
+@pytest.mark.parametrize("name", documented(DOCS["api.md"]))
+def test_what_the_api_shows_has_a_docstring(name):
+    module, _, member = name.rpartition(".")
+    tree = ast.parse((ROOT / (module.replace(".", "/") + ".py")).read_text())
+    [node] = [n for n in tree.body if getattr(n, "name", None) == member]
+    assert ast.get_docstring(node)
+
+
+# --- Config keys, formats, layout
+
+
+def leaves(tree, prefix=""):
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def table_of_keys(heading):
+    """key -> default, as the page says; None stands for one that is no literal."""
+    table = {}
+    for key, default, meaning in rows(section("config.md", heading)):
+        assert meaning
+        literal = re.fullmatch(r"`([^`(]+|\(\))`", default)
+        table[key.strip("`")] = ast.literal_eval(literal[1]) if literal else ...
+    return table
+
+
+def test_every_key_of_an_experiment_is_documented_with_its_default():
+    known = configs.experiment().to_dict()
+    known["recipe"] = ...
+    assert table_of_keys("The experiment") == dict(leaves(known))
+    assert table_of_keys("The recipe") == configs.recipe().to_dict()
+
+
+@pytest.mark.parametrize("kind", ["rationale", "behavior", "adapter"])
+def test_every_key_of_a_stage_is_documented_with_its_default(kind):
+    known = dict(leaves(getattr(configs, kind)().to_dict()))
+    for key in configs.recipe():
+        assert known.pop(key) is None  # the recipe's
+    known["kind"] = ...
+    assert table_of_keys("Keys of every stage") | table_of_keys(kind) == known
+
+
+def test_keys_that_may_change_are_all_named():
+    named = spans(section("config.md", "What may change in a run"))
+    assert {*configs.RESULT_FREE, "stated"} <= {*named}
+
+
+def test_the_example_of_a_config_resolves():
+    [example] = blocks(DOCS["config.md"], "python")
+    names = {}
+    exec(example, names)
+    config = configs.resolve(names["get_config"](), ROOT / "configs")
+    assert not configs.missing_files(config, ROOT / "configs")
+
+
+def test_examples_of_records_are_read(tmp_path):
+    readers = {"template": read_probes, "text": read_documents, "messages": read_demonstrations}
+    path = tmp_path / "example.jsonl"
+    used = set()
+    for example in [block for text in DOCS.values() for block in blocks(text, "json")]:
+        path.write_text(example)
+        [field] = readers.keys() & json.loads(example).keys()
+        assert len(readers[field](path)) == 1
+        used.add(field)
+    assert used == readers.keys()
+
+
+def test_every_field_of_a_probe_is_documented():
+    assert {row[0].strip("`") for row in rows(section("own-spec.md", "Probes"))} == PROBE_FIELDS
+
+
+def test_the_floors_are_those_of_the_layout():
+    table = rows(section("architecture.md", "The floors"))
+    shown = [tuple(re.findall(r"`(\w+)(?:\.py|/)`", modules)) for _, modules in table]
+    assert shown == list(FLOORS)
+
+
+def test_the_list_of_files_is_whole():
+    [tree] = blocks(section("architecture.md", "The files"), "text")
+    listed, folder = set(), ""
+    for line in tree.splitlines():
+        names = re.match(r" *((?:[\w.]+(?:\.py|\.sh|/(?:run)?)(?:\s+|$))+)", line)[1].split()
+        folder = "" if not line.startswith(" ") else folder
+        listed |= {folder + name for name in names}
+        folder = names[0] if not line.startswith(" ") else folder
+    assert all((ROOT / name).exists() for name in listed)
+    package = {p for p in (ROOT / "vcjax").iterdir() if not p.name.startswith("_")}
+    package = {f"vcjax/{p.name}{'/' * p.is_dir()}" for p in package if p.suffix in (".py", "")}
+    configured = {f"configs/{p.name}" for p in (ROOT / "configs").glob("*.py")}
+    assert package | configured <= listed
+
+
+# --- Figures
+
+
+@pytest.mark.parametrize(
+    "run, heading", [("cheese", "The cheese experiment"), ("cheese_controls", "Further controls")]
+)
+def test_the_contrasts_are_those_of_the_results(run, heading):
+    table = pd.read_csv(ROOT / "results" / run / "report/contrasts.csv")
+    held_out = table[(table["split"] == "held_out") & (table["contrast"] == "values")]
+    results = held_out[held_out["scope"] == "out_of_domain"].set_index("name")
+    numbers = results.filter(like="margin").map("{:+.3f}".format)
+    for _, name, domains, seeds in rows(section("results.md", heading)):
+        of = numbers.loc[name.strip("`")]
+        assert domains == f"{of.margin} [{of.margin_domains_low} to {of.margin_domains_high}]"
+        assert seeds == f"{of.margin_seeds_low} to {of.margin_seeds_high}"
+
+
+def test_the_readme_quotes_the_results():
+    [lines] = blocks(section("results.md", "The cheese experiment"), "text")
+    assert f"> {lines.splitlines()[0]}\n" in README
+    assert os.path.samefile(ROOT / "docs/cheese-arms.svg", ROOT / "results/cheese/report/arms.svg")

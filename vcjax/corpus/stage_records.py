@@ -1,0 +1,97 @@
+"""The records of a stage: written from its specs, or read from its file, by its seed."""
+
+import functools
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from vcjax.corpus.demonstrations import write_demonstrations
+from vcjax.corpus.documents import write_documents
+from vcjax.corpus.spec import read_spec
+from vcjax.data.formats import Demonstration, Document, read_demonstrations, read_documents
+from vcjax.errors import InputError
+
+Records = Sequence[Document | Demonstration]
+Split = tuple[Records, Records]
+# (a function of data/formats.py, a path) -> what it reads there
+Read = Callable[[Callable[[Path], Sequence], Path], Sequence]
+
+
+def stage_records(
+    stage: ConfigDict,
+    seed: int,
+    config: ConfigDict,
+    folder: Path,
+    read: Read = lambda reader, path: reader(path),
+) -> Split:
+    """(records to train on, records held out) of a stage of the config.
+
+    Written from the stage's specs, or read from its file and reordered; both by `seed` alone. A mix
+    is only trained on, never held out. read: how files are read; a cached one serves all seeds.
+    """
+    own, held_out = (
+        _written(stage, seed, config, folder)
+        if stage.file is None
+        else _reordered(stage, seed, folder, read)
+    )
+    if not stage.get("mix"):
+        return own, held_out
+    mixed = [*own, *_drawn(folder / stage.mix, len(own), stage.mix_share, seed, read)]
+    random.Random(f"order-{seed}").shuffle(mixed)
+    return mixed, held_out
+
+
+def _reordered(stage: ConfigDict, seed: int, folder: Path, read: Read) -> Split:
+    reader = read_documents if stage.kind == "rationale" else read_demonstrations
+    records = [*read(reader, folder / stage.file)]
+    random.Random(f"order-{seed}").shuffle(records)
+    if stage.held_out >= len(records):
+        raise InputError(
+            f"{stage.file}: {len(records)} records, of which {stage.held_out} are to be held "
+            "out; none would be left to train on"
+        )
+    trained = len(records) - stage.held_out
+    return records[:trained], records[trained:]
+
+
+def _written(stage: ConfigDict, seed: int, config: ConfigDict, folder: Path) -> Split:
+    """The same draws for each spec of a stage, of which each gives an equal part."""
+    write: Callable[..., list]
+    if stage.kind == "rationale":
+        count, write = stage.documents, functools.partial(write_documents, linked=stage.linked)
+    else:
+        count = stage.demonstrations
+        write = functools.partial(write_demonstrations, opposite=stage.opposite)
+    given = {"spec": config.names, "other_spec": config.other_names}
+    specs = [
+        read_spec(folder / stage[key], dict(names))
+        for key, names in given.items()
+        if stage.get(key) is not None
+    ]
+    trained: list = []
+    held_out: list = []
+    for spec in specs:
+        part = count // len(specs)
+        records = write(spec, part + stage.held_out // len(specs), seed)
+        trained += records[:part]
+        held_out += records[part:]
+    return trained, held_out
+
+
+def _drawn(path: Path, others: int, share: float, seed: int, read: Read) -> Sequence[Demonstration]:
+    """As many demonstrations of the file as make up `share` of them and the `others` together."""
+    mix = read(read_demonstrations, path)
+    count = round(others * share / (1 - share))
+    if count == 0:
+        raise InputError(
+            f"{path}: a share of {share} beside {others} others is not one demonstration; raise "
+            "mix_share or leave the mix out"
+        )
+    if count > len(mix):
+        raise InputError(
+            f"{path}: {len(mix)} demonstrations, but a share of {share} beside {others} others "
+            f"takes {count}; lower mix_share"
+        )
+    return random.Random(f"mix-{seed}").sample(mix, count)
