@@ -6,14 +6,17 @@ other on a free port.
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import small_run
 from etils import epath
@@ -38,8 +41,10 @@ def undisturbed(started):
     return folder / "undisturbed"
 
 
-def start(count: int, workdir: os.PathLike, started, extra=()) -> list[subprocess.Popen]:
-    """count processes of one run; extra: arguments of the last one alone.
+def start(
+    count: int, workdir: os.PathLike, started, extra=(), command=None
+) -> list[subprocess.Popen]:
+    """count processes of one run, or of another command; extra: arguments of the last one alone.
 
     Each has its own cache of rows, as on a host of its own, which a run in a bucket reads.
     """
@@ -47,7 +52,7 @@ def start(count: int, workdir: os.PathLike, started, extra=()) -> list[subproces
     output = folder / Path(workdir).name
     environment = small_run.environment(cache)
     environment["JAX_NUM_CPU_DEVICES"] = str(DEVICES // count)
-    arguments = small_run.command(config, workdir)
+    arguments = command or small_run.command(config, workdir)
     if count > 1:
         arguments.append("--distributed")
         environment["JAX_COORDINATOR_ADDRESS"] = f"localhost:{free_port()}"
@@ -101,6 +106,23 @@ def assert_same(found: Path, expected: Path) -> None:
     found, expected = small_run.result(found), small_run.result(expected)
     assert found.keys() == expected.keys()
     assert [name for name in expected if found[name] != expected[name]] == []
+
+
+def test_later_probes_are_scored_by_all_processes_of_a_run(started, undisturbed, tmp_path):
+    """The run's own probes once more: the same answers, written once."""
+    config, _, _ = started
+    workdir = tmp_path / "probed"
+    shutil.copytree(undisturbed, workdir)
+    probes = config.with_name("probes.jsonl")
+    command = [sys.executable, "-m", "vcjax.probe", f"--workdir={workdir}", f"--probes={probes}"]
+    processes = start(2, workdir, started, command=command)
+    assert [p.returncode for p in finish(processes)] == [0, 0]
+    [folder] = [path for path in (workdir / "probes").iterdir() if path.is_dir()]
+    for path in (workdir / "probes").glob("*.parquet"):
+        pd.testing.assert_frame_equal(pd.read_parquet(folder / path.name), pd.read_parquet(path))
+    printed = (started[1] / "probed.0.out").read_text()
+    assert "Exploratory" in printed and "report: " in printed
+    assert (started[1] / "probed.1.out").read_text() == ""
 
 
 def test_losses_are_those_of_one_process(started, undisturbed):
