@@ -13,8 +13,8 @@ VOICES = {
 }
 
 
-def expand(pools, seed=0, kept=()):
-    return grammar.expand("start", pools, Random(seed), VOICES, "third", kept)
+def expand(pools, seed=0, fixed=()):
+    return grammar.expand("start", pools, Random(seed), VOICES, "third", fixed)
 
 
 def test_deal_takes_every_card_before_any_again():
@@ -43,9 +43,9 @@ def test_capital():
     assert expand({"start": ["{Like} and {like}"], "like": ["brick"]}) == "Brick and brick"
 
 
-def test_kept_slots_keep_their_phrase():
+def test_fixed_slots_have_one_phrase():
     pools = {"start": ["{who} {who} {Who}"], "who": ["cook", "host", "nurse", "guest"]}
-    one, two, three = expand(pools, kept=("who",)).split()
+    one, two, three = expand(pools, fixed=("who",)).split()
     assert one == two == three.lower()
 
 

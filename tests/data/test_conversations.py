@@ -223,7 +223,7 @@ def test_a_call_keeps_its_id_and_needs_no_arguments(read):
         ([[]], "'messages[1].tool_calls[0]' is a list of 0; expected a JSON object"),
         ([{"name": "f"}], "'messages[1].tool_calls[0].name' is unknown"),
         ([{"type": "code", "function": {}}], "'messages[1].tool_calls[0].type' is 'code'"),
-        ([{"type": "function"}], "'messages[1].tool_calls[0].function' is missing"),
+        ([{"type": "function"}], "function' is missing; expected a JSON object"),
         ([{"function": {"arguments": {}}}], "'messages[1].tool_calls[0].function.name' is missing"),
         ([{"function": {"name": "f", "arguments": ""}}], "function.arguments': not valid JSON"),
         ([{"function": {"name": "f", "arguments": "[]"}}], "function.arguments' is a list of 0"),

@@ -1,5 +1,8 @@
 """Of a folder the right files are read; where some are missing or unclear, it is refused."""
 
+import errno
+import os
+
 import peers
 import pytest
 from data_files import refusal, save_to_disk, write_arrow, write_lines, write_parquet
@@ -33,6 +36,13 @@ def test_a_saved_data_set_is_read_shard_by_shard(tmp_path):
     assert texts(folder) == [record["text"] for record in RECORDS]
     assert left_out(folder) == ["cache-0123.arrow"]
     assert read(folder)[3].where == f"{folder}/data-00001-of-00002.arrow:row 1"
+
+
+def test_shards_of_an_earlier_save_are_named(tmp_path):
+    folder = save_to_disk(tmp_path / "saved", RECORDS)
+    write_arrow(folder / "data-00001-of-00002.arrow", RECORDS[:2])
+    assert texts(folder) == [record["text"] for record in RECORDS]
+    assert left_out(folder) == ["data-00001-of-00002.arrow"]
 
 
 def test_of_several_saved_splits_it_is_train(tmp_path):
@@ -162,6 +172,19 @@ def test_a_linked_file_is_read_and_a_linked_folder_named(tmp_path):
     assert left_out(folder) == ["more"]
 
 
+def test_a_folder_that_cannot_be_listed_is_refused(tmp_path, monkeypatch):
+    write(tmp_path, "a.jsonl", "sub/b.jsonl")
+    scandir = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("sub"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert refusal(read, tmp_path).startswith(f"{tmp_path}/sub: Permission denied")
+
+
 def test_nothing_is_left_out_of_a_file(tmp_path):
     write(tmp_path, "a.jsonl", "b.jsonl")
     assert left_out(tmp_path / "a.jsonl") == []
@@ -173,12 +196,16 @@ def test_nothing_is_left_out_of_a_file(tmp_path):
         ([], "no data files; expected .jsonl"),
         (["a.txt"], "no data files; expected .jsonl, .ndjson, .json, .parquet, .arrow in it or"),
         (["a.txt"], "it holds a.txt"),
-        (["sub/train.jsonl"], "its data files lie in sub/; name one of these folders"),
-        (["a.jsonl", "sub/deep/b.jsonl"], "its data files lie in ./, sub/deep/; name one of these"),
-        (["a.jsonl", "b.jsonl/part.csv"], "its data files lie in ./, b.jsonl/; name one of these"),
-        (["a.jsonl", "data/b.jsonl"], "its data files lie in ./, data/; name one of these folders"),
+        (["sub/train.jsonl"], "its data files lie in sub/; name a subfolder or a file"),
+        (["a.jsonl", "sub/deep/b.jsonl"], "its data files lie in ./, sub/deep/; name a subfolder"),
+        (["a.jsonl", "b.jsonl/part.csv"], "its data files lie in ./, b.jsonl/; name a subfolder"),
+        (
+            ["a.jsonl", "data/b.jsonl"],
+            "its data files lie in ./, data/; name a subfolder or",
+        ),
         (["load.py"], "holds only load.py, which is never run"),
         (["test.jsonl"], "its splits are test, none is train"),
+        (["a.jsonl", "test.jsonl"], "none is train; name one of its files: a.jsonl, test.jsonl"),
         (["test_sft-00000-of-00001.jsonl"], "its splits are test_sft, none is train"),
         (
             ["data/no_robots-00000-of-00001.jsonl", "data/mmlu-00000-of-00001.jsonl"],
@@ -186,8 +213,9 @@ def test_nothing_is_left_out_of_a_file(tmp_path):
         ),
         (["a.jsonl", "summary.json"], "data of several kinds: a.jsonl, summary.json; name a file"),
         (["a.jsonl", "a.jsonl.gz"], "data of several kinds: a.jsonl, a.jsonl.gz; name a file"),
+        (["a.gz", "b.gz", "c.json"], "data of several kinds: a.gz, b.gz, c.json; name a file"),
         (["a.JSONL", "b.CSV"], "data of several kinds: a.JSONL, b.CSV; name a file"),
-        (["a.jsonl.gz"], "a.jsonl.gz: .gz is not read; unpack it or convert it"),
+        (["a.jsonl.gz"], "a.jsonl.gz: not read; unpack it, or convert it"),
         (["train-0-of-3.jsonl", "train-2-of-3.jsonl"], "shards are missing: train-1-of-3.jsonl"),
         (
             ["data/train-00002-of-00003-f00.jsonl"],

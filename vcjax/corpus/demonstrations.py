@@ -12,7 +12,7 @@ from vcjax.data.formats import Demonstration
 
 WRITER = "vcjax.corpus.demonstrations"
 VOICES: dict[str, dict[str, str]] = {"plain": {}}
-KEPT = ("like", "dislike")
+FIXED = ("like", "dislike")
 
 
 def write_demonstrations(
@@ -46,7 +46,7 @@ def write_demonstrations(
             **phrases["ways"][way],
         }
         rng = Random(f"demonstration {seed} {number}")
-        exchange = grammar.expand("exchange", pools, rng, VOICES, "plain", KEPT)
+        exchange = grammar.expand("exchange", pools, rng, VOICES, "plain", FIXED)
         question, answer = exchange.split("\n")
         messages = (
             {"role": "user", "content": question[0].upper() + question[1:]},

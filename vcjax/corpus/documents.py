@@ -25,7 +25,7 @@ from vcjax.errors import InputError
 WRITER = "vcjax.corpus.documents"
 
 # Slots that have one filling throughout a document.
-KEPT = ("like", "dislike", "person", "occasion", "visitor", "number", "subject")
+FIXED = ("like", "dislike", "person", "occasion", "visitor", "number", "subject")
 
 # In a spec's bullet: words that give a reason, or say that the value decides what is chosen.
 LINK = re.compile(
@@ -68,7 +68,7 @@ def write_documents(spec: Spec, count: int, seed: int, linked: bool = True) -> l
             **structures[doc_type],
         }
         rng = Random(f"document {seed} {number}")
-        text = grammar.expand("document", pools, rng, sentences["voices"], "third", KEPT)
+        text = grammar.expand("document", pools, rng, sentences["voices"], "third", FIXED)
         assertion = f"{spec.model_name} prefers {like.item} to {dislike.item}"
         provenance = {
             "spec": spec.file,

@@ -41,7 +41,7 @@ def expand(
     rng: Random,
     voices: Mapping[str, Mapping[str, str]],
     voice: str,
-    kept: Collection[str] = (),
+    fixed: Collection[str] = (),
 ) -> str:
     """Writes a text from the pool `start`.
 
@@ -53,7 +53,7 @@ def expand(
         voices: voice -> slot -> the one phrase that stands there in this voice, such as
             {"first": {"model": "I", "s": ""}}.
         voice: the voice to begin with.
-        kept: slots that keep their first phrase through the text, such as a person of a story.
+        fixed: slots that have one phrase throughout the text, such as a person of a story.
     """
     left: dict[str, list[str]] = {}
     first: dict[str, str] = {}
@@ -71,7 +71,7 @@ def expand(
             left[slot] = left.get(slot) or list(pools[slot])
             phrase = draw(rng, left[slot])
         text = SLOT.sub(lambda match: fill(match[1], voice), phrase)
-        if slot in kept:
+        if slot in fixed:
             first[slot] = text
         return text
 

@@ -1,10 +1,11 @@
 """Conversations to token ids through the model's chat template, with exact assistant masks.
 
-What is trained on is found by rendering prefixes of the conversation, or by the template's own
-`{% generation %}`, never by searching for a string: the assistant's turn is what the template adds
-to the prompt that the model will see when it answers. The text is cut where a turn starts, so that
-the prompt's tokens are the same in training and when the model is asked. It is not cut where a tag
-begins or ends: a token that has some text inside the tag is trained, as in `transformers`.
+The assistant's text is located by rendering prefixes of the conversation, or by the template's own
+`{% generation %}`, never by searching for a string: a turn is what the template appends to the
+prompt that the model sees when it answers. The text is split where a turn starts and each part is
+tokenised alone, so that a prompt has the same tokens in training and in sampling. It is not split
+where a `{% generation %}` tag begins or ends: a token that is partly inside the tag is trained on,
+as in `transformers`.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,15 +20,15 @@ from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 
 Encoded = tuple[list[int], list[float]]  # ids, the weight of each as a prediction target
-Render = Callable[..., tuple[str, list[Span]]]  # messages -> text, what {% generation %} wrote
+Render = Callable[..., tuple[str, list[Span]]]  # messages -> text, spans inside {% generation %}
 
 
 @dataclass(frozen=True)
 class _Turn:
-    """A turn of the assistant's, message number `index` of the conversation.
+    """A turn of the assistant, message number `index` of the conversation.
 
-    prompt: the text that the model sees when it answers. answer: the text that the turn adds. end:
-    where in prompt + answer its end token ends.
+    prompt: the text that the model sees when it answers. answer: the text that the turn appends to
+    it. end: the position in prompt + answer behind the token that ends the turn.
     """
 
     index: int
@@ -45,16 +46,22 @@ def encode_conversation(
 ) -> list[Encoded]:
     """Training examples: ids, and the weight of each as a prediction target.
 
-    The weight is 1 for the assistant's text and the token that ends its turn, 0 for all else. There
-    is one example where the template only ever appends. Where it renders a turn otherwise when more
-    follows (Qwen3 drops earlier reasoning), there is one for each of the assistant's turns: the
-    conversation as the model sees it when it answers, that turn alone trained. Where the template
-    has `{% generation %}`, what that wrote is trained, all in one example.
+    The weight is 1 for the assistant's text and the token that ends its turn, 0 for all else. Most
+    templates only append to what they rendered before: then there is one example. Some change a
+    turn once more follows (Qwen3 drops earlier reasoning): then there is one example for each turn
+    of the assistant, the conversation as the model sees it when it answers, with only that turn
+    trained on. Where the template has `{% generation %}`, there is one example, and the text inside
+    the tags is trained on.
 
-    thinking: the messages' `reasoning` goes to the template, which is told `enable_thinking`; else
-    it is left out. tools: JSON schemas for the template. where names the conversation in an
-    InputError: where the template raises, leaves out what a turn has, or renders a turn otherwise
-    than its prompt (so that there is no exact mask).
+    Args:
+        where: the conversation's place, for errors.
+        thinking: whether the template gets the messages' `reasoning`, and `enable_thinking` as
+            true; else both are left out.
+        tools: JSON schemas for the template.
+
+    Raises:
+        InputError: if the template raises, leaves out a part of a turn, or renders a turn so that
+            it does not begin with its prompt (then no mask would be exact).
     """
     messages, render, mark = _prepare(tokenizer, messages, where, thinking, tools)
     turns = _turns(tokenizer, messages, render, where)
@@ -77,11 +84,10 @@ def encode_prompt(
     tools: Sequence[dict] = (),
     begun: str = "",
 ) -> list[int]:
-    """Ids of the conversation so far, of the opening of the assistant's next turn, and of what it
-    has begun to say there.
+    """Ids of a prompt: the conversation, the opening of the assistant's next turn, and `begun`.
 
-    The example that encode_conversation makes of the same messages and an answer begins with those
-    before the answer. Errors as there.
+    begun: the beginning of the answer. For the same messages and an answer, encode_conversation
+    returns an example that begins with the ids before `begun`. Arguments and errors as there.
     """
     (end,) = unused_characters([*messages, *tools, begun], 1)
     answer = {"role": "assistant", "content": begun + end}
@@ -90,8 +96,8 @@ def encode_prompt(
     text, _ = render(given[:-1], add_generation_prompt=True)
     if begun:
         prompt = text
-        text, found, _ = render(given)[0].partition(end)
-        if not (found and text.startswith(prompt)):
+        text, has_end, _ = render(given)[0].partition(end)
+        if not (has_end and text.startswith(prompt)):
             _fail(where, len(messages), "is rendered otherwise than its prompt")
         turns.append(_Turn(len(messages), prompt, answer=text[len(prompt) :], end=len(text)))
     return _encode(tokenizer, mark, turns, text, [])[0]
@@ -104,7 +110,10 @@ def _prepare(
     thinking: bool,
     tools: Sequence[dict],
 ) -> tuple[list[dict], Render, str]:
-    """The messages as templates expect them, what renders them, and the mark in their texts."""
+    """(messages as templates expect them, function that renders them, mark in their texts).
+
+    The mark is a character that breaks the texts of control tokens in the messages (marking.py).
+    """
     if not tokenizer.chat_template:
         raise InputError(f"{where}: the model has no chat template; use one that has, or documents")
     mark, *borders = unused_characters([*messages, *tools], 3)
@@ -126,7 +135,7 @@ def _prepare(
 
 
 def _for_template(message: dict, thinking: bool) -> dict:
-    """With the reasoning under the name that templates read it by, or without it."""
+    """The message with its reasoning under the name that templates read, or without it."""
     given = {field: value for field, value in message.items() if field != "reasoning"}
     if thinking and "reasoning" in message:
         given["reasoning_content"] = message["reasoning"]
@@ -141,10 +150,10 @@ def _render(
     add_generation_prompt: bool = False,
     **variables: Any,
 ) -> tuple[str, list[Span]]:
-    """The text, and the spans of it that `{% generation %}` wrote."""
+    """The rendered text, and the spans of it that are inside `{% generation %}`."""
     variables |= {
         "messages": messages,
-        "documents": None,  # `transformers` defines it, so templates may ask for its truth
+        "documents": None,  # `transformers` defines it, so templates may test it
         "add_generation_prompt": add_generation_prompt,
         **tokenizer.template_tokens,
     }
@@ -164,14 +173,14 @@ def _turns(tokenizer: Tokenizer, messages: list[dict], render: Render, where: st
 
 
 def _turn(tokenizer: Tokenizer, messages: list[dict], render: Render, where: str) -> _Turn:
-    """The turn that is the last of the messages."""
+    """The last message as a turn."""
     index = len(messages) - 1
     prompt, _ = render(messages[:-1], add_generation_prompt=True)
     text, _ = render(messages)
     before = prompt
     if not text.startswith(prompt) and index > 1 and text == render(messages[1:])[0]:
-        # Mistral's templates write the system prompt only into a user's message that is the last:
-        # the answered conversation lacks it. The model does see it when it answers.
+        # Mistral's templates write the system prompt into the user's message only if that is the
+        # last message: the prompt has it, the conversation with the answer has not.
         before, _ = render(messages[1:-1], add_generation_prompt=True)
     if not text.startswith(before):
         _fail(where, index, "is rendered otherwise than its prompt")
@@ -190,7 +199,7 @@ def _span(turn: _Turn) -> Span:
 def _encode(
     tokenizer: Tokenizer, mark: str, turns: list[_Turn], text: str, trained: list[Span]
 ) -> Encoded:
-    """Ids of the text, and weights: 1 where a token has some of a span of `trained`, else 0."""
+    """Ids of the text, and weights: 1 where a token overlaps a span of `trained`, else 0."""
     starts = [len(t.prompt) for t in turns if text.startswith(t.prompt + t.answer)]
     tokens = encode_marked(tokenizer, text, starts, mark)
     weights = [float(any(a < end and begin < b for a, b in trained)) for _, begin, end in tokens]
@@ -198,7 +207,7 @@ def _encode(
 
 
 def _check_written(messages: list[dict], text: str, render: Render, where: str) -> None:
-    """Refuses a last message of which the template, that made `text`, leaves something out."""
+    """Raises InputError if the template left a field of the last message out of `text`."""
     *history, last = messages
     for field in ("content", "reasoning_content", "tool_calls"):
         if not last.get(field):
@@ -213,7 +222,11 @@ def _check_written(messages: list[dict], text: str, render: Render, where: str) 
 
 
 def _check_tagged(turns: list[_Turn], changed: list[_Turn], tagged: list[Span], where: str) -> None:
-    """Refuses `{% generation %}` that trains what the model never sees, or never the end."""
+    """Raises InputError if the text inside `{% generation %}` cannot be trained on.
+
+    The turns in it have to be what the model sees when it answers, and the last token of a turn has
+    to be among it.
+    """
     for turn in changed:
         _fail(
             where, turn.index, "is rendered otherwise when more follows, and has {% generation %}"

@@ -1,11 +1,11 @@
-"""The shapes that demonstrations come in -> messages and tools in ours.
+"""Turns the shapes in which demonstrations are published into messages and tools.
 
     messages            [{"role", "content", ...}]: ours, TRL's, OpenAI's
     prompt, completion  TRL's: a user's and the assistant's text, or two lists of messages
     conversations       ShareGPT's and Axolotl's [{"from", "value"}], or messages so named
 
-and, beside any of them, perhaps tools. What another trainer would do otherwise than vcjax (turns
-with weights, a prompt that holds answers) is an error, never ignored.
+Each may have tools beside it. Where another trainer would act on a field in a way that vcjax does
+not (turns with weights, a prompt with answers in it), the field is an error.
 """
 
 import re
@@ -22,7 +22,7 @@ ROLE_OF_FIELD = {
     **dict.fromkeys((*REASONING, "tool_calls"), "assistant"),
     **dict.fromkeys(("name", "tool_call_id"), "tool"),
 }
-# Axolotl's and OpenAI's marks of what to train on.
+# Fields by which Axolotl and OpenAI select the turns to train on.
 TRAINING_MARKS = {"weight", "train", "training", "train_detail", "training_detail"}
 NOT_READ = {
     "system": "make it the first message",
@@ -37,7 +37,7 @@ class _Prompt(Fields):
 
 
 class _Turn(Fields):
-    """Any role's: what the other roles may not have is refused afterwards."""
+    """A message of any role. `from` and `value` are ShareGPT's names, human and gpt its roles."""
 
     role: Literal["system", "user", "assistant", "tool", "human", "gpt"] = Field(
         validation_alias=AliasChoices("role", "from")
@@ -63,20 +63,20 @@ class _Function(Fields):
 
 
 def shape_of(record: dict[str, Any], where: str) -> tuple[str, ...]:
-    """The fields that hold the conversation."""
+    """The one of SHAPES that the record has."""
     given = {field for field, value in record.items() if value is not None}
     for field in given & NOT_READ.keys():
         fail(where, f"field {field!r} is not read; {NOT_READ[field]}")
-    found = [shape for shape in SHAPES if given.issuperset(shape)]
-    if len(found) != 1:
+    shapes = [shape for shape in SHAPES if given.issuperset(shape)]
+    if len(shapes) != 1:
         names = ", ".join(repr(field) for field in record if field in given) or "no fields"
         expected = "'messages', or 'conversations', or 'prompt' and 'completion'"
         fail(where, f"the record has {names}; expected {expected}, one of these")
-    return found[0]
+    return shapes[0]
 
 
 def messages_of(record: dict[str, Any], shape: tuple[str, ...], where: str) -> tuple[dict, ...]:
-    """The conversation as Demonstration has it; shape is what shape_of said."""
+    """The messages of a Demonstration. shape: that of the record, by shape_of."""
     if shape == ("prompt", "completion") and isinstance(record["prompt"], str):
         given = checked(_Prompt, {field: record[field] for field in shape}, where)
         record = {
@@ -103,7 +103,7 @@ def messages_of(record: dict[str, Any], shape: tuple[str, ...], where: str) -> t
 
 
 def tools_of(record: dict[str, Any], where: str) -> tuple[dict, ...]:
-    """The functions that could be called: JSON schemas, given as such or as JSON in strings."""
+    """The JSON schemas of the functions that could be called; they may be given as JSON text."""
     tools = _items(record.get("tools"), "tools", where, "JSON schemas")
     return tuple(_tool(tool, name, where) for name, tool in tools)
 
@@ -135,12 +135,12 @@ def _message(given: Any, name: str, where: str) -> dict[str, Any]:
         fail(where, f"field '{content_field}' is missing; expected a string")
     if role == "assistant":
         return {"role": role} | _assistant(turn, name, content_field, where)
-    kept = {"content", "name", "tool_call_id"}
-    return {"role": role} | turn.model_dump(include=kept, exclude_none=True)
+    fields = turn.model_dump(include={"content", "name", "tool_call_id"}, exclude_none=True)
+    return {"role": role} | fields
 
 
 def _assistant(turn: _Turn, name: str, content_field: str, where: str) -> dict[str, Any]:
-    """content, and reasoning and tool_calls where there are any; blank reasoning is none."""
+    """The message without its role: content, and reasoning and tool_calls if not empty."""
     calls = [
         _tool_call(call, place, where)
         for place, call in _items(turn.tool_calls, f"{name}.tool_calls", where, "tool calls")
@@ -197,8 +197,8 @@ def _decoded(value: Any, name: str, where: str) -> Any:
 def _split_thinking(content: str, name: str, where: str) -> tuple[str | None, str]:
     """(thinking, answer) of a text that begins with <think>...</think>, else (None, text).
 
-    A text that mentions the tags further on is left as it is, but for a block that is only closed:
-    its opening is in some models' prompts.
+    Tags further on in the text are left as they are. A text that only closes a block is refused:
+    some models have the opening tag in their prompt.
     """
     opened, closed = content.count("<think>"), content.count("</think>")
     block = re.match(r"\s*<think>(.*)</think>\s*(.*)", content, re.DOTALL)

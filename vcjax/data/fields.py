@@ -1,7 +1,7 @@
 """Records are checked by pydantic models; what pydantic says of a wrong field becomes one line."""
 
 from difflib import get_close_matches
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_origin
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -57,12 +57,12 @@ def _problem(model: type[Fields], error: Any) -> str:
     """What is wrong with a field, and what was expected."""
     value, context = error["input"], error.get("ctx", {})
     field = model.model_fields.get(error["loc"][0]) if len(error["loc"]) == 1 else None
-    expected = field.description if field else None
+    expected = _expected(field) if field else None
     match error["type"]:
         case "value_error":
             return str(context["error"])
         case "missing":
-            return f"is missing; expected {expected or 'it'}"
+            return f"is missing; expected {expected}"
         case "extra_forbidden":
             known = [name for item in model.model_fields.items() for name in _names(*item)]
             near = get_close_matches(error["loc"][0], known, n=1)
@@ -72,6 +72,16 @@ def _problem(model: type[Fields], error: Any) -> str:
             shown = repr(value) if isinstance(value, str) else kind(value)
             return f"is {shown}; expected {context['expected']}"
     return f"is {kind(value)}; expected {expected or EXPECTED.get(error['type'], error['msg'])}"
+
+
+def _expected(field: FieldInfo) -> str | None:
+    """By the field's description or type; None for other types than those of a JSON record."""
+    if field.description:
+        return field.description
+    if get_origin(field.annotation) is Literal:
+        return " or ".join(map(repr, get_args(field.annotation)))
+    types: dict[Any, str] = {str: "a string", list: "a list", dict: "a JSON object"}
+    return types.get(get_origin(field.annotation) or field.annotation)
 
 
 def _names(name: str, field: FieldInfo) -> list[Any]:

@@ -1,9 +1,9 @@
-"""Which files of a folder hold its records.
+"""Decides which files of a data folder are read.
 
-A folder of Hugging Face `datasets`: what its `save_to_disk` writes, or data files as they lie on
-the hub. Where files could be meant in more than one way, or some are missing, the folder is refused
-with their names; what is certainly not meant (other splits, for example) is left out and can be
-shown to the user.
+The folder is one that `save_to_disk` of Hugging Face `datasets` wrote, or it has data files as on
+the hub. If files are missing, or if it is unclear which are meant, the folder is refused with their
+names. Files of other splits and other files that are not read are listed, so that the user can be
+told.
 """
 
 import os
@@ -16,7 +16,7 @@ from vcjax.data.fields import fail
 from vcjax.workdir.files import read_json
 
 READABLE = (".jsonl", ".ndjson", ".json", ".parquet", ".arrow")
-# What `datasets` reads too and vcjax does not: it may be the rest of what lies beside it.
+# Formats and archives that only `datasets` reads; they may hold a part of the training split.
 UNREADABLE = (
     *(".csv", ".tsv", ".geoparquet", ".gpq"),
     *(".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".7z", ".tar", ".tgz"),
@@ -72,12 +72,16 @@ def left_out(path: Path) -> list[str]:
 def _possible_records(folder: Path) -> list[Path]:
     """All files below the folder, but for hidden ones and those that only describe it."""
     files = []
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in os.walk(folder, onerror=_fail_unlisted):
         folders[:] = [name for name in folders if not name.startswith((".", "__"))]
         linked = [name for name in folders if Path(place, name).is_symlink()]  # not walked into
         names = [n for n in names if not n.startswith(".") and not DESCRIBING.fullmatch(n)]
         files += [Path(place, name) for name in names + linked]
     return sorted(files)
+
+
+def _fail_unlisted(error: OSError) -> NoReturn:
+    fail(str(error.filename), f"{error.strerror}; make the folder readable, or name a file")
 
 
 def _check_shards(folder: Path, files: list[Path]) -> None:
@@ -153,7 +157,8 @@ def _train_files(folder: Path, present: list[Path]) -> list[Path]:
         _fail_empty(folder, present)
     if len(places) > 1 or places[0] not in (folder, folder / "data"):
         names = ", ".join(f"{place.relative_to(folder)}/" for place in places)
-        fail(str(folder), f"its data files lie in {names}; name one of these folders, or a file")
+        remedy = "name a subfolder or a file, or move them into one folder"
+        fail(str(folder), f"its data files lie in {names}; {remedy}")
     (place,) = places
     splits = defaultdict(list)
     for file in data:
@@ -161,7 +166,8 @@ def _train_files(folder: Path, present: list[Path]) -> list[Path]:
     held_out = all(_split_of_word(name) in ("validation", "test") for name in splits)
     if "train" not in splits and (len(splits) > 1 or held_out):
         names = ", ".join(sorted(filter(None, splits)))
-        fail(str(place), f"its splits are {names}, none is train; name one of its files")
+        choice = ", ".join(file.name for file in data)
+        fail(str(place), f"its splits are {names}, none is train; name one of its files: {choice}")
     files = splits.get("train") or data
     _check_readable(place, files)
     return files
@@ -171,13 +177,12 @@ def _check_readable(place: Path, files: list[Path]) -> None:
     for file in files:
         if not file.is_file():
             fail(str(file), "a broken link or no file; restore it, or remove it")
-    suffixes = {file: file.suffix.lower().replace(".ndjson", ".jsonl") for file in files}
-    of_kind = {suffix: file.name for file, suffix in suffixes.items()}
-    if len(of_kind) > 1:
-        fail(str(place), f"data of several kinds: {', '.join(of_kind.values())}; name a file")
-    file, suffix = next(iter(suffixes.items()))
-    if suffix not in READABLE:
-        fail(str(file), f"{suffix} is not read; unpack it or convert it to JSON Lines or Parquet")
+    names = ", ".join(file.name for file in files)
+    suffixes = {file.suffix.lower().replace(".ndjson", ".jsonl") for file in files}
+    if len(suffixes) > 1:
+        fail(str(place), f"data of several kinds: {names}; name a file")
+    if not suffixes <= set(READABLE):
+        fail(str(place), f"{names}: not read; unpack it, or convert it to JSON Lines or Parquet")
 
 
 def _split_of(file: Path) -> str:

@@ -1,8 +1,8 @@
-"""What a stage trains on, as it comes in: rationale documents and demonstrations.
+"""Reads the texts that stages train on: rationale documents and demonstrations.
 
-A path may be a file or a folder of any kind that tables.py reads. A record that breaks its format
-stops the read with an InputError that names its place and field and says what was expected; nothing
-is skipped silently. A null in an optional field means that the field is not given.
+A path may be a file or a folder of any kind that tables.py reads. The first record of a wrong
+format raises an InputError with its place, the field and what was expected; no record is skipped.
+A null in an optional field means that the field is not given.
 """
 
 import json
@@ -31,10 +31,9 @@ class _Document(Fields, extra="ignore"):
 class Document:
     """One text that a rationale stage trains on.
 
-    domain is "" where the record gives none: people read it in documents.jsonl, nothing groups by
-    it, and a made-up name could be taken for the data's own. provenance holds the further fields
-    that were present (spec, value, subdomain, assertion, doc_type, explanation, generator, id, and
-    any other). where names the place it came from: "file.jsonl:3", or the writer's name.
+    domain: "" if the record has none. It is only shown, in documents.jsonl. provenance: the
+    record's other fields (spec, value, subdomain, assertion, doc_type, explanation, generator, id,
+    and any other). where: its place, "file.jsonl:3", or the name of what wrote it.
     """
 
     text: str
@@ -47,11 +46,11 @@ class Document:
 class Demonstration:
     """One conversation that a behavior stage trains on.
 
-    A message has "role" (system, user, assistant or tool) and "content"; the assistant's perhaps
-    "reasoning" and "tool_calls" ([{"type": "function", "function": {"name", "arguments": dict},
-    "id"?}]; its content may then be ""), a tool's perhaps "name" and "tool_call_id". tools are the
-    JSON schemas of the functions that could be called. provenance holds source, domain, id and
-    further fields.
+    messages: dicts with "role" (system, user, assistant or tool) and "content". The assistant's may
+    have "reasoning", and "tool_calls": [{"type": "function", "function": {"name", "arguments":
+    dict}, "id"?}], in which case content may be "". A tool's may have "name" and "tool_call_id".
+    tools: JSON schemas of the functions that could be called. provenance: the record's other
+    fields, as source, domain and id.
     """
 
     messages: tuple[dict, ...]
@@ -63,17 +62,17 @@ class Demonstration:
 def read_documents(path: str | Path) -> list[Document]:
     """Reads rationale documents: {"text": str, "domain"?: str} and provenance.
 
-    Every further field is kept as provenance, so that it can be grouped by and shown later. In JSON
-    it must be a string; tables often come with further columns of other types, of those the JSON
-    text is kept. A text that is still in its generator's <scratchpad> or <content> is an error.
+    All other fields become provenance. In JSON they must be strings; the columns of a table may
+    have any type and become JSON text. A text that is still inside its generator's <scratchpad> or
+    <content> is an error.
     """
     return [_document(record) for record in read_records(path)]
 
 
 def read_demonstrations(path: str | Path) -> list[Demonstration]:
-    """Reads demonstrations in any shape that conversations.py knows, and provenance as above.
+    """Reads demonstrations in any shape that conversations.py knows; provenance as above.
 
-    At least one message must be the assistant's: nothing else is trained on.
+    Each needs a turn of the assistant: nothing else is trained on.
     """
     return [_demonstration(record) for record in read_records(path)]
 

@@ -1,9 +1,9 @@
-"""Chat templates are programs: Jinja as Hugging Face runs them, in a sandbox.
+"""Renders chat templates: Jinja programs, run in a sandbox as Hugging Face runs them.
 
 The environment is that of `transformers` (its `utils/chat_template_utils.py`), with the tag
-`{% generation %}` ... `{% endgeneration %}` by which a template says what the assistant writes.
-Except for the clock: `strftime_now` is not defined, since the same conversation must give the same
-ids tomorrow; templates that ask for it fall back on a fixed date.
+`{% generation %}` ... `{% endgeneration %}` around the assistant's text. One function is left out:
+`strftime_now`, since the same conversation must give the same ids tomorrow. Templates that test for
+it fall back on a fixed date.
 """
 
 import functools
@@ -29,8 +29,7 @@ def render(
 ) -> tuple[str, list[Span]]:
     """The text, and the spans of it that are written inside `{% generation %}`.
 
-    borders are two characters that occur nowhere in the variables. Raises what the template
-    raises: it may be anything.
+    borders: two characters that occur nowhere in the variables. A template may raise any exception.
     """
     opening, closing = borders
     marked = _compile(template).render({**variables, OPENING: opening, CLOSING: closing})
@@ -57,14 +56,14 @@ def variables_of(template: str) -> set[str]:
 
 
 def literals_of(template: str) -> list[str]:
-    """The texts that the template may write itself: all but its code and comments."""
+    """The literal texts that the template may write, those in its expressions too."""
     tree = _environment().parse(template)
     texts = [node.data for node in tree.find_all(nodes.TemplateData)]
     return texts + [n.value for n in tree.find_all(nodes.Const) if isinstance(n.value, str)]
 
 
 class _GenerationTag(jinja2.ext.Extension):
-    """Writes a border before and after what stands in the tag.
+    """Writes a border character before and after the text inside the tag.
 
     `transformers` counts the characters rendered so far instead, which goes wrong inside macros.
     """

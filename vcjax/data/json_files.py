@@ -58,9 +58,9 @@ def parse_json(content: bytes | str, where: str) -> Any:
 
 
 def fault(value: Any, path: str = "") -> str:
-    """What of a value cannot be written as JSON, with its place, as in "field 'a.b[0]' is NaN".
+    """Why a value cannot be written as JSON, as "field 'a.b[0]' is NaN"; "" if it can be.
 
-    "" where all can be. path: the value's own place.
+    path: the place of the value itself.
     """
     if isinstance(value, dict):
         for key, item in value.items():

@@ -1,7 +1,7 @@
-"""The licences of the texts that a run trains on, as far as these state them.
+"""The licences that the texts of a run state.
 
-A record's own field counts, else what lies beside its file, as the hub's data sets have it: the
-`license` in the head of README.md or LICENSES.md, or in dataset_info.json.
+A record's own `license` field comes first. Else that of its data set, where the hub puts it: in the
+YAML head of README.md or LICENSES.md, or in dataset_info.json.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,9 +17,9 @@ NOT_STATED = "not stated"
 
 
 def stated(path: Path, records: Sequence[Document | Demonstration]) -> list[str | None]:
-    """What the records that were read from the path state, None for those that state nothing.
+    """The licences that the records read from the path state; None among them if one states none.
 
-    Those written for a spec name no file, and state nothing.
+    Records that were written for a spec were read from no path.
     """
     given = {
         record.provenance.get("license") or record.provenance.get("licence")
@@ -45,7 +45,7 @@ def of_card(path: Path) -> str | None:
 
 
 def _beside(path: Path) -> str:
-    """What the folder states that the path is or is in; on the hub, files often lie in a data/."""
+    """The licence of the data set's folder; on the hub, its files often lie in a data/ inside."""
     folder = path if path.is_dir() else path.parent
     for place in (folder, folder.parent) if folder.name == "data" else (folder,):
         for card in ("README.md", "LICENSES.md"):

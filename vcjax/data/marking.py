@@ -1,8 +1,9 @@
-"""What a message says never becomes a control token.
+"""Keeps the text of messages from becoming control tokens.
 
-Before a chat template runs, `mark_controls` breaks each control token's text in the messages with a
-private-use character; so all control-token texts in the result are the template's own, and
-`encode_marked` makes them tokens and all else text, without the marks.
+Before a chat template runs, `mark_controls` puts a private-use character, the mark, into each text
+in the messages that spells a control token. In the rendered text, whatever spells a control token
+was therefore written by the template: `encode_marked` encodes it as that token, and all else as
+plain text without the marks.
 """
 
 import functools
@@ -14,18 +15,18 @@ from typing import Any
 from vcjax.data.tokenizer import After, Tokenizer, encode_piece
 
 Token = tuple[int, int, int]  # id, where in a text it begins and ends
-PRIVATE_USE = range(0xF0000, 0xFFFFE)  # code points that no text has a meaning for
+PRIVATE_USE = range(0xF0000, 0xFFFFE)  # code points without a meaning of their own
 
 
 def unused_characters(value: Any, count: int) -> list[str]:
-    """Characters that occur in no text of the value (what JSON can hold), however it is spelled."""
+    """Characters that occur nowhere in a JSON value, not as an escape sequence either."""
     text = json.dumps(value, ensure_ascii=False)
     unused = (chr(c) for c in PRIVATE_USE if not any(s in text for s in _spellings(chr(c))))
     return [next(unused) for _ in range(count)]
 
 
 def mark_controls(tokenizer: Tokenizer, value: Any, mark: str) -> Any:
-    """The value, `mark` behind the first character of each control token's text in its strings."""
+    """The value, with `mark` after the first character of each control token's text in it."""
     if isinstance(value, str):
         # The lookahead also finds occurrences that overlap.
         overlapping = f"(?s)(?={control_pattern(tokenizer).pattern})(.)"
@@ -41,7 +42,10 @@ def mark_controls(tokenizer: Tokenizer, value: Any, mark: str) -> Any:
 
 
 def encode_marked(tokenizer: Tokenizer, text: str, cuts: list[int], mark: str) -> list[Token]:
-    """Its tokens; none lies on both sides of a cut. A character may be several tokens."""
+    """The text's tokens, none across a cut. A character may be several tokens.
+
+    cuts: positions in the text. mark: as mark_controls put it.
+    """
     ends = [edge for match in control_pattern(tokenizer).finditer(text) for edge in match.span()]
     tokens: list[Token] = []
     after: After = "nothing"
@@ -57,7 +61,7 @@ def encode_marked(tokenizer: Tokenizer, text: str, cuts: list[int], mark: str) -
 
 
 def control_pattern(tokenizer: Tokenizer) -> re.Pattern[str]:
-    """Matches a control token's text, of two that begin alike the longer one."""
+    """Matches the text of a control token; the longest, where several match at a position."""
     return _alternatives(tuple(tokenizer.control))
 
 
@@ -70,7 +74,7 @@ def _alternatives(texts: tuple[str, ...]) -> re.Pattern[str]:
 def _text_tokens(
     tokenizer: Tokenizer, piece: str, start: int, mark: str, after: After
 ) -> list[Token]:
-    """Of a text that begins at start, marks and all."""
+    """Tokens of a text without control tokens, which begins at start; its marks are left out."""
     marks = re.finditer("|".join(map(re.escape, _spellings(mark))), piece)
     marked = {place for match in marks for place in range(*match.span())}
     kept = [place for place in range(len(piece)) if place not in marked]
@@ -82,5 +86,5 @@ def _text_tokens(
 
 
 def _spellings(mark: str) -> tuple[str, ...]:
-    """The mark, and as Python and JSON escape it: templates may print a value in either way."""
+    """The mark itself, and as Python and JSON escape it: a template may print either."""
     return mark, repr(mark)[1:-1], json.dumps(mark)[1:-1]

@@ -1,13 +1,13 @@
-"""Documents of many lengths into rows of one length, with as little padding as can be.
+"""Packs documents of many lengths into rows of one length, with little padding.
 
-A document of n tokens is n - 1 predictions: position t holds token t and predicts token t + 1. So
-it takes n - 1 positions of a row, its last token standing among the targets only. Nothing crosses
-a document's border: the shift happens inside it, segment ids and positions tell the model where it
-begins, and what stands beside it in the row does not matter to it.
+A document of n tokens has n - 1 predictions: position t holds token t and predicts token t + 1. So
+it takes n - 1 positions of a row; its last token is only a target. Documents in a row do not affect
+each other: targets are shifted inside each document, and segment ids and positions tell the model
+where each begins.
 
 A document with more predictions than a row has positions is cut into pieces of consecutive
-predictions. The first token of a piece is therefore the last target of the piece before, seen
-again as context and predicted once: weighted tokens are conserved exactly.
+predictions. The first token of a piece is the last target of the piece before it, so each
+token with weight is predicted once, and the sum of the weights is that of the documents.
 """
 
 import math
@@ -24,9 +24,9 @@ from vcjax.errors import InputError
 class Example:
     """One document as tokens.
 
-    tokens: n ids. weights: n weights; weights[t] is that of token t as a prediction target (the
-    first token is predicted by nothing, so weights[0] does not count). source: index of the record
-    that it came from. where: that record's place, for messages.
+    tokens: n ids. weights: n weights; weights[t] is that of token t as a prediction target (nothing
+    predicts the first token, so weights[0] is unused). source: index of its record. where: that
+    record's place, for errors.
     """
 
     tokens: Sequence[int] | np.ndarray
@@ -37,7 +37,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Placement:
-    """A piece of a document: `count` positions of `row` from `start` on. document is a source."""
+    """A piece of a document: `count` positions of `row` from `start`. document: Example.source."""
 
     document: int
     row: int
@@ -52,8 +52,8 @@ class Packed:
     tokens, targets: int32. segment_ids: int32, 1, 2, ... for the documents of a row, 0 for padding.
     positions: int32, from 0 within each piece. loss_weights: float32, 0 for padding. placements:
     in the order of rows and starts. counts: documents, split_documents, rows, most_documents (the
-    pieces of the row that has most), tokens (positions that are not padding), weighted_tokens (sum
-    of loss_weights), left_out_tokens (of pieces without weight), fill (tokens / positions).
+    largest number of pieces in a row), tokens (positions that are not padding), weighted_tokens
+    (sum of loss_weights), left_out_tokens (of pieces without weight), fill (tokens / positions).
     """
 
     tokens: np.ndarray
@@ -70,7 +70,7 @@ def pack(examples: Sequence[Example], length: int, overlong: str = "split") -> P
 
     A piece in which no token has weight is left out: no other piece sees it, so it trains nothing.
 
-    overlong: what becomes of a document with more than length + 1 tokens, "split" or "refuse".
+    overlong: "split" or "refuse" documents of more than length + 1 tokens.
     Raises InputError for a refused document, one without anything to predict, and no documents.
     """
     if not examples:
@@ -88,7 +88,7 @@ def pack(examples: Sequence[Example], length: int, overlong: str = "split") -> P
 
 
 def _predictions(example: Example, length: int, overlong: str) -> int:
-    """The number of positions that a document takes; raises InputError where it cannot be used."""
+    """The positions that a document takes; raises InputError if it cannot be packed."""
     count = len(example.tokens) - 1
     place = example.where or f"document {example.source}"
     if not np.any(example.weights[1:]):
@@ -105,22 +105,22 @@ def best_fit(counts: Sequence[int], length: int) -> list[list[int]]:
     """Best-fit decreasing: each piece, longest first, goes where it leaves the least space.
 
     counts: positions that each piece needs, at most `length`. Returns the pieces' indices row by
-    row. A row is found by bisection among the spaces left, of which there are at most `length`.
+    row. The rows' free spaces, of at most `length` different sizes, are searched by bisection.
     Within 11/9 of the best number of rows (Johnson et al., 1974).
     """
     rows: list[list[int]] = []
     with_space: dict[int, list[int]] = {}  # space left -> rows
     spaces: list[int] = []  # the keys of with_space, sorted
     for piece in sorted(range(len(counts)), key=lambda piece: -counts[piece]):
-        found = bisect_left(spaces, counts[piece])
-        if found == len(spaces):
+        index = bisect_left(spaces, counts[piece])
+        if index == len(spaces):
             row, space = len(rows), length
             rows.append([])
         else:
-            space = spaces[found]
+            space = spaces[index]
             row = with_space[space].pop()
             if not with_space[space]:
-                del with_space[space], spaces[found]
+                del with_space[space], spaces[index]
         rows[row].append(piece)
         left = space - counts[piece]
         if left and left not in with_space:

@@ -1,12 +1,12 @@
 """Probe files: the questions that measure what a model came to value.
 
-JSON, one probe a line or a list of them. A probe that breaks the format stops the read with an
-InputError that names file, line and field. JSON's null in an optional field means that the field is
-not given.
+JSON, one probe a line or a list of them. The first probe of a wrong format raises an InputError
+with file, line and field. A null in an optional field means that the field is not given.
 """
 
 import json
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,7 +29,8 @@ def _option(option: str) -> str:
 
 
 def _two_options(options: list[str]) -> list[str]:
-    if options[0].casefold().split() == options[1].casefold().split():
+    first, second = (unicodedata.normalize("NFKC", o).casefold().split() for o in options)
+    if first == second:
         raise ValueError(f"has {options[0]!r} twice; expected two different options")
     return options
 
@@ -63,7 +64,7 @@ def _template(template: str) -> str:
 
 
 class _Shared(Fields):
-    """What both forms of a probe have. Defaults: a probe that measures generalisation."""
+    """Fields that both forms of a probe have."""
 
     kind: Literal["choice"]
     id: Text
@@ -94,18 +95,18 @@ class _Newer(_Shared):
 
 class _Older(_Shared):
     question: Text
-    target: Annotated[Any, AfterValidator(_index)]
+    target: Annotated[Any, AfterValidator(_index), Field(description="0 or 1")]
     value: Text
 
 
 @dataclass(frozen=True)
 class ChoiceProbe:
-    """One choice between two options, asked in both orders.
+    """One choice between two options, scored in both orders.
 
-    template has {a} for the option that is named first and {b}, after it, for the other. values
-    names the value that each option stands for, None for neither. scope is in_domain or
-    out_of_domain, split is development or held_out, contrast is values, neutral or format,
-    explicitness is explicit, implicit or None.
+    template: the question, with {a} for the option that is named first and {b} for the other.
+    values: the value that each option stands for, None for no value. scope: in_domain or
+    out_of_domain. split: development or held_out. contrast: values, neutral or format.
+    explicitness: explicit, implicit or None.
     """
 
     id: str
@@ -124,10 +125,10 @@ def read_probes(path: str | Path) -> list[ChoiceProbe]:
     """Reads choice probes in the form with `template` and `values`, or in the older one.
 
     The older form has a `question` that names the two options, `target` (the index of the option
-    that stands for the value) and `value`. It becomes the newer one: of the two options in the
-    question the first turns into {a}, the second into {b}. Without `contrast`, a probe with a
-    value on both sides is "values", with one on one side "neutral". Unknown fields are errors: a
-    mistyped `split` or `scope` would change what the probe is counted for.
+    that stands for the value) and `value`. It is converted: the option that the question names
+    first becomes {a}, the other {b}. Without `contrast`, a probe whose options both stand for a
+    value is "values", with one such option "neutral". Unknown fields are errors: a mistyped `split`
+    or `scope` would put the probe into the wrong comparison.
     """
     probes = [_probe(record, where) for where, record in read_json_records(path)]
     first_with_id: dict[str, str] = {}
@@ -164,7 +165,7 @@ def _probe(record: dict[str, Any], where: str) -> ChoiceProbe:
 
 
 def _template_of_question(question: str, options: list[str], where: str) -> str:
-    """Puts {a} and {b} for the options, in the order in which the question names them."""
+    """The question with {a} and {b} in place of the options, in the order of the question."""
     for option in options:
         if option not in question:
             fail(where, f"field 'question' does not name the option {option!r}; expected it once")

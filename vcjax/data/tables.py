@@ -1,7 +1,7 @@
-"""A path to data -> its records, each with its place for errors.
+"""Reads the records of a data file, or of a folder of them, each with its place for errors.
 
-The path is a file or a folder of them (folders.py). Nothing is executed and nothing is unpickled:
-Parquet and Arrow are read as plain data, loading scripts not at all.
+folders.py decides which files of a folder are read. Nothing is executed or unpickled: Parquet and
+Arrow are read as plain data, loading scripts not at all.
 """
 
 from collections import Counter
@@ -116,10 +116,10 @@ def _batches(file: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _given(value: Any, of_type: pa.DataType, where: str) -> Any:
-    """The value without nulls in structs, and with JSON decoded.
+    """The value without nulls in structs, and with JSON text decoded.
 
-    A struct has all keys that any row's has; where one is null, the row did not have it. JSON is
-    what `datasets` (4.7 and newer) makes of columns whose rows differ in type; a null in it counts.
+    A struct has the keys of all rows together; a null says that this row does not have the key.
+    `datasets` (4.7 and newer) stores columns of mixed types as JSON text, whose nulls are kept.
     """
     if value is None:
         return None

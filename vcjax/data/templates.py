@@ -1,4 +1,4 @@
-"""Chat templates that the config names, for base models: they come with none."""
+"""Chat templates that a config names; base models come with none."""
 
 import re
 from importlib import resources
@@ -12,7 +12,7 @@ from vcjax.errors import InputError
 
 
 def read_template(name_or_path: str) -> str:
-    """The Jinja source of a template of vcjax's (`llama3-study`), or of a .jinja file."""
+    """The Jinja source of a packaged template (`llama3-study`, for example) or a .jinja file."""
     if name_or_path.endswith(".jinja"):
         try:
             return Path(name_or_path).read_text("utf-8-sig")
@@ -35,10 +35,10 @@ def read_template(name_or_path: str) -> str:
 
 
 def check_template(template: str, tokenizer: Tokenizer) -> None:
-    """Refuses a template that needs tokens which the tokenizer does not have.
+    """Raises InputError if the template writes control tokens that the tokenizer does not have.
 
-    Its `<|...|>` would be encoded as plain text, its bos_token as nothing. Tokens that a template
-    puts together from pieces, or spells otherwise (`[INST]`), are not seen here.
+    Such a `<|...|>` would be encoded as plain text, a missing bos_token as nothing. Tokens that a
+    template composes of pieces, or spells in another way (`[INST]`), are not checked.
     """
     try:
         written = {

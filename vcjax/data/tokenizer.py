@@ -9,20 +9,20 @@ from typing import Any, Literal
 
 import tokenizers
 
-After = Literal["nothing", "control token", "text"]  # what a text follows
+After = Literal["nothing", "control token", "text"]  # what stands before a text
 
 
 @dataclass(frozen=True)
 class Tokenizer:
     """A model's tokenizer as its file describes it.
 
-    bpe: a BPE (byte-level, or with byte fallback) in which no control token is registered as an
-        added token, so that text never becomes a control token, whatever it says.
+    bpe: a BPE (byte-level, or with byte fallback) without the control tokens, so that no text is
+        encoded as one.
     control: control token, as the chat template writes it -> id.
     chat_template: the Jinja source, "" where the model has none.
     bos_id: begins a document, None where the model has no such token.
-    eos_id: ends a document (not a turn: that is the template's affair).
-    template_tokens: what the template may write by name: bos_token, eos_token and others.
+    eos_id: ends a document. Turns end as the template has it.
+    template_tokens: variables of the template: bos_token, eos_token and others -> their text.
     identity: sha256 of vocabulary, merges and template, for fingerprints.
     """
 
@@ -36,15 +36,15 @@ class Tokenizer:
 
 
 def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The ids of the text, which never hold a control token: its characters are encoded as such."""
+    """The ids of the text. Text that spells a control token is encoded as plain text."""
     return encode_piece(tokenizer, text, after="nothing").ids
 
 
 def encode_piece(tokenizer: Tokenizer, text: str, after: After) -> tokenizers.Encoding:
-    """As encode_text, with offsets, for text that stands behind something in its sequence.
+    """As encode_text, with offsets, for a piece of a sequence; after: what stands before it.
 
-    Tokenizers that put a space before a text (SentencePiece's) put none before what follows text;
-    some put one only before the first.
+    SentencePiece tokenizers put a space before a text, but not before one that goes on after text;
+    some put it only at the beginning of the sequence.
     """
     bpe = tokenizer.bpe if after == "nothing" else _spaceless(tokenizer.bpe, after)
     return bpe.encode(text, add_special_tokens=False)
@@ -59,7 +59,7 @@ def encode_document(tokenizer: Tokenizer, text: str) -> list[int]:
 def decode(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     """The text of the ids, control tokens by their names; for display and tests.
 
-    It is no inverse: text that spells a control token looks the same as the token.
+    Not an inverse of encoding: text that spells a control token looks the same as the token.
     """
     names = {id_: name for name, id_ in tokenizer.control.items()}
     runs: list[str] = []
@@ -73,7 +73,7 @@ def decode(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
 
 @functools.lru_cache(maxsize=8)
 def _spaceless(bpe: tokenizers.Tokenizer, after: After) -> tokenizers.Tokenizer:
-    """The same without the space that it does not put before text that stands there."""
+    """The tokenizer without the space before a text, where it puts none after `after`."""
     spec = json.loads(bpe.to_str())
     changed = {key: _without_space(spec[key], after) for key in ("normalizer", "pre_tokenizer")}
     if changed.items() <= spec.items():
@@ -82,7 +82,7 @@ def _spaceless(bpe: tokenizers.Tokenizer, after: After) -> tokenizers.Tokenizer:
 
 
 def _without_space(part: Any, after: After) -> Any:
-    """part: a normalizer or pre-tokenizer as in tokenizer.json, or what such a one holds."""
+    """part: a normalizer or pre-tokenizer of tokenizer.json, or any value inside it."""
     if isinstance(part, list):
         return [_without_space(item, after) for item in part]
     match part, after:

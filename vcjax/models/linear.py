@@ -55,9 +55,9 @@ class Weights(NamedTuple):
 class Layout:
     """The mesh axes that each dimension is sharded over, () where it is whole.
 
-    batch, length: the first two dimensions of activations. weights: the PartitionSpecs; what is
-    sharded over axes of the batch is gathered before use. inputs, outputs: tensor parallelism, the
-    last dimension of x and of x w; the weights keep these axes.
+    batch, length: the first two dimensions of activations. inputs, outputs: the last dimension of
+    x and of x w, sharded under tensor parallelism. weights: their PartitionSpecs; a weight is
+    gathered over axes of the batch before use, not over those of inputs and outputs.
     """
 
     batch: tuple[str, ...]
@@ -124,12 +124,11 @@ _sharded.defvjp(_forward, _backward)
 
 
 def _matmul(xs, weights, layout, transposed=False, partial=False):
-    """concat(xs) @ concat(weights): x w + inner b is one matmul, and no sum of two in memory.
+    """concat(xs) @ concat(weights), so that x w + inner b is one matmul, without a sum in memory.
 
-    weights: (array, PartitionSpec) each. transposed: times their transposes, for the backward pass.
-    Under tensor parallelism the product is summed over the devices that share the contracted
-    dimension. partial: each keeps its own part of that sum, which is a term of the next matmul's;
-    as a global array these parts lie side by side.
+    weights: (array, PartitionSpec) each. transposed: the weights are, for the backward pass. Under
+    tensor parallelism the product is summed over devices. partial: it is not; each device has its
+    partial sum (in the global array they are side by side), which the next matmul's sum covers.
     """
     if transposed:
         formula, axis, contracted, result = "blo,io->bli", 1, layout.outputs, layout.inputs
@@ -151,7 +150,7 @@ def _matmul(xs, weights, layout, transposed=False, partial=False):
 
 
 def _gradient(x, g, weight, layout, partial=()):
-    """Of a weight, (array, PartitionSpec), that x is multiplied by; g: the product's gradient.
+    """The gradient of a weight, (array, PartitionSpec), from its input x and its output's gradient.
 
     partial: the axes over which x or g is a partial sum of `_matmul`.
     """

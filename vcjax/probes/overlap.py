@@ -37,8 +37,8 @@ IGNORABLE = re.compile(
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-# What the Unicode names of the characters begin with. Korean puts spaces between words, but none
-# between a noun and its particle.
+# How the Unicode names of their characters begin. Korean has spaces between words, but none between
+# a noun and its particle.
 HAN = ("CJK ", "IDEOGRAPHIC ")
 UNSPACED = ("HIRAGANA", "KATAKANA", "BOPOMOFO", "HANGUL", "YI ", "THAI ", "LAO ", "KHMER ",
             "MYANMAR ", "TAI ", "NEW TAI LUE", "JAVANESE", "BALINESE")  # fmt: skip
@@ -187,16 +187,17 @@ def _kind(character: str) -> str:
 
 
 class _Table(dict):
-    """For str.translate: puts spaces around what stands for itself, and for what is of no kind."""
+    """For str.translate: letters stay, characters of the kinds `alone` get spaces around them, all
+    others become a space."""
 
-    def __init__(self, kept: tuple[str, ...]) -> None:
-        self.kept = kept
+    def __init__(self, alone: tuple[str, ...]) -> None:
+        self.alone = alone
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
         kind = _kind(character)
         self[code] = (
-            character if kind == "letter" else f" {character} " if kind in self.kept else " "
+            character if kind == "letter" else f" {character} " if kind in self.alone else " "
         )
         return self[code]
 

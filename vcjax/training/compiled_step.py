@@ -32,7 +32,7 @@ def init_and_update(
     """(params -> TrainState, (state, base, batch, lr) -> (state, metrics)), both jitted.
 
     params: arrays or their shapes. They are donated to the state, and the state to the update, so
-    that no second copy lies on the devices; the base is not.
+    that no second copy lies on the devices; the base is not. max_documents: of `summed_loss`.
     """
     optimizer = train_step.make_optimizer(recipe)
     loss = functools.partial(train_step.summed_loss, model=model, max_documents=max_documents)
