@@ -218,6 +218,11 @@ def test_differences_name_the_leaf_and_skip_what_changes_no_result():
     assert differences(old, new) == ["config.stages.why.lr: 0.0001 -> 0.0002"]
 
 
+def test_another_path_of_the_model_is_no_difference():
+    """Whether its files differ is seen from their hash."""
+    assert differences({"model": "a.gguf"}, {"model": "b/a.gguf"}) == []
+
+
 def test_the_preregistration_is_the_primary_contrast_and_what_it_rests_on(tmp_path):
     given = config(tmp_path, toward="america", contrasts=dict(total=dict(both=1, what=-1), z={}))
     assert preregistration(as_json(given)) == {

@@ -22,10 +22,11 @@ RECIPE: dict[str, Any] = schema.Recipe.defaults()
 
 SOURCES = ("spec", "other_spec", "file", "mix")  # keys of a stage: what its texts are from
 
-# Keys that leave the result as it is; a workdir may be resumed with other values of these.
+# Keys that leave the result as it is; a workdir may be resumed with other values of these. The
+# model counts by its files (`model.sha256` in config.json), not by the path that leads to them.
 RESULT_FREE = (
     "on_change", "mesh", "remat", "checkpoint_every", "keep_checkpoints", "log_every", "rules_out",
-    "profile", "tracker",
+    "profile", "tracker", "model",
 )  # fmt: skip
 
 
