@@ -131,6 +131,7 @@ def _call(main: Callable[[], None], no_flags: list[str]) -> None:
         _exit(f"{no_flags[0]!r} is no flag; every argument is written --name or --name=value")
     absl_logging.set_verbosity(absl_logging.FATAL)  # Orbax logs the errors that it raises, too
     logging.getLogger("jax").setLevel(logging.ERROR)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # what is left of a save that failed
     warnings.filterwarnings("ignore", module="tensorflow_datasets")
     _keep_compiled_programs()
     try:

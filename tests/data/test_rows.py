@@ -242,6 +242,64 @@ def test_quiet_without_network_home_or_tensorflow(tmp_path):
     ]
 
 
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("damage", [cut, flip, lambda path: path.write_bytes(b""), os.unlink])
+@pytest.mark.parametrize("name", ["packed_rows/1.0.0/*.array_record*", "documents.jsonl"])
+def test_damaged_rows_are_refused_and_written_again(
+    name, damage, packed, records, tmp_path, capsys
+):
+    folder = tmp_path / "abc"
+    rows.write_rows(folder, packed, records)
+    [path] = folder.glob(name)
+    damage(path)
+    assert not rows.exist(folder)
+    remedy = rf"{folder}: .*damaged \(.*; remove the folder, and the run's command of"
+    with pytest.raises(InputError, match=remedy):
+        rows.batches(folder, 1, 1, 0, 1)
+    if name == "documents.jsonl":
+        with pytest.raises(InputError, match=remedy):
+            rows.read_records(folder)
+    else:
+        assert rows.read_records(folder) == records
+    rows.write_rows(folder, packed, records)
+    assert "its rows are written again" in capsys.readouterr().out
+    assert rows.exist(folder) and len(rows.batches(folder, 1, 1, 0, 1)) == 21
+
+
+def test_without_rows_json_they_are_written_again(packed, records, tmp_path):
+    rows.write_rows(tmp_path / "abc", packed, records)
+    (tmp_path / "abc" / "rows.json").write_text("")
+    assert not rows.exist(tmp_path / "abc")
+    rows.write_rows(tmp_path / "abc", packed, records)
+    assert rows.exist(tmp_path / "abc")
+
+
+@pytest.mark.parametrize("size", [1, 10**6])
+def test_reading_ahead_is_bounded_in_bytes(size, folder, monkeypatch):
+    """As many batches as fit lie in memory, but two at least; they are those of each step."""
+    monkeypatch.setattr(rows, "READ_AHEAD_BYTES", size)
+    options = []
+    whole = rows.grain.ReadOptions
+    monkeypatch.setattr(rows.grain, "ReadOptions", lambda *a: options.append(a) or whole(*a))
+    source = rows.batches(folder, rows=2, accumulation=2, seed=3, epochs=2)
+    read = list(rows.in_order(source, 4))
+    one = sum(array.nbytes for array in source[4].values())
+    assert options == [(2, 2) if size == 1 else (16, min(500, size // one))]
+    assert len(read) == 7
+    for step, batch in enumerate(read, start=4):
+        np.testing.assert_array_equal(batch["tokens"], source[step]["tokens"])
+    assert list(rows.in_order(source, 11)) == []
+
+
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

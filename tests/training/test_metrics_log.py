@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+
+from vcjax.training import metrics_log
 from vcjax.training.metrics_log import MetricsLog
 
 
@@ -54,3 +57,43 @@ def test_in_a_bucket_they_are_there_when_a_checkpoint_is_saved(bucket):
     log.close()
     assert (bucket / "metrics.jsonl").read_text().splitlines()[1:] == ['{"step": 2, "loss": 0.25}']
     assert any(b"loss" in events.read_bytes() for events in (bucket / "tensorboard").iterdir())
+
+
+def log_of(folder, steps):
+    log = MetricsLog(folder, 0)
+    log.write(0, held_out_loss=2.0)
+    for step in range(1, steps + 1):
+        log.write(step, loss=1.0 / step)
+    log.write(steps, held_out_loss=1.0)
+    log.close()
+    return folder / "metrics.jsonl"
+
+
+def test_whole_metrics_have_no_fault(tmp_path):
+    path = log_of(tmp_path, 5)
+    with path.open("a") as file:
+        file.write('{"step": 6, "lo')  # a kill cut it
+    assert [metrics_log.fault(tmp_path, step) for step in (1, 3, 5)] == [None] * 3
+    assert "the loss of update 6 is not in it" in metrics_log.fault(tmp_path, 6)
+
+
+def with_nulls(lines, number):
+    return [*lines[:number], b"\0" * 20 + b"\n", *lines[number:]]
+
+
+def test_damaged_metrics_serve_the_checkpoints_before_the_damage(tmp_path):
+    path = log_of(tmp_path, 5)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(with_nulls(lines, 4)))  # after the line of update 3
+    assert metrics_log.fault(tmp_path, 2) is None
+    assert metrics_log.fault(tmp_path, 3) == f"{path} is damaged (line 5)"
+    assert "the loss of update 4" in metrics_log.fault(tmp_path, 5)
+    MetricsLog(tmp_path, 2).close()
+    assert steps(tmp_path) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe\n", b"[]\n", b'{"step": null}\n'])
+def test_metrics_without_a_whole_line_serve_none(tmp_path, content):
+    if content is not None:
+        (tmp_path / "metrics.jsonl").write_bytes(content)
+    assert "the loss of update 1 is not in it" in metrics_log.fault(tmp_path, 3)

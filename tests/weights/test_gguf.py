@@ -213,3 +213,12 @@ def test_smollm2_has_the_recorded_logits():
 
 if __name__ == "__main__":
     write_reference()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_tensor_that_is_not_finite_is_named(value, tmp_path):
+    weights = tiny.weights()
+    weights["blocks"]["up"]["kernel"][1, 3, 5] = value
+    path = tiny.write_gguf(tmp_path / "model.gguf", weights)
+    read = lambda path: tiny.load(gguf.open_weights(path), tiny.ARCHITECTURE)  # noqa: E731
+    assert "tensor 'blk.1.ffn_up.weight' holds NaN or infinity" in refusal(read, path)

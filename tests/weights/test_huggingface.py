@@ -176,3 +176,12 @@ def test_an_index_stays_in_its_folder(folder):
     outside = {"weight_map": {"model.norm.weight": "../elsewhere.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(outside))
     assert "not in the folder" in refusal(load, folder)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_tensor_that_is_not_finite_is_named(folder, value):
+    path, name = folder / "model.safetensors", "model.layers.1.mlp.up_proj.weight"
+    tensors = load_file(path)
+    tensors[name][3, 5] = value
+    save_file(tensors, path)
+    assert f"tensor '{name}' holds NaN or infinity" in refusal(load, folder)

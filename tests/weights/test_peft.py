@@ -273,3 +273,15 @@ def test_the_identity_is_of_both_files(folder, name):
     assert len(before) == 64 and before == peft_files.identity(folder)
     (folder / name).write_bytes((folder / name).read_bytes() + b" ")
     assert peft_files.identity(folder) != before
+
+
+def test_a_tensor_that_is_not_finite_is_named(folder):
+    path = folder / WEIGHTS
+    tensors = load_file(path)
+    name = next(iter(tensors))
+    tensors[name] = np.array(tensors[name])
+    tensors[name][0, 0] = np.nan
+    save_file(tensors, path)
+    with pytest.raises(InputError, match="holds NaN or infinity") as caught:
+        read(folder)
+    assert name in str(caught.value)

@@ -15,7 +15,7 @@ from vcjax.workdir import files, lock, storage
 
 HOLDER = """
 import sys, time
-from vcjax import lock, storage
+from vcjax.workdir import lock, storage
 lock.BEAT_SECONDS = 0.2
 with lock.hold(storage.workdir(sys.argv[1])):
     print("held", flush=True)

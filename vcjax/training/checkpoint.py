@@ -236,8 +236,8 @@ def _readable(where: epath.Path, remedy: str) -> Iterator[None]:
     """Makes an error of Orbax an InputError, as of a damaged checkpoint without checksums."""
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if disk.explain(error):
-            raise
+    except Exception as error:  # many types, a bare Exception among them
+        if isinstance(error, RuntimeError | MemoryError) or disk.explain(error):
+            raise  # too little memory, say: no fault of the files
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"{where}: Orbax cannot restore it ({reason}); {remedy}") from error

@@ -95,7 +95,7 @@ def fault(folder: epath.Path, step: int) -> str | None:
     missing = next((at for at in range(1, step + 1) if at not in logged), None)
     if missing is not None:
         return f"{path} is damaged (the loss of update {missing} is not in it)"
-    if is_damaged and lines[-1][0] <= step:
+    if is_damaged and lines and lines[-1][0] <= step:
         return f"{path} is damaged (line {len(lines) + 1})"
     return None
 

@@ -63,10 +63,12 @@ def _cause(error: BaseException) -> tuple[int | None, str | None]:
 
 @contextlib.contextmanager
 def writing(path: os.PathLike) -> Iterator[None]:
-    """Gives the path to an OSError that comes without one, as those of a write or a flush do."""
+    """Gives the path to a refusal that comes without one, as that of a write or a flush does."""
     try:
         yield
-    except OSError as error:
-        if error.filename is None and error.errno is not None:
-            error.filename = os.fspath(path)
-        raise
+    except Exception as error:
+        number, known = _cause(error)
+        if number not in REMEDIES or known is not None:
+            raise
+        assert number is not None
+        raise OSError(number, os.strerror(number), os.fspath(path)) from error

@@ -1,0 +1,67 @@
+"""Answers come back as they were written; a damaged file is not current, so it is scored again."""
+
+import random
+
+import pandas as pd
+import pytest
+from etils import epath
+
+from vcjax.errors import InputError
+from vcjax.probes import answer_files
+
+RUN = {
+    "plan": {"arms": {"america": {"0": ["abc"]}}},
+    "model": {"sha256": "m"},
+    "config": {"compute_dtype": "float32", "lead": "I prefer"},
+    "versions": {"vcjax": "0.9.0"},
+}
+PROBES = {"probes.jsonl": "123"}
+TABLE = pd.DataFrame(
+    {
+        "id": [f"cars-{i}" for i in range(20)],
+        "logprob": [-1.5 * i for i in range(20)],
+        "explicitness": [None] * 20,
+        "seed": 0,
+    }
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = epath.Path(tmp_path / "america-0.parquet")
+    answer_files.write(path, TABLE, answer_files.decided_by(RUN, "america", 0, PROBES))
+    return path
+
+
+def is_current(path):
+    return answer_files.is_current(path, RUN, "america", 0, PROBES)
+
+
+def test_what_was_written_is_read_and_current(path):
+    pd.testing.assert_frame_equal(answer_files.read(path).to_pandas(), TABLE)
+    assert is_current(path)
+    assert not answer_files.is_current(path, RUN, "america", 0, {"probes.jsonl": "other"})
+
+
+def test_no_flipped_bit_gives_other_answers(path):
+    whole, values = path.read_bytes(), answer_files.read(path).to_pydict()
+    draw = random.Random(0)
+    seen = 0
+    for _ in range(150):
+        damaged, bit = bytearray(whole), draw.randrange(8 * len(whole))
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(bytes(damaged))
+        if is_current(path):
+            assert answer_files.read(path).to_pydict() == values
+        else:
+            seen += 1
+    assert seen > 30
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 99, b"PAR1"])
+def test_a_file_that_is_none_is_said_and_not_current(path, content, capsys):
+    path.write_bytes(content)
+    assert not is_current(path)
+    assert f"warning: {path}: not a whole Parquet file" in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"vcjax\.main scores it again"):
+        answer_files.read(path)
