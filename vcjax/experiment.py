@@ -19,7 +19,6 @@ from vcjax.models.architecture import known_architecture
 from vcjax.plan import Plan, StageData, cost, describe, make_plan, warnings
 from vcjax.probes import answer_files, answers, choice, overlap
 from vcjax.record import Record
-from vcjax.report.page import write_report
 from vcjax.report.reading import analysis_sha256, check_answered
 from vcjax.training import stage, trackers
 from vcjax.training.loaded_model import LoadedModel, load_model, pretrained_of
@@ -216,6 +215,8 @@ def _probe(
 
 
 def _report(workdir: epath.Path, added_probes: str | None = None) -> None:
+    from vcjax.report.page import write_report  # with matplotlib, for which no plan has to wait
+
     for line in write_report(workdir, added_probes):
         print(line)
     print(f"report: {workdir / 'report' / 'index.html'}")

@@ -17,10 +17,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.summary import scalar
-
 from vcjax.errors import InputError
 from vcjax.workdir.best_effort import best_effort, warn
 
@@ -102,6 +98,11 @@ def tensorboard(folder: Path, step: int) -> Tracker:
     step: of the checkpoint that the stage goes on from, 0 where it begins. What an earlier process
     wrote of later steps is hidden.
     """
+    # It imports PyTorch where that is installed, for which no plan has to wait.
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto.event_pb2 import Event, SessionLog
+    from tensorboardX.summary import scalar
+
     folder.mkdir(parents=True, exist_ok=True)
     # Not tensorboardX's SummaryWriter: one error ends its thread, and the queue that nobody empties
     # then blocks the loop for good. The suffix keeps two starts within a second apart.
