@@ -156,10 +156,10 @@ def test_a_field_that_is_missing_or_of_another_type_is_named(workdir, tmp_path):
 def test_the_same_model_under_another_name_is_no_change(workdir):
     saved = record.read(workdir)
     moved = dataclasses.replace(saved, config={**saved.config, "model": "elsewhere/tiny.gguf"})
-    assert record.going_on(workdir, saved, moved, "refuse").config["model"] == "elsewhere/tiny.gguf"
+    assert record.resumed(workdir, saved, moved, "refuse").config["model"] == "elsewhere/tiny.gguf"
     other = dataclasses.replace(moved, model=record.Base("other", "none"))
     with pytest.raises(InputError, match="the file of the model elsewhere"):
-        record.going_on(workdir, saved, other, "refuse")
+        record.resumed(workdir, saved, other, "refuse")
 
 
 def test_each_stage_names_what_trained_it(workdir, page):

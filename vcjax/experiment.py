@@ -1,4 +1,4 @@
-"""A whole run: inputs, plan, training, probes, report. What is done is not done again."""
+"""A whole run: inputs, plan, training, probes, report. What is done already is not repeated."""
 
 import dataclasses
 import functools
@@ -13,7 +13,8 @@ from ml_collections import ConfigDict
 
 import vcjax
 from vcjax import config as configs
-from vcjax import record, sharding, stage_inputs
+from vcjax import record as records
+from vcjax import sharding, stage_inputs
 from vcjax.errors import InputError
 from vcjax.models.architecture import known_architecture
 from vcjax.plan import Plan, StageData, cost, describe, make_plan, warnings
@@ -37,61 +38,58 @@ def run(
     dry_run: bool,
     command: Sequence[str] = (),
 ) -> None:
-    """Runs an experiment or goes on with it; `dry_run` stops after the plan and its rows.
+    """Runs an experiment, or the part of it that is not done; `dry_run` stops after the plan.
 
-    folder: where the config's relative paths start; command: the flags that gave the config, for
-    whoever runs it again. Raises InputError before anything is written where what was given cannot
-    be used.
+    folder: where the config's relative paths start. command: the flags that gave the config, for
+    the report. Raises InputError for a config, file or workdir that cannot be used; most of that is
+    checked before anything is written.
     """
     config = configs.resolve(config, folder)
     if dry_run and _print_estimate(config, folder):
         return
     inputs = _read_inputs(config, folder, workdir)
-    plan = make_plan(config, inputs.base.identity, inputs.data)
-    costs = cost(plan, _done(plan, workdir), inputs.base.architecture, config)
-    stages.check_disk(workdir, costs.disk_bytes, plan.stages.keys() - _done(plan, workdir))
-
+    plan = _make_plan(inputs, workdir)
     with lock.hold(workdir):
-        this = _record(inputs, plan, folder, workdir, command)
+        record = _make_record(inputs, plan, folder, workdir, command)
         _print_plan(inputs, plan, folder, workdir)
         processes.on_first(lambda: stage_inputs.write(inputs.stages, workdir))
         if dry_run:
             return
-        record.write(workdir, this)
+        records.write(workdir, record)
         load = functools.cache(lambda: load_model(config, inputs.base))
         _train(plan, load, folder, workdir)
-        _probe(this, load, inputs.probes, workdir, "probes")
-        processes.on_first(lambda: _report(workdir))
+        _probe(record, load, inputs.probes, workdir, "probes")
+        _report(workdir)
 
 
 def probe_finished(workdir: epath.Path, probe_file: Path) -> None:
     """Scores one more probe file on every arm and seed of a finished run; it is exploratory."""
-    this = record.read(workdir)
+    record = records.read(workdir)
     if not probe_file.is_file():
         problem = "is a folder; give a file" if probe_file.is_dir() else "does not exist"
         raise InputError(f"--probes: {probe_file} {problem}")
     probes = answers.read_probes([probe_file])
-    overlap.check(answers.choices(probes), stage_inputs.read_records(workdir, this.plan))
-    record.check_trained(workdir, this, this.plan.stages)
-    base = pretrained_of(workdir, this)
-    _check_scorable(probes, base, this.config["lead"])
-    check_answered(workdir, this)
+    overlap.check(answers.choices(probes), stage_inputs.read_records(workdir, record.plan))
+    records.check_trained(workdir, record, record.plan.stages)
+    base = pretrained_of(workdir, record)
+    _check_scorable(probes, base, record.config["lead"])
+    check_answered(workdir, record)
+    sha, _ = probes[probe_file.name]
     with lock.hold(workdir):
-        load = functools.cache(lambda: load_model(ConfigDict(this.config), base))
-        sha, _ = probes[probe_file.name]
-        _probe(this, load, probes, workdir, f"probes/{sha[:16]}")
-        processes.on_first(lambda: _report(workdir, sha[:16]))
+        load = functools.cache(lambda: load_model(ConfigDict(record.config), base))
+        _probe(record, load, probes, workdir, f"probes/{sha[:16]}")
+        _report(workdir, added_probes=sha[:16])
 
 
 @dataclasses.dataclass(frozen=True)
 class _Inputs:
-    """What a run starts from. data: of each stage and seed, for the plan."""
+    """What a run is given: its config, and the files that this names, read and checked."""
 
-    config: ConfigDict
+    config: ConfigDict  # resolved
     base: Pretrained
     probes: answers.Probes
-    stages: dict[stage_inputs.Key, stage_inputs.StageInput]
-    data: dict[stage_inputs.Key, StageData]
+    stages: dict[stage_inputs.Key, stage_inputs.StageInput]  # without those that take adapters over
+    data: dict[stage_inputs.Key, StageData]  # of all stages, for the plan
     mesh: jax.sharding.Mesh
 
 
@@ -106,7 +104,7 @@ def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inpu
     _check_scorable(probes, base, config.lead)
     mesh = sharding.make_mesh(config.mesh.to_dict())  # refuses one that does not fit the devices
     inputs = stage_inputs.prepare(config, base, folder, workdir, probes)
-    data = {key: stage_input.data for key, stage_input in inputs.items() if stage_input.data}
+    data = {key: stage_input.data for key, stage_input in inputs.items()}
     data |= stage_inputs.adapters(config, base, folder)
     return _Inputs(config, base, probes, inputs, data, mesh)
 
@@ -116,48 +114,57 @@ def _check_scorable(probes: answers.Probes, base: Pretrained, lead: str) -> None
     choice.check(answers.choices(probes), base.tokenizer, lead, context_length)
 
 
-def _record(
+def _make_plan(inputs: _Inputs, workdir: epath.Path) -> Plan:
+    """The plan; InputError where the disk has no room for it."""
+    plan = make_plan(inputs.config, inputs.base.identity, inputs.data)
+    done = _done(plan, workdir)
+    needed = cost(plan, done, inputs.base.architecture, inputs.config).disk_bytes
+    stages.check_disk(workdir, needed, plan.stages.keys() - done)
+    return plan
+
+
+def _make_record(
     inputs: _Inputs, plan: Plan, folder: Path, workdir: epath.Path, command: Sequence[str]
 ) -> Record:
-    """What config.json holds from now on; InputError where it, or another process, disagrees."""
+    """The new content of config.json; InputError where the old, or another process, disagrees."""
     config, base, probes = inputs.config, inputs.base, inputs.probes
-    as_json = configs.as_json(config)
+    config_json = configs.as_json(config)
     new = Record(
         command=list(command),
-        config=as_json,
-        preregistration=configs.preregistration(as_json),
+        config=config_json,
+        preregistration=configs.preregistration(config_json),
         analysis=analysis_sha256(),
-        development_runs=record.development_runs(config, folder),
+        development_runs=records.development_runs(config, folder),
         plan=plan,
         probes=answers.sha256_of(probes),
         first_probe=choice.as_read(next(answers.choices(probes)), base.tokenizer, config.lead),
-        model=record.Base(base.identity, base.licence),
+        model=records.Base(base.identity, base.licence),
         licences=stage_inputs.stated_licences(config, inputs.stages, folder),
         numerics=vcjax.NUMERICS,
         environment=environment.describe(),
     )
-    if not processes.agree(record.shared(new)):
+    if not processes.agree(records.shared(new)):
         raise InputError(
             "--distributed: the processes do not plan the same; give each the same command, "
             "files, vcjax and packages"
         )
 
-    def settled() -> dict:
-        saved = record.find(workdir)
+    def on_first() -> dict:
+        saved = records.find(workdir)
         if saved is None:
-            return record.as_json(new)
-        return record.as_json(record.going_on(workdir, saved, new, config.on_change))
+            return records.as_json(new)
+        return records.as_json(records.resumed(workdir, saved, new, config.on_change))
 
-    return record.parse(processes.on_first(settled))
+    return records.parse(processes.on_first(on_first))
 
 
 def _print_plan(inputs: _Inputs, plan: Plan, folder: Path, workdir: epath.Path) -> None:
     done = _done(plan, workdir)
     costs = cost(plan, done, inputs.base.architecture, inputs.config)
-    reached = expected_flops(inputs.mesh, inputs.config.compute_dtype) if costs.flops else None
-    print(describe(plan, done, costs, reached))
-    of_plan = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
-    for line in [*of_plan, *stage_inputs.warnings(inputs.config, folder)]:
+    rate = expected_flops(inputs.mesh, inputs.config.compute_dtype) if costs.flops else None
+    print(describe(plan, done, costs, rate))
+    lines = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
+    for line in [*lines, *stage_inputs.warnings(inputs.config, folder)]:
         print(f"warning: {line}")
 
 
@@ -185,21 +192,21 @@ def _train(plan: Plan, load: Load, folder: Path, workdir: epath.Path) -> None:
 
 
 def _probe(
-    this: Record, load: Load, probes: answers.Probes, workdir: epath.Path, place: str
+    record: Record, load: Load, probes: answers.Probes, workdir: epath.Path, subfolder: str
 ) -> None:
-    """Scores every arm and seed on the probe files; a file of answers each, in workdir/place.
+    """Scores every arm and seed on the probes; writes a file of answers each in the subfolder.
 
-    An arm whose file already holds these answers is left alone; the untouched model, which is the
-    same for all seeds, answers once.
+    Arms with current answers are skipped. The untouched model is the same for all seeds, so it is
+    scored once.
     """
-    asked, lead = answers.sha256_of(probes), this.config["lead"]
-    last: tuple[str, pd.DataFrame] | None = None
-    for arm, chains in this.plan.arms.items():
+    hashes, lead = answers.sha256_of(probes), record.config["lead"]
+    last: tuple[str, pd.DataFrame] | None = None  # the model scored last, its answers
+    for arm, chains in record.plan.arms.items():
         for seed, chain in chains.items():
-            name, model = f"{place}/{arm}-{seed}.parquet", this.model_of(arm, seed)
+            name, model = f"{subfolder}/{arm}-{seed}.parquet", record.model_of(arm, seed)
             path = workdir / name
-            current = functools.partial(answer_files.is_current, path, model, lead, asked)
-            if processes.on_first(current):
+            is_current = functools.partial(answer_files.is_current, path, model, lead, hashes)
+            if processes.on_first(is_current):
                 continue
             preemption.stop_if_noticed()
             started = time.monotonic()
@@ -208,24 +215,28 @@ def _probe(
                 params = loaded.params(workdir, chain[-1] if chain else None, seed)
                 last = model, loaded.answers(params, probes, lead)
             table = last[1].assign(arm=arm, seed=seed)
-            answer_files.write(path, table, answer_files.decided_by(model, lead, asked))
+            answer_files.write(path, table, answer_files.decided_by(model, lead, hashes))
             seconds = time.monotonic() - started
             files.note_time(workdir, name, seconds)
             print(f"probed arm {arm}, seed {seed} in {seconds:.0f} s")
 
 
 def _report(workdir: epath.Path, added_probes: str | None = None) -> None:
-    from vcjax.report.page import write_report  # with matplotlib, for which no plan has to wait
+    from vcjax.report.page import write_report  # imports matplotlib, which takes seconds
 
-    for line in write_report(workdir, added_probes):
-        print(line)
-    print(f"report: {workdir / 'report' / 'index.html'}")
+    def on_first() -> None:
+        for line in write_report(workdir, added_probes):
+            print(line)
+        print(f"report: {workdir / 'report' / 'index.html'}")
+
+    processes.on_first(on_first)
 
 
 def _print_estimate(config: ConfigDict, folder: Path) -> bool:
-    """Prints a plan of what is not here, from what the config states and the model's known sizes.
+    """Prints an estimate of the plan where files or the model are missing here.
 
-    Returns whether that was needed, and could be done.
+    It needs the counts that the config states and a model of known sizes. Returns whether it
+    printed one.
     """
     missing = configs.missing_files(config, folder)
     if not pretrained.is_here(config.model):
@@ -247,6 +258,6 @@ def _print_estimate(config: ConfigDict, folder: Path) -> bool:
     for line in missing:
         print(f"  {line}")
     print(describe(plan, set(), cost(plan, set(), architecture, config), None))
-    for line in warnings(plan, batch_shards=1):  # those of this machine say nothing
+    for line in warnings(plan, batch_shards=1):  # it will run on other devices than these
         print(f"warning: {line}")
     return True

@@ -24,7 +24,7 @@ from vcjax.models import transformer
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
 from vcjax.record import Record, check_trained
-from vcjax.report.reading import read_run
+from vcjax.report.reading import read_ordered
 from vcjax.training import checkpoint
 from vcjax.training.loaded_model import pretrained_of
 from vcjax.weights import huggingface_out, model_card, peft, pretrained
@@ -38,44 +38,43 @@ PyTree = Any
 def export(workdir: epath.Path, arm: str | None, seed: int | None, format: str, out: Path) -> None:
     """Writes the folder `out`, whole or not at all.
 
-    format: "peft" (adapter alone), "merged" (adapter added to the base, or all weights where all
-    trained) or "base" (neither; arm and seed are None). InputError: what does not exist, is not
-    trained yet, or would be overwritten.
+    format: "peft" (the adapter alone), "merged" (base and adapter as one, or all weights where all
+    were trained) or "base" (the base alone; arm and seed are None). Raises InputError for an arm or
+    seed that does not exist or is not trained, and where `out` would be overwritten.
     """
-    run = read_run(workdir)
-    chain = _chain(workdir, run, arm, seed, format)
-    check_trained(workdir, run, chain)
-    with _whole(out) as folder:
-        found = pretrained_of(workdir, run)
-        model = Model(found.architecture, _lora(run, chain), compute_dtype="float32", remat="full")
-        base = pretrained.open_weights(found.path)
+    record = read_ordered(workdir)
+    chain = _chain(workdir, record, arm, seed, format)
+    check_trained(workdir, record, chain)
+    with _new_folder(out) as folder:
+        base = pretrained_of(workdir, record)
+        lora = _lora(record, chain)
+        model = Model(base.architecture, lora, compute_dtype="float32", remat="full")
+        base_weights = pretrained.open_weights(base.path)
         last = stages.folder(workdir, chain[-1]) / "checkpoints" if chain else None
-        dtype = base(("embed",), None, (slice(0, 0),) * 2).dtype.name
-        config = huggingface_out.model_config(
-            found.path, dtype, found.architecture, found.tokenizer
-        )
+        dtype = base_weights(("embed",), None, (slice(0, 0),) * 2).dtype.name
+        config = huggingface_out.model_config(base.path, dtype, base.architecture, base.tokenizer)
         # With a config.json `transformers` would take an adapter's folder for a whole model.
         if format == "peft":
             assert last is not None and model.lora is not None
-            peft.write_adapter(folder, _adapter(last, model), model.lora, *_on_the_hub(found))
+            peft.write_adapter(folder, _adapter(last, model), model.lora, *_hub_id(base))
         else:
-            read = base if last is None else _trained(base, last, model)
-            huggingface_out.write_weights(folder, read, found.architecture)
+            weights = base_weights if last is None else _trained(base_weights, last, model)
+            huggingface_out.write_weights(folder, weights, base.architecture)
             files.write_json(folder / "config.json", config)
-        huggingface_out.write_tokenizer(folder, found.path, found.tokenizer)
-        huggingface_out.write_generation_config(folder, found.path, config, found.tokenizer)
-        model_card.write(folder, workdir, run, arm, seed, format, found, out.name)
+        huggingface_out.write_tokenizer(folder, base.path, base.tokenizer)
+        huggingface_out.write_generation_config(folder, base.path, config, base.tokenizer)
+        model_card.write(folder, workdir, record, arm, seed, format, base, out.name)
 
 
 def _chain(
-    workdir: epath.Path, run: Record, arm: str | None, seed: int | None, format: str
+    workdir: epath.Path, record: Record, arm: str | None, seed: int | None, format: str
 ) -> Sequence[str]:
     """The fingerprints of the arm's stages."""
     if format == "base":
         if arm is not None or seed is not None:
             raise InputError("--format=base: all arms share it; leave out --arm and --seed")
         return []
-    arms = run.plan.arms
+    arms = record.plan.arms
     if arm not in arms:
         what = "missing" if arm is None else f"{arm!r} is none of the run's"
         raise InputError(f"--arm: {what}; {workdir} has {', '.join(arms)}")
@@ -86,7 +85,7 @@ def _chain(
     if format == "peft":
         if not chain:
             raise InputError(f"--arm: {arm} has no stage, so there is no adapter; --format=base")
-        if _lora(run, chain) is None:
+        if _lora(record, chain) is None:
             raise InputError(
                 f"--format=peft: {workdir} trained all weights, so there is no adapter; "
                 "--format=merged"
@@ -94,21 +93,22 @@ def _chain(
     return chain
 
 
-def _lora(run: Record, chain: Sequence[str]) -> LoRA | None:
+def _lora(record: Record, chain: Sequence[str]) -> LoRA | None:
+    """None without stages, and where all weights were trained."""
     if not chain:
         return None
-    recipe = run.plan.stages[chain[-1]].recipe
+    recipe = record.plan.stages[chain[-1]].recipe
     return LoRA(recipe["rank"], recipe["alpha"]) if recipe["train"] == "lora" else None
 
 
 @contextlib.contextmanager
-def _whole(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its name at the end; an error or a kill leaves no `out`."""
+def _new_folder(out: Path) -> Iterator[Path]:
+    """A folder that is renamed to `out` at the end; after an error or a kill there is no `out`."""
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(f"--out: {out} exists and is no empty folder; give another")
     out = out.absolute()
     unfinished = out.with_name(f".{out.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)  # what a kill left
+    shutil.rmtree(unfinished, ignore_errors=True)  # of an export that was killed
     unfinished.mkdir(parents=True)
     try:
         yield unfinished
@@ -117,15 +117,15 @@ def _whole(out: Path) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _on_the_hub(found: Pretrained) -> tuple[str, str | None]:
-    """The base's name for `transformers`, and of a hub id the commit: that of its folder."""
-    if Path(found.name).exists() or not found.path.is_dir():
-        return found.name, None
-    return found.name.partition("@")[0], found.path.name
+def _hub_id(base: Pretrained) -> tuple[str, str | None]:
+    """The base's name for `transformers`, and its commit where that is a hub id, else None."""
+    if Path(base.name).exists() or not base.path.is_dir():
+        return base.name, None
+    return base.name.partition("@")[0], base.path.name  # the hub's cache names folders by commit
 
 
 def _trained(base: Reader, checkpoints: epath.Path, model: Model) -> Reader:
-    """What a finished stage left, in the types of the base's weights."""
+    """The weights after a finished stage, in the types of the base's weights."""
     if model.lora is None:
         return _all_weights(base, checkpoints)
     return _merged(base, _adapter(checkpoints, model), model.lora.scale)
@@ -146,7 +146,7 @@ def _merged(base: Reader, adapter: PyTree, scale: float) -> Reader:
 
 
 def _all_weights(base: Reader, checkpoints: epath.Path) -> Reader:
-    """Of a full fine-tuning. Host memory holds one weight, of all layers."""
+    """The weights of a full fine-tuning. Host memory holds one of them at a time, of all layers."""
     restored = functools.lru_cache(maxsize=1)(
         lambda leaf: checkpoint.restore_param(checkpoints, leaf)
     )
@@ -164,9 +164,9 @@ def _adapter(checkpoints: epath.Path, model: Model) -> PyTree:
 
 
 def main() -> None:
-    given = flags.FLAGS
-    out = command.path("out", given.out)
-    export(storage.workdir(given.workdir), given.arm, given.seed, given.format, out)
+    values = flags.FLAGS
+    out = command.path("out", values.out)
+    export(storage.workdir(values.workdir), values.arm, values.seed, values.format, out)
     print(f"written: {out}")
 
 

@@ -1,4 +1,7 @@
-"""The plan of an experiment, pure: config and counts in; stages, arms, fingerprints, costs out."""
+"""The plan of an experiment: its stages with their fingerprints, its arms, and what they cost.
+
+Pure functions of the config and of counts of the rows.
+"""
 
 import dataclasses
 import hashlib
@@ -17,33 +20,33 @@ from vcjax.models.architecture import Architecture
 from vcjax.models.head import CHUNK
 from vcjax.models.kernels import BLOCK
 
-TYPICAL_FILL = 0.97  # of packed rows, where documents are much shorter than a row
-FEW_UPDATES = 20  # fewer gave silent nulls in reproductions of the study
+TYPICAL_FILL = 0.97  # share of tokens in packed rows, where documents are shorter than a row
+FEW_UPDATES = 20  # with fewer, reproductions of the study saw no effect
 
 
 @dataclasses.dataclass(frozen=True)
 class StageData:
-    """What one stage and seed work on, by content: packed rows, or an adapter to take over."""
+    """The data of one stage and seed: packed rows, or an adapter that is taken over."""
 
-    rows_id: str  # the folder of the rows under workdir/rows
-    held_out_id: str | None  # likewise, of the documents kept out of training
+    rows_id: str  # hash of the rows' content, the name of their folder in workdir/rows
+    held_out_id: str | None  # likewise, of the held-out documents
     rows: int
     documents: int
     held_out_documents: int
     tokens: int
     weighted_tokens: int
     split_documents: int
-    most_documents: int  # of a row, held-out ones included
-    left_out_tokens: int = 0  # in parts of split documents where no token has weight
+    most_documents: int  # in one row, held-out ones included
+    left_out_tokens: int = 0  # of parts of split documents in which no token has weight
 
     @classmethod
-    def nothing(cls, rows_id: str) -> "StageData":
-        """Of a stage that trains nothing; rows_id: what it takes over instead."""
-        return cls(rows_id, None, *[0] * 7)
+    def for_adapter(cls, identity: str) -> "StageData":
+        """Of a stage that trains nothing and takes over an adapter; identity: a hash of it."""
+        return cls(identity, None, *[0] * 7)
 
     @classmethod
     def stated(cls, name: str, stage: ConfigDict) -> "StageData":
-        """What a stage's config states of a file that is not here."""
+        """By the counts that a stage's config states of a file that is not here."""
         records, tokens, weighted = (
             stage.stated[key] for key in ("records", "tokens", "weighted_tokens")
         )
@@ -53,13 +56,13 @@ class StageData:
 
 @dataclasses.dataclass(frozen=True)
 class StagePlan:
-    """One training run, checkpoint to checkpoint."""
+    """One stage of an arm, with a seed: the training from one checkpoint to the next."""
 
     fingerprint: str
     name: str
     kind: str
     seed: int
-    parent: str | None  # the fingerprint of the stage whose weights it goes on with
+    parent: str | None  # fingerprint of the stage before it; None: the pretrained model
     recipe: dict[str, Any]
     data: StageData
     rows_per_update: int
@@ -72,16 +75,16 @@ class StagePlan:
 
     @property
     def tokens(self) -> int:
-        """Tokens it trains on, over all epochs."""
+        """Tokens that it trains on, over all epochs."""
         return self.data.tokens * self.recipe["epochs"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """stages by fingerprint, parents first; arms: name -> seed -> chain of fingerprints."""
+    """Stages that arms share are in it once."""
 
-    stages: dict[str, StagePlan]
-    arms: dict[str, dict[int, tuple[str, ...]]]
+    stages: dict[str, StagePlan]  # by fingerprint, parents first
+    arms: dict[str, dict[int, tuple[str, ...]]]  # name -> seed -> fingerprints, first to last
 
     def title(self, fingerprint: str) -> str:
         """For a person: "behavior after america, seed 0"."""
@@ -90,20 +93,24 @@ class Plan:
         return f"{stage.name}{after}, seed {stage.seed}"
 
     def chains(self) -> dict[str, str]:
-        """Fingerprint -> the names of the stages that lead to it and its own, "a > b"."""
-        found = {}
+        """Fingerprint -> the names of the stages up to this one, "america > behavior"."""
+        chains = {}
         for seeds in self.arms.values():
             for fingerprints in seeds.values():
                 names = [self.stages[fingerprint].name for fingerprint in fingerprints]
                 for i, fingerprint in enumerate(fingerprints):
-                    found[fingerprint] = " > ".join(names[: i + 1])
-        return found
+                    chains[fingerprint] = " > ".join(names[: i + 1])
+        return chains
 
 
 def make_plan(
     config: ConfigDict, model_identity: str, data: Mapping[tuple[str, int], StageData]
 ) -> Plan:
-    """config: resolved; data: (stage name, seed) -> its rows. InputError: what is refused."""
+    """The plan of a resolved config.
+
+    data: by stage and seed. Raises InputError for a stage that could not be trained as the config
+    says, and for two names of one stage.
+    """
     stages: dict[str, StagePlan] = {}
     arms: dict[str, dict[int, tuple[str, ...]]] = {arm: {} for arm in config.arms}
     for seed in range(config.seeds):
@@ -137,7 +144,7 @@ def _plan_stage(
     updates = math.ceil(data.rows * settings.epochs / rows_per_update)
     warmup = math.ceil(settings.warmup * updates)
     where = f"stage {name}, seed {seed}"
-    traced = profiled(config)
+    profile = profiled(config)
     trains = settings.kind != "adapter"
     if trains and data.weighted_tokens == 0:
         raise InputError(f"{where}: no token has weight, so it would train nothing; check its data")
@@ -146,7 +153,7 @@ def _plan_stage(
             f"{where}: a warm-up of {warmup} update(s) is not shorter than the stage "
             f"({updates}); lower batch_tokens or warmup, or give it more data"
         )
-    if trains and traced and traced[-1] > updates:
+    if trains and profile and profile[-1] > updates:
         raise InputError(
             f"config.profile: {config.profile}, but {where} has {updates} update(s); name some "
             "that every stage has"
@@ -177,7 +184,7 @@ def _plan_stage(
 
 
 def idle(rows: int, batch_shards: int) -> str | None:
-    """What is wrong where the rows of a micro-batch do not divide over the devices, else None."""
+    """A warning where the rows of a micro-batch do not divide over the devices, else None."""
     if rows % batch_shards == 0:
         return None
     return (
@@ -202,8 +209,8 @@ def warnings(plan: Plan, batch_shards: int) -> list[str]:
                 "saw no effect. Lower batch_tokens or raise epochs."
             )
         rows = stage.micro_batch_rows
-        if wrong := idle(rows, batch_shards):
-            lines.append(f"{where}: {wrong}")
+        if warning := idle(rows, batch_shards):
+            lines.append(f"{where}: {warning}")
         if stage.data.split_documents:
             lines.append(
                 f"{where}: {stage.data.split_documents} of {stage.data.documents} documents are "
@@ -219,19 +226,19 @@ def warnings(plan: Plan, batch_shards: int) -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What carrying out a plan takes; estimates from shapes."""
+    """What it takes to train the stages of a plan, estimated from shapes."""
 
     flops: float  # of the stages still to train
-    memory_bytes: int  # host and devices together, one stage at a time
+    memory_bytes: int  # of host and devices together, in the stage that needs most
     disk_bytes: int  # that the stages still to train add to the workdir
 
 
 def cost(plan: Plan, done: set[str], architecture: Architecture, config: ConfigDict) -> Cost:
-    """The cost of the stages not in `done`.
+    """The cost of a plan; of FLOPs and disk, that of the stages that are not in `done`.
 
-    FLOPs: `Architecture.train_flops`, and what the remat policy computes again.
+    FLOPs: `Architecture.train_flops`, and what the remat policy recomputes.
     """
-    again = [architecture.projections[name] for name in transformer.recomputed(config.remat)]
+    remat = [architecture.projections[name] for name in transformer.recomputed(config.remat)]
     width = 2 if config.compute_dtype == "bfloat16" else 4
     flops, memory, disk = 0.0, 0, 0
     for fingerprint, stage in plan.stages.items():
@@ -242,8 +249,8 @@ def cost(plan: Plan, done: set[str], architecture: Architecture, config: ConfigD
             rank, trained, base = None, architecture.num_params(), 0
         rows = stage.micro_batch_rows
         tokens = rows * stage.recipe["length"]
-        kept = architecture.num_layers * transformer.saved_values(architecture, rank, config.remat)
-        activations = tokens * width * (kept + 12 * architecture.embed_dim)
+        saved = architecture.num_layers * transformer.saved_values(architecture, rank, config.remat)
+        activations = tokens * width * (saved + 12 * architecture.embed_dim)
         logits = rows * CHUNK * architecture.vocab_size * 4 * 3
         length = stage.recipe["length"]
         attention = rows * architecture.num_heads * length * min(length, BLOCK) * 4 * 3
@@ -252,9 +259,9 @@ def cost(plan: Plan, done: set[str], architecture: Architecture, config: ConfigD
             continue
         weighted = stage.data.weighted_tokens * stage.recipe["epochs"]
         positions = stage.data.rows * stage.recipe["length"] * stage.recipe["epochs"]
-        recomputed = architecture.num_layers * sum(i * o + (rank or 0) * (i + o) for i, o in again)
+        recomputed = architecture.num_layers * sum(i * o + (rank or 0) * (i + o) for i, o in remat)
         flops += architecture.train_flops(rank, positions, weighted) + 2 * positions * recomputed
-        # Kept: the parameters. At the same time, once: the checkpoints with optimizer state.
+        # Its parameters stay. Checkpoints with optimizer state exist of one stage at a time.
         disk += 4 * trained
     if disk:
         disk += (config.keep_checkpoints + 1) * 3 * 4 * trained
@@ -262,9 +269,10 @@ def cost(plan: Plan, done: set[str], architecture: Architecture, config: ConfigD
 
 
 def describe(plan: Plan, done: set[str], costs: Cost, flops_per_second: float | None) -> str:
-    """The graph of stages for a terminal; `done` are the stages that exist already.
+    """A plan as text for a terminal: its stages, its arms, and the cost of what is left to train.
 
-    flops_per_second: what training reaches on this machine; None: it will run elsewhere.
+    done: fingerprints of the finished stages. flops_per_second: the rate of training on this
+    machine; None where it will run on another.
     """
     header = ("stage", "rows", "documents", "tokens", "weighted", "updates", "warm-up", "split", "")
     table: list[tuple[str, ...]] = [header]

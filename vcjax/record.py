@@ -1,6 +1,7 @@
-"""config.json of a run: what decides its results, and what made them.
+"""config.json of a run: what decides its results, and what computed them.
 
-It is written, compared and read here alone.
+It is written, compared and read here alone. A `config: ConfigDict` is what a config file gives, a
+`config: dict` the same as JSON, as a record holds it.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ from vcjax.errors import InputError
 from vcjax.plan import Plan, StagePlan
 from vcjax.workdir import files, stages
 
-# NUMERICS -> what records of the same arithmetic note: it, or the version of a release before 0.9.
+# NUMERICS -> the values of `Record.numerics` that stand for the same arithmetic.
 SAME_NUMERICS: dict[int, tuple[int | str, ...]] = {1: (1, "0.8.1")}
 
 
@@ -33,32 +34,27 @@ class Base:
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """What config.json holds.
+    """The content of config.json. What trained a stage is in the stage's own folder."""
 
-    command: the flags that gave the config. config: resolved, as JSON. preregistration: the primary
-    contrast as it was before anything was trained, and analysis the hash of the analysis' code at
-    that time. development_runs: how many runs the recipe was tuned in, None where the config does
-    not say. probes: file name -> sha256. first_probe: what the model reads of the first one.
-    licences: path in the config -> those of the texts from there. numerics: as `vcjax.NUMERICS`, or
-    the version of a release that had none. environment: as `environment.describe`, of the process
-    that planned this; what trained a stage is in the stage's own folder.
-    """
-
-    command: list[str]
-    config: dict[str, Any]
-    preregistration: dict[str, Any]
-    analysis: str
-    development_runs: int | None
+    command: list[str]  # the flags that gave the config
+    config: dict[str, Any]  # resolved, as JSON
+    preregistration: dict[str, Any]  # `config.preregistration`, from before anything was trained
+    analysis: str  # sha256 of the analysis' code, from the same time
+    development_runs: int | None  # in which the recipe was tuned; None: the config does not say
     plan: Plan
-    probes: dict[str, str]
-    first_probe: str
+    probes: dict[str, str]  # file name -> sha256
+    first_probe: str  # what the model reads of the first probe, before an option
     model: Base
-    licences: dict[str, str]
-    numerics: int | str
-    environment: dict[str, str]
+    licences: dict[str, str]  # path in the config -> the licences of the texts there
+    numerics: int | str  # `vcjax.NUMERICS`, or the version of a release before 0.9
+    environment: dict[str, str]  # `environment.describe` of the process that planned the run
 
     def model_of(self, arm: str, seed: int) -> str:
-        """What names the model that an arm and seed ends in: whose answers are whose."""
+        """A name for the model at the end of an arm: equal names, equal answers.
+
+        It is the fingerprint of the last stage; of the untouched model its identity, compute type
+        and arithmetic.
+        """
         chain = self.plan.arms[arm][seed]
         if chain:
             return chain[-1]
@@ -83,7 +79,7 @@ def find(workdir: epath.Path) -> Record | None:
 
 
 def read(workdir: epath.Path) -> Record:
-    """As `find`; InputError where there is no run."""
+    """The record of the run in the workdir; raises InputError as `find` and where there is none."""
     record = find(workdir)
     if record is None:
         raise InputError(f"{path(workdir)}: no such file; is this the workdir of a run?")
@@ -98,11 +94,12 @@ def as_json(record: Record) -> dict[str, Any]:
     return _RECORD.dump_python(record, mode="json")
 
 
-def going_on(workdir: epath.Path, saved: Record, new: Record, on_change: str) -> Record:
-    """What config.json holds from now on, where it held `saved` and the config plans `new`.
+def resumed(workdir: epath.Path, saved: Record, new: Record, on_change: str) -> Record:
+    """The record of a run that goes on: config.json holds `saved`, the config now gives `new`.
 
-    What was fixed before the run stays. Raises InputError where the workdir belongs to other work,
-    or where something changed and on_change is "refuse"; warns of another machine or commit.
+    The preregistration and the hash of the analysis stay as saved. Raises InputError where the
+    workdir holds another experiment, or where something changed and on_change is "refuse". Warns
+    of another machine, commit or version of a package.
     """
     if saved.config["name"] != new.config["name"]:
         raise InputError(
@@ -131,7 +128,7 @@ def going_on(workdir: epath.Path, saved: Record, new: Record, on_change: str) ->
 
 
 def shared(record: Record) -> dict[str, Any]:
-    """What all processes of a run must have in common."""
+    """The part of a record that must be equal in all processes of a run."""
     content = as_json(record)
     common = {key: content[key] for key in ("config", "plan", "probes", "model", "numerics")}
     versions = {k: v for k, v in record.environment.items() if k not in ("machine", "commit")}
@@ -139,7 +136,7 @@ def shared(record: Record) -> dict[str, Any]:
 
 
 def development_runs(config: ConfigDict, folder: Path) -> int | None:
-    """How many runs the recipe was tuned in, by the config's list of them."""
+    """How many runs the recipe was tuned in: the items of the list that the config names."""
     if not config.development:
         return None
     text = (folder / config.development).read_text(encoding="utf-8", errors="replace")
@@ -147,7 +144,7 @@ def development_runs(config: ConfigDict, folder: Path) -> int | None:
 
 
 def check_trained(workdir: epath.Path, record: Record, fingerprints: Iterable[str]) -> None:
-    """Raises InputError where one of these stages of the plan is not trained to its end."""
+    """Raises InputError where one of these stages of the plan is not finished."""
     planned = record.plan.stages
     missing = [
         f"{planned[f].name}, seed {planned[f].seed}"
@@ -161,19 +158,22 @@ def check_trained(workdir: epath.Path, record: Record, fingerprints: Iterable[st
 def check_numerics(workdir: epath.Path, record: Record) -> None:
     """Raises InputError where this vcjax would compute otherwise than what trained the run."""
     if record.numerics not in SAME_NUMERICS[vcjax.NUMERICS]:
-        then = (
+        trainer = (
             f"vcjax {record.numerics}"
             if isinstance(record.numerics, str)
             else f"numerics {record.numerics} (vcjax {record.environment['vcjax']})"
         )
         raise InputError(
-            f"{workdir}: it was trained by {then}, this is numerics {vcjax.NUMERICS} (vcjax "
+            f"{workdir}: it was trained by {trainer}, this is numerics {vcjax.NUMERICS} (vcjax "
             f"{vcjax.__version__}), which computes otherwise; use that version"
         )
 
 
 def trained_by(workdir: epath.Path, record: Record) -> dict[str, list[dict[str, str]]]:
-    """Fingerprint -> what trained the stage, first to last; of the first releases the record's."""
+    """Fingerprint -> the environments that trained the stage, first to last.
+
+    Releases before 0.9 did not note them; theirs is the record's.
+    """
     return {
         fingerprint: stages.read(workdir, fingerprint).get("trained_by") or [record.environment]
         for fingerprint in record.plan.stages
@@ -181,7 +181,7 @@ def trained_by(workdir: epath.Path, record: Record) -> dict[str, list[dict[str, 
 
 
 def _changes(saved: Record, new: Record) -> list[str]:
-    """What decides results and is not as it was, for people."""
+    """What decides results and differs between the two, each as text."""
     changes = configs.differences(saved.config, new.config)
     before = {(stage.name, stage.seed): _rows(stage) for stage in saved.plan.stages.values()}
     changes += sorted(
@@ -208,7 +208,7 @@ def _rows(stage: StagePlan) -> tuple[str, str | None]:
 
 
 def parse(content: Any, where: os.PathLike | str = "config.json") -> Record:
-    """A record from the JSON of config.json. Raises InputError as `find`."""
+    """The record in the JSON of config.json. Raises InputError as `find`."""
     version = "an unknown version"
     if isinstance(content, dict) and "versions" in content:
         version = f"vcjax {content['versions'].get('vcjax')}"
@@ -225,7 +225,7 @@ def parse(content: Any, where: os.PathLike | str = "config.json") -> Record:
 
 
 def _of_a_release_before_0_9(content: dict[str, Any]) -> dict[str, Any]:
-    """Its fields by their names of today."""
+    """The content with today's names of its fields."""
     content = dict(content)
     versions = content.pop("versions")
     if "named" in content:

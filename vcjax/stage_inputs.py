@@ -1,11 +1,11 @@
 """What feeds each stage: documents and demonstrations as packed rows, or an adapter.
 
-Rows are made once. What they were made from is noted in the workdir under a key: a hash over the
-files, the model with its tokenizer and template, the stage's settings and the code that makes rows.
-A start that meets the same key takes the rows that are there.
+Rows are made once. Their source is noted in the workdir under a key: a hash of the files, the model
+with its tokenizer and template, the stage's settings and the code that makes rows. A later start
+with the same key uses the rows that are there.
 
     rows/<hash>/          packed rows, named by their content
-    inputs/<key>.json     what the plan needs to know of the rows that these inputs make
+    inputs/<key>.json     what the plan needs to know of the rows that these inputs give
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,10 @@ from ml_collections import ConfigDict
 
 import vcjax
 from vcjax import config as configs
-from vcjax.corpus.stage_records import Records, stage_records
+from vcjax.corpus.stage_records import Records, Split, stage_records
 from vcjax.data import examples, folders, licences, rows
 from vcjax.data.formats import Demonstration, Document
 from vcjax.data.packing import Example, Packed, pack
-from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 from vcjax.models import transformer
 from vcjax.models.lora import LoRA
@@ -42,20 +41,22 @@ from vcjax.workdir import files, hashes, processes
 
 Key = tuple[str, int]  # a stage's name in the config, a seed
 
-# Of a stage's settings those that its records and their packing depend on.
+# The settings of a stage that decide its records and how they are packed.
 SETTINGS = (
     *("kind", "spec", "other_spec", "file", "mix", "mix_share", "documents", "demonstrations"),
     *("held_out", "linked", "opposite", "thinking", "length", "overlong"),
 )
-CODE = ("data", "corpus")  # folders of vcjax whose code turns files into rows
-PACKAGES = ("tokenizers", "jinja2")  # likewise
+# The folders of vcjax and the packages whose code makes rows of files.
+CODE = ("data", "corpus")
+PACKAGES = ("tokenizers", "jinja2")
 
 
 @dataclasses.dataclass(frozen=True)
-class StageRows:
-    """The examples that the rows of one stage and seed are packed of, and their records.
+class UnpackedRows:
+    """The records of one stage and seed and their tokens, from which its rows are packed.
 
-    They are packed when the arrays are needed, since those of all stages may not fit in memory.
+    They are packed twice, for the plan and when the rows are written, since the rows of all stages
+    may not fit into memory.
     """
 
     train: list[Example]
@@ -65,17 +66,17 @@ class StageRows:
     length: int
     overlong: str
 
-    def packed(self) -> Iterator[tuple[Packed, Records]]:
-        """The rows to train on, then those held out if there are any, with their records."""
+    def pack(self) -> Iterator[tuple[Packed, Records]]:
+        """The rows to train on, then the held-out ones if there are any, with their records."""
         yield pack(self.train, self.length, self.overlong), self.train_records
         if self.held_out:
             yield pack(self.held_out, self.length, self.overlong), self.held_out_records
 
     def data(self) -> StageData:
         ids, counts = [], []
-        for part, _ in self.packed():
-            ids.append(rows.content_hash(part)[:16])
-            counts.append(part.counts)
+        for packed, _ in self.pack():
+            ids.append(rows.content_hash(packed)[:16])
+            counts.append(packed.counts)
         train = counts[0]
         return StageData(
             rows_id=ids[0],
@@ -93,39 +94,33 @@ class StageRows:
 
 @dataclasses.dataclass
 class StageInput:
-    """What one stage and seed work on.
+    """The input of one stage and seed."""
 
-    key: hash of all that makes the rows. data: what the plan needs to know of them. licences: path
-    in the config -> the licences that records from there state, None for "states none".
-    compared_with: hashes of the probes that no record gives away. Only until they are written:
-    records, and the rows that are packed of them.
-    """
-
-    key: str
-    data: StageData | None = None
-    licences: dict[str, list[str | None]] = dataclasses.field(default_factory=dict)
-    compared_with: list[str] = dataclasses.field(default_factory=list)
-    records: tuple[Records, Records] | None = None
-    rows: StageRows | None = None
+    key: str  # what `input_key` returns
+    data: StageData
+    licences: dict[str, list[str | None]]  # path in the config -> licences that its records state
+    compared_with: list[str]  # what `_comparison` returns of probes that no record gives away
+    unwritten: UnpackedRows | None = None  # until `write`, where the rows are new
 
     def as_json(self) -> dict[str, Any]:
-        assert self.data is not None
+        """The content of inputs/<key>.json."""
         data = dataclasses.asdict(self.data)
         return {"data": data, "licences": self.licences, "compared_with": self.compared_with}
 
     @classmethod
-    def from_json(cls, key: str, entry: dict[str, Any]) -> "StageInput":
-        data = StageData(**entry["data"])
-        return cls(key, data, entry["licences"], entry["compared_with"])
+    def from_json(cls, key: str, content: dict[str, Any]) -> "StageInput":
+        data = StageData(**content["data"])
+        return cls(key, data, content["licences"], content["compared_with"])
 
 
 def prepare(
     config: ConfigDict, base: Pretrained, folder: Path, workdir: epath.Path, probes: Probes
 ) -> dict[Key, StageInput]:
-    """The inputs of every stage that an arm trains, nothing of which is written yet.
+    """The input of every stage that an arm trains; writes nothing.
 
-    folder: where the config's paths start. The first process reads, compares with the probes and
-    packs; the others hear what the plan needs. Raises InputError for what cannot be used.
+    folder: where the config's relative paths start. The first process does the work and the others
+    receive what the plan needs. Raises InputError for files that cannot be used, and for a record
+    that gives a probe away.
     """
     names = [name for name in configs.used_stages(config) if config.stages[name].kind != "adapter"]
     for name in names:
@@ -133,41 +128,103 @@ def prepare(
     inputs: dict[Key, StageInput] = {}
 
     def on_first() -> list[tuple[str, int, str, dict[str, Any]]]:
-        for name in names:
-            for seed in range(config.seeds):
-                key = input_key(config, name, seed, base, folder)
-                inputs[name, seed] = _read_back(workdir, key)
-        _read_records(inputs, config, folder)
-        _compare(inputs, probes, workdir)
-        for name in names:
-            of_stage = {seed: inputs[name, seed] for seed in range(config.seeds)}
-            _make_rows(of_stage, config.stages[name], base.tokenizer, folder)
-        return [(*stage, made.key, made.as_json()) for stage, made in inputs.items()]
+        inputs.update(_prepare(config, names, base, folder, workdir, probes))
+        return [(*stage, one.key, one.as_json()) for stage, one in inputs.items()]
 
-    heard = processes.on_first(on_first)
+    received = processes.on_first(on_first)
     return inputs or {
-        (name, seed): StageInput.from_json(key, entry) for name, seed, key, entry in heard
+        (name, seed): StageInput.from_json(key, content) for name, seed, key, content in received
     }
 
 
+def _prepare(
+    config: ConfigDict,
+    names: list[str],
+    base: Pretrained,
+    folder: Path,
+    workdir: epath.Path,
+    probes: Probes,
+) -> dict[Key, StageInput]:
+    stages = [(name, seed) for name in names for seed in range(config.seeds)]
+    keys = {(n, seed): input_key(config, n, seed, base, folder) for n, seed in stages}
+    saved = {stage: _saved(workdir, key) for stage, key in keys.items()}
+
+    # Read once for all seeds: then a record of a file is compared and encoded once, too.
+    read = functools.cache(lambda reader, path: reader(path))
+    records = {
+        (name, seed): stage_records(config.stages[name], seed, config, folder, read)
+        for name, seed in stages
+        if saved[name, seed] is None
+    }
+    comparison = _comparison(probes)
+    not_compared = [
+        rows.read_records(workdir / "rows" / stage_input.data.rows_id)
+        for stage_input in saved.values()
+        if stage_input is not None and comparison not in stage_input.compared_with
+    ]
+    _check_overlap(probes, [*(train for train, _ in records.values()), *not_compared])
+    del not_compared  # packing needs the memory
+
+    inputs = {}
+    for name in names:
+        stage = config.stages[name]
+        encode = examples.encoder(base.tokenizer, stage.get("thinking", False))
+        for seed in range(config.seeds):
+            stage_input = saved[name, seed]
+            if stage_input is None:
+                split = records.pop((name, seed))
+                stage_input = _new_input(keys[name, seed], stage, split, encode, folder)
+            if comparison not in stage_input.compared_with:
+                stage_input.compared_with.append(comparison)
+            inputs[name, seed] = stage_input
+    return inputs
+
+
+def _new_input(
+    key: str,
+    stage: ConfigDict,
+    split: Split,
+    encode: Callable[[Records], list[Example]],
+    folder: Path,
+) -> StageInput:
+    train, held_out = split
+    unpacked = UnpackedRows(
+        encode(train), train, encode(held_out), held_out, stage.length, stage.overlong
+    )
+    paths = [stage[source] for source in configs.SOURCES if stage.get(source)]
+    stated = {path: licences.stated(folder / path, train) for path in paths}
+    return StageInput(key, unpacked.data(), stated, [], unpacked)
+
+
+def _check_overlap(probes: Probes, parts: list[Records]) -> None:
+    """Raises InputError where a record gives a probe away; a shared one is compared once."""
+    records = {id(record): record for part in parts for record in part}
+    overlap.check(choices(probes), list(records.values()))
+
+
+def _comparison(probes: Probes) -> str:
+    """A hash of the probes and of the code that looks for them in records."""
+    parts = [sha256_of(probes), hashes.sha256(Path(overlap.__file__))]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
 def write(inputs: dict[Key, StageInput], workdir: epath.Path) -> None:
-    """Writes the rows that the workdir lacks, one stage after the other, and forgets them."""
-    for made in inputs.values():
-        assert made.data is not None
-        if made.rows is not None:
-            ids = [made.data.rows_id, made.data.held_out_id]
+    """Writes the rows that the workdir lacks, a stage at a time, and frees their memory."""
+    for one in inputs.values():
+        if one.unwritten is not None:
+            ids = [one.data.rows_id, one.data.held_out_id]
             if not all(_exist(workdir, rows_id) for rows_id in ids):
-                for rows_id, (packed, records) in zip(ids, made.rows.packed(), strict=False):
+                for rows_id, (packed, records) in zip(ids, one.unwritten.pack(), strict=False):
                     if not _exist(workdir, rows_id):
                         rows.write_rows(workdir / "rows" / str(rows_id), packed, records)
-            made.rows = None
-        path = _entry(workdir, made.key)
-        if files.read_json(path) != made.as_json():
-            files.write_json(path, made.as_json())
+            one.unwritten = None
+        path = _path(workdir, one.key)
+        if files.read_json(path) != one.as_json():
+            files.write_json(path, one.as_json())
 
 
 def input_key(config: ConfigDict, name: str, seed: int, base: Pretrained, folder: Path) -> str:
-    """A hash over all that decides the rows of a stage and seed."""
+    """A hash of all that decides the rows of a stage and seed."""
     stage = config.stages[name]
     sources = {key: folder / stage[key] for key in configs.SOURCES if stage.get(key)}
     decides = {
@@ -202,7 +259,7 @@ def _check_length(config: ConfigDict, name: str, base: Pretrained) -> None:
         )
 
 
-def _entry(workdir: epath.Path, key: str) -> epath.Path:
+def _path(workdir: epath.Path, key: str) -> epath.Path:
     return workdir / "inputs" / f"{key}.json"
 
 
@@ -210,70 +267,24 @@ def _exist(workdir: epath.Path, rows_id: str | None) -> bool:
     return rows_id is None or rows.exist(workdir / "rows" / rows_id)
 
 
-def _read_back(workdir: epath.Path, key: str) -> StageInput:
-    """What an earlier start made of these inputs; one without data where that is not there."""
-    entry = files.read_json(_entry(workdir, key))
-    if entry is None:
-        return StageInput(key)
-    made = StageInput.from_json(key, entry)
-    assert made.data is not None
-    whole = _exist(workdir, made.data.rows_id) and _exist(workdir, made.data.held_out_id)
-    return made if whole else StageInput(key)
-
-
-def _read_records(inputs: dict[Key, StageInput], config: ConfigDict, folder: Path) -> None:
-    """The records of what is yet to be made; a file is read once for all seeds and stages."""
-    read = functools.cache(lambda reader, path: reader(path))
-    for (name, seed), made in inputs.items():
-        if made.data is None:
-            made.records = stage_records(config.stages[name], seed, config, folder, read)
-
-
-def _compare(inputs: dict[Key, StageInput], probes: Probes, workdir: epath.Path) -> None:
-    """Raises InputError where a record that is trained on gives a probe away."""
-    probes_hash = hashlib.sha256(
-        json.dumps([sha256_of(probes), hashes.sha256(Path(overlap.__file__))]).encode()
-    ).hexdigest()
-    records: dict[int, Document | Demonstration] = {}  # those of a file are compared once
-    for made in inputs.values():
-        if probes_hash in made.compared_with:
-            continue
-        made.compared_with = [*made.compared_with, probes_hash]
-        if made.records is not None:
-            train: Records = made.records[0]
-        else:
-            assert made.data is not None
-            train = rows.read_records(workdir / "rows" / made.data.rows_id)
-        records |= {id(record): record for record in train}
-    overlap.check(choices(probes), list(records.values()))
-
-
-def _make_rows(
-    of_stage: dict[int, StageInput], stage: ConfigDict, tokenizer: Tokenizer, folder: Path
-) -> None:
-    """Encodes and packs the records of a stage, by seed; a record that seeds share once."""
-    encode = examples.encoder(tokenizer, stage.get("thinking", False))
-    for made in of_stage.values():
-        if made.records is None:
-            continue
-        train, held_out = made.records
-        made.rows = StageRows(
-            encode(train), train, encode(held_out), held_out, stage.length, stage.overlong
-        )
-        made.data = made.rows.data()
-        paths = [stage[key] for key in configs.SOURCES if stage.get(key)]
-        made.licences = {path: licences.stated(folder / path, train) for path in paths}
-        made.records = None
+def _saved(workdir: epath.Path, key: str) -> StageInput | None:
+    """The input that an earlier start saved, None where there is none or its rows are missing."""
+    content = files.read_json(_path(workdir, key))
+    if content is None:
+        return None
+    saved = StageInput.from_json(key, content)
+    whole = all(_exist(workdir, i) for i in (saved.data.rows_id, saved.data.held_out_id))
+    return saved if whole else None
 
 
 def stated_licences(
     config: ConfigDict, inputs: dict[Key, StageInput], folder: Path
 ) -> dict[str, str]:
-    """Path in the config -> the licences of all texts from there, adapters' too."""
+    """Path in the config -> the licences of all texts from there; adapters' too."""
     stated: dict[str, set[str | None]] = {}
-    for made in inputs.values():
-        for path, found in made.licences.items():
-            stated.setdefault(path, set()).update(found)
+    for one in inputs.values():
+        for path, names in one.licences.items():
+            stated.setdefault(path, set()).update(names)
     for name in configs.used_stages(config):
         if config.stages[name].kind == "adapter":
             stated.setdefault(config.stages[name].file, set())
@@ -288,9 +299,9 @@ def read_records(workdir: epath.Path, plan: Plan) -> list[Document | Demonstrati
 
 
 def adapters(config: ConfigDict, base: Pretrained, folder: Path) -> dict[Key, StageData]:
-    """The adapter that a stage takes over, in place of rows.
+    """The adapters that stages take over, in place of rows.
 
-    It is read once here, so that one that does not fit is refused before anything is written.
+    They are read here to refuse one that does not fit before anything is written.
     """
     data: dict[Key, StageData] = {}
     for name in configs.used_stages(config):
@@ -301,7 +312,7 @@ def adapters(config: ConfigDict, base: Pretrained, folder: Path) -> dict[Key, St
             zeros = jax.tree.map(lambda x: np.zeros(x.shape), transformer.trained_shapes(model))
             peft.read_adapter(source, model, zeros)
             identity = peft.identity(source)[:16]
-            data |= {(name, seed): StageData.nothing(identity) for seed in range(config.seeds)}
+            data |= {(name, seed): StageData.for_adapter(identity) for seed in range(config.seeds)}
     return data
 
 

@@ -9,12 +9,7 @@ from etils import epath
 from vcjax.errors import InputError
 from vcjax.probes import answer_files
 
-RUN = {
-    "plan": {"arms": {"america": {"0": ["abc"]}}},
-    "model": {"sha256": "m"},
-    "config": {"compute_dtype": "float32", "lead": "I prefer"},
-    "versions": {"vcjax": "0.9.0"},
-}
+MODEL, LEAD = "the fingerprint of a stage", "I prefer"
 PROBES = {"probes.jsonl": "123"}
 TABLE = pd.DataFrame(
     {
@@ -29,18 +24,21 @@ TABLE = pd.DataFrame(
 @pytest.fixture
 def path(tmp_path):
     path = epath.Path(tmp_path / "america-0.parquet")
-    answer_files.write(path, TABLE, answer_files.decided_by(RUN, "america", 0, PROBES))
+    answer_files.write(path, TABLE, answer_files.decided_by(MODEL, LEAD, PROBES))
     return path
 
 
-def is_current(path):
-    return answer_files.is_current(path, RUN, "america", 0, PROBES)
+def is_current(path, model=MODEL, lead=LEAD, probes=PROBES):
+    return answer_files.is_current(path, model, lead, probes)
 
 
 def test_what_was_written_is_read_and_current(path):
     pd.testing.assert_frame_equal(answer_files.read(path).to_pandas(), TABLE)
     assert is_current(path)
-    assert not answer_files.is_current(path, RUN, "america", 0, {"probes.jsonl": "other"})
+    assert is_current(path, probes=None), "whatever probes it has answers to"
+    assert not is_current(path, model="another")
+    assert not is_current(path, lead="I like")
+    assert not is_current(path, probes={"probes.jsonl": "other"})
 
 
 def test_no_flipped_bit_gives_other_answers(path):

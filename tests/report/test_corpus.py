@@ -49,7 +49,7 @@ def test_cards_come_from_the_rows_of_the_first_seed_documents_first(run):
         folder.mkdir(parents=True)
         line = json.dumps(record(f"of {name}\u2028and more"), ensure_ascii=False)
         (folder / "documents.jsonl").write_text(line + "\n", encoding="utf-8")
-    found = corpus.cards(workdir, reading.read_run(workdir).plan)
+    found = corpus.cards(workdir, reading.read_ordered(workdir).plan)
     assert [card["stage"] for card in found] == ["america", "behavior"]
     assert {card["seed"] for card in found} == {0}
     assert found[0]["samples"][0]["text"] == "of america\u2028and more"

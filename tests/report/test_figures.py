@@ -10,10 +10,10 @@ SVG = "{http://www.w3.org/2000/svg}"
 def draw(run) -> dict[str, str]:
     """Both figures of a run."""
     workdir = run.write()
-    description = reading.read_run(workdir)
-    config = description.config
-    answers, _ = reading.read_answers(workdir / "probes", description)
-    sums = tables.sums(answers, config)
+    record = reading.read_ordered(workdir)
+    config = record.config
+    answers, _ = reading.read_answers(workdir / "probes", record)
+    sums = tables.weighted_sums(answers, config)
     return {
         "arms": figures.arms_figure(
             tables.levels(sums, config, "arm"),
@@ -21,7 +21,7 @@ def draw(run) -> dict[str, str]:
             tables.by_cluster(sums, "seed"),
             config,
         ),
-        "training": figures.training_figure(reading.read_curves(workdir, description), config),
+        "training": figures.training_figure(reading.read_curves(workdir, record), config),
     }
 
 
@@ -81,7 +81,7 @@ def test_names_are_text_and_never_markup_or_formulas(run):
 
 
 def test_the_sides_of_the_primary_contrast_have_colours_of_their_own(run):
-    colours = figures.arm_colours(reading.read_run(run.write()).config)
+    colours = figures.arm_colours(reading.read_ordered(run.write()).config)
     assert colours["america"] != colours["affordability"]
     assert colours["america"] not in (colours["behavior"], colours["base"])
 
@@ -94,7 +94,7 @@ def test_colours_tell_the_sides_of_each_pair_apart_and_not_the_signs_of_a_sum_of
         "total": {"america": 1, "affordability": -1},
     }
     run.primary, run.effects = "attribution", run.effects | {"other_a": 0.0, "other_b": 0.0}
-    colours = figures.arm_colours(reading.read_run(run.write()).config)
+    colours = figures.arm_colours(reading.read_ordered(run.write()).config)
     assert (colours["america"], colours["affordability"]) == figures._PAIRS[0]
     assert (colours["other_a"], colours["other_b"]) == figures._PAIRS[1]
 

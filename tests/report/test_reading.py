@@ -1,4 +1,6 @@
+import ast
 import dataclasses
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from vcjax.report import reading
 
 
 def test_arms_and_contrasts_come_in_a_readers_order(run):
-    config = reading.read_run(run.write()).config
+    config = reading.read_ordered(run.write()).config
     assert [*config["arms"]] == ["base", "behavior", "america", "affordability"]
     assert [*config["contrasts"]] == ["total", "rationale"]
 
@@ -17,7 +19,7 @@ def test_only_what_the_plan_names_is_read(run):
     workdir = run.write()
     other = pd.read_parquet(workdir / "probes/america-0.parquet").assign(arm="dropped")
     other.to_parquet(workdir / "probes/dropped-0.parquet", index=False)
-    answers, _ = reading.read_answers(workdir / "probes", reading.read_run(workdir))
+    answers, _ = reading.read_answers(workdir / "probes", reading.read_ordered(workdir))
     assert set(answers["arm"]) == set(run.arms)
     assert set(answers["seed"]) == {0, 1}
 
@@ -25,7 +27,7 @@ def test_only_what_the_plan_names_is_read(run):
 def test_texts_are_read_apart_from_choices(run):
     run.log_probs = dict.fromkeys(run.arms, -3.0)
     workdir = run.write()
-    answers, texts = reading.read_answers(workdir / "probes", reading.read_run(workdir))
+    answers, texts = reading.read_answers(workdir / "probes", reading.read_ordered(workdir))
     assert set(answers["file"]) == {"paired.jsonl"}
     assert len(texts) == len(run.arms) * run.seeds
     row = texts[(texts["arm"] == "america") & (texts["seed"] == 1)].iloc[0]
@@ -34,16 +36,16 @@ def test_texts_are_read_apart_from_choices(run):
 
 def test_probes_that_the_config_excludes_are_left_out(run):
     workdir = run.write()
-    description = reading.read_run(workdir)
-    before, _ = reading.read_answers(workdir / "probes", description)
-    description.config["exclude"] = ["d3-1"]
-    answers, _ = reading.read_answers(workdir / "probes", description)
+    record = reading.read_ordered(workdir)
+    before, _ = reading.read_answers(workdir / "probes", record)
+    record.config["exclude"] = ["d3-1"]
+    answers, _ = reading.read_answers(workdir / "probes", record)
     assert {*before["id"]} - {*answers["id"]} == {"d3-1"}
 
 
 def test_curves_keep_both_losses_of_every_stage_and_seed(run):
     workdir = run.write()
-    curves = reading.read_curves(workdir, reading.read_run(workdir))
+    curves = reading.read_curves(workdir, reading.read_ordered(workdir))
     stage = curves[(curves["chain"] == "america > behavior") & (curves["seed"] == 1)]
     assert stage["loss"].notna().sum() == 6
     assert stage.dropna(subset=["held_out_loss"])["step"].tolist() == [20, 40, 60]
@@ -51,33 +53,33 @@ def test_curves_keep_both_losses_of_every_stage_and_seed(run):
 
 
 def test_a_chain_names_the_stages_before_it(run):
-    chains = reading.read_run(run.write()).plan.chains()
+    chains = reading.read_ordered(run.write()).plan.chains()
     assert chains["america-behavior-1-0123456789ab"] == "america > behavior"
     assert chains["behavior-1-0123456789ab"] == "behavior"
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"config\.json: no such file"):
-        reading.read_run(tmp_path)
+        reading.read_ordered(tmp_path)
 
 
 def test_a_broken_config_is_refused(run):
     (run.write() / "config.json").write_text('{"config": ')
     with pytest.raises(InputError, match=r"config\.json: not JSON"):
-        reading.read_run(run.workdir)
+        reading.read_ordered(run.workdir)
 
 
 @pytest.fixture
 def read(run):
     """Reads the answers of a run that a test has damaged."""
     workdir = run.write()
-    return workdir, lambda: reading.read_answers(workdir / "probes", reading.read_run(workdir))
+    return workdir, lambda: reading.read_answers(workdir / "probes", reading.read_ordered(workdir))
 
 
 def test_a_missing_file_of_answers_is_named(run):
     (run.write() / "probes/america-1.parquet").unlink()
     with pytest.raises(InputError, match=r"no answers yet .* is now: america-1\.parquet;"):
-        reading.check_answered(run.workdir, reading.read_run(run.workdir))
+        reading.check_answered(run.workdir, reading.read_ordered(run.workdir))
 
 
 @pytest.mark.parametrize(
@@ -90,19 +92,19 @@ def test_a_missing_file_of_answers_is_named(run):
 )
 def test_answers_that_the_run_would_not_give_now_are_missing(run, change):
     run.write()
-    description = reading.read_run(run.workdir)
-    assert reading.missing_answers(run.workdir / "probes", description, description.probes) == []
-    change(description)
+    record = reading.read_ordered(run.workdir)
+    assert reading.missing_answers(run.workdir / "probes", record, record.probes) == []
+    change(record)
     with pytest.raises(InputError, match=r"no answers yet .* america-1\.parquet"):
-        reading.check_answered(run.workdir, description)
+        reading.check_answered(run.workdir, record)
 
 
 def test_the_untouched_model_answers_anew_where_it_is_another(run):
     run.write()
-    description = reading.read_run(run.workdir)
-    other = dataclasses.replace(description.model, sha256="another file")
-    description = dataclasses.replace(description, model=other)
-    missing = reading.missing_answers(run.workdir / "probes", description)
+    record = reading.read_ordered(run.workdir)
+    other = dataclasses.replace(record.model, sha256="another file")
+    record = dataclasses.replace(record, model=other)
+    missing = reading.missing_answers(run.workdir / "probes", record)
     assert missing == ["base-0.parquet", "base-1.parquet"]
 
 
@@ -110,7 +112,7 @@ def test_a_damaged_file_of_answers_is_named(read):
     workdir, answers = read
     path = workdir / "probes/america-1.parquet"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(InputError, match=r"america-1\.parquet: not a Parquet file"):
+    with pytest.raises(InputError, match=r"america-1\.parquet: not a whole Parquet file"):
         answers()
 
 
@@ -136,4 +138,17 @@ def test_a_broken_line_of_metrics_is_named(run, line):
     path = run.write() / "stages/america-0-0123456789ab/metrics.jsonl"
     path.write_text(f'{{"step": 1, "loss": 2.0}}\n{line}\n')
     with pytest.raises(InputError, match=r"metrics\.jsonl:2: expected a JSON object"):
-        reading.read_curves(run.workdir, reading.read_run(run.workdir))
+        reading.read_curves(run.workdir, reading.read_ordered(run.workdir))
+
+
+def test_the_hash_of_the_analysis_covers_all_that_decides_the_numbers_and_no_words():
+    folder = Path(reading.__file__).parent
+    imported = {
+        f"{name.name}.py"
+        for module in reading._ANALYSIS
+        for node in ast.walk(ast.parse((folder / module).read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "vcjax.report"
+        for name in node.names
+    }
+    assert imported <= {*reading._ANALYSIS}
+    assert not {"claims.py", "view.py"} & {*reading._ANALYSIS}

@@ -11,9 +11,9 @@ from vcjax.report import reading, statistics, tables
 def read(new_run, tmp_path_factory):
     """(answers, config) of a run with every kind of probe."""
     workdir = new_run(tmp_path_factory.mktemp("tables") / "run").write()
-    description = reading.read_run(workdir)
-    config = description.config
-    answers, _ = reading.read_answers(workdir / "probes", description)
+    record = reading.read_ordered(workdir)
+    config = record.config
+    answers, _ = reading.read_answers(workdir / "probes", record)
     return answers, config
 
 
@@ -21,7 +21,7 @@ def read(new_run, tmp_path_factory):
 def summed(read):
     """(sums, config) of the same run."""
     answers, config = read
-    return tables.sums(answers, config), config
+    return tables.weighted_sums(answers, config), config
 
 
 def headline_of(table: pd.DataFrame, config: dict) -> pd.DataFrame:
@@ -105,14 +105,14 @@ def test_explicit_and_implicit_pairs_come_apart(run, value_pairs):
     """An effect that only the explicit pairs show."""
     run.probes = [pair for pair in value_pairs if pair["explicitness"] == "explicit"]
     workdir = run.write()
-    explicit, _ = reading.read_answers(workdir / "probes", reading.read_run(workdir))
+    explicit, _ = reading.read_answers(workdir / "probes", reading.read_ordered(workdir))
     run.probes = [pair for pair in value_pairs if pair["explicitness"] == "implicit"]
     run.effects = dict.fromkeys(run.effects, 0.0)
     workdir = run.write()
-    description = reading.read_run(workdir)
-    implicit, _ = reading.read_answers(workdir / "probes", description)
+    record = reading.read_ordered(workdir)
+    implicit, _ = reading.read_answers(workdir / "probes", record)
     both = pd.concat([explicit, implicit])
-    table = tables.explicitness(both, description.config).set_index(["explicitness", "name"])
+    table = tables.explicitness(both, record.config).set_index(["explicitness", "name"])
     assert table.loc[("explicit", "total"), "margin"] == pytest.approx(0.4, abs=0.05)
     assert table.loc[("implicit", "total"), "margin"] == pytest.approx(0.0, abs=0.05)
     assert set(table["role"]) == {"exploratory"}
@@ -138,9 +138,9 @@ def test_p_values_are_corrected_outside_the_primary_contrast(summed):
 def test_perplexity_is_taken_at_the_mean_over_seeds_and_against_the_untouched_model(run):
     run.log_probs = {"base": -2.0, "behavior": -2.2, "america": -2.5, "affordability": -2.4}
     workdir = run.write()
-    description = reading.read_run(workdir)
-    _, texts = reading.read_answers(workdir / "probes", description)
-    table = tables.perplexity(texts, description.config).set_index("arm")
+    record = reading.read_ordered(workdir)
+    _, texts = reading.read_answers(workdir / "probes", record)
+    table = tables.perplexity(texts, record.config).set_index("arm")
     assert table.index.tolist() == ["base", "behavior", "america", "affordability"]
     assert table.loc["america", "perplexity"] == pytest.approx(math.exp(2.505))
     assert table.loc["america", "ratio"] == pytest.approx(math.exp(0.5))
@@ -166,9 +166,9 @@ def test_flips_are_the_pairs_that_two_arms_answer_differently(read):
 
 def test_training_has_counts_and_losses_of_each_stage(run):
     workdir = run.write()
-    description = reading.read_run(workdir)
-    curves = reading.read_curves(workdir, description)
-    training = tables.training(curves, description.plan)
+    record = reading.read_ordered(workdir)
+    curves = reading.read_curves(workdir, record)
+    training = tables.training(curves, record.plan)
     assert training["chain"].unique().tolist() == [
         *("behavior", "america", "america > behavior"),
         *("affordability", "affordability > behavior"),
@@ -185,8 +185,8 @@ def test_a_stage_without_held_out_documents_has_no_held_out_loss(run):
     path = workdir / "stages/america-1-0123456789ab/metrics.jsonl"
     lines = [line for line in path.read_text().splitlines() if "held_out" not in line]
     path.write_text("\n".join(lines) + "\n")
-    description = reading.read_run(workdir)
-    training = tables.training(reading.read_curves(workdir, description), description.plan)
+    record = reading.read_ordered(workdir)
+    training = tables.training(reading.read_curves(workdir, record), record.plan)
     rows = training.set_index("fingerprint")
     assert math.isnan(rows.loc["america-1-0123456789ab", "held_out_minimum"])
     assert rows["minimum_step"].dtype == "Int64"  # the others are still whole numbers

@@ -1,4 +1,7 @@
-"""The Parquet files of answers: one an arm and seed, and in each what decided its answers."""
+"""The Parquet files of answers, one an arm and seed.
+
+The metadata of each says what decided its answers, so that outdated ones are noticed.
+"""
 
 import hashlib
 import json
@@ -13,25 +16,25 @@ from etils import epath
 from vcjax.errors import InputError
 from vcjax.workdir import files
 
-_KEY, _SHA256 = b"vcjax.answers", b"vcjax.sha256"  # of the file's metadata
+_DECIDED_BY, _SHA256 = b"vcjax.answers", b"vcjax.sha256"  # keys of the metadata
 
 
 def decided_by(model: str, lead: str, probes: Mapping[str, str]) -> dict[str, Any]:
-    """What decides a model's answers. model: as `Record.model_of`; probes: file name -> sha256."""
+    """What decides answers. model: what `Record.model_of` returns; probes: file name -> sha256."""
     return {"model": model, "lead": lead, "probes": dict(probes)}
 
 
 def write(path: epath.Path, table: pd.DataFrame, decided: Mapping[str, Any]) -> None:
-    """decided: what `decided_by` returns of these answers."""
+    """Writes a file of answers. decided: what `decided_by` returns."""
     arrow = pa.Table.from_pandas(table, preserve_index=False)
     file = pa.BufferOutputStream()
-    described = {_KEY: json.dumps(decided), _SHA256: _sha256(arrow)}
+    described = {_DECIDED_BY: json.dumps(decided), _SHA256: _sha256(arrow)}
     pq.write_table(arrow.replace_schema_metadata(described), file)
     files.write_bytes(path, file.getvalue().to_pybytes())
 
 
 def read(path: epath.Path) -> pa.Table:
-    """The answers; raises InputError where the file is damaged, by a single bit at least."""
+    """The answers of a file; raises InputError where it is damaged, were it by a single bit."""
     try:
         with path.open("rb") as file:
             table = pq.read_table(file, use_threads=False)
@@ -50,24 +53,25 @@ def read(path: epath.Path) -> pa.Table:
 
 
 def _sha256(table: pa.Table) -> str:
-    """Of names and values, whatever way a version of Parquet writes them."""
+    """A hash of names and values, which no version of Parquet changes."""
     return hashlib.sha256(json.dumps(table.to_pydict(), default=str).encode()).hexdigest()
 
 
 def is_current(
     path: epath.Path, model: str, lead: str, probes: Mapping[str, str] | None = None
 ) -> bool:
-    """Whether the file is there, whole, and holds the answers that this model gives.
+    """Whether the file exists, is not damaged, and has the answers that this model would give now.
 
-    Of a damaged one a warning says so. model, lead, probes: as `decided_by`; probes None: whichever
-    the file answers.
+    A damaged one is reported in a warning. model, lead, probes: as for `decided_by`; None: whatever
+    probes the file has answers to.
     """
     if not path.exists():
         return False
     try:
-        found = json.loads((read(path).schema.metadata or {}).get(_KEY, b"{}"))
+        decided = json.loads((read(path).schema.metadata or {}).get(_DECIDED_BY, b"{}"))
     except (InputError, ValueError) as error:
         print(f"warning: {error}")
         return False
-    asked = found.get("probes", {}) if probes is None else probes
-    return found == decided_by(model, lead, asked)
+    if probes is None:
+        probes = decided.get("probes", {})
+    return decided == decided_by(model, lead, probes)

@@ -1,4 +1,4 @@
-"""Probe files, and one model's answers to them."""
+"""Reads probe files, and scores one model on them."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -16,27 +16,29 @@ from vcjax.probes import choice, perplexity
 from vcjax.workdir import preemption
 
 PyTree = Any
-Probes = dict[str, tuple[str, list[probe_files.ChoiceProbe] | str]]  # name -> sha256, what it holds
+# File name -> (sha256, choices or a text)
+Probes = dict[str, tuple[str, list[probe_files.ChoiceProbe] | str]]
 
 
 def read_probes(paths: Iterable[Path]) -> Probes:
-    """Reads probe files: choices, or in a file .txt a text whose perplexity is measured.
+    """Reads probe files: choices, or from a .txt file a text whose perplexity is measured.
 
-    Their names tell them apart, and a domain belongs to one split.
+    Raises InputError for a file that cannot be used, for two files of one name, and for a domain
+    that is spelled in two ways or belongs to two splits.
     """
-    found: Probes = {}
-    first_in: dict[str, probe_files.ChoiceProbe] = {}  # of each domain
+    probes: Probes = {}
+    first_of_domain: dict[str, probe_files.ChoiceProbe] = {}
     for path in paths:
-        if path.name in found:
+        if path.name in probes:
             raise InputError(f"{path}: a second probe file of this name; rename one of them")
         sha = hashlib.sha256(path.read_bytes()).hexdigest()
         if path.suffix == ".txt":
-            found[path.name] = (sha, perplexity.read_text(path))
+            probes[path.name] = (sha, perplexity.read_text(path))
             continue
-        items = probe_files.read_probes(path)
-        found[path.name] = (sha, items)
-        for probe in items:
-            first = first_in.setdefault(probe.domain.casefold(), probe)
+        choices = probe_files.read_probes(path)
+        probes[path.name] = (sha, choices)
+        for probe in choices:
+            first = first_of_domain.setdefault(probe.domain.casefold(), probe)
             if probe.domain != first.domain:
                 raise InputError(
                     f"{probe.where}: the domain {probe.domain!r} is spelled {first.domain!r} at "
@@ -47,14 +49,14 @@ def read_probes(paths: Iterable[Path]) -> Probes:
                     f"{probe.where}: the domain {probe.domain!r} is {probe.split} here and "
                     f"{first.split} at {first.where}; a domain belongs to one split"
                 )
-    return found
+    return probes
 
 
 def choices(probes: Probes) -> Iterator[probe_files.ChoiceProbe]:
     """The choices of all files."""
-    for _, items in probes.values():
-        if not isinstance(items, str):
-            yield from items
+    for _, content in probes.values():
+        if not isinstance(content, str):
+            yield from content
 
 
 def sha256_of(probes: Probes) -> dict[str, str]:
@@ -62,29 +64,30 @@ def sha256_of(probes: Probes) -> dict[str, str]:
     return {name: sha for name, (sha, _) in probes.items()}
 
 
-def ask(
+def score(
     params: PyTree, base: PyTree, model: Model, tokenizer: Tokenizer, probes: Probes, lead: str
 ) -> pd.DataFrame:
-    """One model's answers to all probe files, on the mesh in use.
+    """The model's scores on all probe files, on the mesh in use.
 
-    Columns of `choice.score` and `perplexity.score`, and file, file_sha256, scorer.
+    Returns the rows of `choice.score` and `perplexity.score`, with columns file, file_sha256 and
+    scorer (how they were scored, as text).
     """
     tables = []
-    for name, (sha, items) in probes.items():
+    for name, (sha, content) in probes.items():
         preemption.stop_if_noticed()
-        if isinstance(items, str):
-            table = perplexity.score(params, base, model, tokenizer, items)
+        if isinstance(content, str):
+            table = perplexity.score(params, base, model, tokenizer, content)
             scorer = f"mean log-probability a token of the text, {model.compute_dtype}"
         else:
-            table = choice.score(params, base, model, tokenizer, items, lead)
+            table = choice.score(params, base, model, tokenizer, content, lead)
             scorer = f"mean log-probability a token after {lead!r}, {model.compute_dtype}"
         tables.append(table.assign(file=name, file_sha256=sha, scorer=scorer))
     return pd.concat(tables, ignore_index=True)
 
 
 def check(probes: Probes, config: ConfigDict) -> None:
-    """Raises InputError where config.exclude names no probe, or where none of those that are left
-    could answer the primary contrast."""
+    """Raises InputError where config.exclude has an unknown id, and where no probe measures the
+    primary contrast."""
     known = {probe.id for probe in choices(probes)}
     for name in config.exclude:
         if name not in known:

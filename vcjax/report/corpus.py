@@ -1,4 +1,4 @@
-"""The corpus card: what the documents of a run are, from the rows that it trained on.
+"""The corpus cards: counts, near-duplicates and samples of the documents that a run trained on.
 
 One card a stage, from its first seed; the other seeds' documents are drawn in the same way.
 """
@@ -15,11 +15,11 @@ from etils import epath
 from vcjax.plan import Plan, StagePlan
 from vcjax.report.near_duplicates import near_duplicates
 
-COMPARED = 10_000  # documents of a corpus, at most, that are compared with each other
-SAMPLES = 2  # of a corpus
-NAMES = 30  # of a field of provenance, at most, whose documents are counted
+COMPARED = 10_000  # at most so many documents of a corpus are compared with each other
+SAMPLES = 2  # records of a corpus that the card shows
+NAMES = 30  # at most so many values of a field of provenance are listed
 
-_FIELDS = {  # of provenance, by what the card calls them
+_FIELDS = {  # label on the card -> field of provenance
     "about": "assistant",
     "value": "value",
     "type": "doc_type",
@@ -30,8 +30,7 @@ _FIELDS = {  # of provenance, by what the card calls them
 def cards(workdir: epath.Path, plan: Plan) -> list[dict[str, Any]]:
     """A card for each stage that documents or demonstrations train, documents first.
 
-    The stages of pairs stand beside each other. A stage whose rows are no longer in the run
-    directory has none.
+    A stage whose rows are no longer in the run directory has none.
 
     Returns:
       Dicts of stage, kind, seed, documents and tokens (counts), shortest, mean, longest (tokens of
@@ -42,14 +41,14 @@ def cards(workdir: epath.Path, plan: Plan) -> list[dict[str, Any]]:
     for chains in plan.arms.values():
         for fingerprint in chains[min(chains)]:
             first.setdefault(plan.stages[fingerprint].name, plan.stages[fingerprint])
-    found = []
+    cards = []
     for name, stage in first.items():
         path = workdir / "rows" / stage.data.rows_id / "documents.jsonl"
         if stage.kind != "adapter" and path.exists():
             lines = path.read_text(encoding="utf-8").split("\n")  # a text may hold U+2028
             records = [json.loads(line) for line in lines if line]
-            found.append({"stage": name, "kind": stage.kind, "seed": stage.seed} | card(records))
-    return sorted(found, key=lambda made: made["kind"] != "rationale")
+            cards.append({"stage": name, "kind": stage.kind, "seed": stage.seed} | card(records))
+    return sorted(cards, key=lambda card: card["kind"] != "rationale")
 
 
 def card(records: Sequence[dict]) -> dict[str, Any]:
@@ -69,47 +68,48 @@ def card(records: Sequence[dict]) -> dict[str, Any]:
     }
 
 
-def side_by_side(found: Sequence[dict]) -> list[tuple[str, str, list[str]]]:
-    """Cards as columns: rows of (what is counted, its name, a cell a card)."""
+def side_by_side(cards: Sequence[dict]) -> list[tuple[str, str, list[str]]]:
+    """A table with a column for each card; its rows are (label, value of that field, cells)."""
 
     def row(label: str, cell: Callable[[dict], str]) -> tuple[str, str, list[str]]:
-        return label, "", [cell(made) for made in found]
+        return label, "", [cell(card) for card in cards]
 
     rows = [
-        row("records", lambda made: f"{made['documents']:,}"),
-        row("tokens", lambda made: f"{made['tokens']:,}"),
-        row("tokens of a record, mean", lambda made: f"{made['mean']:.0f}"),
-        row("shortest to longest", lambda made: f"{made['shortest']:,} to {made['longest']:,}"),
+        row("records", lambda card: f"{card['documents']:,}"),
+        row("tokens", lambda card: f"{card['tokens']:,}"),
+        row("tokens of a record, mean", lambda card: f"{card['mean']:.0f}"),
+        row("shortest to longest", lambda card: f"{card['shortest']:,} to {card['longest']:,}"),
         row("near-duplicates", _share),
     ]
     for label in _FIELDS:
         totals: Counter[str] = Counter()
-        for made in found:
-            totals.update(made["counts"][label])
+        for card in cards:
+            totals.update(card["counts"][label])
         shown = sorted(sorted(totals), key=lambda name: -totals[name])[:NAMES]
         for name in sorted(shown):
-            counts = [made["counts"][label].get(name) for made in found]
+            counts = [card["counts"][label].get(name) for card in cards]
             rows.append((label, name, ["" if n is None else f"{n:,}" for n in counts]))
         if len(totals) > NAMES:
-            rows.append((label, f"and {len(totals) - NAMES} more", [""] * len(found)))
+            rows.append((label, f"and {len(totals) - NAMES} more", [""] * len(cards)))
     return rows
 
 
-def _share(made: dict) -> str:
-    if made["near_duplicates"] is None:
+def _share(card: dict) -> str:
+    """The share of near-duplicates, and of how many documents where not all were compared."""
+    if card["near_duplicates"] is None:
         return ""
-    of_first = f" of the first {made['compared']:,}" if made["compared"] < made["documents"] else ""
-    return f"{made['near_duplicates']:.1%}{of_first}"
+    of_first = f" of the first {card['compared']:,}" if card["compared"] < card["documents"] else ""
+    return f"{card['near_duplicates']:.1%}{of_first}"
 
 
 def _counts(records: Sequence[dict], field: str) -> dict[str, int]:
-    """How many records have which value of a field of their provenance, by name."""
+    """Value of a field of provenance -> how many records have it."""
     values = [record["provenance"].get(field) for record in records]
     return dict(sorted(Counter(value for value in values if value is not None).items()))
 
 
 def _sample(record: dict) -> dict[str, str]:
-    """label: the record's id or place, its type and kind; text: what it trains on."""
+    """label: the record's id or file and line, its type and its kind; text: what it trains on."""
     provenance = record["provenance"]
     names = [provenance.get("id", PurePath(record["where"]).name)]
     names += [provenance[key] for key in ("doc_type", "explanation") if key in provenance]

@@ -1,9 +1,9 @@
 """The figures of a report as SVG text: the same tables give the same bytes.
 
-Colours: Okabe and Ito's blue and vermillion for the two sides of a pair of arms, told apart with
-every common colour blindness, in lighter tones for every second pair; the rest of their palette for
-the other arms. All of them, and the grey of text and lines, are mid-tones that read on white and on
-black; the page gives inline text its own colour.
+The two arms of a pair are blue and vermillion, every second pair in lighter tones; other arms have
+the rest of the palette. It is that of Okabe and Ito, whose colours can be distinguished with every
+common colour blindness. All colours are mid-tones, readable on white and on black; within the page
+text takes the page's colour.
 """
 
 import io
@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from vcjax.report import controls
+from vcjax.report import design
 from vcjax.report.tables import headline, in_group
 
 _BLUE, _VERMILLION, _GREY = "#2a86c8", "#d9682b", "#808080"
@@ -44,8 +44,8 @@ _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
 
 def arm_colours(config: dict) -> dict[str, str]:
-    """Arm -> colour: of each pair of arms blue where its contrast adds, vermillion where not."""
-    paired = zip(controls.pairs(config), itertools.cycle(_PAIRS), strict=False)
+    """Arm -> colour; of a pair the arm that its contrast adds is blue, the other vermillion."""
+    paired = zip(design.pairs(config), itertools.cycle(_PAIRS), strict=False)
     colours = {arm: c for arms, tones in paired for arm, c in zip(arms, tones, strict=True)}
     others = itertools.cycle(_OTHERS)
     return {arm: colours.get(arm) or next(others) for arm in config["arms"]}
@@ -75,8 +75,8 @@ def arms_figure(
         arms, contrasts, seeds = (
             table[in_group(table, headline(config))] for table in (arms, contrasts, seeds)
         )
-        untrained = controls.untouched(config)
-        trained = arms[~arms["name"].isin(untrained)]
+        untouched = design.untouched(config)
+        trained = arms[~arms["name"].isin(untouched)]
         colours = arm_colours(config)
         heights = [len(trained) + 0.6, len(contrasts) + 0.6]
         figure = Figure(figsize=(8, 1.4 + 0.34 * sum(heights)), layout="constrained")
@@ -87,7 +87,7 @@ def arms_figure(
         for column, (measure, neutral) in enumerate([("margin", 0), ("rate", 0.5)]):
             above, below = axes[:, column]
             _points(above, trained, seeds[seeds["kind"] == "arm"], measure, colours)
-            for i, arm in enumerate(untrained):
+            for i, arm in enumerate(untouched):
                 level = arms.loc[arms["name"] == arm, measure].iloc[0]
                 above.axvline(level, color=_GREY, linestyle="--", linewidth=1.2)
                 above.annotate(
@@ -112,15 +112,16 @@ def arms_figure(
 
 
 def training_figure(curves: pd.DataFrame, config: dict) -> str:
-    """A panel a stage: training loss as a thin line, held-out loss dashed with points; one line a
-    seed, in the colour of the arm (of the first one, where arms share a stage).
+    """A panel a stage: training loss as a thin line, held-out loss dashed with points.
+
+    There is one line a chain and seed, in the colour of the first arm that has the chain.
 
     Args:
       curves: what `reading.read_curves` returns.
     """
     colour_of_chain = _chain_colours(config)
     chains = list(config["arms"].values())
-    stages = sorted(  # what comes first in a chain, first
+    stages = sorted(  # in the order in which the arms train them
         dict.fromkeys(stage for chain in chains for stage in chain),
         key=lambda stage: max(chain.index(stage) for chain in chains if stage in chain),
     )
@@ -132,8 +133,8 @@ def training_figure(curves: pd.DataFrame, config: dict) -> str:
         for panel in panels.flat[len(stages) :]:
             panel.set_visible(False)
         for panel, stage in zip(panels.flat, stages, strict=False):
-            of_stage = curves[curves["stage"] == stage]
-            for (chain, _), steps in of_stage.groupby(["chain", "fingerprint"]):
+            curves_of_stage = curves[curves["stage"] == stage]
+            for (chain, _), steps in curves_of_stage.groupby(["chain", "fingerprint"]):
                 colour = colour_of_chain[chain]
                 loss = steps.dropna(subset=["loss"])
                 held_out = steps.dropna(subset=["held_out_loss"])
@@ -146,11 +147,11 @@ def training_figure(curves: pd.DataFrame, config: dict) -> str:
         for panel in panels[:, 0]:
             panel.set_ylabel("loss, nats a token")
             panel.set_ylim(bottom=0)
-        named = {arm: colour for arm, colour in arm_colours(config).items() if config["arms"][arm]}
-        lines = [panels[0, 0].plot([], [], color=colour)[0] for colour in named.values()]
+        trained = {arm: c for arm, c in arm_colours(config).items() if config["arms"][arm]}
+        lines = [panels[0, 0].plot([], [], color=colour)[0] for colour in trained.values()]
         lines += panels[0, 0].plot([], [], "o--", color=_GREY, markersize=3)
         figure.legend(
-            lines, [*named, "held-out loss"], loc="outside lower center", ncols=min(4, len(lines))
+            lines, [*trained, "held-out loss"], loc="outside lower center", ncols=min(4, len(lines))
         )
         return _to_svg(figure, "training", "Training loss and held-out loss by stage")
 
@@ -162,7 +163,7 @@ def _points(
     measure: str,
     colours: Mapping[str, str],
 ) -> None:
-    """One row of the panel a name, the first on top."""
+    """Draws a row for each name, the first on top: mean, interval over domains, a dot a seed."""
     for y, (_, row) in enumerate(levels.iterrows()):
         colour = colours[row["name"]]
         ends = row[f"{measure}_domains_low"], row[f"{measure}_domains_high"]
@@ -177,8 +178,8 @@ def _points(
 
 
 def _to_svg(figure: Figure, name: str, label: str) -> str:
-    """The figure as SVG text that can stand alone and in a page beside others: no date, no
-    version, ids of its own, a label for screen readers."""
+    """The figure as SVG text for a file and for a page: without date and version, with a label for
+    screen readers, and ids that no other figure of the page has."""
     file = io.BytesIO()
     FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})
     ElementTree.register_namespace("", _SVG)

@@ -1,4 +1,4 @@
-"""Near-duplicates among documents: how many have another that says almost the same."""
+"""The share of documents that have a near-duplicate in the same corpus."""
 
 import re
 from collections import Counter
@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from datasketch import MinHash, MinHashLSH
 
 GRAM = 5  # words
-NEAR = 0.7  # the Jaccard similarity of two sets of word 5-grams above which texts are near
-BANDS, ROWS = 25, 5  # of the signature; bands that agree find 99 % of the pairs at exactly NEAR
+NEAR = 0.7  # texts are near-duplicates above this Jaccard similarity of their word 5-grams
+BANDS, ROWS = 25, 5  # of the MinHash signature; 99 % of pairs at exactly NEAR agree in a band
 
 
 def near_duplicates(texts: Sequence[str]) -> float:
     """Share of texts that have another with a Jaccard similarity above `NEAR`.
 
-    Pairs are looked for by MinHash and locality-sensitive hashing (Broder 1997, "On the Resemblance
-    and Containment of Documents"; Indyk and Motwani 1998, "Approximate Nearest Neighbors"), which
-    spares comparing all with all; those found are compared exactly, so what counts as near is near.
-    The permutations are seeded: the same texts give the same share.
+    MinHash and locality-sensitive hashing give candidate pairs without comparing all with all
+    (Broder 1997, "On the Resemblance and Containment of Documents"; Indyk and Motwani 1998,
+    "Approximate Nearest Neighbors"); the similarity of a candidate is then computed exactly. The
+    permutations are seeded: the same texts give the same share.
     """
     counts = Counter(frozenset(_grams(text)) for text in texts)
-    sets = list(counts)  # texts with the same grams are near each other without any hashing
+    sets = list(counts)  # texts with equal sets of 5-grams need no hashing
     near = {i for i, grams in enumerate(sets) if counts[grams] > 1}
     signature = MinHash(num_perm=BANDS * ROWS, seed=0)
     index = MinHashLSH(num_perm=BANDS * ROWS, params=(BANDS, ROWS))

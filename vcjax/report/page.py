@@ -1,7 +1,7 @@
 """Writes a run's report: index.html, its tables as CSV, its figures as SVG, and a summary.
 
-Only what lies in the run directory goes in, and no date, duration or path: the same run writes the
-same bytes.
+The report is made from the run directory alone and has no dates, durations or paths, so the same
+run gives the same bytes.
 """
 
 import dataclasses
@@ -16,159 +16,182 @@ import pandas as pd
 from etils import epath
 from markupsafe import Markup
 
-from vcjax import record
-from vcjax.record import Record
-from vcjax.report import controls, corpus, figures, tables, view
+from vcjax.record import Record, trained_by
+from vcjax.report import corpus, design, figures, view
 from vcjax.report.reading import (
     check_answered,
     missing_answers,
     read_answers,
     read_curves,
-    read_run,
+    read_ordered,
 )
+from vcjax.report.tables import make_tables, training
 from vcjax.workdir import files
 
-_NO_COMMAND = ("--config=configs/NAME.py",)  # a run that Python code called
+_NO_COMMAND = ("--config=configs/NAME.py",)  # of a run that was started from Python
 
 
 def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[str]:
-    """Write `workdir/report/` from what the run left in `workdir`.
+    """Writes `workdir/report/` from the record, answers and losses in `workdir`.
 
     Probe files that were scored after the run (folders in `workdir/probes/`) get a section each
     and stay exploratory.
 
     Args:
-      added_probes: a folder of `workdir/probes/` to sum up, in place of the run's own probes.
+      added_probes: the name of the folder in `workdir/probes/` that the returned summary is of;
+        None: the run's own probes.
 
     Returns:
-      Five lines for the terminal: the answer, what it is conditional on, then the arms with their
-      rates and margins.
+      The summary, lines for the terminal: the answer, what it is conditional on, then the arms
+      with their rates and margins.
 
     Raises:
       InputError: a file of the run is missing, broken or of another training, or its answers cannot
         be compared.
     """
-    run = read_run(workdir)
-    config = run.config
-    check_answered(workdir, run)
-    answers, texts = read_answers(workdir / "probes", run)
-    curves = read_curves(workdir, run)
-    of_run, compared = tables.of_answers(answers, texts, config)
-    of_run["training"] = tables.training(curves, run.plan).round(6)
-    of_run["curves"] = curves.round(6)
-    added = _added_probes(workdir, run)
-    cards = corpus.cards(workdir, run.plan)
-    drawings = {}
-    if view.primary(of_run):
-        drawings["arms"] = figures.arms_figure(
-            of_run["arms"], of_run["contrasts"], of_run["seeds"], config
-        )
-    if len(curves):
-        drawings["training"] = figures.training_figure(curves, config)
-    numbers, groups = view.numbers(of_run, config), view.groups(of_run, config)
-    shown = {
-        "run": run,
-        "answer": view.answer(of_run, config),
-        "ability": view.ability(of_run, config),
-        "numbers": numbers,
-        "asked_before": view.asked_before(run),
-        "example": view.example(answers, config),
-        "figures": {name: Markup(svg) for name, svg in drawings.items()},
-        "arms": view.arms(config),
-        "contrasts": view.contrasts(config, numbers),
-        "compared": compared,
-        "groups": groups,
-        "liking": view.liking(groups, config),
-        "explicitness": view.by_explicitness(of_run, config),
-        "installed": view.installed(of_run, config),
-        "training": view.training_by_chain(of_run["training"]),
-        "stages": of_run["training"].to_dict("records"),
-        "flips": of_run["flips"].to_dict("records"),
-        "flip_arms": controls.compared(config),
-        "corpora": cards,
-        "corpus_rows": corpus.side_by_side(cards),
-        "probe_files": of_run["probe_files"].to_dict("records"),
-        "texts": of_run["perplexity"].drop_duplicates("file").to_dict("records")
-        if len(of_run["perplexity"])
-        else [],
-        "added": added,
-        "recipe": dict(_flat(config)),
-        "command": shlex.join(["python", "-m", "vcjax.main", *(run.command or _NO_COMMAND)]),
-        "made_with": _made_with(run),
-        "trained_by": _trained_by(workdir, run),
-        "tables": [name for name, table in of_run.items() if len(table)],
-    }
-    page = _environment().get_template("page.html.jinja").render(shown)
+    record = read_ordered(workdir)
+    config = record.config
+    check_answered(workdir, record)
+    answers, texts = read_answers(workdir / "probes", record)
+    curves = read_curves(workdir, record)
+    tables, corrected = make_tables(answers, texts, config)
+    tables["training"] = training(curves, record.plan).round(6)
+    tables["curves"] = curves.round(6)
+    added = _added_probes(workdir, record)
+    svgs = _figures(tables, curves, config)
+    page = _page(workdir, record, answers, tables, corrected, svgs, added)
 
-    written = {f"{name}.svg": svg for name, svg in drawings.items()}
-    written |= {f"{name}.csv": _csv(table) for name, table in of_run.items() if len(table)}
+    contents = {f"{name}.svg": svg for name, svg in svgs.items()}
+    contents |= {f"{name}.csv": _csv(table) for name, table in tables.items() if len(table)}
     for probes in added:
         for name, table in probes["tables"].items():
             if len(table):
-                written[f"{probes['name']}-{name}.csv"] = _csv(table)
-    folder = workdir / "report"
-    for name, text in written.items():
+                contents[f"{probes['name']}-{name}.csv"] = _csv(table)
+    _write(workdir / "report", page, contents)
+    if added_probes is None:
+        return view.summary(tables, config)
+    [summarised] = [probes for probes in added if probes["name"] == added_probes]
+    return view.summary_of_added(summarised["tables"], config)
+
+
+def _figures(tables: dict[str, pd.DataFrame], curves: pd.DataFrame, config: dict) -> dict[str, str]:
+    """Name -> SVG text; a figure of which nothing was measured is missing."""
+    svgs = {}
+    if view.primary(tables):
+        svgs["arms"] = figures.arms_figure(
+            tables["arms"], tables["contrasts"], tables["seeds"], config
+        )
+    if len(curves):
+        svgs["training"] = figures.training_figure(curves, config)
+    return svgs
+
+
+def _page(
+    workdir: epath.Path,
+    record: Record,
+    answers: pd.DataFrame,
+    tables: dict[str, pd.DataFrame],
+    corrected: dict[str, int],
+    svgs: dict[str, str],
+    added: list[dict],
+) -> str:
+    """index.html. added: what `_added_probes` returns."""
+    config = record.config
+    numbers, groups = view.numbers(tables, config), view.groups(tables, config)
+    cards = corpus.cards(workdir, record.plan)
+    texts = tables["perplexity"]
+    variables = {
+        "record": record,
+        "answer": view.answer(tables, config),
+        "ability": view.ability(tables, config),
+        "numbers": numbers,
+        "deviations": view.deviations(record),
+        "example": view.example(answers, config),
+        "figures": {name: Markup(svg) for name, svg in svgs.items()},
+        "arms": view.arms(config),
+        "contrasts": view.contrasts(config, numbers),
+        "corrected": corrected,
+        "groups": groups,
+        "liking": view.liking(groups, config),
+        "explicitness": view.by_explicitness(tables, config),
+        "installed": view.installed(tables, config),
+        "training": view.training_by_chain(tables["training"]),
+        "stages": tables["training"].to_dict("records"),
+        "flips": tables["flips"].to_dict("records"),
+        "flip_arms": design.compared(config),
+        "corpora": cards,
+        "corpus_rows": corpus.side_by_side(cards),
+        "probe_files": tables["probe_files"].to_dict("records"),
+        "texts": texts.drop_duplicates("file").to_dict("records") if len(texts) else [],
+        "added": added,
+        "recipe": dict(_flat(config)),
+        "command": shlex.join(["python", "-m", "vcjax.main", *(record.command or _NO_COMMAND)]),
+        "hashes": _hashes_and_versions(record),
+        "trained_by": _trained_by(workdir, record),
+        "tables": [name for name, table in tables.items() if len(table)],
+    }
+    return _environment().get_template("page.html.jinja").render(variables)
+
+
+def _write(folder: epath.Path, page: str, contents: dict[str, str]) -> None:
+    """Writes the page and the files beside it; removes tables and figures of earlier settings."""
+    for name, text in contents.items():
         files.write_text(folder / name, text)
     files.write_text(folder / "index.html", page)
     for path in folder.iterdir():
-        if path.suffix in (".csv", ".svg") and path.name not in written:  # of an earlier setting
+        if path.suffix in (".csv", ".svg") and path.name not in contents:
             path.unlink()
-    if added_probes is None:
-        return view.summary(of_run, config)
-    [shown_probes] = [probes for probes in added if probes["name"] == added_probes]
-    return view.summary_of_added(shown_probes["tables"], config)
 
 
-def _made_with(run: Record) -> dict[str, str]:
-    """Model, probes and analysis by their hashes, and the environment that planned the run."""
+def _hashes_and_versions(record: Record) -> dict[str, str]:
+    """The hashes of model, probes and analysis, and the environment that planned the run."""
     return dict(
         _flat(
             {
-                "model": dataclasses.asdict(run.model),
-                "probes": run.probes,
-                "analysis": run.analysis,
-                "numerics": run.numerics,
-                "planned with": run.environment,
+                "model": dataclasses.asdict(record.model),
+                "probes": record.probes,
+                "analysis": record.analysis,
+                "numerics": record.numerics,
+                "planned with": record.environment,
             }
         )
     )
 
 
-def _trained_by(workdir: epath.Path, run: Record) -> list[dict[str, Any]]:
-    """What trained the stages: each environment once, with the names of its stages.
-
-    A stage that several environments worked on is named with each of them.
-    """
+def _trained_by(workdir: epath.Path, record: Record) -> list[dict[str, Any]]:
+    """Each environment that trained stages, with the titles of the stages that it worked on."""
     stages_of: dict[str, list[str]] = {}
-    for fingerprint, environments in record.trained_by(workdir, run).items():
+    for fingerprint, environments in trained_by(workdir, record).items():
         for environment in environments:
             key = json.dumps(environment, sort_keys=True)
-            stages_of.setdefault(key, []).append(run.plan.title(fingerprint))
-    return [{"stages": titles, "with": json.loads(key)} for key, titles in stages_of.items()]
+            stages_of.setdefault(key, []).append(record.plan.title(fingerprint))
+    return [{"stages": titles, "environment": json.loads(key)} for key, titles in stages_of.items()]
 
 
-def _added_probes(workdir: epath.Path, run: Record) -> list[dict]:
-    """What was scored after the run, by folder name. A folder that is not complete yet is shown
-    as such and does not stop the report of the run itself."""
-    found = []
+def _added_probes(workdir: epath.Path, record: Record) -> list[dict]:
+    """The probe files that were scored after the run, one a folder.
+
+    A folder that is not complete is shown as that; it does not stop the report of the run.
+    """
+    sections = []
     for folder in sorted(path for path in (workdir / "probes").iterdir() if path.is_dir()):
-        missing = missing_answers(folder, run)
-        made: dict[str, pd.DataFrame] = {}
+        missing = missing_answers(folder, record)
+        tables: dict[str, pd.DataFrame] = {}
         if not missing:
-            read = read_answers(folder, run)
-            made, _ = tables.of_answers(*read, run.config, asked_before=False)
-        chosen = "arms" in made
-        found.append(
+            answers, texts = read_answers(folder, record)
+            tables, _ = make_tables(answers, texts, record.config, preregistered=False)
+        has_choices = "arms" in tables
+        sections.append(
             {
                 "name": folder.name,
                 "missing": missing,
-                "tables": made,
-                "groups": view.groups(made, run.config) if chosen else [],
-                "files": made["probe_files"].to_dict("records") if chosen else [],
-                "texts": made["perplexity"].to_dict("records") if made else [],
+                "tables": tables,
+                "groups": view.groups(tables, record.config) if has_choices else [],
+                "files": tables["probe_files"].to_dict("records") if has_choices else [],
+                "texts": tables["perplexity"].to_dict("records") if tables else [],
             }
         )
-    return found
+    return sections
 
 
 def _flat(tree: object, path: str = "") -> Iterator[tuple[str, str]]:

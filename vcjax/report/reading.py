@@ -1,7 +1,7 @@
-"""What a run directory holds for its report: the run's description, its answers, its losses.
+"""Reads what a report is made from: a run's record, its answers, its losses.
 
-The plan in `config.json` says which files belong to the run, so what an earlier setting left in
-the folder is not mixed in, and what is missing is named.
+The plan in the record names the files that belong to the run. So files of earlier settings are not
+mixed in, and missing ones are named.
 """
 
 import ast
@@ -15,38 +15,38 @@ import pandas as pd
 import pyarrow as pa
 from etils import epath
 
-from vcjax import record
+from vcjax import record as records
 from vcjax.errors import InputError
 from vcjax.probes import answer_files
 from vcjax.record import Record
-from vcjax.report import controls, statistics
+from vcjax.report import design, statistics
 from vcjax.workdir import stages
 
-_ANALYSIS = ("statistics.py", "tables.py", "reading.py", "controls.py")
+_ANALYSIS = ("statistics.py", "tables.py", "reading.py", "design.py")
 _METRICS = ["loss", "held_out_loss", "weighted_tokens", "learning_rate", "grad_norm"]
 _TEXT = ["file", "arm", "seed", "file_sha256", "scorer", "tokens", "logprob"]
 _STAGE = ["chain", "stage", "seed", "fingerprint"]
 
 
-def read_run(workdir: epath.Path) -> Record:
-    """The record of a run, arms and contrasts in a reader's order.
+def read_ordered(workdir: epath.Path) -> Record:
+    """As `record.read`, with arms and contrasts in the order in which one reads them.
 
-    That is the order of `controls.arms_in_order` and `controls.contrasts_in_order`; the file's own
-    keys are sorted by name. Raises InputError as `record.read`.
+    That is `design.arms_in_order` and `design.contrasts_in_order`; in config.json they are sorted
+    by name.
     """
-    run = record.read(workdir)
-    config = dict(run.config)
-    config["contrasts"] = {n: config["contrasts"][n] for n in controls.contrasts_in_order(config)}
-    config["arms"] = {arm: config["arms"][arm] for arm in controls.arms_in_order(config)}
-    arms = {arm: run.plan.arms[arm] for arm in config["arms"]}
-    plan = dataclasses.replace(run.plan, arms=arms)
-    return dataclasses.replace(run, config=config, plan=plan)
+    record = records.read(workdir)
+    config = dict(record.config)
+    config["contrasts"] = {n: config["contrasts"][n] for n in design.contrasts_in_order(config)}
+    config["arms"] = {arm: config["arms"][arm] for arm in design.arms_in_order(config)}
+    arms = {arm: record.plan.arms[arm] for arm in config["arms"]}
+    plan = dataclasses.replace(record.plan, arms=arms)
+    return dataclasses.replace(record, config=config, plan=plan)
 
 
 def analysis_sha256() -> str:
-    """What decides the numbers of a report, given the answers: a hash over the code of it.
+    """A hash of the code that computes a report's numbers from the answers.
 
-    Comments, docstrings and the layout of lines are no part of it, nor is the version of Python.
+    Comments, docstrings and the layout of lines do not change it, nor does the version of Python.
     """
     modules = (Path(__file__).with_name(name) for name in _ANALYSIS)
     trees = [ast.parse(module.read_text(encoding="utf-8")) for module in modules]
@@ -54,7 +54,7 @@ def analysis_sha256() -> str:
 
 
 def _code(node: object) -> str:
-    """A syntax tree as text, without places, docstrings and what is empty."""
+    """A syntax tree as text, without positions, docstrings and empty fields."""
     if isinstance(node, list):
         return "".join(map(_code, node))
     if not isinstance(node, ast.AST):
@@ -62,28 +62,28 @@ def _code(node: object) -> str:
     fields = dict(ast.iter_fields(node))
     if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
         fields["body"] = fields["body"][1:]
-    named = (f"{name}={_code(value)}" for name, value in fields.items() if value not in (None, []))
-    return f"{type(node).__name__}({','.join(named)})"
+    parts = (f"{name}={_code(value)}" for name, value in fields.items() if value not in (None, []))
+    return f"{type(node).__name__}({','.join(parts)})"
 
 
 def missing_answers(
-    folder: epath.Path, run: Record, probes: Mapping[str, str] | None = None
+    folder: epath.Path, record: Record, probes: Mapping[str, str] | None = None
 ) -> list[str]:
-    """The files of the plan, as `<arm>-<seed>.parquet`, that this folder lacks, or holds with what
-    another training answered, or this one otherwise.
+    """The names of the plan's files of answers (`<arm>-<seed>.parquet`) that are not current here.
 
-    probes: as `answer_files.is_current`.
+    probes, and what is current: as `answer_files.is_current`.
     """
+    lead = record.config["lead"]
     return [
         path.name
-        for path, arm, seed in _row_files(folder, run)
-        if not answer_files.is_current(path, run.model_of(arm, seed), run.config["lead"], probes)
+        for path, arm, seed in _answer_paths(folder, record)
+        if not answer_files.is_current(path, record.model_of(arm, seed), lead, probes)
     ]
 
 
-def check_answered(workdir: epath.Path, run: Record) -> None:
-    """Raises InputError where the run's own probes are not answered by all that it trained."""
-    missing = missing_answers(workdir / "probes", run, run.probes)
+def check_answered(workdir: epath.Path, record: Record) -> None:
+    """Raises InputError where an arm and seed lacks current answers to the run's own probes."""
+    missing = missing_answers(workdir / "probes", record, record.probes)
     if missing:
         raise InputError(
             f"{workdir / 'probes'}: no answers yet of the run as it is now: {', '.join(missing)}; "
@@ -91,21 +91,21 @@ def check_answered(workdir: epath.Path, run: Record) -> None:
         )
 
 
-def read_answers(folder: epath.Path, run: Record) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_answers(folder: epath.Path, record: Record) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Answers of every arm and seed of the plan, from `<arm>-<seed>.parquet` in one folder.
 
-    Whether they are complete and current say `check_answered` and `missing_answers`.
+    `check_answered` and `missing_answers` tell whether they are complete and current.
 
     Returns:
-      What `statistics.answers` returns of the choices; and of the texts whose perplexity was
-      measured, a row an arm, seed and text: columns arm, seed, file, file_sha256, scorer,
-      tokens (count), logprob (mean, nats a token). Probes that the config excludes are left out.
+      Of the choices what `statistics.answers` returns, without probes that the config excludes.
+      Of the texts whose perplexity was measured a row an arm, seed and text: columns arm, seed,
+      file, file_sha256, scorer, tokens (count), logprob (mean, nats a token).
 
     Raises:
       InputError: a file is broken, or holds rows of another arm or seed.
     """
     tables = []
-    for path, arm, seed in _row_files(folder, run):
+    for path, arm, seed in _answer_paths(folder, record):
         rows = _read_rows(path)
         if set(rows["arm"].to_pylist()) - {arm} or set(rows["seed"].to_pylist()) - {seed}:
             raise InputError(
@@ -114,14 +114,14 @@ def read_answers(folder: epath.Path, run: Record) -> tuple[pd.DataFrame, pd.Data
             )
         tables.append(rows)
     rows = pa.concat_tables(tables, promote_options="permissive").to_pandas()
-    rows = rows[~rows["id"].isin(run.config["exclude"])]
+    rows = rows[~rows["id"].isin(record.config["exclude"])]
     is_text = rows["contrast"] == "text"
     texts = rows[is_text].rename(columns={"tokens_0": "tokens", "logprob_0": "logprob"})
-    choices = statistics.answers(rows[~is_text], run.config["toward"])
+    choices = statistics.answers(rows[~is_text], record.config["toward"])
     return choices, texts[_TEXT].sort_values(_TEXT[:3], ignore_index=True)
 
 
-def read_curves(workdir: epath.Path, run: Record) -> pd.DataFrame:
+def read_curves(workdir: epath.Path, record: Record) -> pd.DataFrame:
     """Every logged step of every stage of the plan, from `stages/<fingerprint>/metrics.jsonl`.
 
     Returns:
@@ -132,21 +132,21 @@ def read_curves(workdir: epath.Path, run: Record) -> pd.DataFrame:
     Raises:
       InputError: a file is missing or a line of it is broken.
     """
-    chains = run.plan.chains()
+    chains = record.plan.chains()
     entries = []
-    for fingerprint, stage in run.plan.stages.items():
-        where = [chains[fingerprint], stage.name, stage.seed, fingerprint]
+    for fingerprint, stage in record.plan.stages.items():
+        identity = [chains[fingerprint], stage.name, stage.seed, fingerprint]
         path = stages.folder(workdir, fingerprint) / "metrics.jsonl"
-        entries += [dict(zip(_STAGE, where, strict=True)) | line for line in _read_metrics(path)]
+        entries += [dict(zip(_STAGE, identity, strict=True)) | line for line in _read_metrics(path)]
     table = pd.DataFrame(entries, columns=[*_STAGE, "step", *_METRICS])
     table[_METRICS] = table[_METRICS].astype(float)
     return table.sort_values([*_STAGE, "step"], kind="stable", ignore_index=True)
 
 
-def _row_files(folder: epath.Path, run: Record) -> list[tuple[epath.Path, str, int]]:
+def _answer_paths(folder: epath.Path, record: Record) -> list[tuple[epath.Path, str, int]]:
     return [
         (folder / f"{arm}-{seed}.parquet", arm, seed)
-        for arm, seeds in run.plan.arms.items()
+        for arm, seeds in record.plan.arms.items()
         for seed in seeds
     ]
 

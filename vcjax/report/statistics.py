@@ -1,12 +1,12 @@
 """From probe rows to answers, differences between arms, and intervals. Pure functions over tables.
 
 A *row* is one probe in one order of its options (columns: `ROW_COLUMNS`). An *answer* joins the two
-rows of a probe. Every number on top of answers is a mean of domain means: each domain weighs the
-same, whatever its number of probes. So the levels of two arms and their difference always agree.
+rows of a probe. Estimates are means of domain means: each domain has the same weight, whatever its
+number of probes. So the difference of two arms' estimates is the estimate of their difference.
 
-Two kinds of interval are kept apart, because they answer different questions:
-`over_domains` (would other domains say the same of these trained models?) and
-`over_seeds` (would other seeds say the same on these probes?).
+There are two kinds of interval, which answer different questions. That over domains
+(`over_domains`) treats domains as the sample and these trained models as fixed; that over seeds
+(`over_seeds`) treats trainings as the sample and these probes as fixed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,20 +23,20 @@ ROW_COLUMNS = [
     *("contrast", "explicitness", "value_0", "value_1", "option_0", "option_1"),
     *("order", "logprob_0", "logprob_1", "tokens_0", "tokens_1"),
 ]
-MEASURES = ("margin", "rate")  # the two columns of answers that are averaged
+MEASURES = ("margin", "rate")  # the columns of answers that estimates are means of
 CONFIDENCE = 0.95
 
-_PROBE = ["file", "file_sha256", "id", "domain"]  # what makes two answers answers to one probe
+_PROBE = ["file", "file_sha256", "id", "domain"]  # columns that identify a probe
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Of a mean over clusters, and what it is conditional on."""
+    """A confidence interval of a mean of cluster means."""
 
     low: float
     high: float
-    p: float  # two-sided, of a mean of zero, from the same t
-    meaning: str
+    p: float  # two-sided, of the null hypothesis that the mean is zero
+    meaning: str  # kind, number of clusters, and what it is conditional on, as text
 
 
 def answers(rows: pd.DataFrame, toward: str) -> pd.DataFrame:
@@ -48,14 +48,14 @@ def answers(rows: pd.DataFrame, toward: str) -> pd.DataFrame:
 
     Args:
       rows: columns `ROW_COLUMNS`; `logprob_*` in nats a token.
-      toward: the value that margins point to where one option of a probe stands for it; other
-        margins point to the option with a value, of two values to option 0's.
+      toward: the value that a positive margin means, where an option of the probe has it. In
+        other probes it means the value of option 0, or of option 1 where option 0 has none.
 
     Returns:
-      Columns of the probe, `points_to` (the value that a positive margin means), and
-      `margin_first`, `margin_second` (nats a token, where the option pointed to is named first or
-      second), `margin` (their mean), `rate` (1 where the margin is above zero, 0 below, .5 a tie),
-      and of each option `logprob_0`, `logprob_1`: the mean over both orders.
+      Columns of the probe; `points_to`, the value that a positive margin means; `margin_first` and
+      `margin_second`, the margins (nats a token) in the orders that name this value's option first
+      and second; `margin`, their mean; `rate`, 1 where the margin is above zero, 0 below, .5 at a
+      tie; `logprob_0` and `logprob_1`, the means over both orders (nats a token).
 
     Raises:
       InputError: a log-probability is not finite, or a probe has not exactly one row for each
@@ -122,9 +122,9 @@ def weighted_sum(answers: pd.DataFrame, weights: Mapping[str, float]) -> pd.Data
             raise InputError(f"arm '{arm}' has no answers here; score its probes first")
     key = ["seed", *_PROBE]
     wide = answers.pivot(index=key, columns="arm", values=list(MEASURES))
-    lacking = wide["margin"].isna()
-    if lacking.any(axis=None):
-        *probe, arm = lacking.stack().idxmax()
+    missing = wide["margin"].isna()
+    if missing.any(axis=None):
+        *probe, arm = missing.stack().idxmax()
         raise InputError(
             f"{_where(dict(zip(key, probe, strict=True)))}: arm '{arm}' has no answer but others "
             "have; arms are compared on the same probes and seeds, score them again"
@@ -160,7 +160,7 @@ def mean(paired: pd.DataFrame, measure: str) -> float:
 
 
 def over_domains(paired: pd.DataFrame, measure: str) -> Interval:
-    """The t interval on domain means: would other domains of this kind say the same?
+    """The t interval on domain means: what other domains of this kind would give.
 
     Source: Ibragimov and Müller 2010, "t-Statistic Based Correlation and Heterogeneity Robust
     Inference", JBES 28(4): with one estimate a cluster, Student's t with clusters - 1 degrees of
@@ -173,7 +173,7 @@ def over_domains(paired: pd.DataFrame, measure: str) -> Interval:
 
 
 def over_seeds(paired: pd.DataFrame, measure: str) -> Interval:
-    """The t interval on seed means: would other seeds say the same on these probes?
+    """The t interval on seed means: what other seeds would give on these probes.
 
     Source: Student 1908; the seeds are independent repetitions of the whole training (Bouthillier
     et al. 2021, "Accounting for Variance in Machine Learning Benchmarks", arXiv 2103.03098).
@@ -188,8 +188,8 @@ def t_interval(means: Sequence[float] | pd.Series, clusters: str, given: str) ->
 
     Args:
       means: one mean a cluster.
-      clusters: what the clusters are, in the plural, for the reader.
-      given: what is held fixed, so what the interval is conditional on.
+      clusters: what the clusters are, in the plural, for `Interval.meaning`.
+      given: what the interval is conditional on, likewise.
 
     Raises:
       InputError: fewer than two clusters, or clusters that are all the same: without any spread
@@ -213,8 +213,10 @@ def t_interval(means: Sequence[float] | pd.Series, clusters: str, given: str) ->
 
 
 def holm(p_values: Sequence[float] | pd.Series) -> np.ndarray:
-    """p-values corrected for their number, whatever depends on what: at 5 %, no more than 5 % of
-    such families hold a false finding. Those that are missing stay so and do not count.
+    """p-values of a family of tests, corrected to keep the family-wise error rate.
+
+    That holds whatever the dependence between the tests. Missing p-values stay missing and do not
+    count.
 
     Source: Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian
     Journal of Statistics 6(2).
@@ -228,16 +230,16 @@ def holm(p_values: Sequence[float] | pd.Series) -> np.ndarray:
 
 
 def position_bias(answers: pd.DataFrame) -> pd.DataFrame:
-    """How much the place of an option decides, for each arm; raw means over probes and seeds.
+    """Position bias of each arm: how much an option's place decides; means over probes and seeds.
 
     Source: position consistency and the rate of the first option, as in Zheng et al. 2023,
-    "Judging LLM-as-a-Judge", arXiv 2306.05685. An answer without bias has
-    `chose_first` .5; `same_in_both_orders` 1 means that the place never decided.
+    "Judging LLM-as-a-Judge", arXiv 2306.05685. Without bias
+    `chose_first` is .5; where `same_in_both_orders` is 1, the place decided no answer.
 
     Returns:
-      Columns arm, chose_first (raw share of answers for the option named first),
-      rate_when_first, rate_when_second (share for the option that the margin points to, by its
-      place), same_in_both_orders, ties (count of answers with a margin of exactly zero).
+      Columns arm; chose_first, the share of answers for the option named first; rate_when_first
+      and rate_when_second, the share for the option of `points_to` where it is named first and
+      second; same_in_both_orders, the share of probes; ties, the count of margins of zero.
     """
     first, second = _chosen(answers["margin_first"]), _chosen(answers["margin_second"])
     table = pd.DataFrame(
@@ -255,7 +257,7 @@ def position_bias(answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def _points_to(value_0: str | None, value_1: str | None, toward: str) -> str:
-    """What a positive margin means: `toward` where an option stands for it, else a value."""
+    """The value that a positive margin means, as `answers` says of `toward`."""
     if toward in (value_0, value_1):
         return toward
     return str(value_0 if pd.notna(value_0) else value_1)
@@ -267,7 +269,7 @@ def _chosen(margin: pd.Series) -> pd.Series:
 
 
 def _where(row: Mapping) -> str:
-    """The names that a person needs to find a probe."""
+    """Probe, file, seed and arm, for an error message."""
     place = f"probe '{row['id']}' of {row['file']}"
     if "seed" in row:
         place += f", seed {row['seed']}"

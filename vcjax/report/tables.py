@@ -12,15 +12,15 @@ import pandas as pd
 
 from vcjax.errors import InputError
 from vcjax.plan import Plan
-from vcjax.report import controls, statistics
+from vcjax.report import design, statistics
 
-# Of a stage's plan and data, what `training` shows.
+# The fields of a stage's plan and data that `training` shows.
 COUNTS = {
     *("rows", "documents", "held_out_documents", "tokens", "weighted_tokens", "left_out_tokens"),
     *("split_documents", "most_documents", "rows_per_update", "updates", "warmup"),
 }
 
-# Probes that are read together: same scope, split and kind, and margins that mean the same value.
+# Probes of one group have the same scope, split and kind, and margins that point to one value.
 GROUP = ["scope", "split", "contrast", "points_to"]
 
 
@@ -35,38 +35,38 @@ def headline(config: dict) -> dict:
     }
 
 
-def of_answers(
-    answers: pd.DataFrame, texts: pd.DataFrame, config: dict, asked_before: bool = True
+def make_tables(
+    answers: pd.DataFrame, texts: pd.DataFrame, config: dict, preregistered: bool = True
 ) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
-    """Every table of one set of answers, and how many of their p-values `correct` corrected.
+    """Every table of a set of answers, by name, and how many p-values `correct` corrected in them.
 
     They are rounded here, once, so that page and CSV agree.
 
     Args:
       answers, texts: what `reading.read_answers` returns.
-      asked_before: whether these probes were chosen before the run; else no contrast is the
-        primary one.
+      preregistered: whether these probes were chosen before the run; if not, all contrasts on them
+        are exploratory.
     """
-    made = {"perplexity": perplexity(texts, config)}
-    compared = {}
+    tables = {"perplexity": perplexity(texts, config)}
+    corrected = {}
     if len(answers):
-        of_arms = sums(answers, config)
-        made |= {
-            "arms": levels(of_arms, config, "arm"),
-            "contrasts": levels(of_arms, config, "contrast"),
+        sums = weighted_sums(answers, config)
+        tables |= {
+            "arms": levels(sums, config, "arm"),
+            "contrasts": levels(sums, config, "contrast"),
             "explicitness": explicitness(answers, config),
-            "domains": by_cluster(of_arms, "domain"),
-            "seeds": by_cluster(of_arms, "seed"),
+            "domains": by_cluster(sums, "domain"),
+            "seeds": by_cluster(sums, "seed"),
             "positions": positions(answers, config),
             "flips": flips(answers, config),
             "probe_files": probe_files(answers),
-            # What they leave out is in probe_files.
+            # Without the columns that probe_files has once for all rows of a file.
             "answers": answers.drop(columns=["file_sha256", "scorer"]),
         }
-        if not asked_before:
-            made["contrasts"]["role"] = "exploratory"
-        compared = correct(made["contrasts"], made["explicitness"])
-    return {name: table.round(6) for name, table in made.items()}, compared
+        if not preregistered:
+            tables["contrasts"]["role"] = "exploratory"
+        corrected = correct(tables["contrasts"], tables["explicitness"])
+    return {name: table.round(6) for name, table in tables.items()}, corrected
 
 
 class Sum(NamedTuple):
@@ -79,14 +79,14 @@ class Sum(NamedTuple):
     paired: pd.DataFrame  # what `statistics.weighted_sum` returns
 
 
-def sums(answers: pd.DataFrame, config: dict) -> list[Sum]:
+def weighted_sums(answers: pd.DataFrame, config: dict) -> list[Sum]:
     """Every arm and every contrast of the config, group by group, the headline first."""
-    named = [("arm", arm, {arm: 1.0}) for arm in config["arms"]]
-    named += [("contrast", name, weights) for name, weights in config["contrasts"].items()]
+    terms = [("arm", arm, {arm: 1.0}) for arm in config["arms"]]
+    terms += [("contrast", name, weights) for name, weights in config["contrasts"].items()]
     return [
         Sum(group, kind, name, weights, statistics.weighted_sum(part, weights))
         for group, part in _groups(answers, config)
-        for kind, name, weights in named
+        for kind, name, weights in terms
     ]
 
 
@@ -98,7 +98,7 @@ def levels(sums: Iterable[Sum], config: dict, kind: str) -> pd.DataFrame:
       seeds, domains, probes (counts), and for each measure m of margin (nats a token) and rate:
       m, m_domains_low, m_domains_high, m_seeds_low, m_seeds_high, for contrasts m_domains_p and
       m_seeds_p (of a difference of zero), missing where there is no interval; over_domains and
-      over_seeds say what the intervals are conditional on, or why the margin has none.
+      over_seeds: what the intervals are conditional on, or why the margin has none.
     """
     rows = []
     for group, own_kind, name, weights, paired in sums:
@@ -117,7 +117,7 @@ def levels(sums: Iterable[Sum], config: dict, kind: str) -> pd.DataFrame:
             for cluster in ("domains", "seeds"):
                 low, high, p, meaning = _interval(paired, measure, cluster)
                 if measure == "rate":
-                    low, high = (_within_reach(end, weights) for end in (low, high))
+                    low, high = (_clipped(end, weights) for end in (low, high))
                 row |= {f"{measure}_{cluster}_low": low, f"{measure}_{cluster}_high": high}
                 if kind == "contrast":
                     row[f"{measure}_{cluster}_p"] = p
@@ -127,20 +127,25 @@ def levels(sums: Iterable[Sum], config: dict, kind: str) -> pd.DataFrame:
 
 
 def explicitness(answers: pd.DataFrame, config: dict) -> pd.DataFrame:
-    """The contrasts on held-out pairs that name the value's words ("explicit") and on those that do
-    not ("implicit"): `levels` with a first column explicitness; empty where probes do not say."""
+    """The contrasts on explicit and on implicit held-out pairs, which name a value or only fit it.
+
+    Returns:
+      As `levels`, with a first column explicitness; empty where probes do not state theirs.
+    """
     parts = []
-    of_headline = answers[in_group(answers, headline(config))]
-    for kind, part in of_headline.groupby("explicitness"):
-        made = levels(sums(part, config), config, "contrast").assign(role="exploratory")
-        made.insert(0, "explicitness", kind)
-        parts.append(made)
+    held_out = answers[in_group(answers, headline(config))]
+    for kind, part in held_out.groupby("explicitness"):
+        table = levels(weighted_sums(part, config), config, "contrast").assign(role="exploratory")
+        table.insert(0, "explicitness", kind)
+        parts.append(table)
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def correct(*contrasts: pd.DataFrame) -> dict[str, int]:
-    """Replaces the p-values of all exploratory contrasts of these tables by those corrected for
-    their number (`statistics.holm`); over domains and over seeds are a family each.
+    """Corrects the p-values of all exploratory contrasts, in place, for their number.
+
+    The method is `statistics.holm`; the p-values over domains are one family, those over seeds
+    another.
 
     Returns:
       How many p-values were corrected over "domains" and over "seeds".
@@ -173,42 +178,42 @@ def perplexity(texts: pd.DataFrame, config: dict) -> pd.DataFrame:
       none), ratio (to the untouched model's, missing where no arm is it).
     """
     rows = []
-    untouched = controls.untouched(config)
-    for (file, sha), of_file in texts.groupby(["file", "file_sha256"]):
-        nats = {arm: -of_file.loc[of_file["arm"] == arm, "logprob"] for arm in config["arms"]}
-        for arm, losses in nats.items():
+    untouched = design.untouched(config)
+    for (file, sha), part in texts.groupby(["file", "file_sha256"]):
+        losses_of = {a: -part.loc[part["arm"] == a, "logprob"] for a in config["arms"]}
+        for arm, losses in losses_of.items():
             try:
                 interval = statistics.t_interval(losses, "seeds", "this text")
                 ends = interval.low, interval.high
             except InputError:
                 ends = (float("nan"), float("nan"))
-            compared_to = nats[untouched[0]].mean() if untouched else float("nan")
+            baseline = losses_of[untouched[0]].mean() if untouched else float("nan")
             rows.append(
                 {
                     "file": file,
                     "file_sha256": sha,
-                    "tokens": of_file["tokens"].iloc[0],
-                    "scorer": of_file["scorer"].iloc[0],
+                    "tokens": part["tokens"].iloc[0],
+                    "scorer": part["scorer"].iloc[0],
                     "arm": arm,
                     "seeds": len(losses),
                     "perplexity": np.exp(losses.mean()),
                     "seeds_low": np.exp(ends[0]),
                     "seeds_high": np.exp(ends[1]),
-                    "ratio": np.exp(losses.mean() - compared_to),
+                    "ratio": np.exp(losses.mean() - baseline),
                 }
             )
     return pd.DataFrame(rows)
 
 
 def flips(answers: pd.DataFrame, config: dict) -> pd.DataFrame:
-    """The held-out pairs that the two arms of the primary contrast (`controls.compared`) answer
+    """The held-out pairs that the two arms of the primary contrast (`design.compared`) answer
     differently, the largest difference first. All numbers are means over seeds and both orders.
 
     Returns:
       Columns file, id, domain, explicitness, value_0, value_1, option_0, option_1, and for s of
       plus and minus: s_arm, s_logprob_0, s_logprob_1 (nats a token), s_margin.
     """
-    arms = controls.compared(config)
+    arms = design.compared(config)
     if arms is None:
         return pd.DataFrame()
     part = answers[in_group(answers, headline(config))].fillna({"explicitness": ""})
@@ -261,7 +266,7 @@ def positions(answers: pd.DataFrame, config: dict) -> pd.DataFrame:
 
 
 def probe_files(answers: pd.DataFrame) -> pd.DataFrame:
-    """What was asked: one row a probe file and group. Columns file, file_sha256, scorer, `GROUP`,
+    """The choice probes: one row a file and group. Columns file, file_sha256, scorer, `GROUP`,
     probes (count), domains (their names). Texts are in `perplexity`."""
     groups = answers.groupby(["file", "file_sha256", "scorer", *GROUP])
     counted = groups.agg(
@@ -271,15 +276,14 @@ def probe_files(answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def training(curves: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """One row a trained stage: what the plan counted, and the losses at its ends.
+    """One row a trained stage: its counts in the plan, and its first and last losses.
 
     Args:
       curves: what `reading.read_curves` returns.
 
     Returns:
-      Columns chain, stage, seed, fingerprint, arms (that contain it), each count of the plan
-      (rows, documents, tokens, weighted_tokens, updates, warmup, split_documents, ...), and, in
-      nats a token and missing where nothing was logged, loss_first, loss_last, held_out_first,
+      Columns chain, stage, seed, fingerprint, arms (that contain it), `COUNTS`, and, in nats a
+      token and missing where nothing was logged, loss_first, loss_last, held_out_first,
       held_out_last, held_out_minimum; minimum_step is where the minimum was logged.
     """
     arms: dict[str, list[str]] = {}
@@ -326,12 +330,12 @@ def formula(weights: Mapping[str, float]) -> str:
 
 def _groups(answers: pd.DataFrame, config: dict) -> Iterator[tuple[dict, pd.DataFrame]]:
     """The groups of probes: the headline first, the others in the order of their names."""
-    named = [(dict(zip(GROUP, key, strict=True)), part) for key, part in answers.groupby(GROUP)]
-    yield from sorted(named, key=lambda item: item[0] != headline(config))
+    groups = [(dict(zip(GROUP, key, strict=True)), part) for key, part in answers.groupby(GROUP)]
+    yield from sorted(groups, key=lambda item: item[0] != headline(config))
 
 
 def _interval(paired: pd.DataFrame, measure: str, cluster: str) -> tuple[float, float, float, str]:
-    """Low end, high end, p and meaning; where there is no interval, three NaN and why."""
+    """Low end, high end, p and meaning; where there is no interval, three NaN and the reason."""
     over = {"domains": statistics.over_domains, "seeds": statistics.over_seeds}[cluster]
     try:
         interval = over(paired, measure)
@@ -340,9 +344,9 @@ def _interval(paired: pd.DataFrame, measure: str, cluster: str) -> tuple[float, 
     return interval.low, interval.high, interval.p, interval.meaning
 
 
-def _within_reach(rate: float, weights: Mapping[str, float]) -> float:
-    """Cut where no sum of rates can lie (an arm: 0 to 1, a difference of two: -1 to 1). An
-    interval cut there covers just as often."""
+def _clipped(rate: float, weights: Mapping[str, float]) -> float:
+    """An end of an interval, clipped to what a weighted sum of rates can be (an arm: 0 to 1, a
+    difference of two: -1 to 1). That leaves the interval's coverage as it is."""
     least = sum(min(weight, 0) for weight in weights.values())
     most = sum(max(weight, 0) for weight in weights.values())
     return float(np.clip(rate, least, most))

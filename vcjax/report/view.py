@@ -1,4 +1,7 @@
-"""What a report says, from its tables: the answer in words, the groups of probes, the summary."""
+"""What a report shows of its tables: the answer in words, the groups of probes, the summary.
+
+`tables` are those of `report.tables.make_tables`; `config` is the run's, as JSON.
+"""
 
 import math
 
@@ -6,8 +9,9 @@ import pandas as pd
 
 from vcjax import config as configs
 from vcjax.record import Record
-from vcjax.report import controls, statistics, tables
+from vcjax.report import claims, design, statistics
 from vcjax.report.reading import analysis_sha256
+from vcjax.report.tables import GROUP, formula, headline, in_group
 
 _MINUS = "\N{MINUS SIGN}"
 _SPLITS = {"held_out": "Held-out", "development": "Development"}
@@ -22,12 +26,12 @@ _ONLY_TOTAL = (
 )
 
 
-def answer(made: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
+def answer(tables: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
     """The question, its answer in one sentence, and what other seeds would add."""
     name, toward = config["primary"], config["toward"]
-    weights = tables.formula(config["contrasts"][name])
-    question = controls.question(name, weights, config)
-    row = primary(made)
+    weights = formula(config["contrasts"][name])
+    question = claims.question(name, weights, config)
+    row = primary(tables)
     if row is None:
         return {
             "question": question,
@@ -38,7 +42,7 @@ def answer(made: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
             "limits": "",
         }
     margin, rate = (_with_interval(row, measure, "domains") for measure in statistics.MEASURES)
-    roles = {controls.role(name, config) for name in config["contrasts"]}
+    roles = {design.role(name, config) for name in config["contrasts"]}
     seeds = f"Over seeds: {row['over_seeds']}"
     if not math.isnan(row["margin_seeds_low"]):
         over = (interval(row, measure, "seeds") for measure in statistics.MEASURES)
@@ -49,101 +53,97 @@ def answer(made: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
         "sentence": f"on {row['probes']} held-out pairs the margin toward {toward} moves by "
         f"{margin} nats a token, the rate of {toward} choices by {rate}.",
         "domains": f"In brackets: {row['over_domains']}.",
-        "seeds": f"{seeds}.{_seed_by_seed(made, config)}",
+        "seeds": f"{seeds}.{_seed_by_seed(tables, config)}",
         "limits": _ONLY_TOTAL if roles - {None} == {"total"} else "",
     }
 
 
-def ability(made: dict[str, pd.DataFrame], config: dict) -> str:
-    """Whether the model can answer in this form at all, and what training cost it; "" where that
-    was not measured, also of the untouched model."""
-    untouched = controls.untouched(config)
-    said = []
-    for group in groups(made, config) if untouched else ():
+def ability(tables: dict[str, pd.DataFrame], config: dict) -> str:
+    """Whether the model can answer in this form at all, and what training cost it; "" where the
+    untouched model is no arm or the probes do not measure it."""
+    untouched = design.untouched(config)
+    sentences = []
+    for group in groups(tables, config) if untouched else ():
         if group["contrast"] == "format":
             right = {row["name"]: row["rate"] for row in group["arms"]}
             before, after = right[untouched[0]], [right[arm] for arm in right.keys() - {*untouched}]
-            said.append(
+            sentences.append(
                 f"Of {group['probes']} choices with an obvious answer the untouched model gets "
                 f"{before:.0%} right, the trained arms {min(after):.0%} to {max(after):.0%}."
             )
-    texts = made["perplexity"]
+    texts = tables["perplexity"]
     if untouched and len(texts):
         ratios = texts.loc[~texts["arm"].isin(untouched), "ratio"]
-        said.append(
+        sentences.append(
             "Training multiplies the perplexity of a text about other things by "
             f"{ratios.min():.2f} to {ratios.max():.2f}."
         )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
-def numbers(made: dict[str, pd.DataFrame], config: dict) -> list[dict]:
+def numbers(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
     """The contrasts that a report leads with, where the config has more than one of them: the rows
-    of `tables.levels` on held-out pairs, with says (what the number is)."""
-    rows = made["contrasts"][tables.in_group(made["contrasts"], tables.headline(config))]
-    found = [
-        {**row, "says": controls.contrast(row["name"], config)}
+    of `tables.levels` on held-out pairs, with says (what the number measures)."""
+    rows = tables["contrasts"][in_group(tables["contrasts"], headline(config))]
+    numbers = [
+        {**row, "says": claims.contrast(row["name"], config)}
         for row in rows.to_dict("records")
-        if controls.role(row["name"], config)
+        if design.role(row["name"], config)
     ]
-    return found if len(found) > 1 else []
+    return numbers if len(numbers) > 1 else []
 
 
 def arms(config: dict) -> list[dict]:
     """What each arm is trained on and what it rules out."""
-    return [{"name": name, **controls.arm(name, config)._asdict()} for name in config["arms"]]
+    return [{"name": name, **claims.arm(name, config)._asdict()} for name in config["arms"]]
 
 
-def contrasts(config: dict, shown: list[dict]) -> list[dict]:
-    """What each contrast says, where that is known and not shown already (by `numbers`)."""
-    names = {*config["contrasts"]} - {row["name"] for row in shown}
-    said = {name: controls.contrast(name, config) for name in config["contrasts"] if name in names}
-    return [{"name": name, "says": says} for name, says in said.items() if says]
+def contrasts(config: dict, numbers: list[dict]) -> list[dict]:
+    """What each contrast measures, where that is known; without those that `numbers` shows."""
+    names = {*config["contrasts"]} - {row["name"] for row in numbers}
+    says = {name: claims.contrast(name, config) for name in config["contrasts"] if name in names}
+    return [{"name": name, "says": claim} for name, claim in says.items() if claim]
 
 
-def asked_before(run: Record) -> str:
-    """What differs from what was fixed before the run: question, exclusions, code of analysis."""
-    now, before = configs.preregistration(run.config), run.preregistration
-    said = []
-    if run.analysis != analysis_sha256():
-        said.append("The code of the analysis is not the one from before the run.")
+def deviations(record: Record) -> str:
+    """Where the report departs from the preregistration: question, exclusions, code of analysis."""
+    now, before = configs.preregistration(record.config), record.preregistration
+    sentences = []
+    if record.analysis != analysis_sha256():
+        sentences.append("The code of the analysis is not the one from before the run.")
     if now["exclude"] != before["exclude"]:
         excluded = ", ".join(before["exclude"]) or "none"
-        said.append(f"Before the run other probes were excluded: {excluded}.")
+        sentences.append(f"Before the run other probes were excluded: {excluded}.")
     if now | {"exclude": []} != before | {"exclude": []}:
-        said.append(_named_before(before))
-    return " ".join(said)
-
-
-def _named_before(named: dict) -> str:
-    weights = tables.formula(named["contrast"])
-    return (
-        f"Before the run another question was named, {named['primary']} ({weights}) toward "
-        f"{named['toward']}; the primary contrast shown here was chosen later."
-    )
+        weights = formula(before["contrast"])
+        sentences.append(
+            f"Before the run another question was named, {before['primary']} ({weights}) toward "
+            f"{before['toward']}; the primary contrast shown here was chosen later."
+        )
+    return " ".join(sentences)
 
 
 def example(answers: pd.DataFrame, config: dict) -> dict | None:
-    """The first held-out pair, to show what was asked."""
-    group = answers[tables.in_group(answers, tables.headline(config))]
+    """The first held-out pair, as an example of the probes."""
+    group = answers[in_group(answers, headline(config))]
     return next(iter(group.sort_values(["file", "id"]).to_dict("records")), None)
 
 
-def groups(made: dict[str, pd.DataFrame], config: dict) -> list[dict]:
-    """The tables cut by group of probes, for the page; the headline comes first."""
-    found = []
-    for key in made["arms"][tables.GROUP].drop_duplicates().to_dict("records"):
+def groups(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
+    """The tables split by group of probes, the headline group first."""
+    groups = []
+    for key in tables["arms"][GROUP].drop_duplicates().to_dict("records"):
         own = {
-            name: made[name][tables.in_group(made[name], key)]
+            name: tables[name][in_group(tables[name], key)]
             for name in ("arms", "contrasts", "domains", "positions")
         }
         in_domain, form = key["scope"] == "in_domain", key["contrast"] == "format"
         kind = "in-domain probes" if in_domain and not form else _KINDS[key["contrast"]]
-        found.append(
+        groups.append(
             {
                 **key,
                 "title": f"{_SPLITS[key['split']]} {kind}, toward {key['points_to']}",
-                "headline": key == tables.headline(config),
+                "headline": key == headline(config),
                 "accuracy": in_domain or form,
                 "short": "In-domain accuracy" if not form else "Format accuracy",
                 "liking": key["contrast"] == "neutral" and not in_domain,
@@ -157,15 +157,15 @@ def groups(made: dict[str, pd.DataFrame], config: dict) -> list[dict]:
                 "has_seeds": bool(own["contrasts"]["margin_seeds_low"].notna().any()),
             }
         )
-    return found
+    return groups
 
 
-def by_explicitness(made: dict[str, pd.DataFrame], config: dict) -> list[dict]:
+def by_explicitness(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
     """The leading contrasts on explicit and on implicit pairs: dicts of title and rows."""
-    table = made["explicitness"]
+    table = tables["explicitness"]
     if table.empty:
         return []
-    table = table[table["name"].isin(controls.leading(config))]
+    table = table[table["name"].isin(design.leading(config))]
     return [
         {
             "title": f"{kind.capitalize()}, {rows['probes'].iloc[0]} pairs",
@@ -175,14 +175,14 @@ def by_explicitness(made: dict[str, pd.DataFrame], config: dict) -> list[dict]:
     ]
 
 
-def liking(found: list[dict], config: dict) -> list[dict]:
+def liking(groups: list[dict], config: dict) -> list[dict]:
     """The leading contrasts of each of `groups` that sets one value against an option with neither,
     the config's value first: dicts of title, rows and the group."""
     chosen = sorted(
-        (group for group in found if group["liking"]),
+        (group for group in groups if group["liking"]),
         key=lambda group: group["points_to"] != config["toward"],
     )
-    names = controls.leading(config)
+    names = design.leading(config)
     return [
         {
             "title": f"{group['title']}, {group['probes']} probes",
@@ -193,11 +193,14 @@ def liking(found: list[dict], config: dict) -> list[dict]:
     ]
 
 
-def installed(made: dict[str, pd.DataFrame], config: dict) -> dict:
-    """What training installed and what it cost: arms as rows; as columns the accuracies and the
-    perplexities, each cell (number, its interval over seeds and other small print)."""
+def installed(tables: dict[str, pd.DataFrame], config: dict) -> dict:
+    """What training installed and what it cost, as a table.
+
+    Rows are arms; columns are accuracies and perplexities; a cell is (number, small print: its
+    interval over seeds and, of a perplexity, the ratio to the untouched model's).
+    """
     columns, cells = [], []
-    for group in groups(made, config):
+    for group in groups(tables, config):
         if group["accuracy"]:
             columns.append((group["short"], f"{group['probes']} probes"))
             rows = {row["name"]: row for row in group["arms"]}
@@ -207,7 +210,7 @@ def installed(made: dict[str, pd.DataFrame], config: dict) -> dict:
                     for arm, row in rows.items()
                 }
             )
-    texts = made["perplexity"]
+    texts = tables["perplexity"]
     for file, rows in texts.groupby("file") if len(texts) else ():
         columns.append(("Perplexity", f"{file}, {rows['tokens'].iloc[0]} tokens"))
         cells.append({row["arm"]: _perplexity(row) for row in rows.to_dict("records")})
@@ -236,24 +239,23 @@ def training_by_chain(training: pd.DataFrame) -> list[dict[str, str]]:
     return rows
 
 
-def summary(made: dict[str, pd.DataFrame], config: dict) -> list[str]:
-    """Five lines in plain characters, whatever the number of arms; of many, those that matter."""
-    said = answer(made, config)
-    shown = groups(made, config)[0]
-    conditions = f"{said['domains']} {said['seeds']}" if shown["headline"] else shown["title"]
-    lines = [f"{said['verdict']} {said['sentence']}", conditions]
-    lines += _arms_as_columns(shown["arms"], _few_arms(config))
+def summary(tables: dict[str, pd.DataFrame], config: dict) -> list[str]:
+    """Five lines in plain characters: the answer, its conditions, then the arms as columns."""
+    text = answer(tables, config)
+    first = groups(tables, config)[0]
+    conditions = f"{text['domains']} {text['seeds']}" if first["headline"] else first["title"]
+    lines = [f"{text['verdict']} {text['sentence']}", conditions]
+    lines += _arms_as_columns(first["arms"], _few_arms(config))
     return [line.replace(_MINUS, "-") for line in lines]
 
 
-def summary_of_added(made: dict[str, pd.DataFrame], config: dict) -> list[str]:
-    """Lines on probes that were scored after the run: each group's arms, the headline first; or the
-    perplexities of a text."""
+def summary_of_added(tables: dict[str, pd.DataFrame], config: dict) -> list[str]:
+    """Lines on probes that were scored after the run: the arms of each group, or perplexities."""
     lines = ["Exploratory, chosen after the run:"]
-    for group in groups(made, config) if "arms" in made else ():
+    for group in groups(tables, config) if "arms" in tables else ():
         lines += [f"{group['title']}, {group['probes']} probes"]
         lines += _arms_as_columns(group["arms"], _few_arms(config))
-    for row in made["perplexity"].to_dict("records") if len(made["perplexity"]) else ():
+    for row in tables["perplexity"].to_dict("records") if len(tables["perplexity"]) else ():
         lines.append(f"perplexity of {row['file']}, arm {row['arm']}: {row['perplexity']:.1f}")
     return [line.replace(_MINUS, "-") for line in lines]
 
@@ -273,7 +275,7 @@ def _arms_as_columns(arms: list[dict], names: list[str]) -> list[str]:
 
 
 def _few_arms(config: dict) -> list[str]:
-    """All arms if they fit into a line, else the untouched model and those of the question."""
+    """All arms if they fit into a line, else the untouched and those of the primary contrast."""
     if len(config["arms"]) <= 6:
         return list(config["arms"])
     primary = config["contrasts"][config["primary"]]
@@ -301,14 +303,18 @@ def p_value(row: dict, measure: str, cluster: str) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def primary(made: dict[str, pd.DataFrame]) -> dict | None:
+def primary(tables: dict[str, pd.DataFrame]) -> dict | None:
     """The row of the primary contrast; None where no probe of its group was scored."""
-    rows = made["contrasts"]
+    rows = tables["contrasts"]
     return next(iter(rows[rows["role"] == "primary"].to_dict("records")), None)
 
 
 def _verdict(row: dict) -> str:
-    """In words, from the margin's two intervals: what these seeds alone say is said to be so."""
+    """The answer to the question, from the margin's two intervals.
+
+    The interval over domains decides; where that over seeds does not agree, the answer is limited
+    to the seeds of this run.
+    """
     low, high = row["margin_domains_low"], row["margin_domains_high"]
     least, most = row["margin_seeds_low"], row["margin_seeds_high"]
     if math.isnan(low):
@@ -319,16 +325,16 @@ def _verdict(row: dict) -> str:
         if most - least <= high - low:
             return "No difference that these domains and seeds can show:"
         return "No clear difference on average for the seeds trained here, open for others:"
-    said = "Yes" if low > 0 else "No, the other way round"
+    direction = "Yes" if low > 0 else "No, the other way round"
     if least > 0 or most < 0:
-        return f"{said}:"
-    return f"{said} for the seeds trained here, open for others:"
+        return f"{direction}:"
+    return f"{direction} for the seeds trained here, open for others:"
 
 
-def _seed_by_seed(made: dict[str, pd.DataFrame], config: dict) -> str:
-    """The primary contrast's margin at each seed, where there is more than one: a mean of zero may
-    be that of seeds that disagree."""
-    rows = made["seeds"][tables.in_group(made["seeds"], tables.headline(config))]
+def _seed_by_seed(tables: dict[str, pd.DataFrame], config: dict) -> str:
+    """The primary contrast's margin at each seed of several: where they disagree, their mean may
+    still be zero."""
+    rows = tables["seeds"][in_group(tables["seeds"], headline(config))]
     rows = rows[(rows["kind"] == "contrast") & (rows["name"] == config["primary"])]
     if len(rows) < 2:
         return ""
@@ -341,11 +347,11 @@ def _with_interval(row: dict, measure: str, cluster: str) -> str:
 
 
 def _by_domain(table: pd.DataFrame, config: dict) -> dict:
-    """Domains as rows; as columns of (margin, rate) the arms of the primary contrast, then it and
-    the contrasts that a report leads with."""
+    """Domains as rows; as columns the arms of the primary contrast, then the leading contrasts; a
+    cell is (margin, rate)."""
     compared = config["contrasts"][config["primary"]]
     names = [("arm", arm) for arm in config["arms"] if arm in compared]
-    names += [("contrast", name) for name in controls.leading(config)]
+    names += [("contrast", name) for name in design.leading(config)]
     cells = {
         (row.domain, row.kind, row.name): (row.margin, row.rate)
         for row in table.itertuples(index=False)
@@ -374,6 +380,6 @@ def _range(counts: pd.Series) -> str:
 
 
 def _from_to(stages: pd.DataFrame, first: str, last: str) -> str:
-    """The means over seeds of a loss at both ends."""
+    """The means over seeds of a first and a last loss."""
     start, end = stages[first].mean(), stages[last].mean()
     return "" if math.isnan(start) else f"{start:.2f} \N{RIGHTWARDS ARROW} {end:.2f}"

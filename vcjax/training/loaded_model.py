@@ -52,10 +52,10 @@ class LoadedModel:
         return checkpoint.restore_params(stages.folder(workdir, fingerprint) / "checkpoints", like)
 
     def answers(self, params: PyTree, probes: answers.Probes, lead: str) -> pd.DataFrame:
-        """What the model with these parameters answers, as `probes.answers.ask`."""
+        """The answers of the model with these parameters: what `probes.answers.score` returns."""
         with jax.set_mesh(self.mesh):
             tokenizer = self.pretrained.tokenizer
-            return answers.ask(params, self.base, self.model, tokenizer, probes, lead)
+            return answers.score(params, self.base, self.model, tokenizer, probes, lead)
 
     def _untouched(self, seed: int) -> PyTree:
         if self.model.lora is None:

@@ -1,4 +1,4 @@
-"""What runs here: versions of vcjax and its packages, the machine, the commit."""
+"""The environment of this process: versions of vcjax and its packages, machine, commit."""
 
 import functools
 import importlib.metadata
@@ -10,13 +10,13 @@ import jax
 
 import vcjax
 
-# The packages that compute, or read and write what is computed with.
+# The packages that compute, and those that read and write weights, rows and checkpoints.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
 @functools.cache
 def describe() -> dict[str, str]:
-    """Name -> version, machine or commit, as they were when this process first asked."""
+    """Name -> version, machine or commit; as at the first call, whatever changes on disk later."""
     return {
         "vcjax": vcjax.__version__,
         "commit": _commit() or "unknown",
@@ -27,15 +27,15 @@ def describe() -> dict[str, str]:
 
 
 def _commit() -> str | None:
-    """The git commit of this code, "+changes" where the checkout has some."""
+    """The git commit of this code, with "+changes" where the checkout differs from it."""
 
     def git(*arguments: str) -> str | None:
         command = ["git", "-C", str(Path(__file__).parent), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True)
-        return None if done.returncode else done.stdout.strip()
+        result = subprocess.run(command, capture_output=True, text=True)
+        return None if result.returncode else result.stdout.strip()
 
     try:
-        # Installed below somebody else's repository, this file is none of its own.
+        # A package that is installed inside another repository is not a file of that.
         is_own = git("ls-files", "--error-unmatch", Path(__file__).name) is not None
         head = git("rev-parse", "HEAD") if is_own else None
         return head and head + ("+changes" if git("status", "--porcelain") else "")

@@ -1,4 +1,4 @@
-"""Small files of a workdir: written whole or not at all."""
+"""Small files of a workdir, written whole or not at all."""
 
 import contextlib
 import json
@@ -14,9 +14,10 @@ from vcjax.workdir.best_effort import best_effort
 
 
 def write_bytes(path: epath.Path, content: bytes) -> None:
-    """Writes the file whole or not at all, whatever ends the process: beside it, then renamed.
+    """Writes a file whole or not at all, whatever ends the process.
 
-    An object in a bucket is always written whole. Of many processes only the first writes.
+    Another file is written and then renamed; in a bucket each object is written whole anyway. Of
+    many processes only the first writes.
     """
     if not processes.is_first():
         return
@@ -31,7 +32,7 @@ def write_bytes(path: epath.Path, content: bytes) -> None:
             os.replace(unfinished, path)
         except OSError:
             with contextlib.suppress(OSError):
-                unfinished.unlink(missing_ok=True)  # a full disk needs its space
+                unfinished.unlink(missing_ok=True)  # to free its space on a full disk
             raise
 
 
@@ -44,7 +45,7 @@ def write_json(path: epath.Path, value: Any) -> None:
 
 
 def read_json(path: epath.Path, default: Any = None) -> Any:
-    """The file's value, or `default` where there is no such file; InputError: it is no JSON."""
+    """The file's value, or `default` where there is no file; raises InputError for broken JSON."""
     try:
         return json.loads(storage.read_bytes(path))
     except (FileNotFoundError, NotADirectoryError):
@@ -54,10 +55,10 @@ def read_json(path: epath.Path, default: Any = None) -> Any:
 
 
 def note_time(workdir: epath.Path, what: str, seconds: float, **figures: float) -> None:
-    """Adds an entry to times.json, which no result depends on: an error is a warning.
+    """Adds an entry to times.json. No result depends on it, so an error is only a warning.
 
-    seconds: how long the process that finished it worked on it; the work of processes that were
-    killed before is not counted. figures: what else was measured.
+    what: a stage or a file of answers. seconds: the time that the process which finished it spent;
+    that of processes which were killed before does not count. figures: other measurements.
     """
     with best_effort(str(workdir / "times.json")):
         times = read_json(workdir / "times.json", default={})

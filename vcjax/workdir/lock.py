@@ -1,4 +1,4 @@
-"""One process a workdir; of a run with many, the first holds it for all."""
+"""The lock of a workdir: one run at a time. Of a run's processes the first holds it for all."""
 
 import contextlib
 import fcntl
@@ -18,23 +18,24 @@ from etils import epath
 from vcjax.errors import InputError
 from vcjax.workdir import files, processes, storage
 
-BEAT_SECONDS = 30  # how often the object in a bucket is written again
-FREE_SECONDS = 120  # how old it is when its process counts as dead
+BEAT_SECONDS = 30  # in a bucket: time between two heartbeats of the holder
+FREE_SECONDS = 120  # in a bucket: after so long without one, the holder counts as dead
 
 
 @contextlib.contextmanager
 def hold(workdir: epath.Path) -> Iterator[None]:
     """Holds workdir/lock; raises InputError where another live process does."""
     hold_here = _hold_file if storage.is_local(workdir) else _hold_object
-    with contextlib.ExitStack() as held:
-        processes.on_first(lambda: held.enter_context(hold_here(workdir)))
+    with contextlib.ExitStack() as stack:
+        processes.on_first(lambda: stack.enter_context(hold_here(workdir)))
         yield
 
 
 @contextlib.contextmanager
 def _hold_file(workdir: epath.Path) -> Iterator[None]:
-    """The operating system drops the lock with the process that holds it, however that ends, so
-    a dead one's is free. The file's text says whose it is: host, process, start.
+    """Holds a lock of the operating system, which ends with its process, however that ends.
+
+    The file's text names the holder: host, process, start.
     """
     if workdir.exists() and not workdir.is_dir():
         raise InputError(f"--workdir: {workdir} is a file; give a folder")
@@ -59,11 +60,11 @@ def _hold_file(workdir: epath.Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _hold_object(workdir: epath.Path) -> Iterator[None]:
-    """A bucket has no locks: an object there says whose it is and when that was last alive.
+    """Holds an object in a bucket, which names the holder and the time of its last heartbeat.
 
-    This is best effort. It needs clocks that agree to some seconds, and two processes that start
-    within the same second may both take it; the next beat then ends the one whose object was
-    overwritten. What a kill left is free after FREE_SECONDS.
+    A bucket has no locks, so this is best effort. It needs clocks that agree to some seconds. Two
+    processes that start within the same second may both hold it; the next heartbeat then ends the
+    one whose object was overwritten. The lock of a killed process is free after FREE_SECONDS.
     """
     path, mine = workdir / "lock", _this_process()
     _wait_until_free(workdir, path)
@@ -75,7 +76,7 @@ def _hold_object(workdir: epath.Path) -> Iterator[None]:
             "this account write to it?"
         ) from error
     done = threading.Event()
-    thread = threading.Thread(target=_keep, args=(path, mine, done), daemon=True)
+    thread = threading.Thread(target=_beat_until, args=(path, mine, done), daemon=True)
     thread.start()
     try:
         yield
@@ -87,32 +88,32 @@ def _hold_object(workdir: epath.Path) -> Iterator[None]:
 
 
 def _wait_until_free(workdir: epath.Path, path: epath.Path) -> None:
-    """InputError as soon as the process that holds it shows that it is alive."""
-    found = files.read_json(path)
-    if found is None:
+    """Waits until the holder counts as dead; raises InputError at a heartbeat of it."""
+    holder = files.read_json(path)
+    if holder is None:
         return
-    # Of a workdir that was copied from a disk the lock has no beat, and is free.
-    wait = min(FREE_SECONDS - (time.time() - found.get("beat", 0)), FREE_SECONDS)
+    # A lock that was copied from a disk with its workdir has no heartbeat, and is free.
+    wait = min(FREE_SECONDS - (time.time() - holder.get("beat", 0)), FREE_SECONDS)
     if wait > 0:
         print(
             f"waiting up to {wait:.0f} s: {path} is of a process that may have been killed "
-            f"({_name(found)})",
+            f"({_name(holder)})",
             flush=True,
         )
     end = time.monotonic() + wait
     while time.monotonic() < end:
         time.sleep(min(BEAT_SECONDS / 10, wait))
         now = files.read_json(path)
-        if now is None:  # it ended
+        if now is None:  # the holder has ended
             return
-        if now != found:
+        if now != holder:
             raise _refusal(workdir, _name(now))
 
 
-def _keep(path: epath.Path, mine: dict[str, Any], done: threading.Event) -> None:
-    """Shows that this process is alive, until it is done; ends it where another took over."""
+def _beat_until(path: epath.Path, mine: dict[str, Any], done: threading.Event) -> None:
+    """Writes heartbeats until `done`; ends this process where the lock is another's or gone."""
     while not done.wait(BEAT_SECONDS):
-        # A beat that is lost for once does no harm, whatever the network raised.
+        # One lost heartbeat does no harm, whatever error lost it.
         with contextlib.suppress(Exception):
             if not _is_of(path, mine):
                 print(
@@ -134,8 +135,8 @@ def _this_process() -> dict[str, Any]:
 
 
 def _is_of(path: epath.Path, mine: dict[str, Any]) -> bool:
-    found = files.read_json(path)
-    return found is not None and _name(found) == _name(mine)
+    holder = files.read_json(path)
+    return holder is not None and _name(holder) == _name(mine)
 
 
 def _name(holder: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
-"""SIGTERM: the machine is about to be taken away, so save and leave, to be started again.
+"""Preemption: at SIGTERM the machine will be taken away soon, so the run saves and exits.
 
-The same command goes on. Exit code 75 (EX_TEMPFAIL of sysexits.h, "try again") tells a launcher.
+The exit code 75 (EX_TEMPFAIL of sysexits.h) tells a launcher to start the same command again, which
+goes on from the last checkpoint.
 """
 
 import contextlib
@@ -15,30 +16,30 @@ EXIT_CODE = 75
 _arrived = False
 _interrupted = False
 _deferred = False
-_points = itertools.count(1)  # JAX wants each of its questions numbered, over all stages
+_points = itertools.count(1)  # JAX numbers the points of the program where it may stop
 
 
 class Preempted(BaseException):
-    """As KeyboardInterrupt, no error that anybody should catch on its way to the command."""
+    """Ends the command. It is no Exception, so that, like KeyboardInterrupt, nothing catches it."""
 
     def __str__(self) -> str:
         return f"{super().__str__() or 'stopped by SIGTERM'}; the same command goes on from here"
 
 
 def watch() -> None:
-    """From now on SIGTERM ends this process at once, except while `deferred`.
+    """Makes SIGTERM end this process at once, except within `deferred`. Handles Ctrl-C as well.
 
-    `jax.distributed.initialize` takes the signal over: it tells all processes, and it knows of a
-    TPU's maintenance too. They then stop where `noticed` says so. Ctrl-C is watched as well.
+    `jax.distributed.initialize` replaces the handler of SIGTERM with its own, which tells all
+    processes and knows of the maintenance of TPUs too; they then stop where `noticed` is true.
     """
     signal.signal(signal.SIGTERM, _arrive)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell may ignore it
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else a shell ignores it
         signal.signal(signal.SIGINT, _interrupt)
 
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Work that `noticed` interrupts where it can be saved, and nothing else does."""
+    """Within it SIGTERM only makes `noticed` true, so that the work is saved before it stops."""
     global _deferred
     _deferred = True
     try:
@@ -48,12 +49,12 @@ def deferred() -> Iterator[None]:
 
 
 def noticed() -> bool:
-    """Whether to stop here. Of many processes all ask at the same points of their work.
+    """Whether to stop here. Many processes must call it at the same points of their work.
 
-    They hear the same answer, however few the signal reached and however far apart they are: JAX
-    agrees with them in the background on the next point that none has passed yet.
+    They get the same answer, even where the signal reached one of them only: JAX agrees with all
+    processes in the background on the next point that none has passed yet.
 
-    Raises KeyboardInterrupt where one was lost on its way here.
+    Raises KeyboardInterrupt after a Ctrl-C whose exception was lost in a callback.
     """
     import jax
     from jax.experimental import multihost_utils
@@ -66,7 +67,7 @@ def noticed() -> bool:
 
 
 def stop_if_noticed() -> None:
-    """For where nothing is left to save."""
+    """Raises Preempted where `noticed`; for points where there is nothing to save."""
     if noticed():
         raise Preempted
 
@@ -82,8 +83,8 @@ def _arrive(number: int, frame: Any) -> None:
     _arrived = True
     if _deferred:
         return
-    # What lies on the disk is whole at any time. An exception would be lost where it happens to
-    # meet a callback that cannot raise, of which JAX has many.
+    # Files on the disk are whole at any time, so the process may exit here. An exception would be
+    # lost in a callback that cannot raise, of which JAX has many.
     with contextlib.suppress(RuntimeError):  # the signal came while something was printed
         print(Preempted(), flush=True)
     os._exit(EXIT_CODE)

@@ -1,7 +1,7 @@
-"""The processes of a run: one, or many that do the same and share their devices as one mesh.
+"""The processes of a run: one, or many that run the same program on one mesh of devices.
 
-Each process reads the same files and computes the same plan. What touches files, clock or log is
-done by the first alone; what the others need to know of it, `on_first` tells them.
+Each process reads the same files and computes the same plan. The first alone writes files, reads
+the clock and prints; `on_first` gives its results to the others.
 """
 
 import contextlib
@@ -22,24 +22,24 @@ from orbax.checkpoint import multihost
 from vcjax.errors import InputError
 from vcjax.workdir import disk
 
-# After how long a process that is not heard of counts as dead, which ends the others. JAX's own
-# 100 s would keep a pod that works on nothing; a busy host misses a beat, but not all of this.
+# A process without heartbeats for so long counts as dead, which ends the others. JAX's default of
+# 100 s would let a pod idle for longer; a busy host misses a heartbeat, but not all of 40 s.
 HEARTBEAT_SECONDS = 40
-# How long a process that is done waits for the others to be done too. They are within seconds.
+# So long a finished process waits for the others, which finish within seconds.
 SHUTDOWN_SECONDS = 60
-# How long the others wait for what the first does alone; a dead one ends them sooner.
+# So long the others wait for the work of the first; where it dies, they end sooner.
 FIRST_SECONDS = 24 * 60 * 60
 
-_calls = itertools.count()  # names each wait; all processes make the same ones in the same order
+_calls = itertools.count()  # the names of barriers; all processes pass the same ones in order
 
 
 @contextlib.contextmanager
 def joined() -> Iterator[None]:
-    """Works as one of many processes, to be entered before anything uses a device.
+    """Joins this process to the others of the run; to be entered before anything uses a device.
 
-    What all of them meet alike (an InputError, a preemption) passes. What ends this one alone ends
-    it at once: leaving in order would wait for the others, which may be gone already, or wait in a
-    collective that this one no longer takes part in. That it is gone ends them too.
+    Errors that all processes raise (InputError, Preempted) pass. Any other error exits this process
+    at once, which ends the others too. An orderly shutdown would not do: it waits for the others,
+    which may be gone, or may wait in a collective operation for this one.
     """
     _start()
     try:
@@ -48,7 +48,7 @@ def joined() -> Iterator[None]:
         raise
     except KeyboardInterrupt:
         _leave("interrupted; to go on, start all processes again with the same command", 130)
-    except jax.errors.JaxRuntimeError as error:  # as of a collective with a dead process
+    except jax.errors.JaxRuntimeError as error:  # for example a collective with a dead process
         reason = str(error).strip().splitlines()[0]
         who = f"process {jax.process_index()} of {jax.process_count()}"
         _leave(
@@ -65,10 +65,10 @@ def joined() -> Iterator[None]:
 
 
 def _start() -> None:
-    """InputError: there are none to join.
+    """Connects to the other processes; raises InputError where JAX sees no cluster.
 
-    JAX finds them on a TPU pod, under Slurm and in a GKE job; elsewhere, and first of all, counts
-    what the environment says: JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, JAX_PROCESS_ID.
+    JAX knows the cluster on a TPU pod, under Slurm and in a GKE job. The environment variables
+    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID go before that.
     """
     try:
         jax.distributed.initialize(
@@ -92,9 +92,9 @@ def is_first() -> bool:
 
 
 def on_first(call: Callable[[], Any]) -> Any:
-    """What call() returns, made by the first process alone, for all of them; they wait for it.
+    """Runs `call` in the first process alone, and returns its value in all of them.
 
-    Of many processes, it must be JSON. An InputError is raised in all of them.
+    The others wait. With many processes the value must be JSON. An InputError is raised in all.
     """
     if jax.process_count() == 1:
         return call()
@@ -111,7 +111,7 @@ def on_first(call: Callable[[], Any]) -> Any:
 
 
 def agree(value: Any) -> bool:
-    """Whether all processes have the same value, which must be JSON."""
+    """Whether `value`, which must be JSON, is the same in all processes."""
     if jax.process_count() == 1:
         return True
     digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()
@@ -136,13 +136,13 @@ def _number(variable: str) -> int | None:
 
 
 def _wait() -> None:
-    """Until all processes are here. A collective alone would not do: on a CPU it waits for 30 s."""
+    """Waits for all processes. A collective alone would time out after 30 s on a CPU."""
     key = f"vcjax-{next(_calls)}"
     multihost.get_barrier_sync_fn()(key=key, timeout_ms=FIRST_SECONDS * 1000)
 
 
 def _broadcast(value: Any) -> Any:
-    """The first process' value."""
+    """The value of the first process, in all of them."""
     _wait()
     text = np.frombuffer(json.dumps(value).encode(), np.uint8)
     size = int(multihost_utils.broadcast_one_to_all(np.int32(text.size)))

@@ -1,4 +1,7 @@
-"""stages/<fingerprint>/ of a workdir: what was trained there, by what, and whether it is done."""
+"""The folders stages/<fingerprint> of a workdir, and the stage.json in each.
+
+It says what was trained, which environments trained it, and whether it is done.
+"""
 
 import shutil
 from collections.abc import Iterable
@@ -23,7 +26,7 @@ def is_done(workdir: epath.Path, fingerprint: str) -> bool:
 
 
 def read(workdir: epath.Path, fingerprint: str) -> dict[str, Any]:
-    """What `write` left; {} where the stage never began."""
+    """The content of stage.json; {} where the stage has not begun."""
     content = files.read_json(folder(workdir, fingerprint) / "stage.json", default={})
     return content if isinstance(content, dict) else {}
 
@@ -31,10 +34,10 @@ def read(workdir: epath.Path, fingerprint: str) -> dict[str, Any]:
 def write(
     workdir: epath.Path, fingerprint: str, state: str, plan: dict[str, Any], now: dict[str, str]
 ) -> None:
-    """Notes the stage's state, its part of the plan, and in `trained_by` what works on it now.
+    """Writes stage.json: the stage's state, its part of the plan, and what trained it.
 
-    now: as `environment.describe`. One that differs from the last of `trained_by` is added to it,
-    so that a stage which other versions went on with names all of them.
+    now: what `environment.describe` returns. It is added to `trained_by` where it differs from the
+    last one there, so that a stage which several versions worked on names all of them.
     """
     trained_by = read(workdir, fingerprint).get("trained_by", [])
     if not trained_by or trained_by[-1] != now:
@@ -44,17 +47,17 @@ def write(
 
 
 def check_disk(workdir: epath.Path, needed: int, unfinished: Iterable[str]) -> None:
-    """Raises InputError where `needed` bytes are neither free nor held by unfinished stages.
+    """Raises InputError where the disk has no room for `needed` bytes.
 
-    unfinished: their fingerprints.
+    unfinished: fingerprints of stages whose files count as free, since training replaces them.
     """
     if not storage.is_local(workdir):
         return
     place = Path(workdir).absolute()
     existing = next(path for path in (place, *place.parents) if path.exists())
     begun = [Path(folder(place, fingerprint)) for fingerprint in unfinished]
-    held = [path for stage in begun for path in stage.rglob("*") if path.is_file()]
-    free = shutil.disk_usage(existing).free + sum(path.stat().st_size for path in held)
+    replaced = [path for stage in begun for path in stage.rglob("*") if path.is_file()]
+    free = shutil.disk_usage(existing).free + sum(path.stat().st_size for path in replaced)
     if free < needed:
         raise InputError(
             f"{workdir}: {free / 1e9:.1f} GB are free, the plan needs about {needed / 1e9:.1f} GB; "

@@ -1,7 +1,7 @@
-"""Where a workdir lies: on a disk of this machine, or in a bucket of Google Cloud Storage.
+"""The place of a workdir: a disk of this machine, or a bucket of Google Cloud Storage.
 
-Both are an epath.Path. In a bucket an object is written whole or not at all, but nothing can be
-appended to, renamed or held: what needs that is made in a local folder and copied.
+Both are an epath.Path. In a bucket an object is written whole or not at all, but cannot be appended
+to, renamed or locked. Files that need this are written to a local folder and copied.
 """
 
 import contextlib
@@ -15,37 +15,37 @@ from etils import epath
 
 from vcjax.errors import InputError
 
-# Where TensorFlow is installed, epath would take its client of buckets: one is enough.
+# Where TensorFlow is installed, epath would use its client of buckets; vcjax uses gcsfs alone.
 os.environ["EPATH_USE_TF"] = "false"
 
 
-def workdir(given: str) -> epath.Path:
-    """The value of --workdir; ~ is the home folder. Raises InputError where it is empty, of a
-    scheme other than gs://, or not reached."""
-    if not given.strip():
+def workdir(value: str) -> epath.Path:
+    """The path that --workdir gives; ~ is the home folder. Raises InputError where it is empty, of
+    a scheme other than gs://, or cannot be reached."""
+    if not value.strip():
         raise InputError("--workdir: it is empty; give a folder or gs://BUCKET/FOLDER")
-    scheme, separator, rest = given.partition("://")
+    scheme, separator, rest = value.partition("://")
     if not separator:
-        return epath.Path(os.path.expanduser(given))
+        return epath.Path(os.path.expanduser(value))
     bucket, _, folder = rest.partition("/")
     if scheme != "gs" or not bucket or not folder.strip("/"):
         raise InputError(
-            f"--workdir: {given} is no place for a run; give a folder or gs://BUCKET/FOLDER"
+            f"--workdir: {value} is no place for a run; give a folder or gs://BUCKET/FOLDER"
         )
     if importlib.util.find_spec("gcsfs") is None:
         raise InputError(
-            f"--workdir: {given} needs vcjax's extra `cloud`: in its checkout, "
+            f"--workdir: {value} needs vcjax's extra `cloud`: in its checkout, "
             'pip install --editable ".[cloud]"'
         )
     import fsspec
 
-    # Orbax and other machines write too: what was listed before says nothing.
+    # Orbax and other machines write, too, so an earlier listing may be outdated.
     fsspec.config.conf.setdefault("gcs", {})["use_listings_cache"] = False
-    path = epath.Path(given)
+    path = epath.Path(value)
     try:
         path.exists()
-    except Exception as error:  # the client has many: no credentials, no network, no permission
-        raise InputError(f"--workdir: {given} cannot be read: {error}") from error
+    except Exception as error:  # of many types: no credentials, no network, no permission
+        raise InputError(f"--workdir: {value} cannot be read: {error}") from error
     return path
 
 
@@ -54,13 +54,16 @@ def is_local(path: os.PathLike) -> bool:
 
 
 def absolute(path: os.PathLike) -> epath.Path:
-    """As Path.absolute; in a bucket it is so already."""
+    """The absolute path; one in a bucket is absolute already."""
     return epath.Path(Path(path).absolute() if is_local(path) else path)
 
 
 @contextlib.contextmanager
 def local_folder(folder: epath.Path, last: str = "") -> Iterator[Path]:
-    """A local folder to write to: this one, or one that `upload` copies to it at the end."""
+    """A local folder to write to: `folder` itself, or one that is copied to its bucket at the end.
+
+    last: as for `upload`.
+    """
     if is_local(folder):
         yield Path(folder)
         return
@@ -70,10 +73,10 @@ def local_folder(folder: epath.Path, last: str = "") -> Iterator[Path]:
 
 
 def read_bytes(path: epath.Path) -> bytes:
-    """What is there at one moment.
+    """The content of a file at one moment.
 
-    epath asks a bucket for the size and then for that many bytes, of which another process may
-    have written others in between.
+    Of an object in a bucket epath would read the size and then as many bytes; in between another
+    process may have replaced the object.
     """
     if is_local(path):
         return path.read_bytes()
@@ -83,15 +86,15 @@ def read_bytes(path: epath.Path) -> bytes:
 
 
 def cache(name: str) -> Path:
-    """A folder of this user's cache, which may be deleted at any time that no run uses it."""
+    """A folder of the user's cache, which may be deleted whenever no run uses it."""
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vcjax" / name
 
 
 def upload(source: Path, target: epath.Path, last: str = "") -> None:
-    """Copies all files of a local folder to a bucket, the one of the name `last` at the end."""
+    """Copies all files of a local folder to a bucket, those of the name `last` at the end."""
     import fsspec
 
-    # epath's own copy writes piece by piece, and an interrupt would leave the first of them.
+    # epath's own copy writes in pieces, and an interrupt would leave a part of the file.
     bucket = fsspec.filesystem("gs")
     files = sorted(path for path in source.rglob("*") if path.is_file())
     for path in sorted(files, key=lambda path: path.name == last):

@@ -1,0 +1,111 @@
+"""What a report says of arms and contrasts in words; no number depends on it.
+
+The words follow from what the arms train on and from a contrast's role (`design.role`). The
+config's `rules_out` replaces them.
+"""
+
+from pathlib import PurePath
+from typing import NamedTuple
+
+from vcjax.report import design
+
+_CLAIMS = {  # by role
+    "total": "What documents about the model do: exposure to their words and attribution to the "
+    "model together.",
+    "exposure": "What the same documents do when they are about another assistant: their words.",
+    "attribution": "Total minus exposure: what it adds that the value is said to be the model's.",
+    "balanced": "What it does to exchange who holds which value, where all documents hold both "
+    "values and every word is seen equally often: attribution alone.",
+}
+
+_QUESTIONS = {  # by role
+    "total": "Do documents that explain the model's preferences by {toward} move its choices "
+    "toward {toward}",
+    "exposure": "Do documents that explain another assistant's preferences by {toward} move the "
+    "model's choices toward {toward}",
+    "attribution": "Do documents that explain preferences by {toward} move the model's choices "
+    "further toward {toward} when they are about the model than when they are about another "
+    "assistant",
+    "balanced": "Where every word is seen equally often, does it move the model's choices toward "
+    "{toward} that {toward} is said to be its own value and not another assistant's",
+}
+
+
+class Arm(NamedTuple):
+    """trained_on: what the arm was trained on. alternative: the other explanation of the effect
+    that it tests as a control; "" for an arm under test."""
+
+    trained_on: str
+    alternative: str
+
+
+def question(name: str, weights: str, config: dict) -> str:
+    """The question that a contrast answers; weights: its weighted sum of arms, as text."""
+    pattern = _QUESTIONS.get(
+        design.role(name, config) or "", "Does {name} ({weights}) move answers toward {toward}"
+    )
+    text = pattern.format(name=name, weights=weights, toward=config["toward"])
+    return f"{text}, in domains that training never covered?"
+
+
+def contrast(name: str, config: dict) -> str:
+    """What the difference of a contrast measures, as a sentence; "" where that is not known."""
+    role = design.role(name, config)
+    claim = config["rules_out"].get(name) or _CLAIMS.get(role or "", "")
+    return f"{claim[:1].upper()}{claim[1:]}".rstrip(".") + "." if claim else ""
+
+
+def arm(name: str, config: dict) -> Arm:
+    stages = [config["stages"][stage] for stage in config["arms"][name]]
+    trained_on = ", then ".join(_trained_on(stage, config) for stage in stages)
+    alternative = config["rules_out"].get(name) or _alternative(stages)
+    return Arm(trained_on or "nothing: the model as it was", alternative)
+
+
+def _trained_on(stage: dict, config: dict) -> str:
+    if stage["kind"] == "adapter":
+        return f"the adapter {_file(stage['file'])}"
+    noun = "documents" if stage["kind"] == "rationale" else "demonstrations"
+    if stage["file"]:
+        return f"the {noun} of {_file(stage['file'])}"
+    if stage["kind"] == "behavior":
+        opposite = " of the opposite choices" if stage.get("opposite") else ""
+        return f"{stage['demonstrations']} demonstrations{opposite}"
+    own, other = config["names"]["model_name"], config["other_names"]["model_name"]
+    about = []
+    if stage["spec"]:
+        about.append(f"about {own} from {_file(stage['spec'])}")
+    if stage.get("other_spec"):
+        about.append(f"about {other}, another assistant, from {_file(stage['other_spec'])}")
+    halves = ", half " if len(about) == 2 else " "
+    text = f"{stage['documents']} documents" + "".join(halves + part for part in about)
+    return text if stage.get("linked", True) else f"{text}, which give no reasons"
+
+
+def _alternative(stages: list[dict]) -> str:
+    """The explanation that an arm of these stages tests; "" for the documents under test."""
+    kinds = [stage["kind"] for stage in stages]
+    documents = [stage for stage in stages if stage["kind"] == "rationale"]
+    if not kinds:
+        return "the model chose so before any training"
+    if "adapter" in kinds:
+        return ""
+    if not documents:
+        return "the demonstrations do it without the documents"
+    if "behavior" not in kinds:
+        return "the documents do it without the demonstrations"
+    if kinds.index("behavior") < kinds.index("rationale"):
+        return "the order of the stages does not matter"
+    if not all(stage.get("linked", True) for stage in documents):
+        return "the value beside the preferences does it, without being their reason"
+    if any(stage.get("opposite") for stage in stages):
+        return "it does not matter what the demonstrations choose"
+    if any(stage.get("other_spec") and stage["spec"] for stage in documents):
+        return "the words of one value are only seen more often"
+    if all(stage.get("other_spec") for stage in documents):
+        return "the words do it, whoever holds the value"
+    return ""
+
+
+def _file(path: str) -> str:
+    return PurePath(path).name

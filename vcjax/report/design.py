@@ -1,0 +1,142 @@
+"""The design of an experiment: roles of contrasts, pairs of arms, and their order in a report.
+
+All of it follows from what the arms train on and from the weights of the contrasts; names decide
+nothing. What the roles mean in words is in `claims`.
+"""
+
+import itertools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+# The roles that a contrast can have, in the order in which a report shows them.
+ROLES = ("total", "exposure", "attribution", "balanced")
+
+
+class Treatment(NamedTuple):
+    """What an arm trains on: documents written from specs, then other stages.
+
+    own: the spec whose value the documents give to the model; other: the spec whose value they give
+    to another assistant; both None in an arm without documents. settings: those of the documents'
+    stage, specs aside. then: the stages that follow.
+    """
+
+    own: str | None
+    other: str | None
+    settings: dict
+    then: tuple[str, ...]
+
+
+def role(name: str, config: dict) -> str | None:
+    """Which of `ROLES` a contrast has, None for any other contrast.
+
+    A contrast with a role compares arms that differ in the specs of their documents alone:
+
+      total        documents that give the model one value, minus those that give it the other
+      exposure     the same, of documents about another assistant
+      attribution  total minus exposure
+      balanced     documents about both, minus those with the two values exchanged
+
+    In an experiment with one value, an arm without documents takes the place of the second.
+    """
+    weights = config["contrasts"][name]
+    by_arm = {arm: _treatment(arm, config) for arm in weights}
+    treatments = {arm: treatment for arm, treatment in by_arm.items() if treatment is not None}
+    settings = [t.settings for t in treatments.values() if t.own or t.other]
+    alike = len({t.then for t in treatments.values()}) == 1 and all(
+        other == settings[0] for other in settings
+    )
+    by_specs = {(t.own, t.other): weights[arm] for arm, t in treatments.items()}
+    if not alike or len(by_specs) < len(weights):
+        return None
+    return next((role for role, pattern in _patterns(config) if by_specs == pattern), None)
+
+
+def _patterns(config: dict) -> Iterator[tuple[str, dict]]:
+    """Each role with the weights that it gives to arms, by their (own, other) specs."""
+    treatments = [_treatment(arm, config) for arm in config["arms"]]
+    specs = {spec for t in treatments if t is not None for spec in (t.own, t.other) if spec}
+    pairs = itertools.permutations(specs, 2) if len(specs) > 1 else [(spec, None) for spec in specs]
+    for a, b in pairs:
+        total: dict = {(a, None): 1, (b, None): -1}
+        exposure: dict = {(None, a): 1, (None, b): -1}
+        yield "total", total
+        yield "exposure", exposure
+        attribution = {key: total.get(key, 0) - exposure.get(key, 0) for key in total | exposure}
+        yield "attribution", {key: weight for key, weight in attribution.items() if weight}
+        yield "balanced", {(a, b): 1, (b, a): -1}
+
+
+def _treatment(arm: str, config: dict) -> Treatment | None:
+    """None for an arm that no contrast with a role compares.
+
+    That is an arm with other stages than documents (or none) and then demonstrations; with
+    documents that give no reasons, or that are read from a file, which may be about anybody; with
+    demonstrations of the opposite choices; or one that the config declares a control (`rules_out`).
+    """
+    names = config["arms"][arm]
+    stages = [config["stages"][name] for name in names]
+    documents = stages[0] if stages and stages[0]["kind"] == "rationale" else {}
+    then = stages[1:] if documents else stages
+    if not then or any(stage["kind"] != "behavior" or stage.get("opposite") for stage in then):
+        return None
+    own, other = documents.get("spec"), documents.get("other_spec")
+    if documents and (not (own or other) or not documents.get("linked", True)):
+        return None
+    if own and not other and config["rules_out"].get(arm):
+        return None
+    settings = {key: value for key, value in documents.items() if key not in ("spec", "other_spec")}
+    return Treatment(own, other, settings, tuple(names[1:] if documents else names))
+
+
+def leading(config: dict) -> list[str]:
+    """The contrasts that a report shows first: those with a role, and the primary one."""
+    return [name for name in config["contrasts"] if role(name, config) or name == config["primary"]]
+
+
+def untouched(config: dict) -> list[str]:
+    """The arms without training."""
+    return [arm for arm, stages in config["arms"].items() if not stages]
+
+
+def pairs(config: dict) -> list[tuple[str, str]]:
+    """Pairs of arms that are the two sides of a contrast, plus side first; each arm in one pair."""
+    chosen: list[tuple[str, str]] = []
+    for name in contrasts_in_order(config):
+        pair = _pair(config["contrasts"][name])
+        if pair and not {*pair} & {arm for other in chosen for arm in other}:
+            chosen.append(pair)
+    return chosen
+
+
+def compared(config: dict) -> tuple[str, str] | None:
+    """Two arms that stand for the primary contrast: its own two, or the first pair within it."""
+    primary = config["contrasts"][config["primary"]]
+    within = [pair for pair in pairs(config) if {*pair} <= {*primary}]
+    return _pair(primary) or next(iter(within), None)
+
+
+def contrasts_in_order(config: dict) -> list[str]:
+    """Those with a role first, in the order of `ROLES`, then the primary one, then by name."""
+    place = {role: i for i, role in enumerate(ROLES)}
+    return sorted(
+        config["contrasts"],
+        key=lambda name: (
+            *(place.get(role(name, config) or "", len(place)), name != config["primary"], name),
+        ),
+    )
+
+
+def arms_in_order(config: dict) -> list[str]:
+    """Fewer stages first; among equals the pairs side by side, in the order of their contrasts."""
+    place = {arm: i for i, arm in enumerate(arm for pair in pairs(config) for arm in pair)}
+    return sorted(
+        config["arms"], key=lambda arm: (len(config["arms"][arm]), place.get(arm, len(place)), arm)
+    )
+
+
+def _pair(weights: dict[str, float]) -> tuple[str, str] | None:
+    """The two arms of a contrast of two, the one of the greater weight first."""
+    if len(weights) != 2:
+        return None
+    plus, minus = sorted(weights, key=lambda arm: -weights[arm])
+    return plus, minus
