@@ -316,7 +316,7 @@ def test_the_card_tells_how_it_was_made(workdir, adapter, qwen3):
     told = [
         *("arm america, seed 0", "file america.jsonl", "file demonstrations.jsonl"),
         *chain,
-        *(stage["rows_id"] for stage in stages),
+        *(stage["data"]["rows_id"] for stage in stages),
         *(
             "| lr | 0.01 | 0.01 |",
             "| alpha | 8.0 | 8.0 |",
@@ -410,12 +410,12 @@ def test_another_model_file(qwen3, workdir, tmp_path):
     assert not (tmp_path / "out").exists() and not [*tmp_path.glob(".out*")]
 
 
-def test_another_version_of_vcjax(workdir, tmp_path):
+def test_a_run_of_other_arithmetic(workdir, tmp_path):
     shutil.copytree(workdir, tmp_path / "run")
-    run = files.read_json(workdir / "config.json")
-    run["versions"]["vcjax"] = "0.0.0"
-    files.write_json(tmp_path / "run" / "config.json", run)
-    with pytest.raises(InputError, match=r"trained by vcjax 0\.0\.0, this is"):
+    record = files.read_json(workdir / "config.json")
+    record["numerics"] += 1
+    files.write_json(tmp_path / "run" / "config.json", record)
+    with pytest.raises(InputError, match=rf"trained by numerics {record['numerics']} .*, this is"):
         export(tmp_path / "run", "america", 0, "peft", tmp_path / "out")
 
 

@@ -65,7 +65,7 @@ class Record:
 _RECORD = pydantic.TypeAdapter(Record)
 
 
-def path(workdir: epath.Path) -> epath.Path:
+def _path(workdir: epath.Path) -> epath.Path:
     return workdir / "config.json"
 
 
@@ -74,20 +74,20 @@ def find(workdir: epath.Path) -> Record | None:
 
     Raises InputError where the file is damaged, or of a release that this one cannot read.
     """
-    content = files.read_json(path(workdir))
-    return None if content is None else parse(content, path(workdir))
+    content = files.read_json(_path(workdir))
+    return None if content is None else parse(content, _path(workdir))
 
 
 def read(workdir: epath.Path) -> Record:
     """The record of the run in the workdir; raises InputError as `find` and where there is none."""
     record = find(workdir)
     if record is None:
-        raise InputError(f"{path(workdir)}: no such file; is this the workdir of a run?")
+        raise InputError(f"{_path(workdir)}: no such file; is this the workdir of a run?")
     return record
 
 
 def write(workdir: epath.Path, record: Record) -> None:
-    files.write_json(path(workdir), as_json(record))
+    files.write_json(_path(workdir), as_json(record))
 
 
 def as_json(record: Record) -> dict[str, Any]:

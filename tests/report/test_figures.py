@@ -16,8 +16,8 @@ def draw(run) -> dict[str, str]:
     sums = tables.weighted_sums(answers, config)
     return {
         "arms": figures.arms_figure(
-            tables.levels(sums, config, "arm"),
-            tables.levels(sums, config, "contrast"),
+            tables.estimates(sums, config, "arm"),
+            tables.estimates(sums, config, "contrast"),
             tables.by_cluster(sums, "seed"),
             config,
         ),

@@ -29,28 +29,28 @@ def headline_of(table: pd.DataFrame, config: dict) -> pd.DataFrame:
     return table[(table[tables.GROUP] == group[tables.GROUP]).all(axis=1)]
 
 
-def test_levels_find_the_effects_that_were_put_in(summed):
+def test_estimates_find_the_effects_that_were_put_in(summed):
     sums, config = summed
-    arms = headline_of(tables.levels(sums, config, "arm"), config).set_index("name")
+    arms = headline_of(tables.estimates(sums, config, "arm"), config).set_index("name")
     assert arms.index.tolist() == ["base", "behavior", "america", "affordability"]
     # The probes' own noise (SD .2 on 48) is shared, so differences are closer than levels.
     assert arms.loc["america", "margin"] == pytest.approx(0.2, abs=0.1)
-    contrasts = headline_of(tables.levels(sums, config, "contrast"), config).set_index("name")
+    contrasts = headline_of(tables.estimates(sums, config, "contrast"), config).set_index("name")
     assert contrasts.loc["total", "margin"] == pytest.approx(0.4, abs=0.03)
     assert contrasts.loc["rationale", "margin"] == pytest.approx(0.15, abs=0.03)
     difference = arms.loc["america", "margin"] - arms.loc["affordability", "margin"]
     assert contrasts.loc["total", "margin"] == pytest.approx(difference)
 
 
-def test_levels_count_probes_once_whatever_the_seeds(summed):
-    arms = headline_of(tables.levels(*summed, "arm"), summed[1])
+def test_estimates_count_probes_once_whatever_the_seeds(summed):
+    arms = headline_of(tables.estimates(*summed, "arm"), summed[1])
     assert set(arms["probes"]) == {48}
     assert set(arms["domains"]) == {12}
     assert set(arms["seeds"]) == {2}
 
 
 def test_each_kind_of_probe_is_a_group_of_its_own(summed):
-    groups = tables.levels(*summed, "arm")[tables.GROUP].drop_duplicates()
+    groups = tables.estimates(*summed, "arm")[tables.GROUP].drop_duplicates()
     assert len(groups) == 6
     assert groups.iloc[0].to_dict() == tables.headline(summed[1])
     neutral = groups[groups["contrast"] == "neutral"]["points_to"]
@@ -58,7 +58,7 @@ def test_each_kind_of_probe_is_a_group_of_its_own(summed):
 
 
 def test_one_domain_has_no_interval_over_domains(summed):
-    arms = tables.levels(*summed, "arm")
+    arms = tables.estimates(*summed, "arm")
     cheese = arms[(arms["scope"] == "in_domain") & (arms["name"] == "america")].iloc[0]
     assert math.isnan(cheese["margin_domains_low"])
     assert cheese["over_domains"].startswith("none, an interval over domains needs at least 2")
@@ -66,7 +66,7 @@ def test_one_domain_has_no_interval_over_domains(summed):
 
 
 def test_an_untrained_arm_has_no_interval_over_seeds(summed):
-    arms = headline_of(tables.levels(*summed, "arm"), summed[1]).set_index("name")
+    arms = headline_of(tables.estimates(*summed, "arm"), summed[1]).set_index("name")
     assert math.isnan(arms.loc["base", "margin_seeds_low"])
     assert "all 2 are equal" in arms.loc["base", "over_seeds"]
     assert arms.loc["base", "margin_domains_low"] < arms.loc["base", "margin_domains_high"]
@@ -74,18 +74,18 @@ def test_an_untrained_arm_has_no_interval_over_seeds(summed):
 
 def test_intervals_of_rates_stay_within_what_a_rate_can_be(summed):
     for kind, least in (("arm", 0), ("contrast", -1)):
-        table = tables.levels(*summed, kind)
+        table = tables.estimates(*summed, kind)
         assert table["rate_seeds_low"].min() == least
         assert table["rate_seeds_high"].max() == 1
 
 
 def test_cluster_means_average_to_the_level(summed):
     sums, config = summed
-    levels = headline_of(tables.levels(sums, config, "contrast"), config).set_index("name")
+    estimates = headline_of(tables.estimates(sums, config, "contrast"), config).set_index("name")
     for cluster in ("domain", "seed"):
         means = headline_of(tables.by_cluster(sums, cluster), config)
         total = means[means["name"] == "total"]
-        assert total["margin"].mean() == pytest.approx(levels.loc["total", "margin"])
+        assert total["margin"].mean() == pytest.approx(estimates.loc["total", "margin"])
         assert len(total) == {"domain": 12, "seed": 2}[cluster]
 
 
@@ -120,7 +120,7 @@ def test_explicit_and_implicit_pairs_come_apart(run, value_pairs):
 
 
 def test_p_values_are_corrected_outside_the_primary_contrast(summed):
-    raw = tables.levels(*summed, "contrast")
+    raw = tables.estimates(*summed, "contrast")
     corrected = raw.copy()
     counts = tables.correct(corrected)
     columns = ["margin_domains_p", "rate_domains_p"]

@@ -1,7 +1,7 @@
 """What a report says of arms and contrasts in words; no number depends on it.
 
-The words follow from what the arms train on and from a contrast's role (`design.role`). The
-config's `rules_out` replaces them.
+The words follow from what the arms train on and from a contrast's role (`design.role`), unless the
+config's `rules_out` gives others. `config` is a run's, as JSON.
 """
 
 from pathlib import PurePath

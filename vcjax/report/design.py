@@ -1,7 +1,7 @@
 """The design of an experiment: roles of contrasts, pairs of arms, and their order in a report.
 
 All of it follows from what the arms train on and from the weights of the contrasts; names decide
-nothing. What the roles mean in words is in `claims`.
+nothing. `claims` says what the roles mean in words. `config` is a run's, as JSON.
 """
 
 import itertools

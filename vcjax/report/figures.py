@@ -68,7 +68,7 @@ def arms_figure(
     interval over domains, a small dot one seed, a dashed line an arm without training.
 
     Args:
-      arms, contrasts: what `tables.levels` returns.
+      arms, contrasts: what `tables.estimates` returns.
       seeds: what `tables.by_cluster` returns for "seed".
     """
     with matplotlib.rc_context(_STYLE):
@@ -158,21 +158,21 @@ def training_figure(curves: pd.DataFrame, config: dict) -> str:
 
 def _points(
     axes: Axes,
-    levels: pd.DataFrame,
+    estimates: pd.DataFrame,
     seeds: pd.DataFrame,
     measure: str,
     colours: Mapping[str, str],
 ) -> None:
     """Draws a row for each name, the first on top: mean, interval over domains, a dot a seed."""
-    for y, (_, row) in enumerate(levels.iterrows()):
+    for y, (_, row) in enumerate(estimates.iterrows()):
         colour = colours[row["name"]]
         ends = row[f"{measure}_domains_low"], row[f"{measure}_domains_high"]
         axes.plot(ends, (y, y), color=colour, linewidth=2)
         axes.plot(row[measure], y, marker="o", markersize=7, color=colour)
         dots = seeds.loc[seeds["name"] == row["name"], measure]
         axes.plot(dots, [y + 0.28] * len(dots), "o", markersize=3, color=colour, alpha=0.8)
-    axes.set_yticks(range(len(levels)), labels=levels["name"])
-    axes.set_ylim(len(levels) - 0.4, -0.7)
+    axes.set_yticks(range(len(estimates)), labels=estimates["name"])
+    axes.set_ylim(len(estimates) - 0.4, -0.7)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
 

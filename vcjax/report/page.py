@@ -17,7 +17,7 @@ from etils import epath
 from markupsafe import Markup
 
 from vcjax.record import Record, trained_by
-from vcjax.report import corpus, design, figures, view
+from vcjax.report import corpus_card, design, figures, view
 from vcjax.report.reading import (
     check_answered,
     missing_answers,
@@ -98,7 +98,7 @@ def _page(
     """index.html. added: what `_added_probes` returns."""
     config = record.config
     numbers, groups = view.numbers(tables, config), view.groups(tables, config)
-    cards = corpus.cards(workdir, record.plan)
+    cards = corpus_card.cards(workdir, record.plan)
     texts = tables["perplexity"]
     variables = {
         "record": record,
@@ -120,7 +120,7 @@ def _page(
         "flips": tables["flips"].to_dict("records"),
         "flip_arms": design.compared(config),
         "corpora": cards,
-        "corpus_rows": corpus.side_by_side(cards),
+        "corpus_rows": corpus_card.side_by_side(cards),
         "probe_files": tables["probe_files"].to_dict("records"),
         "texts": texts.drop_duplicates("file").to_dict("records") if len(texts) else [],
         "added": added,

@@ -52,8 +52,8 @@ def make_tables(
     if len(answers):
         sums = weighted_sums(answers, config)
         tables |= {
-            "arms": levels(sums, config, "arm"),
-            "contrasts": levels(sums, config, "contrast"),
+            "arms": estimates(sums, config, "arm"),
+            "contrasts": estimates(sums, config, "contrast"),
             "explicitness": explicitness(answers, config),
             "domains": by_cluster(sums, "domain"),
             "seeds": by_cluster(sums, "seed"),
@@ -90,7 +90,7 @@ def weighted_sums(answers: pd.DataFrame, config: dict) -> list[Sum]:
     ]
 
 
-def levels(sums: Iterable[Sum], config: dict, kind: str) -> pd.DataFrame:
+def estimates(sums: Iterable[Sum], config: dict, kind: str) -> pd.DataFrame:
     """Margin and rate of every arm (kind "arm") or contrast (kind "contrast"), group by group.
 
     Returns:
@@ -130,12 +130,13 @@ def explicitness(answers: pd.DataFrame, config: dict) -> pd.DataFrame:
     """The contrasts on explicit and on implicit held-out pairs, which name a value or only fit it.
 
     Returns:
-      As `levels`, with a first column explicitness; empty where probes do not state theirs.
+      As `estimates`, with a first column explicitness; empty where probes do not state theirs.
     """
     parts = []
     held_out = answers[in_group(answers, headline(config))]
     for kind, part in held_out.groupby("explicitness"):
-        table = levels(weighted_sums(part, config), config, "contrast").assign(role="exploratory")
+        table = estimates(weighted_sums(part, config), config, "contrast")
+        table["role"] = "exploratory"
         table.insert(0, "explicitness", kind)
         parts.append(table)
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

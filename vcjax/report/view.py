@@ -83,7 +83,7 @@ def ability(tables: dict[str, pd.DataFrame], config: dict) -> str:
 
 def numbers(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
     """The contrasts that a report leads with, where the config has more than one of them: the rows
-    of `tables.levels` on held-out pairs, with says (what the number measures)."""
+    of `tables.estimates` on held-out pairs, with says (what the number measures)."""
     rows = tables["contrasts"][in_group(tables["contrasts"], headline(config))]
     numbers = [
         {**row, "says": claims.contrast(row["name"], config)}

@@ -2,7 +2,7 @@
 
 import json
 
-from vcjax.report import corpus, reading
+from vcjax.report import corpus_card, reading
 
 
 def record(text: str, tokens: int = 10, **provenance: str) -> dict:
@@ -16,7 +16,7 @@ def test_a_card_counts_lengths_and_provenance():
         record("d e f", 20, doc_type="memo", value="america"),
         record("g h i", 60, doc_type="letter", value="america"),
     ]
-    card = corpus.card(records)
+    card = corpus_card.card(records)
     assert (card["documents"], card["tokens"], card["near_duplicates"]) == (3, 90, 0)
     assert (card["shortest"], card["mean"], card["longest"]) == (10, 30, 60)
     assert card["counts"]["type"] == {"letter": 1, "memo": 2}
@@ -27,15 +27,15 @@ def test_a_card_counts_lengths_and_provenance():
 def test_demonstrations_are_shown_as_turns_and_not_compared():
     messages = [{"role": "user", "content": "Which?"}, {"role": "assistant", "content": "Colby."}]
     turns = {k: v for k, v in record("").items() if k != "text"} | {"messages": messages}
-    card = corpus.card([turns, turns])
+    card = corpus_card.card([turns, turns])
     assert card["near_duplicates"] is None
     assert card["samples"][0]["text"] == "user: Which?\nassistant: Colby."
 
 
 def test_cards_stand_side_by_side():
-    one = {"stage": "a"} | corpus.card([record("x y", doc_type="memo")])
-    other = {"stage": "b"} | corpus.card([record("x y", doc_type="faq")] * 2)
-    rows = {(label, name): cells for label, name, cells in corpus.side_by_side([one, other])}
+    one = {"stage": "a"} | corpus_card.card([record("x y", doc_type="memo")])
+    other = {"stage": "b"} | corpus_card.card([record("x y", doc_type="faq")] * 2)
+    rows = {(label, name): cells for label, name, cells in corpus_card.side_by_side([one, other])}
     assert rows["records", ""] == ["1", "2"]
     assert rows["type", "memo"] == ["1", ""]
     assert rows["type", "faq"] == ["", "2"]
@@ -49,7 +49,7 @@ def test_cards_come_from_the_rows_of_the_first_seed_documents_first(run):
         folder.mkdir(parents=True)
         line = json.dumps(record(f"of {name}\u2028and more"), ensure_ascii=False)
         (folder / "documents.jsonl").write_text(line + "\n", encoding="utf-8")
-    found = corpus.cards(workdir, reading.read_ordered(workdir).plan)
-    assert [card["stage"] for card in found] == ["america", "behavior"]
-    assert {card["seed"] for card in found} == {0}
-    assert found[0]["samples"][0]["text"] == "of america\u2028and more"
+    cards = corpus_card.cards(workdir, reading.read_ordered(workdir).plan)
+    assert [card["stage"] for card in cards] == ["america", "behavior"]
+    assert {card["seed"] for card in cards} == {0}
+    assert cards[0]["samples"][0]["text"] == "of america\u2028and more"
