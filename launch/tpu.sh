@@ -107,7 +107,7 @@ finish() {
 train_on_tpu() {
   trap finish EXIT
   run tar --create --gzip --file="$scratch/vcjax.tar.gz" --exclude=./.git/config \
-    --exclude="./.venv*" --exclude=./runs --exclude=__pycache__ --exclude="*.egg-info" .
+    --exclude="./.venv*" --exclude=./runs --exclude=./site --exclude=./.cache --exclude=__pycache__ --exclude="*.egg-info" .
   if [ -z "$dry_run" ]; then # the token goes in a file: a command line can be seen by others
     (umask 077 && echo "${HF_TOKEN:+export HF_TOKEN=$(quoted "${HF_TOKEN:-}")}" >"$scratch/vcjax.env")
   fi

@@ -15,7 +15,7 @@ import tiny
 
 from vcjax import config
 from vcjax.errors import InputError
-from vcjax.topology import ahead_of_time, chips, hlo, report
+from vcjax.topology import ahead_of_time, chips, hlo, step_cost
 
 needs_compiler = pytest.mark.skipif(
     importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed (extra `tpu`)"
@@ -105,7 +105,7 @@ def test_a_small_experiment(config_file, tmp_path):
     assert state <= figures["memory"]["outputs_aliased"] < 16 * state  # padded to the chip's tiles
     # Everything is recomputed, and nothing is computed by all chips.
     recipe = config.recipe(length=64, batch_tokens=256, rank=4)
-    once = report.shape_flops(tiny.ARCHITECTURE, recipe) / 4
+    once = step_cost.shape_flops(tiny.ARCHITECTURE, recipe) / 4
     assert figures["shape_flops"] == once
     assert once < figures["program_flops"] < 2 * once
     assert [path.suffix for path in executables.iterdir()] == [""]

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import small_run
 
-from vcjax import experiment, exported
+from vcjax import experiment
+from vcjax.export import export
 from vcjax.workdir import storage
 
 
@@ -67,7 +68,7 @@ def test_one_more_probe_file_is_scored(runs, tmp_path):
 def test_an_arm_is_exported(runs, tmp_path):
     in_bucket, on_disk = tmp_path / "a" / "arm", tmp_path / "b" / "arm"
     for run, out in zip(runs, (in_bucket, on_disk), strict=True):
-        exported.export(run, "america", 0, "peft", out)
+        export(run, "america", 0, "peft", out)
     assert contents(in_bucket) == contents(on_disk)
 
 

@@ -9,7 +9,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -131,7 +131,7 @@ def _call(main: Callable[[], None], no_flags: list[str]) -> None:
         _exit(f"{no_flags[0]!r} is no flag; every argument is written --name or --name=value")
     absl_logging.set_verbosity(absl_logging.FATAL)  # Orbax logs the errors that it raises, too
     logging.getLogger("jax").setLevel(logging.ERROR)
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # what is left of a save that failed
+    sys.unraisablehook = _show_unraisable
     warnings.filterwarnings("ignore", module="tensorflow_datasets")
     _keep_compiled_programs()
     try:
@@ -143,6 +143,12 @@ def _call(main: Callable[[], None], no_flags: list[str]) -> None:
         if refusal is None:
             raise
         _exit(refusal)
+
+
+def _show_unraisable(unraisable: Any) -> None:
+    """As Python does, but for what the threads of TensorStore meet when a save has failed."""
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)
 
 
 def _exit(message: str) -> NoReturn:

@@ -147,6 +147,7 @@ def _merged(base: Reader, adapter: PyTree, scale: float) -> Reader:
 
 def _all_weights(base: Reader, checkpoints: epath.Path) -> Reader:
     """The weights of a full fine-tuning. Host memory holds one of them at a time, of all layers."""
+    checkpoint.check_finished(checkpoints)
     restored = functools.lru_cache(maxsize=1)(
         lambda leaf: checkpoint.restore_param(checkpoints, leaf)
     )

@@ -149,9 +149,12 @@ def _plan_stage(
     if trains and data.weighted_tokens == 0:
         raise InputError(f"{where}: no token has weight, so it would train nothing; check its data")
     if trains and warmup >= updates:
+        also = ""
+        if data.left_out_tokens:
+            also = f" or a larger length (it left out {data.left_out_tokens:,} tokens of prompts)"
         raise InputError(
             f"{where}: a warm-up of {warmup} update(s) is not shorter than the stage "
-            f"({updates}); lower batch_tokens or warmup, or give it more data"
+            f"({updates}); lower batch_tokens or warmup, or give it more data{also}"
         )
     if trains and profile and profile[-1] > updates:
         raise InputError(

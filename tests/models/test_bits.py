@@ -36,7 +36,7 @@ def test_a_policy_finds_the_name_and_gradients_go_through(dtype):
     x = jnp.asarray([0.3, -1.2], dtype)
 
     def function(x):
-        return jnp.sin(bits.kept(jnp.sin(x), "it")).astype(jnp.float32).sum()
+        return jnp.sin(bits.saveable(jnp.sin(x), "it")).astype(jnp.float32).sum()
 
     remat = jax.checkpoint(function, policy=SAVE_IT)
     np.testing.assert_array_equal(

@@ -128,9 +128,9 @@ def test_remat_policies_keep_what_they_say():
         residuals = jax.eval_shape(lambda a: jax.vjp(hidden, a)[1], adapter)
         return sum(x.size for x in jax.tree.leaves(residuals))
 
-    kept = functools.partial(transformer.saved_values, architecture, LORA.rank)
+    saved = functools.partial(transformer.saved_values, architecture, LORA.rank)
     for remat in ("attended", "middle", "attention", "gate", "dots"):
-        more = kept(remat) - kept("full") + architecture.num_heads
+        more = saved(remat) - saved("full") + architecture.num_heads
         assert stored(remat) - stored("full") == a_layer * more, remat
     assert stored("none") > stored("dots")
 

@@ -60,6 +60,6 @@ def test_no_flipped_bit_gives_other_answers(path):
 def test_a_file_that_is_none_is_said_and_not_current(path, content, capsys):
     path.write_bytes(content)
     assert not is_current(path)
-    assert f"warning: {path}: not a whole Parquet file" in capsys.readouterr().out
+    assert f"warning: {path}: not a Parquet file, or damaged" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"vcjax\.main scores it again"):
         answer_files.read(path)

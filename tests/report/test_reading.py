@@ -112,7 +112,7 @@ def test_a_damaged_file_of_answers_is_named(read):
     workdir, answers = read
     path = workdir / "probes/america-1.parquet"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(InputError, match=r"america-1\.parquet: not a whole Parquet file"):
+    with pytest.raises(InputError, match=r"america-1\.parquet: not a Parquet file"):
         answers()
 
 

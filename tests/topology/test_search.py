@@ -10,7 +10,7 @@ import tiny
 from vcjax import config, sharding
 from vcjax.models.architecture import KNOWN
 from vcjax.plan import idle
-from vcjax.topology import chips, report, search, step
+from vcjax.topology import chips, search, step, step_cost
 
 LLAMA = KNOWN["meta-llama/Llama-3.1-8B"]
 V5E = chips.parse("v5e:4x4", 1)
@@ -45,7 +45,7 @@ def test_the_estimate_prefers_few_bytes():
 
     assert seconds(fsdp=16) < seconds(fsdp=16, accumulation=8)  # weights are gathered more often
     assert seconds(fsdp=16) < seconds(fsdp=2, tensor=8)  # activations are larger than weights
-    compute = report.shape_flops(LLAMA, RECIPE) / 16 / V5E.chip.peak
+    compute = step_cost.shape_flops(LLAMA, RECIPE) / 16 / V5E.chip.peak
     assert seconds(fsdp=16) == pytest.approx(compute)
 
 
@@ -53,13 +53,13 @@ def test_flops_by_the_shapes():
     """6 a weight and token where it trains, 4 where it is frozen; norms and embeddings are none."""
     full = config.recipe(length=4096, batch_tokens=4096, train="full")
     weights = LLAMA.num_params() - LLAMA.vocab_size * LLAMA.embed_dim
-    assert report.shape_flops(LLAMA, full) == pytest.approx(6 * weights * 4096, rel=1e-4)
+    assert step_cost.shape_flops(LLAMA, full) == pytest.approx(6 * weights * 4096, rel=1e-4)
     lora = config.recipe(length=4096, batch_tokens=4096, rank=64)
     expected = 4 * weights + 6 * LLAMA.num_adapter_params(64)
-    assert report.shape_flops(LLAMA, lora) == pytest.approx(expected * 4096, rel=1e-4)
+    assert step_cost.shape_flops(LLAMA, lora) == pytest.approx(expected * 4096, rel=1e-4)
 
 
-def a_report(**changes):
+def a_step_cost(**changes):
     memory = dict(
         arguments=int(6e9),
         outputs_aliased=int(5e9),
@@ -99,26 +99,26 @@ def a_report(**changes):
             host_bytes_per_second=1.5e10,
         ),
     )
-    return report.Report(**{**facts, **changes})
+    return step_cost.StepCost(**{**facts, **changes})
 
 
 def test_the_largest_of_compute_and_links_binds():
-    assert (a_report().seconds, a_report().limit) == (2.0, "compute")
-    assert (a_report(ici_seconds=4.0).seconds, a_report(ici_seconds=4.0).limit) == (
+    assert (a_step_cost().seconds, a_step_cost().limit) == (2.0, "compute")
+    assert (a_step_cost(ici_seconds=4.0).seconds, a_step_cost(ici_seconds=4.0).limit) == (
         4.0,
         "link (ICI)",
     )
-    assert a_report(dcn_seconds=5.0).limit == "link (DCN)"
-    assert a_report(host_seconds=6.0).limit == "link (host)"
-    assert a_report().mfu_bound == 0.5  # one second of work at the peak takes two
-    assert a_report(ici_seconds=4.0).mfu_bound == 0.25
-    assert a_report().tokens_per_second == 16 * 4096 / 2
+    assert a_step_cost(dcn_seconds=5.0).limit == "link (DCN)"
+    assert a_step_cost(host_seconds=6.0).limit == "link (host)"
+    assert a_step_cost().mfu_bound == 0.5  # one second of work at the peak takes two
+    assert a_step_cost(ici_seconds=4.0).mfu_bound == 0.25
+    assert a_step_cost().tokens_per_second == 16 * 4096 / 2
 
 
 def test_outputs_in_the_place_of_arguments_count_once():
-    assert a_report().memory_bytes == int(11e9)
-    assert a_report().as_json()["memory_bytes"] == int(11e9)
-    assert "11 of 16.9 GB (15.75 GiB)" in a_report().describe()
+    assert a_step_cost().memory_bytes == int(11e9)
+    assert a_step_cost().as_json()["memory_bytes"] == int(11e9)
+    assert "11 of 16.9 GB (15.75 GiB)" in a_step_cost().describe()
 
 
 def an_experiment():
@@ -154,11 +154,11 @@ def searched(monkeypatch, outcomes, compiles=10, memory=10**9):
     )
 
 
-FITS, TOO_LARGE = a_report(), report.DoesNotFit(2e10, V5E.chip.memory)
+FITS, TOO_LARGE = a_step_cost(), step_cost.DoesNotFit(2e10, V5E.chip.memory)
 
 
 def test_a_search_goes_on_to_policies_that_keep_less_until_one_fits(monkeypatch):
-    fast = a_report(compute_seconds=1.5)
+    fast = a_step_cost(compute_seconds=1.5)
     found = searched(monkeypatch, [TOO_LARGE, FITS, fast, TOO_LARGE], 4)
     assert [c.result for c in found] == [fast, FITS, TOO_LARGE, TOO_LARGE]
     by_accumulation = [(c.accumulation, c.remat) for c in found]
@@ -169,7 +169,7 @@ def test_a_search_goes_on_to_policies_that_keep_less_until_one_fits(monkeypatch)
 
 
 def test_what_is_expected_to_be_slower_than_the_best_is_not_compiled(monkeypatch):
-    found = searched(monkeypatch, [a_report(compute_seconds=0.0, ici_seconds=1e-12)])
+    found = searched(monkeypatch, [a_step_cost(compute_seconds=0.0, ici_seconds=1e-12)])
     assert len(found) == 1
 
 

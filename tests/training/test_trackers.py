@@ -161,9 +161,9 @@ def test_a_stage_goes_to_the_library_that_the_config_names(name, tmp_path, monke
 
 @pytest.mark.parametrize("name", trackers.LIBRARIES)
 def test_the_real_library_works_without_a_network(name, tmp_path, monkeypatch, capfd):
-    pytest.importorskip(name)
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+    pytest.importorskip(name)
     log = MetricsLog(tmp_path, 0, lambda folder: trackers.start(name, STAGE, folder))
     log.write(1, loss=0.5)
     log.close()

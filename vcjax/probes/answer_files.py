@@ -46,8 +46,8 @@ def read(path: epath.Path) -> pa.Table:
             raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{path}: not a whole Parquet file ({reason}); the run's command of vcjax.main scores "
-            "it again"
+            f"{path}: not a Parquet file, or damaged ({reason}); the run's command of "
+            "vcjax.main scores it again"
         ) from None
     return table
 

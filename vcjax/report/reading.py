@@ -164,6 +164,10 @@ def _read_metrics(path: epath.Path) -> Iterator[dict]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; start the same command again") from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: damaged ({error}); delete the stage's folder and start the same command again"
+        ) from None
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)

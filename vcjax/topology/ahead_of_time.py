@@ -17,7 +17,7 @@ from vcjax.errors import InputError
 from vcjax.models.architecture import Architecture, known_architecture
 from vcjax.plan import idle
 from vcjax.topology import chips, search, step
-from vcjax.topology.report import measure
+from vcjax.topology.step_cost import measure
 from vcjax.weights import pretrained
 from vcjax.workdir import files
 

@@ -23,7 +23,7 @@ from vcjax.models.transformer import REMAT_POLICIES, Model
 from vcjax.plan import idle
 from vcjax.topology import step
 from vcjax.topology.chips import Topology
-from vcjax.topology.report import DoesNotFit, Report, measure, shape_flops
+from vcjax.topology.step_cost import DoesNotFit, StepCost, measure, shape_flops
 from vcjax.training.loaded_model import make_model, weight_dtype
 
 PyTree = Any
@@ -37,7 +37,7 @@ class Candidate:
     accumulation: int
     remat: str
     estimated_seconds: float
-    result: Report | DoesNotFit | None = None
+    result: StepCost | DoesNotFit | None = None
 
     def as_json(self) -> dict[str, Any]:
         facts = dataclasses.asdict(dataclasses.replace(self, result=None))
@@ -77,7 +77,7 @@ def run(
             settled.add(place)
             print(f"    left out: {str(error).splitlines()[0]}", flush=True)
             continue
-        if isinstance(result, Report):
+        if isinstance(result, StepCost):
             settled.add(place)
             best = min(best, result.seconds)
         compiled.append(dataclasses.replace(candidate, result=result))
@@ -91,7 +91,7 @@ def describe(candidates: Sequence[Candidate], stages: Sequence[str]) -> str:
         ("replica", "fsdp", "tensor", "sequence", "rows a chip", "x", "remat", "result")
     ]
     for candidate in candidates:
-        rows = "" if not isinstance(candidate.result, Report) else _rows(candidate)
+        rows = "" if not isinstance(candidate.result, StepCost) else _rows(candidate)
         sizes = (str(candidate.mesh[axis]) for axis in table[0][:4])
         table.append(
             (*sizes, rows, str(candidate.accumulation), candidate.remat, _outcome(candidate.result))
@@ -101,7 +101,7 @@ def describe(candidates: Sequence[Candidate], stages: Sequence[str]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in table
     ]
-    if not candidates or not isinstance(candidates[0].result, Report):
+    if not candidates or not isinstance(candidates[0].result, StepCost):
         return "\n".join([*lines, "nothing fits: take more chips, or raise --compiles"])
     return "\n".join([*lines, f"use: {' '.join(config_flags(candidates[0], stages))}"])
 
@@ -220,16 +220,16 @@ def _title(candidate: Candidate) -> str:
 
 
 def _rows(candidate: Candidate) -> str:
-    assert isinstance(candidate.result, Report)
+    assert isinstance(candidate.result, StepCost)
     return f"{candidate.result.rows // sharding.batch_shards(candidate.mesh)}"
 
 
-def _seconds(result: Report | DoesNotFit | None) -> float:
-    return result.seconds if isinstance(result, Report) else math.inf
+def _seconds(result: StepCost | DoesNotFit | None) -> float:
+    return result.seconds if isinstance(result, StepCost) else math.inf
 
 
-def _outcome(result: Report | DoesNotFit | None) -> str:
-    if not isinstance(result, Report):
+def _outcome(result: StepCost | DoesNotFit | None) -> str:
+    if not isinstance(result, StepCost):
         return result.describe().strip() if result else ""
     used = f"{result.memory_bytes / 1e9:.1f} of {result.memory_limit / 1e9:.1f} GB"
     return (

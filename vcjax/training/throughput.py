@@ -112,7 +112,7 @@ class Speed:
         FLOPs of the tokens / (seconds x devices x bfloat16 peak of a device), the FLOPs as
         `Architecture.train_flops`: what the model needs, whatever is recomputed. Unlike there
         attention is left out, so that the value is on the low side and compares with the bound of
-        `vcjax.topology.report`. There is none on a device without a published peak, as a CPU.
+        `vcjax.topology.step_cost`. There is none on a device without a published peak, as a CPU.
 
         goodput: step x step_seconds / the time since a process first began the stage, so that
         compiling, evaluating, saving, lost updates and the time between processes all lower it.

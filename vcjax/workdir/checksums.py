@@ -2,11 +2,11 @@
 
     folder/checksums.json    {"path/in/the/folder": {"bytes": 123, "sha256": "..."}, ...}
 
-Of objects in a bucket the checksum is the store's own (crc32c), which it verifies at every upload
+A file that has been hashed before is not read again while its size and times are the same. Of
+objects in a bucket the checksum is the store's own (crc32c), which it verifies at every upload
 and download, so that none has to be read to be hashed.
 """
 
-import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from etils import epath
 
 from vcjax.errors import InputError
-from vcjax.workdir import files, storage
+from vcjax.workdir import files, hashes, storage
 
 NAME = "checksums.json"
 THREADS = 4  # hashing is bound by the disk or, of large files, by one core each
@@ -73,7 +73,7 @@ def _facts(folder: epath.Path, expected: Facts | None = None) -> Facts:
         if expected is None or expected[name]["bytes"] == facts[name]["bytes"]:
             to_hash.append((name, path))
     with ThreadPoolExecutor(THREADS) as pool:
-        digests = pool.map(lambda item: sha256(item[1]), to_hash)
+        digests = pool.map(lambda item: hashes.sha256(item[1]), to_hash)
         for (name, _), digest in zip(to_hash, digests, strict=True):
             facts[name]["sha256"] = digest
     return facts
@@ -90,8 +90,3 @@ def _object_facts(folder: epath.Path) -> Facts:
         for path, info in found.items()
         if path != prefix + NAME
     }
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,7 +15,7 @@ from vcjax.workdir import files
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class StepCost:
     """Per chip and update; bytes and seconds.
 
     compute_seconds = cycles / clock. ici_seconds, dcn_seconds = bytes / bandwidth; an all-reduce
@@ -151,7 +151,7 @@ def measure(
     topology: Topology,
     mesh: Mesh,
     hlo_file: Path | None = None,
-) -> Report | DoesNotFit:
+) -> StepCost | DoesNotFit:
     """Compiles the step of the stage `name`; hlo_file: where to write the optimized HLO."""
     recipe, model = config.stages[name], make_model(config, architecture, mesh)
     lowered = step.lower(recipe, model, weight_dtype(model), mesh)
@@ -177,7 +177,7 @@ def _report(
     recipe: ConfigDict,
     architecture: Architecture,
     remat: str,
-) -> Report:
+) -> StepCost:
     chip = topology.chip
     places = [device.coords for device in mesh.devices.flat][: topology.chips // topology.slices]
 
@@ -192,7 +192,7 @@ def _report(
         return total
 
     aliased = memory.alias_size_in_bytes
-    return Report(
+    return StepCost(
         topology=topology.name,
         slices=topology.slices,
         mesh=dict(mesh.shape),
