@@ -266,10 +266,10 @@ def test_a_conversation_has_our_ids_in_transformers(torch, written):
     [(ids, _)] = encode_conversation(tokenizer, MESSAGES, "test")
     assert theirs.apply_chat_template(MESSAGES, return_dict=False) == ids
     prompt = encode_prompt(tokenizer, MESSAGES[:2], "test")
-    said = theirs.apply_chat_template(
+    rendered = theirs.apply_chat_template(
         MESSAGES[:2], add_generation_prompt=True, enable_thinking=False, return_dict=False
     )
-    assert said == prompt
+    assert rendered == prompt
     assert theirs.pad_token_id is not None and theirs.eos_token in tokenizer.control
     assert theirs.decode(ids) == theirs.apply_chat_template(MESSAGES, tokenize=False)
 
@@ -313,7 +313,7 @@ def test_the_card_tells_how_it_was_made(workdir, adapter, qwen3):
     run = files.read_json(workdir / "config.json")
     chain = run["plan"]["arms"]["america"]["0"]
     stages = [run["plan"]["stages"][fingerprint] for fingerprint in chain]
-    told = [
+    expected = [
         *("arm america, seed 0", "file america.jsonl", "file demonstrations.jsonl"),
         *chain,
         *(stage["data"]["rows_id"] for stage in stages),
@@ -328,7 +328,7 @@ def test_the_card_tells_how_it_was_made(workdir, adapter, qwen3):
         "- behavior, file demonstrations.jsonl: not stated",
         "--arm=america --seed=0 --format=peft --out=adapter",
     ]
-    assert [text for text in told if text not in card.text] == []
+    assert [text for text in expected if text not in card.text] == []
     contrasts = (workdir / "report" / "contrasts.csv").read_text()
     assert "out_of_domain,held_out,values,america,total" in contrasts
     assert "the margin toward america moves by" in card.text

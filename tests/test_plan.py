@@ -27,7 +27,7 @@ DATA = StageData(
 def config(tmp_path):
     for name in ("a.jsonl", "b.jsonl"):
         (tmp_path / name).write_text("{}\n")
-    made = experiment(
+    config = experiment(
         name="planned",
         recipe=recipe(length=64, batch_tokens=256, rank=4, alpha=8.0, warmup=0.1),
         stages=dict(why=rationale(file="a.jsonl"), what=behavior(file="b.jsonl")),
@@ -37,7 +37,7 @@ def config(tmp_path):
         probes=("a.jsonl",),
         compute_dtype="float32",
     )
-    return resolve(made, tmp_path)
+    return resolve(config, tmp_path)
 
 
 def plan_of(config, identity="model", **changes):

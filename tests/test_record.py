@@ -1,4 +1,4 @@
-"""What a run keeps of how it was asked for, and what its report says of it."""
+"""config.json: what it holds, what may change when a run goes on, what the report shows of it."""
 
 import dataclasses
 from pathlib import Path
@@ -37,8 +37,8 @@ def write(folder, model):
 def workdir(tiny_gguf, tmp_path_factory):
     folder = tmp_path_factory.mktemp("provenance")
     config = write(folder / "files", tiny_gguf)
-    asked = small_run.command(config, folder / "run", "--config.seeds=1", "--config.lead=I like")
-    done = small_run.call(asked, folder / "cache")
+    command = small_run.command(config, folder / "run", "--config.seeds=1", "--config.lead=I like")
+    done = small_run.call(command, folder / "cache")
     assert done.returncode == 0, done.stderr
     return folder / "run"
 
@@ -52,8 +52,8 @@ def test_the_flags_of_the_config_are_kept_without_the_machines_path(workdir, pag
     assert read_json(workdir / "config.json")["command"] == [
         *("--config=small.py", "--config.seeds=1", "--config.lead=I like")
     ]
-    said = "python -m vcjax.main --config=small.py --config.seeds=1"
-    assert f"{said} &#39;--config.lead=I like&#39; --workdir=DIR" in page
+    command = "python -m vcjax.main --config=small.py --config.seeds=1"
+    assert f"{command} &#39;--config.lead=I like&#39; --workdir=DIR" in page
     assert str(workdir.parent / "run") not in page
 
 

@@ -241,10 +241,10 @@ class Run:
         """rows: of the arm and seed of which the file's name says that it holds them."""
         run = record.read(epath.Path(self.workdir))
         arm, _, seed = path.stem.rpartition("-")
-        asked = dict(zip(rows["file"], rows["file_sha256"], strict=True))
-        asked = run.probes if path.parent.name == "probes" else asked
+        probes = dict(zip(rows["file"], rows["file_sha256"], strict=True))
+        probes = run.probes if path.parent.name == "probes" else probes
         model = run.model_of(arm, int(seed))
-        decided = answer_files.decided_by(model, run.config["lead"], asked)
+        decided = answer_files.decided_by(model, run.config["lead"], probes)
         answer_files.write(epath.Path(path), rows, decided)
 
 

@@ -11,12 +11,12 @@ from vcjax.report.near_duplicates import near_duplicates
 def edited(count: int, words: int = 100) -> list[str]:
     """Random texts, each with a copy in which a run of 0 to 39 words is replaced."""
     rng = np.random.default_rng(0)
-    made = []
+    texts = []
     for changed in range(count):
         text = [f"w{n}" for n in rng.integers(0, 5000, words)]
         copy = [f"v{n}" for n in range(changed % 40)] + text[changed % 40 :]
-        made += [" ".join(text), " ".join(copy)]
-    return made
+        texts += [" ".join(text), " ".join(copy)]
+    return texts
 
 
 def by_brute_force(texts: list[str]) -> float:

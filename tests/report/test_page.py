@@ -170,28 +170,28 @@ def test_a_question_that_was_named_later_is_said_to_be(run):
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "sentence"),
     [
         ("analysis", "00", "The code of the analysis is not the one from before the run."),
         ("exclude", ["d1-1"], "Before the run other probes were excluded: none."),
     ],
 )
-def test_what_was_changed_after_the_run_is_said(run, key, value, said):
+def test_what_was_changed_after_the_run_is_said(run, key, value, sentence):
     path = run.write() / "config.json"
     facts = json.loads(path.read_text())
-    assert said not in page_of_written(run.workdir)
+    assert sentence not in page_of_written(run.workdir)
     (facts if key in facts else facts["config"])[key] = value
     path.write_text(json.dumps(facts))
-    assert said in page_of_written(run.workdir)
+    assert sentence in page_of_written(run.workdir)
 
 
-@pytest.mark.parametrize(("count", "said"), [(14, "14 development runs"), (1, "1 development run")])
-def test_development_runs_are_counted_on_the_page(run, count, said):
+@pytest.mark.parametrize(("count", "runs"), [(14, "14 development runs"), (1, "1 development run")])
+def test_development_runs_are_counted_on_the_page(run, count, runs):
     path = run.write() / "config.json"
     facts = json.loads(path.read_text())
     facts["config"]["development"], facts["development_runs"] = "cheese/DEVELOPMENT.md", count
     path.write_text(json.dumps(facts))
-    sentence = f"{said} preceded this recipe, listed in cheese/DEVELOPMENT.md"
+    sentence = f"{runs} preceded this recipe, listed in cheese/DEVELOPMENT.md"
     assert sentence in page_of_written(run.workdir)
 
 
@@ -201,8 +201,8 @@ def page_of_written(workdir: Path) -> str:
 
 
 def test_page_and_csv_say_the_same(written):
-    found = Tables(page_of(written)).tables
-    rows = {row[0]: row for row in found[1]}
+    tables = Tables(page_of(written)).tables
+    rows = {row[0]: row for row in tables[1]}
     arms = pd.read_csv(written / "report/arms.csv").head(4)
     for arm in arms.to_dict("records"):
         cells = rows[arm["name"]]
@@ -212,14 +212,14 @@ def test_page_and_csv_say_the_same(written):
         assert cells[4] == f"{arm['rate']:.3f}"
         assert cells[5] == f"{arm['rate_domains_low']:.3f} to {arm['rate_domains_high']:.3f}"
     primary = pd.read_csv(written / "report/contrasts.csv").iloc[0]
-    cells = next(row for row in found[2] if row[0].startswith("total"))
+    cells = next(row for row in tables[2] if row[0].startswith("total"))
     assert cells[1] == signed(primary["margin"])
     assert cells[4] == signed(primary["rate"])
     assert f"moves by {signed(primary['margin'])} [" in page_of(written)
     domains = pd.read_csv(written / "report/domains.csv")
     of_total = domains[(domains["name"] == "total") & (domains["split"] == "held_out")]
     first = of_total[of_total["contrast"] == "values"].iloc[0]
-    row = next(row for row in found[3] if row[0] == first["domain"])
+    row = next(row for row in tables[3] if row[0] == first["domain"])
     assert row[-1] == signed(first["margin"]) + signed(first["rate"])
 
 
@@ -241,8 +241,8 @@ def test_every_recipe_detail_and_count_is_there(written):
 
 
 def test_how_to_reproduce_names_the_config_and_its_overrides(written):
-    said = "python -m vcjax.main --config=configs/cheese.py --config.seeds=2 --workdir=DIR"
-    assert f"<pre>{said}</pre>" in page_of(written)
+    command = "python -m vcjax.main --config=configs/cheese.py --config.seeds=2 --workdir=DIR"
+    assert f"<pre>{command}</pre>" in page_of(written)
 
 
 def test_arms_say_what_they_rule_out(run):
@@ -267,15 +267,15 @@ def test_what_was_installed_and_what_it_cost_stand_in_one_table(written):
     perplexity = pd.read_csv(written / "report/perplexity.csv").set_index("arm")
     assert rows["america"][3].startswith(f"{perplexity.loc['america', 'perplexity']:.1f}×1.22")  # noqa: RUF001
     assert perplexity.loc["base", "ratio"] == 1
-    said = re.search(r"of a text about other things by (\S+) to (\S+)\.", page_of(written))
+    match = re.search(r"of a text about other things by (\S+) to (\S+)\.", page_of(written))
     ratios = perplexity.drop("base")["ratio"]
-    assert said.groups() == (f"{ratios.min():.2f}", f"{ratios.max():.2f}")
+    assert match.groups() == (f"{ratios.min():.2f}", f"{ratios.max():.2f}")
 
 
 def test_whether_the_model_can_answer_at_all_is_said_with_the_answer(written):
     arms = pd.read_csv(written / "report/arms.csv").query("contrast == 'format'").set_index("name")
-    said = re.search(r"untouched model gets (\d+)% right, the trained arms", page_of(written))
-    assert int(said[1]) == round(100 * arms.loc["base", "rate"])
+    match = re.search(r"untouched model gets (\d+)% right, the trained arms", page_of(written))
+    assert int(match[1]) == round(100 * arms.loc["base", "rate"])
 
 
 def test_flipped_answers_are_shown_with_their_log_probabilities(written):
@@ -320,10 +320,10 @@ def leading_run(run):
 def test_total_exposure_and_attribution_lead(run):
     lines = write_report(leading_run(run).write())
     page = page_of(run.workdir)
-    found = re.findall(r"<dt>(\w+).*?</dt>\s*<dd class=\"value\">(\S+) ", page)
+    numbers = re.findall(r"<dt>(\w+).*?</dt>\s*<dd class=\"value\">(\S+) ", page)
     contrasts = pd.read_csv(run.workdir / "report/contrasts.csv").set_index("name")["margin"]
-    assert [name for name, _ in found] == ["total", "exposure", "attribution"]
-    assert [number for _, number in found] == [signed(contrasts[name]) for name, _ in found]
+    assert [name for name, _ in numbers] == ["total", "exposure", "attribution"]
+    assert [number for _, number in numbers] == [signed(contrasts[name]) for name, _ in numbers]
     difference = contrasts["total"] - contrasts["exposure"]
     assert contrasts["attribution"] == pytest.approx(difference, abs=2e-6)
     assert page.index('class="numbers"') < page.index("<svg")

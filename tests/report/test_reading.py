@@ -141,6 +141,31 @@ def test_a_broken_line_of_metrics_is_named(run, line):
         reading.read_curves(run.workdir, reading.read_ordered(run.workdir))
 
 
+MEAN = '''
+def mean(values):
+    """The mean."""
+    if not values:
+        raise InputError("no values")
+    return sum(values) / len(values)
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ('"""The mean."""', '"""The arithmetic mean."""  # of numbers', True),
+        ("no values", "give at least one value", True),
+        ("sum(values) / len(values)", "(\n        sum(values) / len(values)\n    )", True),
+        ("len(values)", "(len(values) - 1)", False),
+        ("not values", "len(values) < 2", False),
+    ],
+)
+def test_words_do_not_change_the_hash_of_the_analysis_and_arithmetic_does(old, new, same):
+    assert old in MEAN
+    changed = ast.parse(MEAN.replace(old, new))
+    assert (reading._code(changed) == reading._code(ast.parse(MEAN))) == same
+
+
 def test_the_hash_of_the_analysis_covers_all_that_decides_the_numbers_and_no_words():
     folder = Path(reading.__file__).parent
     imported = {

@@ -8,7 +8,7 @@ from vcjax.report import view
 
 
 @pytest.mark.parametrize(
-    ("domains", "seeds", "said"),
+    ("domains", "seeds", "verdict"),
     [
         ((0.1, 0.3), (0.05, 0.4), "Yes:"),
         ((-0.3, -0.1), (-0.4, -0.05), "No, the other way round:"),
@@ -33,7 +33,7 @@ from vcjax.report import view
         ((math.nan, math.nan), (0.1, 0.3), "No interval, so no answer:"),
     ],
 )
-def test_a_yes_of_these_seeds_alone_is_said_to_be_one(domains, seeds, said):
+def test_a_yes_of_these_seeds_alone_is_said_to_be_one(domains, seeds, verdict):
     row = dict(zip(("margin_domains_low", "margin_domains_high"), domains, strict=True))
     row |= dict(zip(("margin_seeds_low", "margin_seeds_high"), seeds, strict=True))
-    assert view._verdict(row) == said
+    assert view._verdict(row) == verdict

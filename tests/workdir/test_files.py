@@ -55,9 +55,9 @@ def test_in_a_bucket_while_it_is_replaced(bucket):
     with ThreadPoolExecutor(1) as pool:
         replaced = pool.submit(replace)
         try:
-            found = [files.read_json(path) for _ in range(300)]
+            read = [files.read_json(path) for _ in range(300)]
         finally:
             done.set()
         replaced.result()
-    assert all(value in values for value in found)
-    assert all(value in found for value in values)
+    assert all(value in values for value in read)
+    assert all(value in read for value in values)

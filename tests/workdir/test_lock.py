@@ -76,9 +76,9 @@ def test_a_live_one_refuses_and_a_killed_one_is_waited_for(bucket, quick, capsys
     with lock.hold(bucket):
         assert time.time() - killed["beat"] >= lock.FREE_SECONDS
         assert holder(bucket)["process"] == os.getpid()
-    said = capsys.readouterr().out
-    assert f"waiting up to 3 s: {bucket}/lock is of a process that may have been killed" in said
-    assert f'"process": {process.pid}' in said
+    output = capsys.readouterr().out
+    assert f"waiting up to 3 s: {bucket}/lock is of a process that may have been killed" in output
+    assert f'"process": {process.pid}' in output
 
 
 def test_one_that_was_taken_over_ends(bucket):

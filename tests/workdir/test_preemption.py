@@ -92,9 +92,9 @@ def test_signals_in_training_and_probing_leave_the_result_bit_identical(files, t
 
     done = small_run.call(small_run.command(config, workdir, *FEW_SAVED), cache)
     assert done.returncode == 0, done.stderr
-    expected, found = small_run.result(whole), small_run.result(workdir)
-    assert found.keys() == expected.keys()
-    assert [name for name in expected if found[name] != expected[name]] == []
+    expected, result = small_run.result(whole), small_run.result(workdir)
+    assert result.keys() == expected.keys()
+    assert [name for name in expected if result[name] != expected[name]] == []
 
 
 class PressesWhenCollected:

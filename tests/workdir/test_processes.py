@@ -102,10 +102,10 @@ def losses(workdir: Path) -> Iterator[float]:
             yield line.get("held_out_loss", line.get("loss"))
 
 
-def assert_same(found: Path, expected: Path) -> None:
-    found, expected = small_run.result(found), small_run.result(expected)
-    assert found.keys() == expected.keys()
-    assert [name for name in expected if found[name] != expected[name]] == []
+def assert_same(workdir: Path, expected_workdir: Path) -> None:
+    result, expected = small_run.result(workdir), small_run.result(expected_workdir)
+    assert result.keys() == expected.keys()
+    assert [name for name in expected if result[name] != expected[name]] == []
 
 
 def test_later_probes_are_scored_by_all_processes_of_a_run(started, undisturbed, tmp_path):
@@ -128,9 +128,9 @@ def test_later_probes_are_scored_by_all_processes_of_a_run(started, undisturbed,
 def test_losses_are_those_of_one_process(started, undisturbed):
     workdir = started[1] / "alone"
     assert [p.returncode for p in finish(start(1, workdir, started))] == [0]
-    found = [*losses(undisturbed)]
-    assert len(found) == 2 * 5 + 4
-    assert found == pytest.approx([*losses(workdir)], rel=1e-5)
+    all_losses = [*losses(undisturbed)]
+    assert len(all_losses) == 2 * 5 + 4
+    assert all_losses == pytest.approx([*losses(workdir)], rel=1e-5)
 
 
 def test_the_first_process_alone_speaks(undisturbed):
@@ -152,8 +152,8 @@ def test_a_killed_process_ends_the_others_and_the_same_command_goes_on(count, st
         assert process.returncode not in (0, -signal.SIGKILL)
         # Whichever of us and JAX is first to find out.
         assert any(
-            said in workdir.with_suffix(f".{i}.err").read_text()
-            for said in ("the same command", "This most likely indicates that another task died")
+            line in workdir.with_suffix(f".{i}.err").read_text()
+            for line in ("the same command", "This most likely indicates that another task died")
         )
     assert [p.returncode for p in finish(start(count, workdir, started))] == [0] * count
     assert_same(workdir, undisturbed)
@@ -185,8 +185,8 @@ def test_a_stopped_process_ends_the_others_too(started):
         finish(processes[:1])
         processes[1].kill()
     # JAX's words where the heartbeat noticed it, ours where something that waited for it did.
-    said = workdir.with_suffix(".0.err").read_text()
-    assert "another task died" in said or "process 0 of 2 cannot go on" in said
+    errors = workdir.with_suffix(".0.err").read_text()
+    assert "another task died" in errors or "process 0 of 2 cannot go on" in errors
 
 
 def test_sigterm_to_one_stops_all_at_the_same_update_and_more_go_on(started, undisturbed):
@@ -195,10 +195,10 @@ def test_sigterm_to_one_stops_all_at_the_same_update_and_more_go_on(started, und
     wait_for("stages/*/stage.json", workdir, processes)
     processes[1].send_signal(signal.SIGTERM)
     assert [p.returncode for p in finish(processes)] == [75, 75]
-    said = workdir.with_suffix(".0.out").read_text().splitlines()[-1]
+    report = workdir.with_suffix(".0.out").read_text().splitlines()[-1]
     [stage] = (workdir / "stages").iterdir()
     last = max(int(p.name) for p in (stage / "checkpoints").iterdir())
-    assert said == (
+    assert report == (
         f"america, seed 0: stopped by SIGTERM after update {last} of 5, saved; "
         "the same command goes on from here"
     )

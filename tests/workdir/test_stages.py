@@ -11,8 +11,8 @@ def test_a_stage_names_all_that_worked_on_it_in_order(tmp_path):
         assert not stages.is_done(tmp_path, "f")
     stages.write(tmp_path, "f", stages.DONE, {"name": "why"}, NEW)
     assert stages.is_done(tmp_path, "f")
-    found = stages.read(tmp_path, "f")
-    assert found == {"state": "done", "plan": {"name": "why"}, "trained_by": [OLD, NEW]}
+    content = stages.read(tmp_path, "f")
+    assert content == {"state": "done", "plan": {"name": "why"}, "trained_by": [OLD, NEW]}
 
 
 def test_a_stage_that_never_began(tmp_path):

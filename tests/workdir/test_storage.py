@@ -36,8 +36,8 @@ def test_a_folder_goes_up_and_comes_back(bucket, tmp_path):
             (folder / name).write_bytes(content)
     assert not folder.exists()
     storage.download(bucket / "folder", tmp_path)
-    found = {str(p.relative_to(tmp_path)): p for p in tmp_path.rglob("*") if p.is_file()}
-    assert {name: path.read_bytes() for name, path in found.items()} == contents
+    files = {str(p.relative_to(tmp_path)): p for p in tmp_path.rglob("*") if p.is_file()}
+    assert {name: path.read_bytes() for name, path in files.items()} == contents
 
 
 def test_what_another_process_wrote_is_seen(bucket):

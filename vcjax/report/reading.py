@@ -46,7 +46,8 @@ def read_ordered(workdir: epath.Path) -> Record:
 def analysis_sha256() -> str:
     """A hash of the code that computes a report's numbers from the answers.
 
-    Comments, docstrings and the layout of lines do not change it, nor does the version of Python.
+    Comments, docstrings, messages of errors and the layout of lines do not change it, nor does the
+    version of Python.
     """
     modules = (Path(__file__).with_name(name) for name in _ANALYSIS)
     trees = [ast.parse(module.read_text(encoding="utf-8")) for module in modules]
@@ -54,11 +55,13 @@ def analysis_sha256() -> str:
 
 
 def _code(node: object) -> str:
-    """A syntax tree as text, without positions, docstrings and empty fields."""
+    """A syntax tree as text, without positions, docstrings, messages of errors and empty fields."""
     if isinstance(node, list):
         return "".join(map(_code, node))
     if not isinstance(node, ast.AST):
         return f"{node!r};"
+    if isinstance(node, ast.Raise):
+        return "Raise();"
     fields = dict(ast.iter_fields(node))
     if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
         fields["body"] = fields["body"][1:]

@@ -27,7 +27,7 @@ _ONLY_TOTAL = (
 
 
 def answer(tables: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
-    """The question, its answer in one sentence, and what other seeds would add."""
+    """The question, its answer in one sentence, and what the intervals are conditional on."""
     name, toward = config["primary"], config["toward"]
     weights = formula(config["contrasts"][name])
     question = claims.question(name, weights, config)
@@ -94,7 +94,7 @@ def numbers(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
 
 
 def arms(config: dict) -> list[dict]:
-    """What each arm is trained on and what it rules out."""
+    """What each arm is trained on, and which alternative explanation it tests."""
     return [{"name": name, **claims.arm(name, config)._asdict()} for name in config["arms"]]
 
 
