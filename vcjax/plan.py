@@ -119,6 +119,8 @@ def make_plan(
             for name in names:
                 parent = chain[-1] if chain else None
                 stage = _plan_stage(config, model_identity, name, seed, parent, data[name, seed])
+                if stage.kind != "adapter":
+                    _check_trainable(stage, config)
                 same = stages.setdefault(stage.fingerprint, stage)
                 if same.name != name:
                     raise InputError(
@@ -143,24 +145,6 @@ def _plan_stage(
     rows_per_update = settings.batch_tokens // settings.length
     updates = math.ceil(data.rows * settings.epochs / rows_per_update)
     warmup = math.ceil(settings.warmup * updates)
-    where = f"stage {name}, seed {seed}"
-    profile = profiled(config)
-    trains = settings.kind != "adapter"
-    if trains and data.weighted_tokens == 0:
-        raise InputError(f"{where}: no token has weight, so it would train nothing; check its data")
-    if trains and warmup >= updates:
-        also = ""
-        if data.left_out_tokens:
-            also = f" or a larger length (it left out {data.left_out_tokens:,} tokens of prompts)"
-        raise InputError(
-            f"{where}: a warm-up of {warmup} update(s) is not shorter than the stage "
-            f"({updates}); lower batch_tokens or warmup, or give it more data{also}"
-        )
-    if trains and profile and profile[-1] > updates:
-        raise InputError(
-            f"config.profile: {config.profile}, but {where} has {updates} update(s); name some "
-            "that every stage has"
-        )
     determines = {
         "model": model_identity,
         "rows": data.rows_id,
@@ -184,6 +168,27 @@ def _plan_stage(
         updates,
         warmup,
     )
+
+
+def _check_trainable(stage: StagePlan, config: ConfigDict) -> None:
+    """Raises InputError where the stage could not train as the config says."""
+    where = f"stage {stage.name}, seed {stage.seed}"
+    data, profile = stage.data, profiled(config)
+    if data.weighted_tokens == 0:
+        raise InputError(f"{where}: no token has weight, so it would train nothing; check its data")
+    if stage.warmup >= stage.updates:
+        also = ""
+        if data.left_out_tokens:
+            also = f" or a larger length (it left out {data.left_out_tokens:,} tokens of prompts)"
+        raise InputError(
+            f"{where}: a warm-up of {stage.warmup} update(s) is not shorter than the stage "
+            f"({stage.updates}); lower batch_tokens or warmup, or give it more data{also}"
+        )
+    if profile and profile[-1] > stage.updates:
+        raise InputError(
+            f"config.profile: {config.profile}, but {where} has {stage.updates} update(s); name "
+            "some that every stage has"
+        )
 
 
 def idle(rows: int, batch_shards: int) -> str | None:
