@@ -57,7 +57,7 @@ def tokens_per_second(workdir: Path) -> float:
     """Of all stages: the tokens trained on over the seconds of the stages, compiling included."""
     stages = json.loads((workdir / "config.json").read_text())["plan"]["stages"]
     times = json.loads((workdir / "times.json").read_text())
-    tokens = sum(stage["tokens"] for stage in stages.values())
+    tokens = sum(s["data"]["tokens"] * s["recipe"]["epochs"] for s in stages.values())
     return tokens / sum(times[f"stages/{fingerprint}"]["seconds"] for fingerprint in stages)
 
 
