@@ -9,7 +9,8 @@ import small_run
 
 from vcjax import experiment
 from vcjax.errors import InputError
-from vcjax.training import progress, stage
+from vcjax.training import progress
+from vcjax.workdir import stages
 from vcjax.workdir.files import read_json
 
 
@@ -71,7 +72,7 @@ def test_every_update_and_its_rate_are_logged(one_stage, tmp_path):
     rates = [line["learning_rate"] for line in lines]
     assert rates[0] == 0 and max(rates) == pytest.approx(1e-2) and 0 < rates[-1] < 1e-3
     weighted = sum(line["weighted_tokens"] for line in lines)
-    assert weighted == 2 * facts["weighted_tokens"], "every target once an epoch"
+    assert weighted == 2 * facts["data"]["weighted_tokens"], "every target once an epoch"
     assert lines[-1]["loss"] < lines[0]["loss"] / 2
 
 
@@ -108,5 +109,5 @@ def test_a_loss_that_is_no_number_stops_before_it_is_saved(one_stage, tmp_path):
     with pytest.raises(InputError, match=r"stage behavior, seed 0: loss nan.*at update \d+"):
         experiment.run(config, folder, tmp_path / "run", False)
     [fingerprint] = read_json(tmp_path / "run" / "config.json")["plan"]["stages"]
-    assert not stage.is_done(tmp_path / "run", fingerprint)
+    assert not stages.is_done(tmp_path / "run", fingerprint)
     assert not list((tmp_path / "run" / "stages" / fingerprint / "checkpoints").iterdir())
