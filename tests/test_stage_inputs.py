@@ -113,6 +113,16 @@ def test_rows_that_are_gone_are_written_again(setting):
         assert (setting[3] / "rows" / one.data.rows_id).is_dir()
 
 
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"data": {}}'])
+def test_a_damaged_note_of_the_inputs_is_written_again(setting, content):
+    stage_inputs.write(prepare(setting), setting[3])
+    path = next((setting[3] / "inputs").iterdir())
+    whole = path.read_text()
+    path.write_text(content)
+    stage_inputs.write(prepare(setting), setting[3])
+    assert path.read_text() == whole
+
+
 def test_rows_that_are_there_are_compared_with_new_probes(setting, encodings):
     stage_inputs.write(prepare(setting), setting[3])
     encodings.clear()

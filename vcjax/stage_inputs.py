@@ -218,9 +218,7 @@ def write(inputs: dict[Key, StageInput], workdir: epath.Path) -> None:
                     if not _exist(workdir, rows_id):
                         rows.write_rows(workdir / "rows" / str(rows_id), packed, records)
             one.unwritten = None
-        path = _path(workdir, one.key)
-        if files.read_json(path) != one.as_json():
-            files.write_json(path, one.as_json())
+        files.write_json(_path(workdir, one.key), one.as_json())
 
 
 def input_key(config: ConfigDict, name: str, seed: int, base: Pretrained, folder: Path) -> str:
@@ -268,11 +266,11 @@ def _exist(workdir: epath.Path, rows_id: str | None) -> bool:
 
 
 def _saved(workdir: epath.Path, key: str) -> StageInput | None:
-    """The input that an earlier start saved, None where there is none or its rows are missing."""
-    content = files.read_json(_path(workdir, key))
-    if content is None:
+    """The input that an earlier start saved, None where there is none or it is not whole."""
+    try:
+        saved = StageInput.from_json(key, files.read_json(_path(workdir, key)))
+    except (InputError, KeyError, TypeError):  # it can be made again
         return None
-    saved = StageInput.from_json(key, content)
     whole = all(_exist(workdir, i) for i in (saved.data.rows_id, saved.data.held_out_id))
     return saved if whole else None
 

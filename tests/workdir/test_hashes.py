@@ -74,6 +74,9 @@ def test_a_folder_is_its_names_and_contents(tmp_path):
     write(folder / "below/b", "two")
     before = hashes.sha256_of_folder(folder)
     assert hashes.sha256_of_folder(folder) == before
+    (folder / "__pycache__").mkdir()
+    write(folder / "__pycache__/a.pyc", "compiled")
+    assert hashes.sha256_of_folder(folder) == before
     write(folder / "below/b", "three")
     changed = hashes.sha256_of_folder(folder)
     write(folder / "below/b", "two").rename(folder / "below/c")

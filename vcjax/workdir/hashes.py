@@ -33,8 +33,13 @@ def sha256(path: Path) -> str:
 
 
 def sha256_of_folder(folder: Path) -> str:
-    """A hash over names and contents of all files in a folder and below."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    """A hash over names and contents of all files in a folder and below.
+
+    What Python compiled there is left out: it appears with the first import.
+    """
+    files = sorted(
+        path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    )
     parts = [f"{path.relative_to(folder)}\0{sha256(path)}\n" for path in files]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
