@@ -2,7 +2,7 @@
 
     python -m vcjax.aot --config=configs/cheese_llama31_8b.py --topology=v5e:4x4 [--slices=2]
 
-Needs no accelerator, no weights and no data. Any leaf of the config from the command line, as for
+Needs no accelerator, no weights and no data. Keys of the config from the command line, as for
 vcjax.main. --search ranks mesh shapes, rows and remat policies; --out saves all figures as JSON.
 """
 

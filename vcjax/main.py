@@ -1,7 +1,7 @@
 """Runs an experiment: python -m vcjax.main --config=configs/NAME.py[:arg] --workdir=DIR
 
-Any leaf of the config from the command line: --config.stages.america.lr=1e-4. Started again, it
-goes on where it stopped. --dry_run prints the plan and stops. --distributed joins the other
+Any key of the config that holds a value can be set: --config.stages.america.lr=1e-4. Started again,
+it goes on where it stopped. --dry_run prints the plan and stops. --distributed joins the other
 processes of a pod, which all get the same command.
 """
 

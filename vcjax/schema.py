@@ -352,7 +352,7 @@ def _message(error: Any) -> str:
     if kind == "value_error":
         return f"{where}{context['error']}"
     if kind == "literal_error":
-        choices = context["expected"].replace("'", "").replace(" or ", ", ")
+        choices = context["expected"].replace("''", "empty").replace("'", "").replace(" or ", ", ")
         return f"{where}: {_shown(value)} is not one of {choices}"
     if kind in ("union_tag_invalid", "union_tag_not_found", "model_attributes_type"):
         return f"{where}: build it with one of {', '.join(f'{kind}(...)' for kind in KINDS)}"

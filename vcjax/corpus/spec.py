@@ -165,7 +165,9 @@ def _section(
     sections: dict[str, list[tuple[str, str]]], heading: str, path: Path
 ) -> list[tuple[str, str]]:
     if heading not in sections:
-        raise InputError(f"{path}: section {heading!r} is missing; add it as spec.py describes it")
+        raise InputError(
+            f"{path}: section {heading!r} is missing; add it as docs/own-spec.md describes it"
+        )
     return sections[heading]
 
 
