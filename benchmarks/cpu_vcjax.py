@@ -26,11 +26,11 @@ from vcjax.data.rows import FIELDS
 from vcjax.models.einsum import dot
 from vcjax.probes import choice
 from vcjax.training import compiled_step, loaded_model
-from vcjax.training.loaded_model import Loaded
+from vcjax.training.loaded_model import LoadedModel
 from vcjax.weights import pretrained
 
 
-def load(folder: Path, compute_dtype: str) -> tuple[ConfigDict, Loaded]:
+def load(folder: Path, compute_dtype: str) -> tuple[ConfigDict, LoadedModel]:
     settings = json.loads((folder / "settings.json").read_text())
     stage = recipe(**settings["recipe"])
     config = experiment(recipe=stage, compute_dtype=compute_dtype, remat=settings["remat"])
