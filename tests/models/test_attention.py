@@ -34,8 +34,12 @@ def theirs(q, k, v, mask):
 
 
 @pytest.mark.parametrize("mask", [documents, tree])
+@pytest.mark.parametrize("smallest_block", [128, 8])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.03)])
-def test_outputs_and_gradients_are_those_of_jax(mask, dtype, tolerance):
+def test_outputs_and_gradients_are_those_of_jax(
+    mask, smallest_block, dtype, tolerance, monkeypatch
+):
+    monkeypatch.setattr(attention, "SMALLEST_BLOCK", smallest_block)
     *qkv, g = operands(dtype)
     exact = [x.astype(jnp.float32) for x in (*qkv, g)]
     out, pull = jax.vjp(lambda *qkv: attention.attend(*qkv, mask()), *qkv)
@@ -45,6 +49,28 @@ def test_outputs_and_gradients_are_those_of_jax(mask, dtype, tolerance):
         assert ours.dtype == dtype
         error = jnp.linalg.norm(ours.astype(jnp.float32) - exactly) / jnp.linalg.norm(exactly)
         assert error < tolerance
+
+
+@pytest.mark.parametrize("length", [1, 24, 304, 449, 1024])
+def test_blocks_cover_all_tokens(length):
+    blocks = attention._blocks(jnp.ones((1, length, length), bool))
+    covered = [n for queries, keys in blocks for n in range(queries.start, keys.stop)]
+    assert covered == list(range(length))
+
+
+def test_later_blocks_are_not_computed(monkeypatch):
+    """Of eight blocks a side, 36 of 64 pairs remain."""
+
+    def flops(smallest_block):
+        monkeypatch.setattr(attention, "SMALLEST_BLOCK", smallest_block)
+        like = jax.ShapeDtypeStruct
+        q, kv = like((1, 1, 1, 1024, 128), "float32"), like((1, 1, 1024, 128), "float32")
+        total = lambda *qkv_and_mask: attention.attend(*qkv_and_mask).sum()  # noqa: E731
+        gradients = jax.jit(jax.grad(total, (0, 1, 2)))
+        lowered = gradients.lower(q, kv, kv, like((1, 1024, 1024), bool))
+        return lowered.compile().cost_analysis()["flops"]
+
+    assert flops(128) / flops(1024) == pytest.approx(36 / 64, abs=0.02)
 
 
 def test_what_is_not_seen_may_be_of_any_size():

@@ -1,11 +1,16 @@
 """Causal attention inside packed documents and inside trees of texts with shared prefixes; RoPE."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 
 from vcjax.models.architecture import Architecture
 from vcjax.models.bits import saveable_in_rule
 from vcjax.models.einsum import einsum
+
+SMALLEST_BLOCK = 128  # tokens; smaller ones leave out more and cost a CPU more in small matmuls
+ALIGNED = 8  # tokens; a CPU then sums what is not left out in the same order as without blocks
 
 
 def visible_in_documents(segment_ids: jax.Array) -> jax.Array:
@@ -30,20 +35,27 @@ def visible_in_trees(seen_until: jax.Array) -> jax.Array:
 def attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Array:
     """Grouped-query attention, softmax in float32.
 
-    q: [batch, kv_heads, group, length, head_dim]; k, v: [batch, kv_heads, length, head_dim];
-    mask: bool[batch, length, length]. Returns the shape of q.
+    q: [batch, kv_heads, group, length, head_dim]; k, v: [batch, kv_heads, keys, head_dim]; mask:
+    bool[batch, length, keys], causal where both lengths are equal: then a block of queries meets
+    no block of later keys. Returns the shape of q.
     """
     return _forward(q, k, v, mask)[0]
 
 
 def _forward(q, k, v, mask):
-    scores = _masked_scores("bkgqh,bksh->bkgqs", q, k, mask[:, None, None])
-    highest = scores.max(axis=-1, keepdims=True)
-    odds = jnp.exp(scores - highest)
-    total = odds.sum(axis=-1, keepdims=True)
-    out = einsum("bkgqs,bksh->bkgqh", odds, v, q.dtype, jnp.float32) / total
-    out = saveable_in_rule(out.astype(q.dtype), "attended")
-    log_total = saveable_in_rule(highest[..., 0] + jnp.log(total[..., 0]), "attended")
+    def of_block(queries, keys):
+        seen = slice(0, keys.stop)
+        in_block = mask[:, None, None, queries, seen]
+        scores = _masked_scores("bkgqh,bksh->bkgqs", q[..., queries, :], k[:, :, seen], in_block)
+        highest = scores.max(axis=-1, keepdims=True)
+        odds = jnp.exp(scores - highest)
+        total = odds.sum(axis=-1, keepdims=True)
+        out = einsum("bkgqs,bksh->bkgqh", odds, v[:, :, seen], q.dtype, jnp.float32) / total
+        return out.astype(q.dtype), highest[..., 0] + jnp.log(total[..., 0])
+
+    parts = [of_block(queries, keys) for queries, keys in _blocks(mask)]
+    out, log_total = (jnp.concatenate(x, axis=3) for x in zip(*parts, strict=True))
+    out, log_total = (saveable_in_rule(x, "attended") for x in (out, log_total))
     return out, (q, k, v, mask, out, log_total)
 
 
@@ -54,15 +66,42 @@ def _backward(residuals, g):
     """
     q, k, v, mask, out, log_total = residuals
     seen_by = jax.lax.optimization_barrier(mask.swapaxes(1, 2))  # else read in strides
-    scores = _masked_scores("bksh,bkgqh->bksgq", k, q, seen_by[:, None, :, None])
-    p = jnp.exp(scores - log_total[:, :, None])
-    grad_p = einsum("bksh,bkgqh->bksgq", v, g, q.dtype, jnp.float32)
     mean = (g.astype(jnp.float32) * out.astype(jnp.float32)).sum(axis=-1)
-    grad_scores = p * (grad_p - mean[:, :, None]) * q.shape[-1] ** -0.5
-    grad_q = einsum("bksgq,bksh->bkgqh", grad_scores, k, q.dtype)
-    grad_k = einsum("bksgq,bkgqh->bksh", grad_scores, q, q.dtype)
-    grad_v = einsum("bksgq,bkgqh->bksh", p, g, q.dtype)
-    return grad_q, grad_k, grad_v, None
+    blocks = _blocks(mask)
+    grad_scores, grad_k, grad_v = [], [], []
+    for queries, keys in blocks:
+        from_here = slice(queries.start, None)
+        q_here, g_here = q[..., from_here, :], g[..., from_here, :]
+        in_block = seen_by[:, None, keys, None, from_here]
+        scores = _masked_scores("bksh,bkgqh->bksgq", k[:, :, keys], q_here, in_block)
+        p = jnp.exp(scores - log_total[:, :, None, :, from_here])
+        grad_p = einsum("bksh,bkgqh->bksgq", v[:, :, keys], g_here, q.dtype, jnp.float32)
+        grad = p * (grad_p - mean[:, :, None, :, from_here]) * q.shape[-1] ** -0.5
+        grad_scores.append(grad.astype(q.dtype))
+        grad_k.append(einsum("bksgq,bkgqh->bksh", grad_scores[-1], q_here, q.dtype))
+        grad_v.append(einsum("bksgq,bkgqh->bksh", p, g_here, q.dtype))
+
+    def of_queries(number, queries, keys):
+        """Their gradient, from all blocks of keys up to their own: one sum, rounded once."""
+        columns = [
+            grad[..., queries.start - first.start : queries.stop - first.start]
+            for grad, (first, _) in zip(grad_scores[: number + 1], blocks, strict=False)
+        ]
+        seen = k[:, :, : keys.stop]
+        return einsum("bksgq,bksh->bkgqh", jnp.concatenate(columns, axis=2), seen, q.dtype)
+
+    grad_q = [of_queries(number, *block) for number, block in enumerate(blocks)]
+    return jnp.concatenate(grad_q, 3), jnp.concatenate(grad_k, 2), jnp.concatenate(grad_v, 2), None
+
+
+def _blocks(mask: jax.Array) -> list[tuple[slice, slice]]:
+    """Each block of queries with its block of keys, those of the same tokens."""
+    _, length, keys = mask.shape
+    if length != keys:
+        return [(slice(0, length), slice(0, keys))]
+    count = max(length // SMALLEST_BLOCK, 1)
+    ends = [length * number // count // ALIGNED * ALIGNED for number in range(count)]
+    return [(slice(*block), slice(*block)) for block in itertools.pairwise([*ends, length])]
 
 
 def _masked_scores(spec, a, b, mask):
