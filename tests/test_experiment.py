@@ -386,13 +386,17 @@ BAD_SETTINGS = {
     "missing model": (bad_setting("model", "gone.gguf"), "gone.gguf does not exist"),
     "unknown stage in an arm": (
         bad_setting("arms.behavior", ("behaviour",)),
-        "unknown config key stages.behaviour; did you mean stages.behavior",
+        "config.arms.behavior: there is no stage 'behaviour'; did you mean 'behavior'",
     ),
     "contrast of an unknown arm": (
         bad_setting("contrasts.total", {"amerika": 1, "base": -1}),
-        "did you mean arms.america",
+        "config.contrasts.total: there is no arm 'amerika'; did you mean 'america'",
     ),
-    "value that no probe has": (bad_setting("toward", "amerika"), "sets 'amerika' against another"),
+    "value that no probe has": (
+        bad_setting("toward", "America"),
+        r"sets 'America' against another value \(null is none\), .*; did you mean 'america'",
+    ),
+    "value unlike all": (bad_setting("toward", "x"), "expected one of affordability, america"),
     "mesh that does not fit": (bad_setting("mesh.tensor", 3), "config.mesh"),
     "no primary contrast": (bad_setting("primary", ""), "name the contrast that decides"),
     "overlong refused": (bad_setting("recipe.overlong", "refuse"), None),
