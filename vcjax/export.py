@@ -177,5 +177,4 @@ if __name__ == "__main__":
     flags.DEFINE_integer("seed", None, "Seed of the arm (not for --format=base).")
     flags.DEFINE_enum("format", None, ["peft", "merged", "base"], "What to write.")
     flags.DEFINE_string("out", None, "Folder to write; one that does not exist or is empty.")
-    flags.mark_flags_as_required(["workdir", "format", "out"])
-    command.run(main)
+    command.run(main, required=["workdir", "format", "out"])
