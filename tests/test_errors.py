@@ -2,7 +2,7 @@
 
 import pytest
 
-from vcjax.errors import MOST_NAMES, hint, nearest
+from vcjax.errors import MOST_NAMES, hint, missing, nearest
 
 KEYS = ("lr", "rank", "batch_tokens", "warmup", "b1")
 
@@ -34,3 +34,12 @@ def test_without_a_near_name_all_are_listed():
 def test_a_long_list_of_names_is_cut():
     ids = [f"cars-{i}" for i in range(MOST_NAMES + 2)]
     assert hint("x", ids).endswith(f", cars-{MOST_NAMES - 1} and 2 more")
+
+
+def test_a_missing_file_may_be_one_beside_it(tmp_path):
+    (tmp_path / "probes.jsonl").touch()
+    for mistyped in ("prbes.jsonl", "probes.json"):
+        path = tmp_path / mistyped
+        assert missing(path) == f"{path} does not exist; did you mean {tmp_path}/probes.jsonl?"
+    for name in ("gone.jsonl", "none/probes.jsonl"):
+        assert missing(tmp_path / name) == f"{tmp_path / name} does not exist"

@@ -323,7 +323,11 @@ BAD_FILES = {
     "missing field": (replace_in("demonstrations.jsonl", '"messages"', '"x"'), "'messages'"),
     "empty corpus": (lambda f: (f / "america.jsonl").write_text(""), "no records"),
     "missing file": (lambda f: (f / "america.jsonl").unlink(), "america.jsonl does not exist"),
-    "missing probes": (lambda f: (f / "probes.jsonl").unlink(), "probes.jsonl does not exist"),
+    "missing probes": (
+        lambda f: (f / "probes.jsonl").rename(f / "probe.jsonl"),
+        r"probes.jsonl does not exist; did you mean .*probe.jsonl\? "
+        r"\(relative paths start at the config file's folder\)",
+    ),
     "probes in a folder": (
         lambda f: ((f / "probes.jsonl").unlink(), (f / "probes.jsonl").mkdir()),
         "probes.jsonl is a folder; give a file",

@@ -20,7 +20,7 @@ from ml_collections import ConfigDict, config_flags
 from ml_collections.config_flags import config_path
 
 from vcjax import schema
-from vcjax.errors import InputError, nearest
+from vcjax.errors import InputError, missing
 from vcjax.workdir import disk, preemption, storage
 
 flags.disclaim_key_flags()  # --config belongs to the command that defines it, so --help shows it
@@ -68,16 +68,8 @@ def file(flag: str, given: str) -> Path:
     if place.is_dir():
         raise InputError(f"--{flag}: {place} is a folder; give a file")
     if not place.is_file():
-        raise InputError(f"--{flag}: {place} does not exist{_nearest_file(place)}")
+        raise InputError(f"--{flag}: {missing(place)}")
     return place
-
-
-def _nearest_file(missing: Path) -> str:
-    """ "; did you mean configs/quickstart.py?", "" where no file there has such a name."""
-    folder = missing.parent
-    names = [path.name for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
-    name = nearest(missing.name, sorted(names))
-    return f"; did you mean {folder / name}?" if name else ""
 
 
 class _ConfigFile(flags.ArgumentParser):
@@ -174,9 +166,9 @@ def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
                 f"{no_flags[0]!r} is no flag; every argument is written --name or --name=value, "
                 f"as in: {_usage()}"
             )
-        missing = [f"--{name}" for name in required if flags.FLAGS[name].value is None]
-        if missing:
-            raise InputError(f"give {' and '.join(missing)}, as in: {_usage()}")
+        lacking = [f"--{name}" for name in required if flags.FLAGS[name].value is None]
+        if lacking:
+            raise InputError(f"give {' and '.join(lacking)}, as in: {_usage()}")
         return argv
     except InputError as error:
         _exit(str(error))

@@ -16,7 +16,7 @@ from ml_collections.config_dict import placeholder
 
 from vcjax import schema
 from vcjax.data.templates import read_template
-from vcjax.errors import InputError
+from vcjax.errors import InputError, missing
 
 RECIPE: dict[str, Any] = schema.Recipe.defaults()
 
@@ -185,7 +185,7 @@ def missing_files(config: ConfigDict, folder: Path) -> list[str]:
     wrong = []
     for key, path in dict.fromkeys(needed):
         if not (folder / path).exists():
-            wrong.append(f"{key}: {folder / path} does not exist")
+            wrong.append(f"{key}: {missing(folder / path)}")
         elif (folder / path).is_dir() and key.rpartition(".")[2] not in ("file", "mix"):
             wrong.append(f"{key}: {folder / path} is a folder; give a file")
     return wrong

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 MOST_NAMES = 40  # that a hint lists
 
@@ -36,3 +37,11 @@ def hint(name: str, known: Iterable[str], shown: Callable[[str], str] = repr) ->
         return "none is known"
     more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
     return f"expected one of {', '.join(known[:MOST_NAMES])}{more}"
+
+
+def missing(path: Path) -> str:
+    """ "PATH does not exist", and which file of its folder may be meant."""
+    beside = path.parent.iterdir() if path.parent.is_dir() else []
+    by_stem = {other.stem: other for other in sorted(beside)}
+    near = nearest(path.stem, by_stem)
+    return f"{path} does not exist" + (f"; did you mean {by_stem[near]}?" if near else "")

@@ -15,7 +15,7 @@ import vcjax
 from vcjax import config as configs
 from vcjax import record as records
 from vcjax import sharding, stage_inputs
-from vcjax.errors import InputError
+from vcjax.errors import InputError, missing
 from vcjax.models.architecture import known_architecture
 from vcjax.plan import Plan, StageData, cost, describe, make_plan, warnings
 from vcjax.probes import answer_files, answers, choice, overlap
@@ -66,8 +66,8 @@ def probe_finished(workdir: epath.Path, probe_file: Path) -> None:
     """Scores one more probe file on every arm and seed of a finished run; it is exploratory."""
     record = records.read(workdir)
     if not probe_file.is_file():
-        problem = "is a folder; give a file" if probe_file.is_dir() else "does not exist"
-        raise InputError(f"--probes: {probe_file} {problem}")
+        is_folder = f"{probe_file} is a folder; give a file"
+        raise InputError(f"--probes: {is_folder if probe_file.is_dir() else missing(probe_file)}")
     probes = answers.read_probes([probe_file])
     overlap.check(answers.choices(probes), stage_inputs.read_records(workdir, record.plan))
     records.check_trained(workdir, record, record.plan.stages)
@@ -95,8 +95,8 @@ class _Inputs:
 
 def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inputs:
     """Reads and checks all that the config names; writes nothing."""
-    if missing := configs.missing_files(config, folder):  # a model that is not here is downloaded
-        raise InputError(missing[0])
+    if wrong := configs.missing_files(config, folder):  # a model that is not here is downloaded
+        raise InputError(f"{wrong[0]} (relative paths start at the config file's folder)")
     trackers.check(config.tracker)
     base = pretrained.find(config.model, config.chat_template)
     probes = answers.read_probes(folder / path for path in config.probes)
@@ -238,15 +238,15 @@ def _print_estimate(config: ConfigDict, folder: Path) -> bool:
     It needs the counts that the config states and a model of known sizes. Returns whether it
     printed one.
     """
-    missing = configs.missing_files(config, folder)
+    wrong = configs.missing_files(config, folder)
     if not pretrained.is_here(config.model):
-        missing.append(f"config.model: {config.model} is not in the hub's cache")
+        wrong.append(f"config.model: {config.model} is not in the hub's cache")
     architecture = known_architecture(config.model)
     names = configs.used_stages(config)
     stated = all(
         config.stages[name].kind == "adapter" or config.stages[name].stated.tokens for name in names
     )
-    if not (missing and architecture and stated):
+    if not (wrong and architecture and stated):
         return False
     data = {
         (name, seed): StageData.stated(name, config.stages[name])
@@ -255,7 +255,7 @@ def _print_estimate(config: ConfigDict, folder: Path) -> bool:
     }
     plan = make_plan(config, config.model, data)
     print("estimated from stated counts and known sizes, since this is missing:")
-    for line in missing:
+    for line in wrong:
         print(f"  {line}")
     print(describe(plan, set(), cost(plan, set(), architecture, config), None))
     for line in warnings(plan, batch_shards=1):  # it will run on other devices than these

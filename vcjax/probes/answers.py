@@ -18,6 +18,8 @@ from vcjax.workdir import preemption
 PyTree = Any
 # File name -> (sha256, choices or a text)
 Probes = dict[str, tuple[str, list[probe_files.ChoiceProbe] | str]]
+# What the names of probe files end in.
+CHOICES, TEXTS = (".jsonl", ".ndjson", ".json"), (".txt",)
 
 
 def read_probes(paths: Iterable[Path]) -> Probes:
@@ -31,8 +33,13 @@ def read_probes(paths: Iterable[Path]) -> Probes:
     for path in paths:
         if path.name in probes:
             raise InputError(f"{path}: a second probe file of this name; rename one of them")
+        if path.suffix.lower() not in (*CHOICES, *TEXTS):
+            raise InputError(
+                f"{path}: no probe file by its name; choices are read from {', '.join(CHOICES)}, "
+                f"and a text whose perplexity is measured from {', '.join(TEXTS)}"
+            )
         sha = hashlib.sha256(path.read_bytes()).hexdigest()
-        if path.suffix == ".txt":
+        if path.suffix.lower() in TEXTS:
             probes[path.name] = (sha, perplexity.read_text(path))
             continue
         choices = probe_files.read_probes(path)
