@@ -76,6 +76,14 @@ def test_a_workdir_of_an_unknown_scheme(tiny_gguf, tmp_path):
     assert "--workdir: ftp://host/run is no place for a run" in done.stderr
 
 
+def test_a_workdir_that_holds_other_files(tiny_gguf, tmp_path):
+    config = small_run.write(tmp_path / "files", tiny_gguf)
+    done = small_run.call(small_run.command(config, config.parent), tmp_path / "cache")
+    assert done.returncode == 2
+    assert f"--workdir: {config.parent} is not empty (affordability.jsonl, " in done.stderr
+    assert not (config.parent / "lock").exists()
+
+
 def test_a_configs_argument_follows_a_colon(tiny_gguf, tmp_path):
     config = small_run.write(tmp_path / "files", tiny_gguf)
     config.write_text(config.read_text().replace('name="small"', 'name=f"small-{arg}"'))

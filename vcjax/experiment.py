@@ -26,7 +26,7 @@ from vcjax.training.loaded_model import LoadedModel, load_model, pretrained_of
 from vcjax.training.throughput import expected_flops
 from vcjax.weights import peft, pretrained
 from vcjax.weights.pretrained import Pretrained
-from vcjax.workdir import environment, files, lock, preemption, processes, stages
+from vcjax.workdir import environment, files, lock, preemption, processes, stages, storage
 
 Load = Callable[[], LoadedModel]
 
@@ -44,6 +44,7 @@ def run(
     the report. Raises InputError for a config, file or workdir that cannot be used; most of that is
     checked before anything is written.
     """
+    storage.check_workdir(workdir)
     config = configs.resolve(config, folder)
     if dry_run and _print_estimate(config, folder):
         return

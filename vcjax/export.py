@@ -104,8 +104,7 @@ def _lora(record: Record, chain: Sequence[str]) -> LoRA | None:
 @contextlib.contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
     """A folder that is renamed to `out` at the end; after an error or a kill there is no `out`."""
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise InputError(f"--out: {out} exists and is no empty folder; give another")
+    storage.check_empty("out", out)
     out = out.absolute()
     unfinished = out.with_name(f".{out.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)  # of an export that was killed
