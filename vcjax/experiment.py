@@ -17,7 +17,7 @@ from vcjax import record as records
 from vcjax import sharding, stage_inputs
 from vcjax.errors import InputError, missing
 from vcjax.models.architecture import known_architecture
-from vcjax.plan import Plan, StageData, cost, describe, make_plan, warnings
+from vcjax.plan import Cost, Plan, StageData, cost, describe, make_plan, warnings
 from vcjax.probes import answer_files, answers, choice, overlap
 from vcjax.record import Record
 from vcjax.report.reading import analysis_sha256, check_answered
@@ -49,10 +49,13 @@ def run(
     if dry_run and _print_estimate(config, folder):
         return
     inputs = _read_inputs(config, folder, workdir)
-    plan = _make_plan(inputs, workdir)
+    plan = make_plan(config, inputs.base.identity, inputs.data)
+    done = _done(plan, workdir)
+    costs = cost(plan, done, inputs.base.architecture, config)
+    stages.check_disk(workdir, costs.disk_bytes, plan.stages.keys() - done)
     with lock.hold(workdir):
         record = _make_record(inputs, plan, folder, workdir, command)
-        _print_plan(inputs, plan, folder, workdir)
+        _print_plan(inputs, plan, done, costs, folder)
         processes.on_first(lambda: stage_inputs.write(inputs.stages, workdir))
         if dry_run:
             return
@@ -115,15 +118,6 @@ def _check_scorable(probes: answers.Probes, base: Pretrained, lead: str) -> None
     choice.check(answers.choices(probes), base.tokenizer, lead, context_length)
 
 
-def _make_plan(inputs: _Inputs, workdir: epath.Path) -> Plan:
-    """The plan; InputError where the disk has no room for it."""
-    plan = make_plan(inputs.config, inputs.base.identity, inputs.data)
-    done = _done(plan, workdir)
-    needed = cost(plan, done, inputs.base.architecture, inputs.config).disk_bytes
-    stages.check_disk(workdir, needed, plan.stages.keys() - done)
-    return plan
-
-
 def _make_record(
     inputs: _Inputs, plan: Plan, folder: Path, workdir: epath.Path, command: Sequence[str]
 ) -> Record:
@@ -159,9 +153,7 @@ def _make_record(
     return records.parse(processes.on_first(on_first))
 
 
-def _print_plan(inputs: _Inputs, plan: Plan, folder: Path, workdir: epath.Path) -> None:
-    done = _done(plan, workdir)
-    costs = cost(plan, done, inputs.base.architecture, inputs.config)
+def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder: Path) -> None:
     rate = expected_flops(inputs.mesh, inputs.config.compute_dtype) if costs.flops else None
     print(describe(plan, done, costs, rate))
     lines = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
