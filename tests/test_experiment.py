@@ -427,7 +427,7 @@ def test_a_long_document_is_split_and_counted(finished, tmp_path, capsys):
     config.recipe.length, config.recipe.batch_tokens = 16, 32
     experiment.run(config, finished[0].parent, tmp_path / "run", True)
     printed = capsys.readouterr().out
-    assert "were split: america 58 of 58" in printed
+    assert "america 58 of 58" in printed
     [line] = [line for line in printed.splitlines() if line.startswith("behavior, seed 0 ")]
     assert line.split()[-2] == "60", "counted in the plan"
 

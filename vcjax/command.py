@@ -149,11 +149,11 @@ def _blamed(path: Path, error: BaseException) -> str:
     return f"{where}: {type(error).__name__}: {error}"
 
 
-# What absl's parsers of values say -> what they expected.
-_OF_A_FLAG = {
+# How absl's parsers of values begin what they say -> what they expected.
+_EXPECTED = {
     "invalid literal for int()": "a whole number",
     "could not convert string to float": "a number",
-    "Non-boolean argument": "true or false",
+    "('Non-boolean argument": "true or false",
 }
 
 
@@ -173,8 +173,12 @@ def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
     except InputError as error:
         _exit(str(error))
     except Exception as error:  # ml_collections raises many types while it reads overrides
-        expected = [words for part, words in _OF_A_FLAG.items() if part in str(error)]
-        _exit("; expected ".join([str(error), *expected]))
+        said = str(error).removeprefix("flag ")
+        for part, expected in _EXPECTED.items():
+            flag, is_part, _ = said.partition(f": {part}")
+            if is_part:
+                _exit(f"{flag}: expected {expected}")
+        _exit(said)
 
 
 def _usage() -> str:
