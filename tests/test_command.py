@@ -53,7 +53,7 @@ def test_a_config_files_fault_is_said_with_its_line(text, message, tmp_path):
 
 
 def test_what_is_no_config_file(tmp_path):
-    assert refused("") == "--config: it is empty; give a path"
+    assert refused("") == refused("--workdir=x") == "--config: it is empty; give a path"
     assert refused(str(tmp_path)) == f"--config: {tmp_path} is a folder; give a file"
     assert refused(f"{tmp_path}/none.py:x") == f"--config: {tmp_path}/none.py does not exist"
     (tmp_path / "quickstart.py").touch()

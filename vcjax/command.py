@@ -56,8 +56,9 @@ def config_file(given: str) -> Path:
 
 
 def path(flag: str, given: str) -> Path:
-    """The value of a flag as a path; ~ is the home folder. Raises InputError where it is empty."""
-    if not given.strip():
+    """The value of a flag as a path; ~ is the home folder. Raises InputError where it is empty, or
+    is the next flag."""
+    if not given.strip() or given.startswith("--"):
         raise InputError(f"--{flag}: it is empty; give a path")
     return Path(os.path.expanduser(given))
 

@@ -13,7 +13,7 @@ import jax
 from vcjax.data import licences
 from vcjax.data.templates import check_template
 from vcjax.data.tokenizer import Tokenizer
-from vcjax.errors import InputError, hint, missing
+from vcjax.errors import InputError, missing
 from vcjax.models.architecture import Architecture
 from vcjax.models.transformer import Model
 from vcjax.weights import gguf, huggingface, placement, tokenizer_json
@@ -90,7 +90,7 @@ def _find(model: str) -> Pretrained:
         return _from_folder(model, _from_hub(model))
     raise InputError(
         f"config.model: {model!r} is no folder, .gguf file, hub id (organisation/name) or packaged "
-        f"model; of those, {hint(model, PACKAGED)}"
+        f"model; packaged are {', '.join(PACKAGED)}"
     )
 
 
