@@ -108,11 +108,11 @@ def _check_overrides(config: ConfigDict) -> None:
             raise InputError(f"{flag}: a flag cannot set it; write it in the config file") from None
         holder: Any = config
         for number, key in enumerate(keys):
-            path = ".".join(["--config", *map(str, keys[:number])])
+            above = ".".join(["--config", *map(str, keys[:number])])
             if not isinstance(holder, ConfigDict):
-                raise InputError(f"{flag}: {path} holds a value and no keys; set that")
+                raise InputError(f"{flag}: {above} holds a value and no keys; set that")
             if key not in holder:
-                raise InputError(schema.unknown_key(f"{path}.", str(key), holder))
+                raise InputError(schema.unknown_key(f"{above}.", str(key), holder))
             holder = holder[key]
         given = value if equals else following
         if keys and isinstance(holder, ConfigDict) and not _is_dict(given):
