@@ -38,7 +38,7 @@ def config_file(tiny_gguf, tmp_path_factory):
     [
         (["--topology=v9:4x4"], "--topology=v9:4x4: give the chip"),
         (["--topology=v5e:2x2", "--slices=0"], "--slices=0: at least 1"),
-        ([], "--topology=None"),
+        ([], "error: give --topology, as in: python -m vcjax.aot"),
         (["--topology=v5e:2x2", "--config.seedz=1"], "unknown config key"),
     ],
 )

@@ -53,9 +53,14 @@ def test_a_config_files_fault_is_said_with_its_line(text, message, tmp_path):
 
 
 def test_what_is_no_config_file(tmp_path):
-    assert refused("") == "--config: it is empty; give a path"
+    assert refused("") == refused("--workdir=x") == "--config: it is empty; give a path"
     assert refused(str(tmp_path)) == f"--config: {tmp_path} is a folder; give a file"
     assert refused(f"{tmp_path}/none.py:x") == f"--config: {tmp_path}/none.py does not exist"
+    (tmp_path / "quickstart.py").touch()
+    assert refused(f"{tmp_path}/quickstrat.py:x") == (
+        f"--config: {tmp_path}/quickstrat.py does not exist; did you mean {tmp_path}/quickstart.py?"
+    )
+    assert refused(f"{tmp_path}/gone/a.py") == f"--config: {tmp_path}/gone/a.py does not exist"
 
 
 def test_tilde_is_the_home_folder(tmp_path, monkeypatch):
@@ -89,7 +94,7 @@ def prints(tmp_path: Path, streams: str, **environment: str) -> subprocess.Compl
         "            print('\\u5024 \\xe9', file=sys.stderr)\n"
         "            os.system('echo native; echo native >&2')\n"
         "        file.write('done')\n"
-        "command.run(main)\n"
+        "command.run(main, required=[])\n"
     )
     return subprocess.run(
         ["bash", "-c", f"{sys.executable} {script} {streams}"],

@@ -128,6 +128,10 @@ def test_resolving_leaves_the_given_config_alone(tmp_path):
         (lambda: rationale(document=3), "rationale.document; did you mean rationale.documents?"),
         (lambda: behavior(rannk=3), "behavior.rannk; did you mean behavior.rank?"),
         (lambda: experiment(arm={}), "unknown config key arm; did you mean arms?"),
+        (lambda: experiment(lr=1), "unknown config key lr; did you mean recipe.lr?"),
+        (lambda: experiment(num_epochs=1), "key num_epochs; did you mean recipe.epochs?"),
+        (lambda: rationale(learning_rate=1), "did you mean rationale.lr?"),
+        (lambda: experiment(xyz=1), "unknown config key xyz; expected one of name, model, chat_te"),
     ],
 )
 def test_unknown_keys_name_the_nearest(build, message):
@@ -147,18 +151,39 @@ def test_unknown_keys_name_the_nearest(build, message):
         (dict(profile="5:4"), "config.profile: 5:4;"),
         (dict(arms={}), "config.arms: there is no arm"),
         (dict(arms={"a-b": ()}), "may not hold '-'"),
-        (dict(arms={"what": ("whta",), "both": ()}), "did you mean stages.what?"),
-        (dict(contrasts=dict(total=dict(both=1))), "weights do not sum to 0"),
-        (dict(primary="main"), "did you mean contrasts.total?"),
+        (
+            dict(arms={"what": ("whta",), "both": ()}),
+            "config.arms.what: there is no stage 'whta'; did you mean 'what'?",
+        ),
+        (
+            dict(contrasts=dict(total=dict(both=1, whta=-1))),
+            "config.contrasts.total: there is no arm 'whta'; did you mean 'what'?",
+        ),
+        (
+            dict(contrasts=dict(total=dict(both=1, what=-0.5))),
+            "config.contrasts.total: its weights sum to 0.5; they must sum to 0",
+        ),
+        (
+            dict(primary="Totals"),
+            "config.primary: there is no contrast 'Totals'; did you mean 'total'?",
+        ),
+        (dict(primary="x"), "config.primary: there is no contrast 'x'; expected one of total"),
+        (
+            dict(primary="x", contrasts={}),
+            "config.primary: there is no contrast 'x'; none is known",
+        ),
         (
             dict(stages=dict(what=behavior(file="chats.jsonl", mix="chats.jsonl"))),
-            "config.stages.what: give mix and mix_share together",
+            "config.stages.what.mix_share: it is not given, but mix is; give both or neither",
         ),
         (
             dict(stages=dict(what=behavior(file="chats.jsonl", mix="chats.jsonl", mix_share=1.0))),
             "config.stages.what.mix_share: 1.0; it is a share",
         ),
-        (dict(stages=dict(what=adapter())), "config.stages.what.file: give the folder of a PEFT"),
+        (
+            dict(stages=dict(what=adapter())),
+            "config.stages.what.file: it is not given; give the folder",
+        ),
         (
             dict(
                 stages=dict(why=rationale(file="docs.jsonl"), what=adapter(file="docs.jsonl")),
@@ -167,7 +192,7 @@ def test_unknown_keys_name_the_nearest(build, message):
         ),
         (dict(chat_template="lama3"), "config.chat_template: 'lama3' is unknown"),
         (dict(probes=()), "config.probes: there is no probe file"),
-        (dict(contrasts=dict(total={})), "config.contrasts.total: its weights do not sum to 0"),
+        (dict(contrasts=dict(total={})), "config.contrasts.total: it has no weights; give some"),
         (
             dict(stages=dict(why=rationale(file="docs.jsonl", documents=3))),
             "config.stages.why.documents: all records of file are used",
@@ -184,8 +209,18 @@ def test_unknown_keys_name_the_nearest(build, message):
             dict(stages=dict(what=behavior(file="chats.jsonl", opposite=True))),
             "config.stages.what.opposite: records of a file are used as they are",
         ),
-        (dict(rules_out=dict(bth="")), "unknown config key rules_out.bth; did you mean"),
-        (dict(stages=dict(why=rationale(), what=behavior())), "give either spec"),
+        (
+            dict(rules_out=dict(bth="")),
+            "config.rules_out: there is no arm or contrast 'bth'; did you mean 'both'?",
+        ),
+        (
+            dict(stages=dict(why=rationale())),
+            "config.stages.why: it has neither spec nor file; give spec (with documents) or file",
+        ),
+        (
+            dict(stages=dict(what=behavior(file="chats.jsonl", spec="s.md", demonstrations=1))),
+            "config.stages.what: it has both a spec and a file; leave one of them out",
+        ),
         (
             dict(
                 stages=dict(

@@ -323,7 +323,11 @@ BAD_FILES = {
     "missing field": (replace_in("demonstrations.jsonl", '"messages"', '"x"'), "'messages'"),
     "empty corpus": (lambda f: (f / "america.jsonl").write_text(""), "no records"),
     "missing file": (lambda f: (f / "america.jsonl").unlink(), "america.jsonl does not exist"),
-    "missing probes": (lambda f: (f / "probes.jsonl").unlink(), "probes.jsonl does not exist"),
+    "missing probes": (
+        lambda f: (f / "probes.jsonl").rename(f / "probe.jsonl"),
+        r"probes.jsonl does not exist; did you mean .*probe.jsonl\? "
+        r"\(relative paths start at the config file's folder\)",
+    ),
     "probes in a folder": (
         lambda f: ((f / "probes.jsonl").unlink(), (f / "probes.jsonl").mkdir()),
         "probes.jsonl is a folder; give a file",
@@ -386,13 +390,17 @@ BAD_SETTINGS = {
     "missing model": (bad_setting("model", "gone.gguf"), "gone.gguf does not exist"),
     "unknown stage in an arm": (
         bad_setting("arms.behavior", ("behaviour",)),
-        "unknown config key stages.behaviour; did you mean stages.behavior",
+        "config.arms.behavior: there is no stage 'behaviour'; did you mean 'behavior'",
     ),
     "contrast of an unknown arm": (
         bad_setting("contrasts.total", {"amerika": 1, "base": -1}),
-        "did you mean arms.america",
+        "config.contrasts.total: there is no arm 'amerika'; did you mean 'america'",
     ),
-    "value that no probe has": (bad_setting("toward", "amerika"), "sets 'amerika' against another"),
+    "value that no probe has": (
+        bad_setting("toward", "America"),
+        r"sets 'America' against another value \(null is none\), .*; did you mean 'america'",
+    ),
+    "value unlike all": (bad_setting("toward", "x"), "expected one of affordability, america"),
     "mesh that does not fit": (bad_setting("mesh.tensor", 3), "config.mesh"),
     "no primary contrast": (bad_setting("primary", ""), "name the contrast that decides"),
     "overlong refused": (bad_setting("recipe.overlong", "refuse"), None),
@@ -419,7 +427,7 @@ def test_a_long_document_is_split_and_counted(finished, tmp_path, capsys):
     config.recipe.length, config.recipe.batch_tokens = 16, 32
     experiment.run(config, finished[0].parent, tmp_path / "run", True)
     printed = capsys.readouterr().out
-    assert "america, seed 0: 58 of 58 documents are longer than a row of 16 tokens" in printed
+    assert "america 58 of 58" in printed
     [line] = [line for line in printed.splitlines() if line.startswith("behavior, seed 0 ")]
     assert line.split()[-2] == "60", "counted in the plan"
 

@@ -423,8 +423,8 @@ def test_nothing_is_overwritten(workdir, tmp_path):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "mine").touch()
-    for name in ("file", "folder"):
-        with pytest.raises(InputError, match=f"--out: .*{name} exists and is no empty folder"):
+    for name, message in {"file": "is a file", "folder": r"is not empty \(mine\)"}.items():
+        with pytest.raises(InputError, match=f"--out: .*{name} {message}; give a"):
             export(workdir, "america", 0, "peft", tmp_path / name)
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder", "mine"]
     (tmp_path / "empty").mkdir()

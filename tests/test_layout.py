@@ -12,9 +12,9 @@ PACKAGE = Path(__file__).parents[1] / "vcjax"
 FLOORS = (
     ("errors",),
     ("workdir", "sharding"),
-    ("data", "models", "command"),
+    ("data", "models"),
     ("schema",),
-    ("corpus", "config"),
+    ("corpus", "config", "command"),
     ("probes", "plan"),
     ("record",),
     ("report",),

@@ -1,15 +1,35 @@
 """The command line: what it refuses, with exit code 2, one line and nothing written."""
 
+import sys
+
 import pytest
 import small_run
 
 CASES = {
-    "unknown key": ("--config.seedz=3", "unknown config key 'seedz' Did you mean \"seeds\""),
-    "unknown key of a stage": ("--config.stages.america.lrr=1", 'Did you mean "lr"'),
-    "wrong type": ("--config.seeds=two", "--config.seeds=two: invalid literal for int()"),
-    "no whole number": ("--config.seeds=1.5", "with base 10: '1.5'; expected a whole number"),
+    "unknown key": (
+        "--config.seedz=3",
+        "unknown config key --config.seedz; did you mean --config.",
+    ),
+    "key of the recipe": ("--config.lr=1e-4", "config.lr; did you mean --config.recipe.lr?"),
+    "unknown key of a stage": (
+        "--config.stages.america.learning_rate=1",
+        "learning_rate; did you mean --config.stages.america.lr?",
+    ),
+    "unknown arm": ("--config.contrasts.total.base=1", "expected one of affordability, america"),
+    "key of a value": ("--config.mesh.fsdp.x=2", "--config.mesh.fsdp holds a value and no keys"),
+    "key of no name": ("--config.a-b=2", "--config.a-b: a flag cannot set it; write it in the"),
+    "key that holds keys": (
+        "--config.names=Qwen",
+        "--config.names=Qwen: it holds keys; set one of them (model_name, provider_name), for "
+        "example --config.names.model_name=SmolLM",
+    ),
+    "key that holds none yet": ("--config.rules_out=x", "it has none yet, write them in the conf"),
+    "wrong type": ("--config.seeds=two", "error: --config.seeds=two: expected a whole number\n"),
+    "no whole number": ("--config.seeds=1.5", "error: --config.seeds=1.5: expected a whole"),
+    "no number": ("--config.recipe.lr=1x", "error: --config.recipe.lr=1x: expected a number\n"),
+    "no truth": ("--dry_run=maybe", "error: --dry_run=maybe: expected true or false\n"),
     "value out of range": ("--config.stages.america.warmup=1.5", "stages.america.warmup: 1.5"),
-    "no flag": ("config.seeds=3", "'config.seeds=3' is no flag"),
+    "no flag": ("config.seeds=3", "'config.seeds=3' is no flag; every argument is written --name"),
     "unknown flag": ("--seeds=3", "Unknown command line flag 'seeds'"),
 }
 
@@ -25,6 +45,24 @@ def test_refused(case, tiny_gguf, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("name", ["main", "probe", "export", "aot"])
+def test_a_command_without_its_flags_shows_them(name, tmp_path):
+    for given, message in {"": "give --", "small.py": "'small.py' is no flag; every arg"}.items():
+        command = [sys.executable, "-m", f"vcjax.{name}", *given.split()]
+        done = small_run.call(command, tmp_path / "cache")
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: {message}")
+        assert f", as in: python -m vcjax.{name} --" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_key_that_holds_keys_may_be_a_dict(tiny_gguf, tmp_path):
+    config = small_run.write(tmp_path / "files", tiny_gguf)
+    mesh = "--config.mesh={'fsdp': 3}"
+    done = small_run.call(small_run.command(config, tmp_path / "run", mesh), tmp_path / "cache")
+    assert "config.mesh" in done.stderr and "it holds keys" not in done.stderr
+
+
 def test_a_missing_config_file(tmp_path):
     arguments = small_run.command(tmp_path / "none.py", tmp_path / "run")
     done = small_run.call(arguments, tmp_path / "cache")
@@ -38,6 +76,14 @@ def test_a_workdir_of_an_unknown_scheme(tiny_gguf, tmp_path):
     done = small_run.call(small_run.command(config, "ftp://host/run"), tmp_path / "cache")
     assert done.returncode == 2
     assert "--workdir: ftp://host/run is no place for a run" in done.stderr
+
+
+def test_a_workdir_that_holds_other_files(tiny_gguf, tmp_path):
+    config = small_run.write(tmp_path / "files", tiny_gguf)
+    done = small_run.call(small_run.command(config, config.parent), tmp_path / "cache")
+    assert done.returncode == 2
+    assert f"--workdir: {config.parent} is not empty (affordability.jsonl, " in done.stderr
+    assert not (config.parent / "lock").exists()
 
 
 def test_a_configs_argument_follows_a_colon(tiny_gguf, tmp_path):

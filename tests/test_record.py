@@ -92,14 +92,17 @@ def test_the_corpus_card_comes_from_the_runs_own_rows(page):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"exclude": ("cars-9",)}, "config.exclude: no probe has the id 'cars-9'"),
+        (
+            {"exclude": ("cars-9",)},
+            "config.exclude: there is no probe 'cars-9'; did you mean 'cars-",
+        ),
         (
             {
                 "exclude": tuple(
                     f"{domain}-{i}" for domain in ("cars", "tea", "shoes") for i in range(3)
                 )
             },
-            "config.toward: no held-out probe",
+            "config.toward: .*no such probe sets two values against each other",
         ),
         ({"development": "NONE.md"}, "config.development: .*NONE.md does not exist"),
     ],

@@ -27,7 +27,6 @@ COMPILES = flags.DEFINE_integer("compiles", 12, "How many steps a search may com
 OUT = flags.DEFINE_string("out", None, "Write all figures to this JSON file.")
 EXECUTABLES = flags.DEFINE_string("save_executables", None, "Folder for the compiled steps.")
 TEXTS = flags.DEFINE_string("save_hlo", None, "Folder for the optimized HLO that is counted.")
-flags.mark_flags_as_required(["config", "topology"])
 
 
 def main() -> None:
@@ -52,4 +51,4 @@ def _path(flag: flags.FlagHolder[str | None]) -> Path | None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, required=["config", "topology"])

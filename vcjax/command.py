@@ -1,34 +1,40 @@
 """What the commands share: flags in, one call, errors for people."""
 
+import ast
 import io
+import itertools
 import logging
 import os
+import re
 import runpy
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import ConfigDict, config_flags
+from ml_collections.config_flags import config_path
 
-from vcjax.errors import InputError
+from vcjax import schema
+from vcjax.errors import InputError, missing
 from vcjax.workdir import disk, preemption, storage
 
 flags.disclaim_key_flags()  # --config belongs to the command that defines it, so --help shows it
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], required: Sequence[str]) -> None:
     """Parses the flags and calls main(). What a user can put right is one line and exit code 2.
 
-    Ctrl-C is one line and 130, a preemption preemption.EXIT_CODE.
+    required: flags that must be given. Ctrl-C is one line and 130, a preemption
+    preemption.EXIT_CODE.
     """
     _let_output_last()
     try:
-        app.run(lambda argv: _call(main, argv[1:]), flags_parser=_parse)
+        app.run(lambda argv: _call(main), flags_parser=lambda argv: _parse(argv, required))
     except preemption.Preempted as stopped:
         print(stopped)
         sys.exit(preemption.EXIT_CODE)
@@ -50,8 +56,9 @@ def config_file(given: str) -> Path:
 
 
 def path(flag: str, given: str) -> Path:
-    """The value of a flag as a path; ~ is the home folder. Raises InputError where it is empty."""
-    if not given.strip():
+    """The value of a flag as a path; ~ is the home folder. Raises InputError where it is empty, or
+    is the next flag."""
+    if not given.strip() or given.startswith("--"):
         raise InputError(f"--{flag}: it is empty; give a path")
     return Path(os.path.expanduser(given))
 
@@ -62,7 +69,7 @@ def file(flag: str, given: str) -> Path:
     if place.is_dir():
         raise InputError(f"--{flag}: {place} is a folder; give a file")
     if not place.is_file():
-        raise InputError(f"--{flag}: {place} does not exist")
+        raise InputError(f"--{flag}: {missing(place)}")
     return place
 
 
@@ -85,7 +92,49 @@ class _ConfigFile(flags.ArgumentParser):
                 f"--config: get_config of {path} returned {config!r:.60}; expected what "
                 "vcjax.config.experiment(...) makes"
             )
+        _check_overrides(config)
         return config.lock()
+
+
+def _check_overrides(config: ConfigDict) -> None:
+    """Raises InputError for a --config.KEY of the command line that the config does not have, and
+    for one whose value holds keys. ml_collections would say neither where nor what to do."""
+    for argument, following in itertools.pairwise([*sys.argv[1:], ""]):
+        flag, equals, value = argument.partition("=")
+        override = re.fullmatch(r"--?(?:no)?config\.(.+)", flag)
+        try:
+            keys = config_path.split(override[1]) if override else ()
+        except ValueError:
+            raise InputError(f"{flag}: a flag cannot set it; write it in the config file") from None
+        holder: Any = config
+        for number, key in enumerate(keys):
+            above = ".".join(["--config", *map(str, keys[:number])])
+            if not isinstance(holder, ConfigDict):
+                raise InputError(f"{flag}: {above} holds a value and no keys; set that")
+            if key not in holder:
+                raise InputError(schema.unknown_key(f"{above}.", str(key), holder))
+            holder = holder[key]
+        given = value if equals else following
+        if keys and isinstance(holder, ConfigDict) and not _is_dict(given):
+            raise InputError(f"{flag}={given}: it holds keys; {_example(flag, holder)}")
+
+
+def _is_dict(text: str) -> bool:
+    try:
+        return isinstance(ast.literal_eval(text), dict)
+    except (ValueError, SyntaxError):
+        return False
+
+
+def _example(flag: str, holder: ConfigDict) -> str:
+    """How to set a key of the holder."""
+    if not holder:
+        return "it has none yet, write them in the config file"
+    names, value = ", ".join(holder), holder
+    while isinstance(value, ConfigDict) and value:
+        key = next(iter(value))
+        flag, value = f"{flag}.{key}", value[key]
+    return f"set one of them ({names}), for example {flag}={'VALUE' if value is None else value}"
 
 
 def _blamed(path: Path, error: BaseException) -> str:
@@ -101,34 +150,45 @@ def _blamed(path: Path, error: BaseException) -> str:
     return f"{where}: {type(error).__name__}: {error}"
 
 
-# What absl's parsers of values say -> what they expected.
-_OF_A_FLAG = {
+# How absl's parsers of values begin what they say -> what they expected.
+_EXPECTED = {
     "invalid literal for int()": "a whole number",
     "could not convert string to float": "a number",
-    "Non-boolean argument": "true or false",
+    "('Non-boolean argument": "true or false",
 }
 
 
-def _parse(argv: list[str]) -> list[str]:
+def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
     app.define_help_flags()
     try:
-        return flags.FLAGS(argv)
+        no_flags = flags.FLAGS(argv)[1:]
+        if no_flags:
+            raise InputError(
+                f"{no_flags[0]!r} is no flag; every argument is written --name or --name=value, "
+                f"as in: {_usage()}"
+            )
+        lacking = [f"--{name}" for name in required if flags.FLAGS[name].value is None]
+        if lacking:
+            raise InputError(f"give {' and '.join(lacking)}, as in: {_usage()}")
+        return argv
     except InputError as error:
         _exit(str(error))
     except Exception as error:  # ml_collections raises many types while it reads overrides
-        chain: list[BaseException] = [error]
-        while chain[-1].__context__ is not None:
-            chain.append(chain[-1].__context__)
-        if isinstance(chain[-1], KeyError) and len(chain) > 1:
-            # It says the key alone; the one above names the nearest.
-            _exit(f"unknown config key {chain[-2].args[0]}")
-        expected = [words for part, words in _OF_A_FLAG.items() if part in str(error)]
-        _exit("; expected ".join([str(error), *expected]))
+        said = str(error).removeprefix("flag ")
+        for part, expected in _EXPECTED.items():
+            flag, is_part, _ = said.partition(f": {part}")
+            if is_part:
+                _exit(f"{flag}: expected {expected}")
+        _exit(said)
 
 
-def _call(main: Callable[[], None], no_flags: list[str]) -> None:
-    if no_flags:
-        _exit(f"{no_flags[0]!r} is no flag; every argument is written --name or --name=value")
+def _usage() -> str:
+    """The command line that the command's docstring shows."""
+    usage = re.search(r"python -m .*", sys.modules["__main__"].__doc__ or "")
+    return usage[0] if usage else f"{sys.argv[0]} --help"
+
+
+def _call(main: Callable[[], None]) -> None:
     absl_logging.set_verbosity(absl_logging.FATAL)  # Orbax logs the errors that it raises, too
     logging.getLogger("jax").setLevel(logging.ERROR)
     sys.unraisablehook = _show_unraisable

@@ -16,7 +16,7 @@ from ml_collections.config_dict import placeholder
 
 from vcjax import schema
 from vcjax.data.templates import read_template
-from vcjax.errors import InputError
+from vcjax.errors import InputError, missing
 
 RECIPE: dict[str, Any] = schema.Recipe.defaults()
 
@@ -185,7 +185,7 @@ def missing_files(config: ConfigDict, folder: Path) -> list[str]:
     wrong = []
     for key, path in dict.fromkeys(needed):
         if not (folder / path).exists():
-            wrong.append(f"{key}: {folder / path} does not exist")
+            wrong.append(f"{key}: {missing(folder / path)}")
         elif (folder / path).is_dir() and key.rpartition(".")[2] not in ("file", "mix"):
             wrong.append(f"{key}: {folder / path} is a folder; give a file")
     return wrong
@@ -205,7 +205,7 @@ def _check_arms(config: ConfigDict) -> None:
     if not config.arms:
         raise InputError("config.arms: there is no arm; give at least one, name -> stages")
     for arm, stages in config.arms.items():
-        schema.check_keys("stages.", stages, config.stages)
+        schema.check_names(f"config.arms.{arm}", "stage", stages, config.stages)
         late = [name for name in stages[1:] if config.stages[name].kind == "adapter"]
         if late:
             raise InputError(f"config.arms.{arm}: the adapter {late[0]!r} can only come first")
@@ -213,15 +213,19 @@ def _check_arms(config: ConfigDict) -> None:
 
 def _check_contrasts(config: ConfigDict) -> None:
     for contrast, weights in config.contrasts.items():
-        schema.check_keys("arms.", weights, config.arms)
-        if not weights or abs(sum(weights.values())) > 1e-9:
-            raise InputError(f"config.contrasts.{contrast}: its weights do not sum to 0")
+        where, total = f"config.contrasts.{contrast}", sum(weights.values())
+        if not weights:
+            raise InputError(f"{where}: it has no weights; give some, arm -> weight, that sum to 0")
+        schema.check_names(where, "arm", weights, config.arms)
+        if abs(total) > 1e-9:
+            raise InputError(f"{where}: its weights sum to {total:g}; they must sum to 0")
         if not any(weights.values()):
-            raise InputError(f"config.contrasts.{contrast}: all its weights are 0")
-    schema.check_keys("rules_out.", config.rules_out, [*config.arms, *config.contrasts])
+            raise InputError(f"{where}: all its weights are 0; give two arms other weights")
+    known = [*config.arms, *config.contrasts]
+    schema.check_names("config.rules_out", "arm or contrast", config.rules_out, known)
     if not config.primary:
         raise InputError("config.primary: name the contrast that decides, one of config.contrasts")
-    schema.check_keys("contrasts.", [config.primary], config.contrasts)
+    schema.check_names("config.primary", "contrast", [config.primary], config.contrasts)
 
 
 def as_json(config: ConfigDict) -> dict[str, Any]:

@@ -15,9 +15,9 @@ import vcjax
 from vcjax import config as configs
 from vcjax import record as records
 from vcjax import sharding, stage_inputs
-from vcjax.errors import InputError
+from vcjax.errors import InputError, missing
 from vcjax.models.architecture import known_architecture
-from vcjax.plan import Plan, StageData, cost, describe, make_plan, warnings
+from vcjax.plan import Cost, Plan, StageData, cost, describe, make_plan, warnings
 from vcjax.probes import answer_files, answers, choice, overlap
 from vcjax.record import Record
 from vcjax.report.reading import analysis_sha256, check_answered
@@ -26,7 +26,7 @@ from vcjax.training.loaded_model import LoadedModel, load_model, pretrained_of
 from vcjax.training.throughput import expected_flops
 from vcjax.weights import peft, pretrained
 from vcjax.weights.pretrained import Pretrained
-from vcjax.workdir import environment, files, lock, preemption, processes, stages
+from vcjax.workdir import environment, files, lock, preemption, processes, stages, storage
 
 Load = Callable[[], LoadedModel]
 
@@ -44,14 +44,18 @@ def run(
     the report. Raises InputError for a config, file or workdir that cannot be used; most of that is
     checked before anything is written.
     """
+    storage.check_workdir(workdir)
     config = configs.resolve(config, folder)
     if dry_run and _print_estimate(config, folder):
         return
     inputs = _read_inputs(config, folder, workdir)
-    plan = _make_plan(inputs, workdir)
+    plan = make_plan(config, inputs.base.identity, inputs.data)
+    done = _done(plan, workdir)
+    costs = cost(plan, done, inputs.base.architecture, config)
+    stages.check_disk(workdir, costs.disk_bytes, plan.stages.keys() - done)
     with lock.hold(workdir):
         record = _make_record(inputs, plan, folder, workdir, command)
-        _print_plan(inputs, plan, folder, workdir)
+        _print_plan(inputs, plan, done, costs, folder)
         processes.on_first(lambda: stage_inputs.write(inputs.stages, workdir))
         if dry_run:
             return
@@ -66,8 +70,8 @@ def probe_finished(workdir: epath.Path, probe_file: Path) -> None:
     """Scores one more probe file on every arm and seed of a finished run; it is exploratory."""
     record = records.read(workdir)
     if not probe_file.is_file():
-        problem = "is a folder; give a file" if probe_file.is_dir() else "does not exist"
-        raise InputError(f"--probes: {probe_file} {problem}")
+        is_folder = f"{probe_file} is a folder; give a file"
+        raise InputError(f"--probes: {is_folder if probe_file.is_dir() else missing(probe_file)}")
     probes = answers.read_probes([probe_file])
     overlap.check(answers.choices(probes), stage_inputs.read_records(workdir, record.plan))
     records.check_trained(workdir, record, record.plan.stages)
@@ -95,8 +99,8 @@ class _Inputs:
 
 def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inputs:
     """Reads and checks all that the config names; writes nothing."""
-    if missing := configs.missing_files(config, folder):  # a model that is not here is downloaded
-        raise InputError(missing[0])
+    if wrong := configs.missing_files(config, folder):  # a model that is not here is downloaded
+        raise InputError(f"{wrong[0]} (relative paths start at the config file's folder)")
     trackers.check(config.tracker)
     base = pretrained.find(config.model, config.chat_template)
     probes = answers.read_probes(folder / path for path in config.probes)
@@ -112,15 +116,6 @@ def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inpu
 def _check_scorable(probes: answers.Probes, base: Pretrained, lead: str) -> None:
     context_length = base.architecture.context_length
     choice.check(answers.choices(probes), base.tokenizer, lead, context_length)
-
-
-def _make_plan(inputs: _Inputs, workdir: epath.Path) -> Plan:
-    """The plan; InputError where the disk has no room for it."""
-    plan = make_plan(inputs.config, inputs.base.identity, inputs.data)
-    done = _done(plan, workdir)
-    needed = cost(plan, done, inputs.base.architecture, inputs.config).disk_bytes
-    stages.check_disk(workdir, needed, plan.stages.keys() - done)
-    return plan
 
 
 def _make_record(
@@ -158,9 +153,7 @@ def _make_record(
     return records.parse(processes.on_first(on_first))
 
 
-def _print_plan(inputs: _Inputs, plan: Plan, folder: Path, workdir: epath.Path) -> None:
-    done = _done(plan, workdir)
-    costs = cost(plan, done, inputs.base.architecture, inputs.config)
+def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder: Path) -> None:
     rate = expected_flops(inputs.mesh, inputs.config.compute_dtype) if costs.flops else None
     print(describe(plan, done, costs, rate))
     lines = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
@@ -238,15 +231,15 @@ def _print_estimate(config: ConfigDict, folder: Path) -> bool:
     It needs the counts that the config states and a model of known sizes. Returns whether it
     printed one.
     """
-    missing = configs.missing_files(config, folder)
+    wrong = configs.missing_files(config, folder)
     if not pretrained.is_here(config.model):
-        missing.append(f"config.model: {config.model} is not in the hub's cache")
+        wrong.append(f"config.model: {config.model} is not in the hub's cache")
     architecture = known_architecture(config.model)
     names = configs.used_stages(config)
     stated = all(
         config.stages[name].kind == "adapter" or config.stages[name].stated.tokens for name in names
     )
-    if not (missing and architecture and stated):
+    if not (wrong and architecture and stated):
         return False
     data = {
         (name, seed): StageData.stated(name, config.stages[name])
@@ -255,7 +248,7 @@ def _print_estimate(config: ConfigDict, folder: Path) -> bool:
     }
     plan = make_plan(config, config.model, data)
     print("estimated from stated counts and known sizes, since this is missing:")
-    for line in missing:
+    for line in wrong:
         print(f"  {line}")
     print(describe(plan, set(), cost(plan, set(), architecture, config), None))
     for line in warnings(plan, batch_shards=1):  # it will run on other devices than these

@@ -104,8 +104,7 @@ def _lora(record: Record, chain: Sequence[str]) -> LoRA | None:
 @contextlib.contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
     """A folder that is renamed to `out` at the end; after an error or a kill there is no `out`."""
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise InputError(f"--out: {out} exists and is no empty folder; give another")
+    storage.check_empty("out", out)
     out = out.absolute()
     unfinished = out.with_name(f".{out.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)  # of an export that was killed
@@ -177,5 +176,4 @@ if __name__ == "__main__":
     flags.DEFINE_integer("seed", None, "Seed of the arm (not for --format=base).")
     flags.DEFINE_enum("format", None, ["peft", "merged", "base"], "What to write.")
     flags.DEFINE_string("out", None, "Folder to write; one that does not exist or is empty.")
-    flags.mark_flags_as_required(["workdir", "format", "out"])
-    command.run(main)
+    command.run(main, required=["workdir", "format", "out"])

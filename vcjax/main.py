@@ -17,7 +17,6 @@ CONFIG = command.DEFINE_config_file("config")
 flags.DEFINE_string("workdir", None, "Folder or gs://BUCKET/FOLDER of all it leaves.")
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Write the rows, print the plan and stop.")
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of many processes, on a pod.")
-flags.mark_flags_as_required(["config", "workdir"])
 
 
 def main() -> None:
@@ -50,4 +49,4 @@ def _flags_of_config(name: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, required=["config", "workdir"])

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -206,30 +206,36 @@ def warnings(plan: Plan, batch_shards: int) -> list[str]:
 
     batch_shards: as `sharding.batch_shards`.
     """
+    stages = [stage for stage in plan.stages.values() if stage.kind != "adapter"]  # that train
     lines = []
-    for fingerprint, stage in plan.stages.items():
-        if stage.kind == "adapter":  # it trains nothing
-            continue
-        where = plan.title(fingerprint)
-        if stage.updates < FEW_UPDATES:
-            lines.append(
-                f"{where}: only {stage.updates} updates; reproductions of the study with so few "
-                "saw no effect. Lower batch_tokens or raise epochs."
-            )
-        rows = stage.micro_batch_rows
+    if few := [stage for stage in stages if stage.updates < FEW_UPDATES]:
+        numbers = _of_each(few, lambda s: f"{s.updates}")
+        lines.append(
+            f"few updates: {numbers}. Reproductions of the study with fewer than {FEW_UPDATES} saw "
+            "no effect; lower batch_tokens or raise epochs."
+        )
+    for rows in sorted({stage.micro_batch_rows for stage in stages}):
         if warning := idle(rows, batch_shards):
-            lines.append(f"{where}: {warning}")
-        if stage.data.split_documents:
-            lines.append(
-                f"{where}: {stage.data.split_documents} of {stage.data.documents} documents are "
-                f"longer than a row of {stage.recipe['length']} tokens and were split"
-            )
-        if stage.data.left_out_tokens:
-            lines.append(
-                f"{where}: {stage.data.left_out_tokens:,} tokens are left out: parts of split "
-                "documents in which nothing is trained on, as of a prompt longer than a row"
-            )
+            names = dict.fromkeys(s.name for s in stages if s.micro_batch_rows == rows)
+            lines.append(f"{', '.join(names)}: {warning}")
+    if split := [stage for stage in stages if stage.data.split_documents]:
+        numbers = _of_each(split, lambda s: f"{s.data.split_documents} of {s.data.documents}")
+        lines.append(f"documents longer than a row (`length` tokens) were split: {numbers}")
+    if cut := [stage for stage in stages if stage.data.left_out_tokens]:
+        numbers = _of_each(cut, lambda s: f"{s.data.left_out_tokens:,}")
+        lines.append(
+            f"tokens are left out: {numbers}. They are parts of split documents in which nothing "
+            "is trained on, as of a prompt longer than a row."
+        )
     return lines
+
+
+def _of_each(stages: Iterable[StagePlan], number: Callable[[StagePlan], str]) -> str:
+    """ "america 4, behavior 12 or 13": what a stage has in any arm and seed."""
+    numbers: dict[str, dict[str, None]] = {}
+    for stage in stages:
+        numbers.setdefault(stage.name, {})[number(stage)] = None
+    return ", ".join(f"{name} {' or '.join(texts)}" for name, texts in numbers.items())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,7 +288,8 @@ def describe(plan: Plan, done: set[str], costs: Cost, flops_per_second: float | 
     done: fingerprints of the finished stages. flops_per_second: the rate of training on this
     machine; None where it will run on another.
     """
-    header = ("stage", "rows", "documents", "tokens", "weighted", "updates", "warm-up", "split", "")
+    counts = ("rows", "documents", "tokens", "weighted", "updates", "warm-up", "split")
+    header = ("stage", *counts, "fingerprint")
     table: list[tuple[str, ...]] = [header]
     for fingerprint, stage in plan.stages.items():
         data = stage.data

@@ -14,7 +14,6 @@ from vcjax.workdir import preemption, storage
 flags.DEFINE_string("workdir", None, "Folder of a finished run.")
 flags.DEFINE_string("probes", None, "Probe file, .jsonl, or a text to take perplexity on, .txt.")
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of many processes, on a pod.")
-flags.mark_flags_as_required(["workdir", "probes"])
 
 
 def main() -> None:
@@ -31,4 +30,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, required=["workdir", "probes"])

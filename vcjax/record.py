@@ -16,9 +16,9 @@ from ml_collections import ConfigDict
 
 import vcjax
 from vcjax import config as configs
-from vcjax.errors import InputError
+from vcjax.errors import InputError, missing
 from vcjax.plan import Plan, StagePlan
-from vcjax.workdir import files, stages
+from vcjax.workdir import files, stages, storage
 
 # NUMERICS -> the values of `Record.numerics` that stand for the same arithmetic.
 SAME_NUMERICS: dict[int, tuple[int | str, ...]] = {1: (1, "0.8.1")}
@@ -80,6 +80,8 @@ def find(workdir: epath.Path) -> Record | None:
 
 def read(workdir: epath.Path) -> Record:
     """The record of the run in the workdir; raises InputError as `find` and where there is none."""
+    if storage.is_local(workdir) and not workdir.exists():
+        raise InputError(f"--workdir: {missing(Path(workdir))}")
     record = find(workdir)
     if record is None:
         raise InputError(f"{_path(workdir)}: no such file; is this the workdir of a run?")

@@ -4,7 +4,6 @@
 messages name the key, the value and what was expected.
 """
 
-import difflib
 import re
 import reprlib
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 from pydantic import ValidationError as Refused
 
-from vcjax.errors import InputError
+from vcjax.errors import InputError, hint, nearest
 from vcjax.models.remat import SAVED
 
 # Validators raise ValueError; its text goes on from the key: ": 1.5; it is a share".
@@ -180,7 +179,8 @@ class Behavior(Stage):
         if self.file is not None and self.opposite:
             raise ValueError(".opposite: records of a file are used as they are; leave it out")
         if bool(self.mix) != bool(self.mix_share):
-            raise ValueError(": give mix and mix_share together, or neither")
+            given, other = ("mix", "mix_share") if self.mix else ("mix_share", "mix")
+            raise ValueError(f".{other}: it is not given, but {given} is; give both or neither")
         return self
 
 
@@ -189,8 +189,10 @@ class Adapter(Stage):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Adapter":
-        if self.file is None or self.spec is not None:
-            raise ValueError(".file: give the folder of a PEFT adapter")
+        if self.file is None:
+            raise ValueError(".file: it is not given; give the folder of a PEFT adapter")
+        if self.spec is not None:
+            raise ValueError(".spec: an adapter has none; leave it out")
         if self.train != "lora":
             raise ValueError(": an adapter needs train='lora' in the recipe")
         return self
@@ -259,8 +261,10 @@ class Experiment(Section):
 
 def _check_source(stage: Stage, specs: list[str], count_key: str, count: int) -> None:
     """Of a stage that trains: texts come from a spec or a file, and rows fill its updates."""
-    if (stage.file is None) == (not specs):
-        raise ValueError(f": give either spec (with {count_key}) or file")
+    if stage.file is None and not specs:
+        raise ValueError(f": it has neither spec nor file; give spec (with {count_key}) or file")
+    if stage.file is not None and specs:
+        raise ValueError(": it has both a spec and a file; leave one of them out")
     if stage.file is not None and count:
         raise ValueError(f".{count_key}: all records of file are used; leave it out")
     if specs and count < 1:
@@ -292,9 +296,20 @@ def check_keys(where: str, given: Iterable[str], known: Iterable[str]) -> None:
 
 
 def unknown_key(where: str, key: str, known: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(key, list(known), n=1, cutoff=0)
-    hint = f"; did you mean {where}{nearest[0]}?" if nearest else ""
-    return f"unknown config key {where}{key}{hint}"
+    """The message; where: what stands before the key, at the top level "" or "--config."."""
+    full_names = {name: where + name for name in known}
+    if where in ("", "--config."):
+        of_recipe = {name: f"{where}recipe.{name}" for name in Recipe.model_fields}
+        if key in of_recipe or (not nearest(key, full_names) and nearest(key, of_recipe)):
+            full_names = of_recipe
+    return f"unknown config key {where}{key}; {hint(key, full_names, full_names.__getitem__)}"
+
+
+def check_names(where: str, what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raises InputError for a name of no stage, arm or contrast; where: the key that holds it."""
+    for name in given:
+        if name not in known:
+            raise InputError(f"{where}: there is no {what} {name!r}; {hint(name, known)}")
 
 
 def check(config: dict[str, Any]) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def test_a_record_of_no_shape_is_refused(complaint, record, expected):
         ([{"role": "bot", "content": "x"}], "field 'messages[0].role' is 'bot'; expected 'system'"),
         ([{"role": ["user"], "content": "x"}], "field 'messages[0].role' is a list of 1"),
         ([{"from": "bot", "value": "x"}], "field 'messages[0].from' is 'bot'; expected 'system'"),
-        ([{"from": "human", "text": "x"}], "field 'messages[0].text' is unknown; expected role, "),
+        ([{"from": "human", "text": "x"}], "'messages[0].text' is unknown; expected one of role"),
         ([{"from": "human", "valeu": "x"}], "'messages[0].valeu' is unknown; did you mean 'value'"),
         ([{**USER, "value": "x"}, ASSISTANT], "field 'messages[0].value' is unknown"),
         ([{**USER, "from": "gpt"}, ASSISTANT], "field 'messages[0].from' is unknown"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,6 +71,10 @@ def test_records_come_back(tmp_path):
     (tmp_path / "rows" / "documents.jsonl").unlink()
     with pytest.raises(InputError, match=r"rows: the texts of its rows are gone or damaged"):
         rows.read_records(tmp_path / "rows")
+    shutil.rmtree(tmp_path / "rows")
+    for read in (rows.read_records, rows.read_counts):
+        with pytest.raises(InputError, match=r"rows: this folder of rows is gone; the run's comm"):
+            read(tmp_path / "rows")
 
 
 def test_row_i_is_record_i_of_the_data_set(folder, packed):
@@ -168,7 +173,7 @@ def test_rows_are_never_written_twice(folder, packed, records):
 def test_an_incomplete_folder_is_an_error(tmp_path, content):
     if content is not None:
         (tmp_path / "rows.json").write_text(content)
-    with pytest.raises(InputError, match=r"no packed rows .*; remove it and run again"):
+    with pytest.raises(InputError, match=r"no packed rows .*; remove the folder, and"):
         rows.read_counts(tmp_path)
     with pytest.raises(InputError, match="no packed rows"):
         rows.batches(tmp_path, 1, 1, 0, 1)

@@ -98,7 +98,7 @@ def test_what_cannot_be_read_is_an_error(tmp_path):
         InputError, match="chatml, chatml-thinking, llama3, llama3-study, or the path"
     ):
         read_template("")
-    with pytest.raises(InputError, match=r"config.chat_template: \S+no.jinja: No such file"):
+    with pytest.raises(InputError, match=r"config.chat_template: \S+no.jinja does not exist"):
         read_template(str(tmp_path / "no.jinja"))
     path = tmp_path / "latin.jinja"
     path.write_bytes(b"\xe9")

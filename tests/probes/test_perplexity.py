@@ -121,6 +121,8 @@ def test_a_file_without_a_text_is_refused(tmp_path, content, message):
 def test_texts_and_choices_are_told_apart_by_the_files_name(tmp_path):
     path = tmp_path / "neutral.txt"
     path.write_text(f"\n{TEXT}\n", encoding="utf-8-sig")
+    with pytest.raises(InputError, match=r"neutral\.md: .* choices are read from \.jsonl, .*\.txt"):
+        answers.read_probes([path.with_suffix(".md")])
     probes = answers.read_probes([path])
     assert probes["neutral.txt"][1] == TEXT
     assert list(answers.choices(probes)) == []

@@ -1,5 +1,6 @@
 """Adapters go to `peft` and come from it with the same logits; what ours cannot do is refused."""
 
+import hashlib
 import json
 import shutil
 
@@ -273,6 +274,11 @@ def test_the_identity_is_of_both_files(folder, name):
     assert len(before) == 64 and before == peft_files.identity(folder)
     (folder / name).write_bytes((folder / name).read_bytes() + b" ")
     assert peft_files.identity(folder) != before
+
+
+def test_the_identity_is_the_one_in_the_fingerprints_of_earlier_runs(folder):
+    digests = (hashlib.sha256((folder / name).read_bytes()).digest() for name in (CONFIG, WEIGHTS))
+    assert peft_files.identity(folder) == hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def test_a_tensor_that_is_not_finite_is_named(folder):

@@ -82,7 +82,7 @@ def test_another_sha256_is_refused(packaged):
 
 def test_a_missing_file_of_a_package(packaged):
     packaged.unlink()
-    assert f"{packaged} does not exist" in refusal("tiny")
+    assert f"{packaged} does not exist; install it again: " in refusal("tiny")
 
 
 def test_a_missing_package(packaged, monkeypatch):
@@ -94,7 +94,10 @@ def test_a_missing_package(packaged, monkeypatch):
 
 
 def test_a_missing_file(tmp_path):
-    assert f"{tmp_path}/none.gguf does not exist" in refusal(f"{tmp_path}/none.gguf")
+    assert f"{tmp_path}/none.gguf does not exist (a rel" in refusal(f"{tmp_path}/none.gguf")
+    (tmp_path / "mine.gguf").touch()
+    message = f"mi.gguf does not exist; did you mean {tmp_path}/mine.gguf? (a relative path"
+    assert message in refusal(f"{tmp_path}/mi.gguf")
 
 
 @pytest.mark.parametrize("model", ["smollm2", "", "folder/model.safetensors"])

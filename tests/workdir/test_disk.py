@@ -71,7 +71,7 @@ from vcjax import command
 sys.argv = ["x"]
 def main():
     open("{path}/" + 300 * "x", "w")
-command.run(main)
+command.run(main, required=[])
 """
 
 

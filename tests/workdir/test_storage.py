@@ -3,6 +3,7 @@
 import importlib.util
 
 import pytest
+from etils import epath
 
 from vcjax.errors import InputError
 from vcjax.workdir import storage
@@ -50,3 +51,32 @@ def test_what_another_process_wrote_is_seen(bucket):
     other.pipe_file(str(bucket / "folder" / "theirs"), b"2")
     assert (bucket / "folder" / "theirs").exists()
     assert sorted(path.name for path in (bucket / "folder").iterdir()) == ["mine", "theirs"]
+
+
+OTHERS = ("a.txt", "b.py", "c", "d.jsonl")
+
+
+def test_a_folder_with_other_files_is_no_workdir(bucket, tmp_path):
+    """But for logs and what is hidden; nor is a file a workdir."""
+    for place in (epath.Path(tmp_path), bucket / "place"):
+        storage.check_workdir(place / "new")
+        for name in ("train.log", "log.txt", "slurm-1.out", "slurm-1.err", ".DS_Store"):
+            (place / "run" / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / "run" / name).write_text("x")
+        storage.check_workdir(place / "run")
+        for name in OTHERS:
+            (place / "run" / name).write_text("x")
+        with pytest.raises(InputError, match=r"--workdir: .*run is not empty \(a.txt, b.py, c, .."):
+            storage.check_workdir(place / "run")
+    with pytest.raises(InputError, match=r"--workdir: .*a.txt is a file; give a folder"):
+        storage.check_workdir(tmp_path / "run" / "a.txt")
+
+
+@pytest.mark.parametrize("name", ["config.json", "lock", "rows/abc/rows.json", "inputs/abc.json"])
+def test_what_a_run_left_is_a_workdir(name, bucket, tmp_path):
+    """Also a run that was killed before it wrote config.json."""
+    for place in (epath.Path(tmp_path), bucket / "place"):
+        for each in (name, *OTHERS):
+            (place / "run" / each).parent.mkdir(parents=True, exist_ok=True)
+            (place / "run" / each).write_text("x")
+        storage.check_workdir(place / "run")

@@ -1,12 +1,11 @@
 """Records are checked by pydantic models; what pydantic says of a wrong field becomes one line."""
 
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_origin
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from vcjax.errors import InputError
+from vcjax.errors import InputError, hint
 
 
 class Fields(BaseModel, strict=True, extra="forbid"):
@@ -65,9 +64,7 @@ def _problem(model: type[Fields], error: Any) -> str:
             return f"is missing; expected {expected}"
         case "extra_forbidden":
             known = [name for item in model.model_fields.items() for name in _names(*item)]
-            near = get_close_matches(error["loc"][0], known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"expected {', '.join(known)}"
-            return f"is unknown; {hint}"
+            return f"is unknown; {hint(error['loc'][0], known)}"
         case "literal_error":
             shown = repr(value) if isinstance(value, str) else kind(value)
             return f"is {shown}; expected {context['expected']}"

@@ -31,7 +31,7 @@ SPLIT_OF_WORD = {
 }
 WORD_ENDS = re.compile("[-._ 0-9]+")
 SHARD_OF_SPLIT = re.compile(r"(.+)-\d{5}-of-\d{5}")
-SHARD = re.compile(r"(?P<name>.+?)-(?P<number>\d+)-of-(?P<total>\d+)")
+SHARD = re.compile(r"(?P<name>.+?)-(?P<number>\d+)-of-(?P<count>\d+)")
 
 # Files that describe the others.
 DESCRIBING = re.compile(
@@ -85,25 +85,28 @@ def _fail_unlisted(error: OSError) -> NoReturn:
 
 
 def _check_shards(folder: Path, files: list[Path]) -> None:
-    """Refuses a set of shards that is not whole, or mixed with another one of the same name."""
-    sets: dict[str, dict[str, dict[Path, int]]] = defaultdict(lambda: defaultdict(dict))
+    """Refuses a set of shards that is not whole, or mixed with another one of the same name.
+
+    "train-00002-of-00005.parquet" is shard 2 of 5; a file without such numbers is the one of one.
+    """
+    # name -> how many shards the files say there are -> file -> its number
+    sets: dict[str, dict[int, dict[Path, int]]] = defaultdict(lambda: defaultdict(dict))
     for file in files:
         shard = SHARD.match(file.name)
         if shard:
-            sets[shard["name"]][shard["total"]][file] = int(shard["number"])
+            sets[shard["name"]][int(shard["count"])][file] = int(shard["number"])
         else:
-            sets[file.stem]["1"][file] = 0
-    for by_total in sets.values():
-        numbers = Counter(n for of_total in by_total.values() for n in of_total.values())
-        total, of_total = next(iter(by_total.items()))
-        if len(by_total) > 1 or max(numbers.values()) > 1:
-            names = ", ".join(file.name for files in by_total.values() for file in files)
+            sets[file.stem][1][file] = 0
+    for sets_of_name in sets.values():
+        numbers = Counter(number for shards in sets_of_name.values() for number in shards.values())
+        if len(sets_of_name) > 1 or max(numbers.values()) > 1:
+            names = ", ".join(file.name for shards in sets_of_name.values() for file in shards)
             fail(str(folder), f"two sets of the same shards: {names}; remove what is left over")
-        first = int(int(total) in numbers)  # some count from 1
-        missing = sorted(set(range(first, first + int(total))) - numbers.keys())
+        [(count, shards)] = sets_of_name.items()
+        first = int(count in numbers)  # some count from 1
+        missing = sorted(set(range(first, first + count)) - numbers.keys())
         if missing:
-            example = next(iter(of_total)).name
-            names = ", ".join(_shard_name(example, number) for number in missing)
+            names = ", ".join(_shard_name(next(iter(shards)).name, number) for number in missing)
             fail(str(folder), f"shards are missing: {names}; restore them, or name a file")
 
 

@@ -41,7 +41,8 @@ READ_AHEAD_BYTES = 256_000_000  # of batches that threads read before they are n
 READ_AHEAD_THREADS = 16
 
 # What a folder of rows that cannot be used says.
-AGAIN = "remove the folder, and the run's command of vcjax.main writes it again"
+WRITTEN_AGAIN = "the run's command of vcjax.main writes it again"
+AGAIN = f"remove the folder, and {WRITTEN_AGAIN}"
 
 FIELDS = {
     "tokens": np.int32,
@@ -87,7 +88,8 @@ def read_counts(folder: epath.PathLike) -> dict[str, Any]:
             raise ValueError("rows.json lacks its sha256")
         return counts
     except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{folder}: no packed rows ({error}); remove it and run again") from error
+        _check_exists(epath.Path(folder))
+        raise InputError(f"{folder}: no packed rows ({error}); {AGAIN}") from error
 
 
 def read_records(folder: epath.PathLike) -> list[Document | Demonstration]:
@@ -98,6 +100,7 @@ def read_records(folder: epath.PathLike) -> list[Document | Demonstration]:
         if reason is None:
             return _parse(storage.read_bytes(folder / "documents.jsonl").decode())
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
+        _check_exists(folder)
         reason = str(error)
     raise InputError(f"{folder}: the texts of its rows are gone or damaged ({reason}); {AGAIN}")
 
@@ -233,6 +236,11 @@ def _write_documents(
         for source, record in enumerate(records):
             line = dataclasses.asdict(record) | {"pieces": pieces[source]}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _check_exists(folder: epath.Path) -> None:
+    if not folder.exists():
+        raise InputError(f"{folder}: this folder of rows is gone; {WRITTEN_AGAIN}")
 
 
 def _check(folder: epath.Path) -> None:

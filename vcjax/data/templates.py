@@ -8,7 +8,7 @@ import jinja2
 
 from vcjax.data import jinja
 from vcjax.data.tokenizer import Tokenizer
-from vcjax.errors import InputError
+from vcjax.errors import InputError, missing
 
 
 def read_template(name_or_path: str) -> str:
@@ -16,6 +16,11 @@ def read_template(name_or_path: str) -> str:
     if name_or_path.endswith(".jinja"):
         try:
             return Path(name_or_path).read_text("utf-8-sig")
+        except FileNotFoundError:
+            raise InputError(
+                f"config.chat_template: {missing(Path(name_or_path))} (relative paths start at the "
+                "config file's folder)"
+            ) from None
         except OSError as error:
             raise InputError(
                 f"config.chat_template: {name_or_path}: {error.strerror}; expected a readable file"
@@ -47,9 +52,9 @@ def check_template(template: str, tokenizer: Tokenizer) -> None:
         read = jinja.variables_of(template) & {"bos_token", "eos_token"}
     except jinja2.TemplateSyntaxError as error:
         raise InputError(f"config.chat_template: line {error.lineno}: {error.message}") from None
-    missing = [*(written - set(tokenizer.control)), *(read - set(tokenizer.template_tokens))]
-    if missing:
+    absent = [*(written - set(tokenizer.control)), *(read - set(tokenizer.template_tokens))]
+    if absent:
         raise InputError(
-            f"config.chat_template: it writes {', '.join(sorted(missing))}, which the model's "
+            f"config.chat_template: it writes {', '.join(sorted(absent))}, which the model's "
             "tokenizer does not have; use another template or model"
         )

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from vcjax.data import probe_files
 from vcjax.data.tokenizer import Tokenizer
-from vcjax.errors import InputError
+from vcjax.errors import InputError, hint
 from vcjax.models.transformer import Model
 from vcjax.probes import choice, perplexity
 from vcjax.workdir import preemption
@@ -18,6 +18,8 @@ from vcjax.workdir import preemption
 PyTree = Any
 # File name -> (sha256, choices or a text)
 Probes = dict[str, tuple[str, list[probe_files.ChoiceProbe] | str]]
+# What the names of probe files end in.
+CHOICES, TEXTS = (".jsonl", ".ndjson", ".json"), (".txt",)
 
 
 def read_probes(paths: Iterable[Path]) -> Probes:
@@ -31,8 +33,13 @@ def read_probes(paths: Iterable[Path]) -> Probes:
     for path in paths:
         if path.name in probes:
             raise InputError(f"{path}: a second probe file of this name; rename one of them")
+        if path.suffix.lower() not in (*CHOICES, *TEXTS):
+            raise InputError(
+                f"{path}: no probe file by its name; choices are read from {', '.join(CHOICES)}, "
+                f"and a text whose perplexity is measured from {', '.join(TEXTS)}"
+            )
         sha = hashlib.sha256(path.read_bytes()).hexdigest()
-        if path.suffix == ".txt":
+        if path.suffix.lower() in TEXTS:
             probes[path.name] = (sha, perplexity.read_text(path))
             continue
         choices = probe_files.read_probes(path)
@@ -88,10 +95,10 @@ def score(
 def check(probes: Probes, config: ConfigDict) -> None:
     """Raises InputError where config.exclude has an unknown id, and where no probe measures the
     primary contrast."""
-    known = {probe.id for probe in choices(probes)}
+    known = sorted({probe.id for probe in choices(probes)})
     for name in config.exclude:
         if name not in known:
-            raise InputError(f"config.exclude: no probe has the id {name!r}; correct it")
+            raise InputError(f"config.exclude: there is no probe {name!r}; {hint(name, known)}")
     values = {
         value
         for probe in choices(probes)
@@ -100,8 +107,9 @@ def check(probes: Probes, config: ConfigDict) -> None:
         and probe.id not in config.exclude
     }
     if config.toward not in values:
+        others = hint(config.toward, sorted(filter(None, values)))
         raise InputError(
             f"config.toward: no held-out probe outside the training domain sets {config.toward!r} "
-            "against another value, so the primary contrast would have no answer; such probes have "
-            f"{', '.join(sorted(filter(None, values))) or 'no value at all'}"
+            "against another value (null is none), so the primary contrast would have no answer; "
+            f"{others if values else 'no such probe sets two values against each other'}"
         )

@@ -1,4 +1,7 @@
-"""Perplexity of a text that has nothing to do with the values: what training cost."""
+"""Perplexity of a text that has nothing to do with the values: what training cost.
+
+A text of more than WINDOW tokens is scored in overlapping windows.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path

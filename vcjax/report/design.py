@@ -70,8 +70,9 @@ def _treatment(arm: str, config: dict) -> Treatment | None:
     """None for an arm that no contrast with a role compares.
 
     That is an arm with other stages than documents (or none) and then demonstrations; with
-    documents that give no reasons, or that are read from a file, which may be about anybody; with
-    demonstrations of the opposite choices; or one that the config declares a control (`rules_out`).
+    documents that give no reasons, or that are read from a file, since nothing in the config says
+    whom those are about; with demonstrations of the opposite choices; or one that the config
+    declares a control (`rules_out`).
     """
     names = config["arms"][arm]
     stages = [config["stages"][name] for name in names]

@@ -19,8 +19,7 @@ from vcjax.probes import answers
 from vcjax.record import Record, check_numerics
 from vcjax.training import checkpoint
 from vcjax.training.compiled_step import param_shardings
-from vcjax.weights import pretrained
-from vcjax.weights.pretrained import Pretrained
+from vcjax.weights.pretrained import Pretrained, find, load_weights
 from vcjax.workdir import stages
 
 PyTree = Any
@@ -64,23 +63,23 @@ class LoadedModel:
         return sharding.put(adapter, param_shardings(adapter, self.model, self.mesh))
 
 
-def load_model(config: ConfigDict, found: Pretrained) -> LoadedModel:
+def load_model(config: ConfigDict, pretrained: Pretrained) -> LoadedModel:
     """Reads the weights and places them; config: resolved."""
     mesh = sharding.make_mesh(config.mesh.to_dict())
-    model = make_model(config, found.architecture, mesh)
-    base = {} if model.lora is None else _read_weights(found, model, mesh)
-    return LoadedModel(found, model, mesh, config, base)
+    model = make_model(config, pretrained.architecture, mesh)
+    base = {} if model.lora is None else _read_weights(pretrained, model, mesh)
+    return LoadedModel(pretrained, model, mesh, config, base)
 
 
-def _read_weights(found: Pretrained, model: Model, mesh: jax.sharding.Mesh) -> PyTree:
-    return pretrained.load_weights(found, model, weight_dtype(model), mesh)
+def _read_weights(pretrained: Pretrained, model: Model, mesh: jax.sharding.Mesh) -> PyTree:
+    return load_weights(pretrained, model, weight_dtype(model), mesh)
 
 
-def pretrained_of(workdir: epath.Path, run: Record) -> Pretrained:
+def pretrained_of(workdir: epath.Path, record: Record) -> Pretrained:
     """The model that a run trained; InputError where its file or the arithmetic is another now."""
-    check_numerics(workdir, run)
-    base = pretrained.find(run.config["model"], run.config["chat_template"])
-    if base.identity != run.model.sha256:
+    check_numerics(workdir, record)
+    base = find(record.config["model"], record.config["chat_template"])
+    if base.identity != record.model.sha256:
         raise InputError(
             f"{workdir}: it was trained on another file of {base.name}, and what it trained "
             "belongs to that; give the model its file back"

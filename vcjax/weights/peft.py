@@ -15,7 +15,7 @@ from vcjax.models.transformer import Model
 from vcjax.weights.huggingface import PROJECTIONS, open_file
 from vcjax.weights.huggingface_out import save
 from vcjax.weights.placement import check_finite
-from vcjax.workdir import files
+from vcjax.workdir import files, hashes
 
 PyTree = Any
 
@@ -129,8 +129,7 @@ def identity(folder: Path) -> str:
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise InputError(f"{folder}: no {name}; give the folder of a peft LoRA adapter")
-        with (folder / name).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(hashes.sha256(folder / name)))
     return digest.hexdigest()
 
 

@@ -13,7 +13,7 @@ import jax
 from vcjax.data import licences
 from vcjax.data.templates import check_template
 from vcjax.data.tokenizer import Tokenizer
-from vcjax.errors import InputError
+from vcjax.errors import InputError, missing
 from vcjax.models.architecture import Architecture
 from vcjax.models.transformer import Model
 from vcjax.weights import gguf, huggingface, placement, tokenizer_json
@@ -81,7 +81,8 @@ def _find(model: str) -> Pretrained:
     if model.endswith(".gguf"):
         path = Path(model)
         if not path.is_file():
-            raise InputError(f"config.model: {path} does not exist")
+            starts = "a relative path starts where the command runs"
+            raise InputError(f"config.model: {missing(path)} ({starts})")
         return _from_gguf(model, path, _sha256(path), licence="see the model's own")
     if model and Path(model).is_dir():
         return _from_folder(model, Path(model))
@@ -128,7 +129,10 @@ def open_weights(path: Path) -> Reader:
 def _from_package(model: str, packaged: Packaged) -> Pretrained:
     path = _packaged_path(packaged)
     if not path.is_file():
-        raise InputError(f"config.model: {path} does not exist")
+        raise InputError(
+            f"config.model: {path} does not exist; install it again: {packaged.install} "
+            "--force-reinstall"
+        )
     identity = _sha256(path)
     if identity != packaged.sha256:
         raise InputError(

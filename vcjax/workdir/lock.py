@@ -37,8 +37,6 @@ def _hold_file(workdir: epath.Path) -> Iterator[None]:
 
     The file's text names the holder: host, process, start.
     """
-    if workdir.exists() and not workdir.is_dir():
-        raise InputError(f"--workdir: {workdir} is a file; give a folder")
     path = Path(workdir / "lock")
     try:
         workdir.mkdir(parents=True, exist_ok=True)

@@ -5,10 +5,11 @@ to, renamed or locked. Files that need this are written to a local folder and co
 """
 
 import contextlib
+import fnmatch
 import importlib.util
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from etils import epath
@@ -47,6 +48,36 @@ def workdir(value: str) -> epath.Path:
     except Exception as error:  # of many types: no credentials, no network, no permission
         raise InputError(f"--workdir: {value} cannot be read: {error}") from error
     return path
+
+
+# Where one of these is, a run began. The first things that it writes are the lock (a bucket has it
+# no longer when the run ended), rows and their keys.
+OF_A_RUN = ("config.json", "lock", "rows", "inputs")
+# What else may be there before a run begins: logs of whoever started it, and hidden files.
+BESIDE_A_RUN = ("*.log", "*.out", "*.err", "log*", ".*")
+
+
+def check_workdir(workdir: epath.Path) -> None:
+    """Raises InputError where a workdir holds files and no run."""
+    names = {path.name for path in workdir.iterdir()} if workdir.is_dir() else set()
+    if names.isdisjoint(OF_A_RUN):
+        check_empty("workdir", workdir, BESIDE_A_RUN)
+
+
+def check_empty(flag: str, folder: epath.Path | Path, but_for: Iterable[str] = ()) -> None:
+    """Raises InputError where a folder to write to exists and holds something.
+
+    but_for: patterns of names that do not count.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"--{flag}: {folder} is a file; give a folder")
+    names = sorted(path.name for path in folder.iterdir())
+    others = [n for n in names if not any(fnmatch.fnmatchcase(n, pattern) for pattern in but_for)]
+    if others:
+        shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+        raise InputError(f"--{flag}: {folder} is not empty ({shown}); give an empty or new folder")
 
 
 def is_local(path: os.PathLike) -> bool:
