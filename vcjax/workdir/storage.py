@@ -53,8 +53,9 @@ def workdir(value: str) -> epath.Path:
 # Where one of these is, a run began. The first things that it writes are the lock (a bucket has it
 # no longer when the run ended), rows and their keys.
 OF_A_RUN = ("config.json", "lock", "rows", "inputs")
-# What else may be there before a run begins: logs of whoever started it, and hidden files.
-BESIDE_A_RUN = ("*.log", "*.out", "*.err", "log*", ".*")
+# What else may be there before a run begins: logs of whoever started it, hidden files, and what a
+# new disk holds.
+BESIDE_A_RUN = ("*.log", "*.out", "*.err", "log*", "lost+found", ".*")
 
 
 def check_workdir(workdir: epath.Path) -> None:
