@@ -50,7 +50,9 @@ def mean_log_probs(
     sizes = [len(r.prompt) - shared + _scored(r) for r in requests]
     length = max(ROW, _rounded(shared + max(sizes)))
     rows = best_fit(sizes, length - shared)
-    batch_rows = shards * max(1, BATCH_TOKENS // length)
+    most = max(1, BATCH_TOKENS // length)
+    # As many as leave the fewest rows of the last batch empty.
+    batch_rows = shards * min(range(most, most // 2, -1), key=lambda n: -len(rows) % (shards * n))
     scored = _rounded(max(sum(_scored(requests[i]) for i in row) for row in rows))
     results: list[list[float]] = [[] for _ in requests]
     for first in range(0, len(rows), batch_rows):
