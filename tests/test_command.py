@@ -53,7 +53,7 @@ def test_a_config_files_fault_is_said_with_its_line(text, message, tmp_path):
 
 
 def test_what_is_no_config_file(tmp_path):
-    assert refused("") == refused("--workdir=x") == "--config: it is empty; give a path"
+    assert refused("") == refused("--workdir=x") == "--config: no path follows it; give one"
     assert refused(str(tmp_path)) == f"--config: {tmp_path} is a folder; give a file"
     assert refused(f"{tmp_path}/none.py:x") == f"--config: {tmp_path}/none.py does not exist"
     (tmp_path / "quickstart.py").touch()
@@ -74,7 +74,7 @@ def test_tilde_is_the_home_folder(tmp_path, monkeypatch):
 
 
 def test_an_empty_path_and_a_folder_are_refused(tmp_path):
-    with pytest.raises(InputError, match="--out: it is empty"):
+    with pytest.raises(InputError, match="--out: no path follows it"):
         command.path("out", " ")
     with pytest.raises(InputError, match=r"--probes: .* is a folder; give a file"):
         command.file("probes", str(tmp_path))

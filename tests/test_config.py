@@ -51,10 +51,11 @@ def test_missing_files_are_named_with_their_keys(tmp_path):
         what=behavior(file="chats.jsonl", mix="lost.jsonl", mix_share=0.5),
     )
     given = config(tmp_path, stages=stages, probes=("probes.jsonl", "none.jsonl"))
+    start = "(relative paths start at the config file's folder)"
     assert missing_files(resolve(given, tmp_path), tmp_path) == [
-        f"config.stages.what.mix: {tmp_path / 'lost.jsonl'} does not exist",
-        f"config.stages.why.file: {tmp_path / 'gone.jsonl'} does not exist",
-        f"config.probes: {tmp_path / 'none.jsonl'} does not exist",
+        f"config.stages.what.mix: {tmp_path / 'lost.jsonl'} does not exist {start}",
+        f"config.stages.why.file: {tmp_path / 'gone.jsonl'} does not exist {start}",
+        f"config.probes: {tmp_path / 'none.jsonl'} does not exist {start}",
     ]
 
 
@@ -170,7 +171,7 @@ def test_unknown_keys_name_the_nearest(build, message):
         (dict(primary="x"), "config.primary: there is no contrast 'x'; expected one of total"),
         (
             dict(primary="x", contrasts={}),
-            "config.primary: there is no contrast 'x'; none is known",
+            "config.primary: there is no contrast 'x'; there are none",
         ),
         (
             dict(stages=dict(what=behavior(file="chats.jsonl", mix="chats.jsonl"))),

@@ -28,7 +28,7 @@ def test_without_a_near_name_all_are_listed():
     assert hint("rnk", KEYS) == "did you mean 'rank'?"
     assert hint("rnk", KEYS, "recipe.{}".format) == "did you mean recipe.rank?"
     assert hint("x", KEYS) == "expected one of lr, rank, batch_tokens, warmup, b1"
-    assert hint("x", []) == "none is known"
+    assert hint("x", []) == "there are none"
 
 
 def test_a_long_list_of_names_is_cut():
@@ -41,5 +41,9 @@ def test_a_missing_file_may_be_one_beside_it(tmp_path):
     for mistyped in ("prbes.jsonl", "probes.json"):
         path = tmp_path / mistyped
         assert missing(path) == f"{path} does not exist; did you mean {tmp_path}/probes.jsonl?"
+    (tmp_path / "probes.txt").touch()
+    assert missing(tmp_path / "prbes.jsonl").endswith("/probes.jsonl?")
+    (tmp_path / "link.gguf").symlink_to(tmp_path / "moved.gguf")
+    assert missing(tmp_path / "link.gguf") == f"{tmp_path}/link.gguf does not exist"
     for name in ("gone.jsonl", "none/probes.jsonl"):
         assert missing(tmp_path / name) == f"{tmp_path / name} does not exist"

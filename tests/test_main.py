@@ -8,7 +8,7 @@ import small_run
 CASES = {
     "unknown key": (
         "--config.seedz=3",
-        "unknown config key --config.seedz; did you mean --config.",
+        "unknown config key --config.seedz; did you mean --config.seeds?",
     ),
     "key of the recipe": ("--config.lr=1e-4", "config.lr; did you mean --config.recipe.lr?"),
     "unknown key of a stage": (

@@ -9,7 +9,7 @@ import small_run
 @pytest.mark.parametrize(
     ("probes", "message"),
     [
-        ("", "--probes: it is empty; give a path"),
+        ("", "--probes: no path follows it; give one"),
         (".", "--probes: . is a folder; give a file"),
         ("none.jsonl", "--probes: none.jsonl does not exist"),
     ],

@@ -56,10 +56,9 @@ def config_file(given: str) -> Path:
 
 
 def path(flag: str, given: str) -> Path:
-    """The value of a flag as a path; ~ is the home folder. Raises InputError where it is empty, or
-    is the next flag."""
-    if not given.strip() or given.startswith("--"):
-        raise InputError(f"--{flag}: it is empty; give a path")
+    """The value of a flag as a path; ~ is the home folder. InputError where there is none."""
+    if not given.strip() or given.startswith("--"):  # nothing, or the next flag
+        raise InputError(f"--{flag}: no path follows it; give one")
     return Path(os.path.expanduser(given))
 
 
@@ -99,7 +98,8 @@ class _ConfigFile(flags.ArgumentParser):
 def _check_overrides(config: ConfigDict) -> None:
     """Raises InputError for a --config.KEY of the command line that the config does not have, and
     for one whose value holds keys. ml_collections would say neither where nor what to do."""
-    for argument, following in itertools.pairwise([*sys.argv[1:], ""]):
+    arguments = flags.FLAGS.read_flags_from_files(sys.argv[1:], force_gnu=False)
+    for argument, following in itertools.pairwise([*arguments, ""]):
         flag, equals, value = argument.partition("=")
         override = re.fullmatch(r"--?(?:no)?config\.(.+)", flag)
         try:
@@ -111,12 +111,12 @@ def _check_overrides(config: ConfigDict) -> None:
             above = ".".join(["--config", *map(str, keys[:number])])
             if not isinstance(holder, ConfigDict):
                 raise InputError(f"{flag}: {above} holds a value and no keys; set that")
-            if key not in holder:
+            if not isinstance(key, str) or key not in holder:
                 raise InputError(schema.unknown_key(f"{above}.", str(key), holder))
             holder = holder[key]
         given = value if equals else following
         if keys and isinstance(holder, ConfigDict) and not _is_dict(given):
-            raise InputError(f"{flag}={given}: it holds keys; {_example(flag, holder)}")
+            raise InputError(f"{flag}{equals}{value}: it holds keys; {_example(flag, holder)}")
 
 
 def _is_dict(text: str) -> bool:

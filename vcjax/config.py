@@ -185,7 +185,8 @@ def missing_files(config: ConfigDict, folder: Path) -> list[str]:
     wrong = []
     for key, path in dict.fromkeys(needed):
         if not (folder / path).exists():
-            wrong.append(f"{key}: {missing(folder / path)}")
+            start = "relative paths start at the config file's folder"
+            wrong.append(f"{key}: {missing(folder / path)} ({start})")
         elif (folder / path).is_dir() and key.rpartition(".")[2] not in ("file", "mix"):
             wrong.append(f"{key}: {folder / path} is a folder; give a file")
     return wrong

@@ -16,13 +16,14 @@ class InputError(Exception):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is spelled much like this one, or is its initials (learning_rate: lr).
+    """The known name that is spelled much like this one, or is the initials of its words
+    (learning_rate: lr).
 
     Case does not matter. None where no name is near.
     """
     by_spelling = {other.casefold(): other for other in known}
     words = name.casefold().split("_")
-    initials = "".join(word[:1] for word in words)
+    initials = "".join(word[:1] for word in words) if len(words) > 1 else ""
     near = difflib.get_close_matches("_".join(words), by_spelling, n=1, cutoff=0.55)
     return by_spelling.get(near[0] if near else initials)
 
@@ -34,7 +35,7 @@ def hint(name: str, known: Iterable[str], shown: Callable[[str], str] = repr) ->
     if near is not None:
         return f"did you mean {shown(near)}?"
     if not known:
-        return "none is known"
+        return "there are none"
     more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
     return f"expected one of {', '.join(known[:MOST_NAMES])}{more}"
 
@@ -42,6 +43,9 @@ def hint(name: str, known: Iterable[str], shown: Callable[[str], str] = repr) ->
 def missing(path: Path) -> str:
     """ "PATH does not exist", and which file of its folder may be meant."""
     beside = path.parent.iterdir() if path.parent.is_dir() else []
-    by_stem = {other.stem: other for other in sorted(beside)}
+    others = [other for other in beside if other.name != path.name]  # as of a broken link
+    # Of two with one stem the last counts: the one that ends like the missing file.
+    others.sort(key=lambda other: (other.suffix == path.suffix, other.name))
+    by_stem = {other.stem: other for other in others}
     near = nearest(path.stem, by_stem)
     return f"{path} does not exist" + (f"; did you mean {by_stem[near]}?" if near else "")

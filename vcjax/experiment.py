@@ -15,7 +15,7 @@ import vcjax
 from vcjax import config as configs
 from vcjax import record as records
 from vcjax import sharding, stage_inputs
-from vcjax.errors import InputError, missing
+from vcjax.errors import InputError
 from vcjax.models.architecture import known_architecture
 from vcjax.plan import Cost, Plan, StageData, cost, describe, make_plan, warnings
 from vcjax.probes import answer_files, answers, choice, overlap
@@ -45,6 +45,7 @@ def run(
     checked before anything is written.
     """
     storage.check_workdir(workdir)
+    records.find(workdir)  # so that nothing is written where config.json is not of a run
     config = configs.resolve(config, folder)
     if dry_run and _print_estimate(config, folder):
         return
@@ -69,9 +70,6 @@ def run(
 def probe_finished(workdir: epath.Path, probe_file: Path) -> None:
     """Scores one more probe file on every arm and seed of a finished run; it is exploratory."""
     record = records.read(workdir)
-    if not probe_file.is_file():
-        is_folder = f"{probe_file} is a folder; give a file"
-        raise InputError(f"--probes: {is_folder if probe_file.is_dir() else missing(probe_file)}")
     probes = answers.read_probes([probe_file])
     overlap.check(answers.choices(probes), stage_inputs.read_records(workdir, record.plan))
     records.check_trained(workdir, record, record.plan.stages)
@@ -100,7 +98,7 @@ class _Inputs:
 def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inputs:
     """Reads and checks all that the config names; writes nothing."""
     if wrong := configs.missing_files(config, folder):  # a model that is not here is downloaded
-        raise InputError(f"{wrong[0]} (relative paths start at the config file's folder)")
+        raise InputError(wrong[0])
     trackers.check(config.tracker)
     base = pretrained.find(config.model, config.chat_template)
     probes = answers.read_probes(folder / path for path in config.probes)

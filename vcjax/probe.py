@@ -12,7 +12,9 @@ from vcjax import command
 from vcjax.workdir import preemption, storage
 
 flags.DEFINE_string("workdir", None, "Folder of a finished run.")
-flags.DEFINE_string("probes", None, "Probe file, .jsonl, or a text to take perplexity on, .txt.")
+flags.DEFINE_string(
+    "probes", None, "Probes, .jsonl, .ndjson or .json, or a text to take perplexity on, .txt."
+)
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of many processes, on a pod.")
 
 

@@ -51,11 +51,15 @@ def test_outputs_and_gradients_are_those_of_jax(
         assert error < tolerance
 
 
-@pytest.mark.parametrize("length", [1, 24, 304, 449, 1024])
-def test_blocks_cover_all_tokens(length):
-    blocks = attention._blocks(jnp.ones((1, length, length), bool))
-    covered = [n for queries, keys in blocks for n in range(queries.start, keys.stop)]
-    assert covered == list(range(length))
+@pytest.mark.parametrize(("length", "count"), [(1, 1), (304, 2), (449, 3), (1024, 8), (8192, 16)])
+def test_blocks_cover_all_tokens(length, count):
+    q, mask = jnp.ones((1, 1, 1, length, HEAD), "bfloat16"), jnp.ones((1, length, length), bool)
+    blocks = attention._causal_blocks(q, mask)
+    assert len(blocks) == count and all(queries == keys for queries, keys in blocks)
+    assert [n for queries, _ in blocks for n in range(queries.start, queries.stop)] == [
+        *range(length)
+    ]
+    assert all(queries.start % 8 == 0 for queries, _ in blocks)
 
 
 def test_later_blocks_are_not_computed(monkeypatch):
@@ -64,7 +68,7 @@ def test_later_blocks_are_not_computed(monkeypatch):
     def flops(smallest_block):
         monkeypatch.setattr(attention, "SMALLEST_BLOCK", smallest_block)
         like = jax.ShapeDtypeStruct
-        q, kv = like((1, 1, 1, 1024, 128), "float32"), like((1, 1, 1024, 128), "float32")
+        q, kv = like((1, 1, 1, 1024, 128), "bfloat16"), like((1, 1, 1024, 128), "bfloat16")
         total = lambda *qkv_and_mask: attention.attend(*qkv_and_mask).sum()  # noqa: E731
         gradients = jax.jit(jax.grad(total, (0, 1, 2)))
         lowered = gradients.lower(q, kv, kv, like((1, 1024, 1024), bool))

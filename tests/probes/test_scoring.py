@@ -122,6 +122,23 @@ def test_more_requests_than_fit_into_a_batch(requests, monkeypatch):
     np.testing.assert_allclose(flat(cut[: len(requests)]), flat(cut[len(requests) :]), atol=1e-5)
 
 
+def test_batches_leave_few_rows_empty(requests, monkeypatch):
+    """Six rows, of which a batch holds at most four: twice three."""
+    monkeypatch.setattr(scoring, "ROW", 16)
+    row = Request((1,) * 10, ((2, 3, 4),))
+    monkeypatch.setattr(scoring, "BATCH_TOKENS", 64)
+    seen = []
+    losses = scoring._losses
+
+    def recorded(params, base, batch, model):
+        seen.append(len(batch["tokens"]))
+        return losses(params, base, batch, model)
+
+    monkeypatch.setattr(scoring, "_losses", recorded)
+    mean_log_probs(tiny.weights(), {}, tiny.model(), [row] * 6)
+    assert seen == [3, 3]
+
+
 def test_one_program_scores_them_all_and_a_shared_beginning_is_computed_once(requests, monkeypatch):
     beginning = ids(np.random.default_rng(1), 40)
     alike = [Request((*beginning, *r.prompt), r.continuations) for r in requests]

@@ -18,8 +18,10 @@ def test_no_place_for_a_run(given):
 def test_tilde_is_the_home_folder_and_nothing_is_no_place(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     assert str(storage.workdir("~/run")) == "/home/me/run"
-    for given in ("", " "):
-        with pytest.raises(InputError, match="--workdir: it is empty; give a folder or gs://"):
+    for given in ("", " ", "--dry_run"):
+        with pytest.raises(
+            InputError, match="--workdir: no path follows it; give a folder or gs://"
+        ):
             storage.workdir(given)
 
 
@@ -60,7 +62,7 @@ def test_a_folder_with_other_files_is_no_workdir(bucket, tmp_path):
     """But for logs and what is hidden; nor is a file a workdir."""
     for place in (epath.Path(tmp_path), bucket / "place"):
         storage.check_workdir(place / "new")
-        for name in ("train.log", "log.txt", "slurm-1.out", "slurm-1.err", ".DS_Store"):
+        for name in ("train.log", "log.txt", "slurm-1.out", "slurm-1.err", ".DS", "lost+found"):
             (place / "run" / name).parent.mkdir(parents=True, exist_ok=True)
             (place / "run" / name).write_text("x")
         storage.check_workdir(place / "run")
@@ -70,6 +72,11 @@ def test_a_folder_with_other_files_is_no_workdir(bucket, tmp_path):
             storage.check_workdir(place / "run")
     with pytest.raises(InputError, match=r"--workdir: .*a.txt is a file; give a folder"):
         storage.check_workdir(tmp_path / "run" / "a.txt")
+
+
+def test_an_empty_folder_of_a_bucket_may_be_an_object(bucket):
+    (bucket / "place/run/").mkdir()
+    storage.check_workdir(bucket / "place/run")
 
 
 @pytest.mark.parametrize("name", ["config.json", "lock", "rows/abc/rows.json", "inputs/abc.json"])

@@ -51,8 +51,9 @@ def mean_log_probs(
     length = max(ROW, _rounded(shared + max(sizes)))
     rows = best_fit(sizes, length - shared)
     most = max(1, BATCH_TOKENS // length)
-    # As many as leave the fewest rows of the last batch empty.
-    batch_rows = shards * min(range(most, most // 2, -1), key=lambda n: -len(rows) % (shards * n))
+    sizes_of_batch = [shards * count for count in range(most, most // 2, -1)]
+    # Which leaves the fewest rows of the last batch empty; of several the largest.
+    batch_rows = min(sizes_of_batch, key=lambda size: -len(rows) % size)
     scored = _rounded(max(sum(_scored(requests[i]) for i in row) for row in rows))
     results: list[list[float]] = [[] for _ in requests]
     for first in range(0, len(rows), batch_rows):

@@ -9,7 +9,7 @@ import fnmatch
 import importlib.util
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from etils import epath
@@ -21,10 +21,10 @@ os.environ["EPATH_USE_TF"] = "false"
 
 
 def workdir(value: str) -> epath.Path:
-    """The path that --workdir gives; ~ is the home folder. Raises InputError where it is empty, of
-    a scheme other than gs://, or cannot be reached."""
-    if not value.strip():
-        raise InputError("--workdir: it is empty; give a folder or gs://BUCKET/FOLDER")
+    """The path that --workdir gives; ~ is the home folder. Raises InputError where there is none,
+    it is of a scheme other than gs://, or it cannot be reached."""
+    if not value.strip() or value.startswith("--"):  # nothing, or the next flag
+        raise InputError("--workdir: no path follows it; give a folder or gs://BUCKET/FOLDER")
     scheme, separator, rest = value.partition("://")
     if not separator:
         return epath.Path(os.path.expanduser(value))
@@ -55,29 +55,36 @@ def workdir(value: str) -> epath.Path:
 OF_A_RUN = ("config.json", "lock", "rows", "inputs")
 # What else may be there before a run begins: logs of whoever started it, hidden files, and what a
 # new disk holds.
-BESIDE_A_RUN = ("*.log", "*.out", "*.err", "log*", "lost+found", ".*")
+BESIDE_A_RUN = ("*.log", "*.out", "*.err", "log.*", "logs", "lost+found", ".*")
 
 
 def check_workdir(workdir: epath.Path) -> None:
     """Raises InputError where a workdir holds files and no run."""
-    names = {path.name for path in workdir.iterdir()} if workdir.is_dir() else set()
+    names = _names("workdir", workdir)
     if names.isdisjoint(OF_A_RUN):
-        check_empty("workdir", workdir, BESIDE_A_RUN)
+        beside = (fnmatch.filter(names, pattern) for pattern in BESIDE_A_RUN)
+        _refuse("workdir", workdir, names.difference(*beside))
 
 
-def check_empty(flag: str, folder: epath.Path | Path, but_for: Iterable[str] = ()) -> None:
-    """Raises InputError where a folder to write to exists and holds something.
+def check_empty(flag: str, folder: Path) -> None:
+    """Raises InputError where a folder to write to exists and holds something."""
+    _refuse(flag, folder, _names(flag, folder))
 
-    but_for: patterns of names that do not count.
-    """
+
+def _names(flag: str, folder: epath.Path | Path) -> set[str]:
+    """Of what a folder holds, if it exists; read once, since other processes may write there."""
     if not folder.exists():
-        return
+        return set()
     if not folder.is_dir():
         raise InputError(f"--{flag}: {folder} is a file; give a folder")
-    names = sorted(path.name for path in folder.iterdir())
-    others = [n for n in names if not any(fnmatch.fnmatchcase(n, pattern) for pattern in but_for)]
-    if others:
-        shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+    names = {path.name for path in folder.iterdir()}
+    # In a bucket an object may stand for an empty folder, which is then listed in itself.
+    return names if is_local(folder) else names - {folder.name}
+
+
+def _refuse(flag: str, folder: epath.Path | Path, names: set[str]) -> None:
+    if names:
+        shown = ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
         raise InputError(f"--{flag}: {folder} is not empty ({shown}); give an empty or new folder")
 
 
