@@ -86,6 +86,15 @@ def test_a_workdir_that_holds_other_files(tiny_gguf, tmp_path):
     assert not (config.parent / "lock").exists()
 
 
+def test_a_workdir_whose_config_json_is_a_models(tiny_gguf, tmp_path):
+    config = small_run.write(tmp_path / "files", tiny_gguf)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/config.json").write_text('{"model_type": "llama"}')
+    done = small_run.call(small_run.command(config, tmp_path / "model"), tmp_path / "cache")
+    assert done.returncode == 2 and "model/config.json" in done.stderr
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["config.json"]
+
+
 def test_a_configs_argument_follows_a_colon(tiny_gguf, tmp_path):
     config = small_run.write(tmp_path / "files", tiny_gguf)
     config.write_text(config.read_text().replace('name="small"', 'name=f"small-{arg}"'))
