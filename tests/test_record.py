@@ -123,7 +123,7 @@ def test_what_is_written_is_read_back(workdir, tmp_path):
     assert first.plan.arms["america"][0][-1] in first.plan.stages
 
 
-@pytest.mark.parametrize("name", ["quickstart", "cheese", "cheese_controls"])
+@pytest.mark.parametrize("name", ["cheese", "cheese_controls"])
 def test_records_of_0_8_1_are_read(name):
     """Those that results/ keeps."""
     old = record.read(epath.Path(RESULTS / name))
