@@ -18,7 +18,7 @@ from ml_collections import config_flags
 
 from vcjax import command
 
-CONFIG = command.DEFINE_config_file("config")
+CONFIG = command.DEFINE_config_file()
 flags.DEFINE_string("topology", None, "Chip and sides of a slice, as v5e:4x4.")
 SLICES = flags.DEFINE_integer("slices", 1, "Slices of that shape.")
 STAGE = flags.DEFINE_string("stage", None, "Only this stage; else each that differs in its sizes.")

@@ -43,10 +43,12 @@ def run(main: Callable[[], None], required: Sequence[str]) -> None:
         sys.exit(130)
 
 
-def DEFINE_config_file(name: str) -> flags.FlagHolder:
-    """Defines --NAME=FILE[:argument], and flags of all leaves of the config that the file makes."""
-    holder = config_flags.DEFINE_config_file(name, None, "Experiment, configs/NAME.py[:argument].")
-    flags.FLAGS[name].parser = _ConfigFile()
+def DEFINE_config_file() -> flags.FlagHolder:
+    """Defines --config=FILE[:argument], and flags of all leaves of the config that it makes."""
+    holder = config_flags.DEFINE_config_file(
+        "config", None, "Experiment, configs/NAME.py[:argument]."
+    )
+    flags.FLAGS["config"].parser = _ConfigFile()
     return holder
 
 

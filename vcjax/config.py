@@ -16,7 +16,7 @@ from ml_collections.config_dict import placeholder
 
 from vcjax import schema
 from vcjax.data.templates import read_template
-from vcjax.errors import InputError, missing
+from vcjax.errors import InputError, missing_of_config
 
 RECIPE: dict[str, Any] = schema.Recipe.defaults()
 
@@ -185,8 +185,7 @@ def missing_files(config: ConfigDict, folder: Path) -> list[str]:
     wrong = []
     for key, path in dict.fromkeys(needed):
         if not (folder / path).exists():
-            start = "relative paths start at the config file's folder"
-            wrong.append(f"{key}: {missing(folder / path)} ({start})")
+            wrong.append(f"{key}: {missing_of_config(folder / path)}")
         elif (folder / path).is_dir() and key.rpartition(".")[2] not in ("file", "mix"):
             wrong.append(f"{key}: {folder / path} is a folder; give a file")
     return wrong

@@ -49,3 +49,8 @@ def missing(path: Path) -> str:
     by_stem = {other.stem: other for other in others}
     near = nearest(path.stem, by_stem)
     return f"{path} does not exist" + (f"; did you mean {by_stem[near]}?" if near else "")
+
+
+def missing_of_config(path: Path) -> str:
+    """The same of a file that a config names by a path of its own folder."""
+    return f"{missing(path)} (relative paths start at the config file's folder)"

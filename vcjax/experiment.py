@@ -50,10 +50,7 @@ def run(
     if dry_run and _print_estimate(config, folder):
         return
     inputs = _read_inputs(config, folder, workdir)
-    plan = make_plan(config, inputs.base.identity, inputs.data)
-    done = _done(plan, workdir)
-    costs = cost(plan, done, inputs.base.architecture, config)
-    stages.check_disk(workdir, costs.disk_bytes, plan.stages.keys() - done)
+    plan, done, costs = _make_plan(inputs, workdir)
     with lock.hold(workdir):
         record = _make_record(inputs, plan, folder, workdir, command)
         _print_plan(inputs, plan, done, costs, folder)
@@ -114,6 +111,16 @@ def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inpu
 def _check_scorable(probes: answers.Probes, base: Pretrained, lead: str) -> None:
     context_length = base.architecture.context_length
     choice.check(answers.choices(probes), base.tokenizer, lead, context_length)
+
+
+def _make_plan(inputs: _Inputs, workdir: epath.Path) -> tuple[Plan, set[str], Cost]:
+    """The plan, its finished stages and what the others cost; InputError where the disk has no
+    room for them."""
+    plan = make_plan(inputs.config, inputs.base.identity, inputs.data)
+    done = _done(plan, workdir)
+    costs = cost(plan, done, inputs.base.architecture, inputs.config)
+    stages.check_disk(workdir, costs.disk_bytes, plan.stages.keys() - done)
+    return plan, done, costs
 
 
 def _make_record(

@@ -13,7 +13,7 @@ from ml_collections import config_flags
 from vcjax import command
 from vcjax.workdir import preemption, storage
 
-CONFIG = command.DEFINE_config_file("config")
+CONFIG = command.DEFINE_config_file()
 flags.DEFINE_string("workdir", None, "Folder or gs://BUCKET/FOLDER of all it leaves.")
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Write the rows, print the plan and stop.")
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of many processes, on a pod.")

@@ -8,7 +8,7 @@ import jinja2
 
 from vcjax.data import jinja
 from vcjax.data.tokenizer import Tokenizer
-from vcjax.errors import InputError, missing
+from vcjax.errors import InputError, missing_of_config
 
 
 def read_template(name_or_path: str) -> str:
@@ -17,10 +17,8 @@ def read_template(name_or_path: str) -> str:
         try:
             return Path(name_or_path).read_text("utf-8-sig")
         except FileNotFoundError:
-            raise InputError(
-                f"config.chat_template: {missing(Path(name_or_path))} (relative paths start at the "
-                "config file's folder)"
-            ) from None
+            problem = missing_of_config(Path(name_or_path))
+            raise InputError(f"config.chat_template: {problem}") from None
         except OSError as error:
             raise InputError(
                 f"config.chat_template: {name_or_path}: {error.strerror}; expected a readable file"

