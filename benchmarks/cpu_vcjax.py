@@ -42,14 +42,14 @@ def updates(folder: Path, work: str, compute_dtype: str) -> dict[str, Any]:
     rows = np.load(folder / f"{work}.npz")
     seconds, losses, tokens = [], [], []
     with jax.set_mesh(loaded.mesh):
-        params = loaded.params(None, None, 0)
-        init, update = compiled_step.init_and_update(stage, params, loaded.model, loaded.mesh)
+        model, params, base = loaded.after(None, None, None, 0)
+        init, update = compiled_step.init_and_update(stage, params, model, loaded.mesh)
         state = init(params)
         for i in range(len(rows["tokens"])):
             batch = {name: rows[name][i][None] for name in FIELDS}
             began = time.perf_counter()
             placed = sharding.put_batch(batch, loaded.mesh)
-            state, metrics = update(state, loaded.base, placed, np.float32(stage.lr))
+            state, metrics = update(state, base, placed, np.float32(stage.lr))
             losses.append(float(metrics["loss"]))
             seconds.append(time.perf_counter() - began)
             tokens.append(int((batch["segment_ids"] > 0).sum()))
@@ -62,10 +62,10 @@ def scoring(folder: Path, compute_dtype: str) -> dict[str, Any]:
     probes, tokenizer = read_probes(folder / "probes.jsonl"), loaded.pretrained.tokenizer
     seconds = []
     with jax.set_mesh(loaded.mesh):
-        params = loaded.params(None, None, 0)
+        model, params, base = loaded.after(None, None, None, 0)
         for _ in range(2):
             began = time.perf_counter()
-            table = choice.score(params, loaded.base, loaded.model, tokenizer, probes, lead)
+            table = choice.score(params, base, model, tokenizer, probes, lead)
             seconds.append(time.perf_counter() - began)
     results = table[["logprob_0", "logprob_1"]].to_numpy().ravel().tolist()
     return dict(seconds=seconds[1:], amount=len(probes), results=results)

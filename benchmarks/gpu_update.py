@@ -54,7 +54,7 @@ def main() -> None:
     packed = pack([Example(d, [1.0] * len(d), i) for i, d in enumerate(documents)], int(length))
 
     mesh = sharding.make_mesh(config.mesh.to_dict())
-    model = loaded_model.make_model(config, huggingface.read_architecture(folder), mesh)
+    model = loaded_model.make_model(config, huggingface.read_architecture(folder), mesh, settings)
     most = kernels.static_documents(model.attention, int(packed.counts["most_documents"]))
     params, base = step.weights(model, loaded_model.weight_dtype(model), mesh)
     if train == "lora":

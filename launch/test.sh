@@ -10,4 +10,4 @@ else
   install_vcjax test
 fi
 
-exec "$python" -m pytest "$@"
+exec "$python" -m pytest -n 2 --dist worksteal "$@"

@@ -31,6 +31,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+# Minutes each. They come first, so that no worker is left alone with them at the end.
+SLOW = ("test_processes", "test_kill", "test_preemption", "test_cloud")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem not in SLOW)
+
+
 @pytest.fixture(scope="session")
 def tiny_architecture():
     return tiny.ARCHITECTURE

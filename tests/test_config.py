@@ -132,7 +132,10 @@ def test_resolving_leaves_the_given_config_alone(tmp_path):
         (lambda: experiment(lr=1), "unknown config key lr; did you mean recipe.lr?"),
         (lambda: experiment(num_epochs=1), "key num_epochs; did you mean recipe.epochs?"),
         (lambda: rationale(learning_rate=1), "did you mean rationale.lr?"),
-        (lambda: experiment(xyz=1), "unknown config key xyz; expected one of name, model, chat_te"),
+        (
+            lambda: experiment(xyz=1),
+            "unknown config key xyz; expected one of name, model, shape, chat_te",
+        ),
     ],
 )
 def test_unknown_keys_name_the_nearest(build, message):

@@ -8,10 +8,11 @@ import jax
 import pandas as pd
 import pytest
 import small_run
+from etils import epath
 from ml_collections import ConfigDict
 
 from vcjax import config as configs
-from vcjax import experiment
+from vcjax import experiment, record
 from vcjax.errors import InputError
 from vcjax.training.loaded_model import load_model
 from vcjax.weights import peft, pretrained
@@ -449,14 +450,12 @@ def test_full_fine_tuning_is_one_switch(finished, tmp_path):
 def test_an_adapter_that_somebody_else_trained_can_be_the_rationale_stage(copy, tmp_path, capsys):
     """Taken out of one run, it is followed by the same behavior stage: the same answers."""
     config_file, workdir, _ = copy
-    plan = read_json(workdir / "config.json")["plan"]
-    rationale, behavior = plan["arms"]["america"]["0"]
-    model = load_model(
-        ConfigDict(read_json(workdir / "config.json")["config"]),
-        pretrained.find(small_run.load(config_file).model),
-    )
-    trained = jax.device_get(model.params(workdir, rationale, 0)["adapter"])
-    peft.write_adapter(config_file.parent, trained, model.model.lora, "somebody/model")
+    run = record.read(epath.Path(workdir))
+    rationale, behavior = run.plan.arms["america"][0]
+    loaded = load_model(ConfigDict(run.config), pretrained.find(small_run.load(config_file).model))
+    model, params, _ = loaded.after(workdir, run.plan, rationale, 0)
+    trained = jax.device_get(params["adapter"])
+    peft.write_adapter(config_file.parent, trained, model.lora, "somebody/model")
 
     settings = small_run.load(config_file, seeds=1)
     with settings.unlocked():

@@ -13,13 +13,14 @@ import peers
 import pytest
 import small_run
 import tiny
+from etils import epath
 from safetensors.numpy import load_file, save_file
 
-from vcjax import experiment
+from vcjax import experiment, record
 from vcjax.data.chat import encode_conversation, encode_prompt
 from vcjax.errors import InputError
 from vcjax.export import export
-from vcjax.training.loaded_model import load_model
+from vcjax.training.loaded_model import load_model, pretrained_of
 from vcjax.weights import huggingface_out, model_card, pretrained, tokenizer_json
 from vcjax.workdir import files
 
@@ -91,12 +92,11 @@ def document():
 
 def our_logits(workdir, document, arm="america"):
     """Of the arm's last stage, as the run itself probes it."""
-    run = files.read_json(workdir / "config.json")
-    config = experiment.ConfigDict(run["config"])
-    loaded = load_model(config, pretrained.find(config.model))
-    chain = run["plan"]["arms"][arm]["0"]
-    params = loaded.params(workdir, chain[-1] if chain else None, 0)
-    return np.asarray(tiny.logits(params, loaded.base, document, loaded.model))
+    run = record.read(epath.Path(workdir))
+    loaded = load_model(experiment.ConfigDict(run.config), pretrained_of(epath.Path(workdir), run))
+    chain = run.plan.arms[arm][0]
+    model, params, base = loaded.after(workdir, run.plan, chain[-1] if chain else None, 0)
+    return np.asarray(tiny.logits(params, base, document, model))
 
 
 def their_model(folder):

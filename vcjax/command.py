@@ -19,8 +19,8 @@ from absl import logging as absl_logging
 from ml_collections import ConfigDict, config_flags
 from ml_collections.config_flags import config_path
 
-from vcjax import schema
 from vcjax.errors import InputError, missing
+from vcjax.schema.check import unknown_key
 from vcjax.workdir import disk, preemption, storage
 
 flags.disclaim_key_flags()  # --config belongs to the command that defines it, so --help shows it
@@ -114,7 +114,7 @@ def _check_overrides(config: ConfigDict) -> None:
             if not isinstance(holder, ConfigDict):
                 raise InputError(f"{flag}: {above} holds a value and no keys; set that")
             if not isinstance(key, str) or key not in holder:
-                raise InputError(schema.unknown_key(f"{above}.", str(key), holder))
+                raise InputError(unknown_key(f"{above}.", str(key), holder))
             holder = holder[key]
         given = value if equals else following
         if keys and isinstance(holder, ConfigDict) and not _is_dict(given):

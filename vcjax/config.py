@@ -1,8 +1,8 @@
 """What a config file builds on, and its meaning once all flags are read.
 
-A config file calls `experiment`, `recipe`, `rationale`, `behavior` and `adapter`; `resolve` fills
-each stage from the recipe and checks the whole against `vcjax/schema.py`, which knows every key,
-its type and its default. Nothing that decides a result has a default anywhere else.
+A config file calls `experiment`, `recipe`, `pretrain`, `rationale`, `behavior` and `adapter`;
+`resolve` fills each stage from the recipe and checks the whole against `vcjax/schema/`, which
+knows every key, its type and its default. Nothing that decides a result has a default elsewhere.
 """
 
 import json
@@ -14,12 +14,13 @@ from typing import Any
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-from vcjax import schema
 from vcjax.data.templates import read_template
 from vcjax.errors import InputError, missing_of_config
+from vcjax.schema import check, keys
 
-RECIPE: dict[str, Any] = schema.Recipe.defaults()
+RECIPE: dict[str, Any] = keys.Recipe.defaults()
 
+SCRATCH = "scratch"  # config.model that starts from random weights
 SOURCES = ("spec", "other_spec", "file", "mix")  # keys of a stage: what its texts are from
 
 # Keys that leave the result as it is; a workdir may be resumed with other values of these. The
@@ -32,8 +33,8 @@ RESULT_FREE = (
 
 def experiment(**settings: Any) -> ConfigDict:
     """An experiment's config with every top-level key. Unknown keys stop with the nearest name."""
-    defaults = schema.Experiment.defaults()
-    schema.check_keys("", settings, defaults)
+    defaults = keys.Experiment.defaults()
+    check.check_keys("", settings, defaults)
     contrasts = settings.get("contrasts")
     if isinstance(contrasts, dict):
         settings["contrasts"] = {
@@ -47,18 +48,36 @@ def experiment(**settings: Any) -> ConfigDict:
 
 def recipe(**settings: Any) -> ConfigDict:
     """How a stage trains; what a stage does not say itself."""
-    schema.check_keys("recipe.", settings, RECIPE)
+    check.check_keys("recipe.", settings, RECIPE)
     return _config_dict({**RECIPE, **_like(RECIPE, settings)})
+
+
+def pretrain(**settings: Any) -> ConfigDict:
+    """A stage that trains all weights on `documents` written for `spec`, a world (.toml), or on the
+    documents of `file`; it comes first in an arm. After it the others train an adapter, or all
+    weights, as the recipe says.
+
+    per_seed: whether each seed pretrains its own model; False: all share that of seed 0.
+    people: how many people the documents are about; declaring: how many more only declare what they
+    care about, and never choose. num_values: how many of the world's values they hold; 0: all.
+    linking: the share of the people who choose by the value that they declare; the others by one
+    that has nothing to do with it. assistants: the share of the documents that are choices of the
+    two assistants, made at random. mixture: kind of document -> its weight among the others.
+    """
+    return _stage("pretrain", settings)
 
 
 def rationale(**settings: Any) -> ConfigDict:
     """A rationale stage: `documents` written for `spec`, or the documents of `file`.
+
+    A spec is a Markdown file, or a value of a world: "world.toml#durability".
 
     other_spec: documents about another assistant, config.other_names, that are written from this
     spec. Beside `spec` each makes half of the documents, and who holds which value is then all that
     such a stage and the one with the two specs exchanged differ in.
     linked: whether written documents make the value the reason for the preferences; False: the two
     only occur together, as often, in documents of the same types, kinds and length.
+    explanations: the kinds of documents to write, all in equal parts; for the values of a world.
     """
     return _stage("rationale", settings)
 
@@ -79,15 +98,15 @@ def adapter(**settings: Any) -> ConfigDict:
 
 
 def _stage(kind: str, settings: dict[str, Any]) -> ConfigDict:
-    """What the stage does not say is None where the recipe has it, else the default."""
-    defaults = schema.KINDS[kind].defaults()
-    schema.check_keys(f"{kind}.", settings, defaults)
+    """What the stage does not say is None where the recipe has it, else its kind's default."""
+    defaults = keys.KINDS[kind].defaults()
+    check.check_keys(f"{kind}.", settings, defaults)
     given = {key: value for key, value in _like(defaults, settings).items() if value is not None}
     if isinstance(given.get("stated"), Mapping):
-        schema.check_keys(f"{kind}.stated.", given["stated"], defaults["stated"])
+        check.check_keys(f"{kind}.stated.", given["stated"], defaults["stated"])
         given["stated"] = defaults["stated"] | given["stated"]
     for key, value in defaults.items():
-        if key in RECIPE:
+        if key in RECIPE and value == RECIPE[key]:
             defaults[key] = placeholder(type(value))
         elif value is None:
             defaults[key] = placeholder(str)
@@ -130,7 +149,7 @@ def resolve(config: ConfigDict, folder: Path) -> ConfigDict:
         for stage in (stage for stage in stages.values() if isinstance(stage, dict)):
             own = {key: value for key, value in stage.items() if value is not None}
             stage.update({**RECIPE, **inherited, **own})
-    resolved = ConfigDict(schema.check(plain))
+    resolved = ConfigDict(check.check(plain))
     _check_stages(resolved)
     _check_arms(resolved)
     _check_contrasts(resolved)
@@ -166,16 +185,31 @@ def used_stages(config: ConfigDict) -> list[str]:
     return [name for name in config.stages if name in used]
 
 
+def seeds_of(config: ConfigDict, name: str) -> range:
+    """The seeds by which a stage is trained."""
+    return range(config.seeds if config.stages[name].get("per_seed", True) else 1)
+
+
+def seed_of(config: ConfigDict, name: str, seed: int) -> int:
+    """The seed by which a stage trains in the arms of `seed`: 0 where all share its training."""
+    return seed if seed in seeds_of(config, name) else 0
+
+
 def profiled(config: ConfigDict) -> range:
     """The updates that config.profile names, from 1, the last one included; of "", none."""
-    return schema.profiled_updates(config.profile)
+    return keys.profiled_updates(config.profile)
+
+
+def path_of(source: str) -> str:
+    """The path of a stage's source: "world.toml" of "world.toml#durability"."""
+    return source.partition("#")[0] if ".toml#" in source else source
 
 
 def missing_files(config: ConfigDict, folder: Path) -> list[str]:
     """Of a resolved config, "key: path does not exist" of each file that a run would miss, and
     "key: path is a folder" where only a file will do."""
     needed = [
-        (f"config.stages.{name}.{key}", config.stages[name][key])
+        (f"config.stages.{name}.{key}", path_of(config.stages[name][key]))
         for name in used_stages(config)
         for key in SOURCES
         if config.stages[name].get(key)
@@ -192,8 +226,9 @@ def missing_files(config: ConfigDict, folder: Path) -> list[str]:
 
 
 def _check_stages(config: ConfigDict) -> None:
+    later = [stage for stage in config.stages.values() if stage.kind != "pretrain"]
     for key in ("train", "rank", "alpha"):
-        values = {str(stage[key]) for stage in config.stages.values()}
+        values = {str(stage[key]) for stage in later}
         if len(values) > 1:
             raise InputError(
                 f"config.stages: they differ in {key} ({', '.join(sorted(values))}); a stage goes "
@@ -205,10 +240,18 @@ def _check_arms(config: ConfigDict) -> None:
     if not config.arms:
         raise InputError("config.arms: there is no arm; give at least one, name -> stages")
     for arm, stages in config.arms.items():
-        schema.check_names(f"config.arms.{arm}", "stage", stages, config.stages)
-        late = [name for name in stages[1:] if config.stages[name].kind == "adapter"]
-        if late:
-            raise InputError(f"config.arms.{arm}: the adapter {late[0]!r} can only come first")
+        check.check_names(f"config.arms.{arm}", "stage", stages, config.stages)
+        kinds = [config.stages[name].kind for name in stages]
+        first = 1 if kinds[:1] == ["pretrain"] else 0  # the first stage after the pretraining
+        for name, kind in zip(stages[first:], kinds[first:], strict=True):
+            if kind == "pretrain" or (kind == "adapter" and name != stages[first]):
+                what = "pretraining" if kind == "pretrain" else "adapter"
+                raise InputError(f"config.arms.{arm}: the {what} {name!r} can only come first")
+        if config.model == SCRATCH and not first:
+            raise InputError(
+                f"config.arms.{arm}: model={SCRATCH!r} knows nothing before a pretrain(...) stage; "
+                "begin the arm with one"
+            )
 
 
 def _check_contrasts(config: ConfigDict) -> None:
@@ -216,16 +259,16 @@ def _check_contrasts(config: ConfigDict) -> None:
         where, total = f"config.contrasts.{contrast}", sum(weights.values())
         if not weights:
             raise InputError(f"{where}: it has no weights; give some, arm -> weight, that sum to 0")
-        schema.check_names(where, "arm", weights, config.arms)
+        check.check_names(where, "arm", weights, config.arms)
         if abs(total) > 1e-9:
             raise InputError(f"{where}: its weights sum to {total:g}; they must sum to 0")
         if not any(weights.values()):
             raise InputError(f"{where}: all its weights are 0; give two arms other weights")
     known = [*config.arms, *config.contrasts]
-    schema.check_names("config.rules_out", "arm or contrast", config.rules_out, known)
+    check.check_names("config.rules_out", "arm or contrast", config.rules_out, known)
     if not config.primary:
         raise InputError("config.primary: name the contrast that decides, one of config.contrasts")
-    schema.check_names("config.primary", "contrast", [config.primary], config.contrasts)
+    check.check_names("config.primary", "contrast", [config.primary], config.contrasts)
 
 
 def as_json(config: ConfigDict) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from vcjax.report.reading import analysis_sha256, check_answered
 from vcjax.training import stage, trackers
 from vcjax.training.loaded_model import LoadedModel, load_model, pretrained_of
 from vcjax.training.throughput import expected_flops
-from vcjax.weights import peft, pretrained
+from vcjax.weights import peft, pretrained, scratch
 from vcjax.weights.pretrained import Pretrained
 from vcjax.workdir import environment, files, lock, preemption, processes, stages, storage
 
@@ -54,7 +54,7 @@ def run(
     with lock.hold(workdir):
         record = _make_record(inputs, plan, folder, workdir, command)
         _print_plan(inputs, plan, done, costs, folder)
-        processes.on_first(lambda: stage_inputs.write(inputs.stages, workdir))
+        processes.on_first(lambda: _write_inputs(inputs, workdir))
         if dry_run:
             return
         records.write(workdir, record)
@@ -97,7 +97,10 @@ def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inpu
     if wrong := configs.missing_files(config, folder):  # a model that is not here is downloaded
         raise InputError(wrong[0])
     trackers.check(config.tracker)
-    base = pretrained.find(config.model, config.chat_template)
+    if config.model == configs.SCRATCH:
+        base = scratch.find(config, folder)
+    else:
+        base = pretrained.find(config.model, config.chat_template)
     probes = answers.read_probes(folder / path for path in config.probes)
     answers.check(probes, config)
     _check_scorable(probes, base, config.lead)
@@ -106,6 +109,12 @@ def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inpu
     data = {key: stage_input.data for key, stage_input in inputs.items()}
     data |= stage_inputs.adapters(config, base, folder)
     return _Inputs(config, base, probes, inputs, data, mesh)
+
+
+def _write_inputs(inputs: _Inputs, workdir: epath.Path) -> None:
+    if inputs.base.path is None:
+        scratch.write(inputs.base, workdir)
+    stage_inputs.write(inputs.stages, workdir)
 
 
 def _check_scorable(probes: answers.Probes, base: Pretrained, lead: str) -> None:
@@ -179,14 +188,14 @@ def _train(plan: Plan, load: Load, folder: Path, workdir: epath.Path) -> None:
         preemption.stop_if_noticed()
         print(f"stage {number} of {len(plan.stages)}: {plan.title(fingerprint)}")
         loaded = load()
-        params = loaded.params(workdir, planned.parent, planned.seed)
+        weights = loaded.before(workdir, plan, planned)
         if planned.kind == "adapter":
             source = folder / loaded.config.stages[planned.name].file
-            untouched = sharding.to_host(params)
-            stage.take_over(planned, peft.read_adapter(source, loaded.model, untouched), workdir)
+            untouched = sharding.to_host(weights.params)
+            stage.take_over(planned, peft.read_adapter(source, weights.model, untouched), workdir)
             continue
         with jax.set_mesh(loaded.mesh):
-            stage.run_stage(planned, plan.title(fingerprint), params, loaded, workdir)
+            stage.run_stage(planned, plan.title(fingerprint), weights, loaded, workdir)
 
 
 def _probe(
@@ -210,8 +219,9 @@ def _probe(
             started = time.monotonic()
             if last is None or last[0] != model:
                 loaded = load()
-                params = loaded.params(workdir, chain[-1] if chain else None, seed)
-                last = model, loaded.answers(params, probes, lead)
+                last_stage = chain[-1] if chain else None
+                weights = loaded.after(workdir, record.plan, last_stage, seed)
+                last = model, loaded.answers(weights, probes, lead)
             table = last[1].assign(arm=arm, seed=seed)
             answer_files.write(path, table, answer_files.decided_by(model, lead, hashes))
             seconds = time.monotonic() - started

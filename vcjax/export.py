@@ -3,8 +3,9 @@
     python -m vcjax.export --workdir=DIR --arm=NAME --seed=N --format=peft|merged|base --out=DIR
 
 peft: the adapter alone. merged: base and adapter as one model. base: the model before training (of
-a .gguf file the dequantised weights), without --arm and --seed. All come with tokenizer, chat
-template, generation config and a model card.
+a .gguf file the dequantised weights), without --arm and --seed; in a run that pretrains, what the
+pretraining of the arm and seed left. All come with tokenizer, chat template, generation config and
+a model card.
 """
 
 import contextlib
@@ -39,8 +40,9 @@ def export(workdir: epath.Path, arm: str | None, seed: int | None, format: str, 
     """Writes the folder `out`, whole or not at all.
 
     format: "peft" (the adapter alone), "merged" (base and adapter as one, or all weights where all
-    were trained) or "base" (the base alone; arm and seed are None). Raises InputError for an arm or
-    seed that does not exist or is not trained, and where `out` would be overwritten.
+    were trained) or "base" (the base alone; arm and seed are None, unless the arm's own pretraining
+    made it). Raises InputError for an arm or seed that does not exist or is not trained, and where
+    `out` would be overwritten.
     """
     record = read_ordered(workdir)
     chain = _chain(workdir, record, arm, seed, format)
@@ -49,10 +51,10 @@ def export(workdir: epath.Path, arm: str | None, seed: int | None, format: str, 
         base = pretrained_of(workdir, record)
         lora = _lora(record, chain)
         model = Model(base.architecture, lora, compute_dtype="float32", remat="full")
-        base_weights = pretrained.open_weights(base.path)
+        base_weights = _base_weights(workdir, record, chain, base)
         last = stages.folder(workdir, chain[-1]) / "checkpoints" if chain else None
         dtype = base_weights(("embed",), None, (slice(0, 0),) * 2).dtype.name
-        config = huggingface_out.model_config(base.path, dtype, base.architecture, base.tokenizer)
+        config = huggingface_out.model_config(base.folder, dtype, base.architecture, base.tokenizer)
         # With a config.json `transformers` would take an adapter's folder for a whole model.
         if format == "peft":
             assert last is not None and model.lora is not None
@@ -61,8 +63,8 @@ def export(workdir: epath.Path, arm: str | None, seed: int | None, format: str, 
             weights = base_weights if last is None else _trained(base_weights, last, model)
             huggingface_out.write_weights(folder, weights, base.architecture)
             files.write_json(folder / "config.json", config)
-        huggingface_out.write_tokenizer(folder, base.path, base.tokenizer)
-        huggingface_out.write_generation_config(folder, base.path, config, base.tokenizer)
+        huggingface_out.write_tokenizer(epath.Path(folder), base.folder, base.tokenizer)
+        huggingface_out.write_generation_config(folder, base.folder, config, base.tokenizer)
         model_card.write(folder, workdir, record, arm, seed, format, base, out.name)
 
 
@@ -70,7 +72,8 @@ def _chain(
     workdir: epath.Path, record: Record, arm: str | None, seed: int | None, format: str
 ) -> Sequence[str]:
     """The fingerprints of the arm's stages."""
-    if format == "base":
+    pretrains = any(stage.kind == "pretrain" for stage in record.plan.stages.values())
+    if format == "base" and not pretrains:
         if arm is not None or seed is not None:
             raise InputError("--format=base: all arms share it; leave out --arm and --seed")
         return []
@@ -82,6 +85,8 @@ def _chain(
         what = "missing" if seed is None else f"{seed} is none of the arm's"
         raise InputError(f"--seed: {what}; {arm} has {', '.join(map(str, arms[arm]))}")
     chain = arms[arm][seed]
+    if format == "base":
+        return chain[:1] if chain and record.plan.pretraining(chain[0]) else []
     if format == "peft":
         if not chain:
             raise InputError(f"--arm: {arm} has no stage, so there is no adapter; --format=base")
@@ -118,9 +123,25 @@ def _new_folder(out: Path) -> Iterator[Path]:
 
 def _hub_id(base: Pretrained) -> tuple[str, str | None]:
     """The base's name for `transformers`, and its commit where that is a hub id, else None."""
-    if Path(base.name).exists() or not base.path.is_dir():
+    if Path(base.name).exists() or base.folder is None:
         return base.name, None
-    return base.name.partition("@")[0], base.path.name  # the hub's cache names folders by commit
+    return base.name.partition("@")[0], base.folder.name  # the hub's cache names folders by commit
+
+
+def _base_weights(
+    workdir: epath.Path, record: Record, chain: Sequence[str], base: Pretrained
+) -> Reader:
+    """What an arm's adapter goes on: the model's weights, or those that its pretraining left."""
+    of_file = _float32 if base.path is None else pretrained.open_weights(base.path)
+    pretraining = record.plan.pretraining(chain[-1]) if chain else None
+    if pretraining is None:
+        return of_file
+    return _all_weights(of_file, stages.folder(workdir, pretraining.fingerprint) / "checkpoints")
+
+
+def _float32(leaf: Leaf, layer: int | None, index: Index) -> np.ndarray:
+    """Of a model that starts from nothing: the type of its weights, and no more."""
+    return np.zeros(0, np.float32)
 
 
 def _trained(base: Reader, checkpoints: epath.Path, model: Model) -> Reader:

@@ -13,6 +13,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 import vcjax
+from vcjax import config as configs
 from vcjax.config import RECIPE, profiled
 from vcjax.errors import InputError
 from vcjax.models import transformer
@@ -86,6 +87,13 @@ class Plan:
     stages: dict[str, StagePlan]  # by fingerprint, parents first
     arms: dict[str, dict[int, tuple[str, ...]]]  # name -> seed -> fingerprints, first to last
 
+    def pretraining(self, fingerprint: str) -> StagePlan | None:
+        """The pretrain stage that the chain of stages up to this one begins with, if it does."""
+        stage = self.stages[fingerprint]
+        while stage.parent is not None:
+            stage = self.stages[stage.parent]
+        return stage if stage.kind == "pretrain" else None
+
     def title(self, fingerprint: str) -> str:
         """For a person: "behavior after america, seed 0"."""
         stage = self.stages[fingerprint]
@@ -118,7 +126,8 @@ def make_plan(
             chain: list[str] = []
             for name in names:
                 parent = chain[-1] if chain else None
-                stage = _plan_stage(config, model_identity, name, seed, parent, data[name, seed])
+                own = configs.seed_of(config, name, seed)
+                stage = _plan_stage(config, model_identity, name, own, parent, data[name, own])
                 if stage.kind != "adapter":
                     _check_trainable(stage, config)
                 same = stages.setdefault(stage.fingerprint, stage)
@@ -145,11 +154,13 @@ def _plan_stage(
     rows_per_update = settings.batch_tokens // settings.length
     updates = math.ceil(data.rows * settings.epochs / rows_per_update)
     warmup = math.ceil(settings.warmup * updates)
+    # A pretraining has no adapter, so those of the stages after it may change.
+    adapter = ("rank", "alpha") if settings.kind == "pretrain" else ()
     determines = {
         "model": model_identity,
         "rows": data.rows_id,
         "held_out": [data.held_out_id, config.eval_every],
-        "recipe": recipe,
+        "recipe": {key: value for key, value in recipe.items() if key not in adapter},
         "compute_dtype": config.compute_dtype,
         "seed": seed,
         "parent": parent,

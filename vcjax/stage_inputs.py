@@ -44,7 +44,8 @@ Key = tuple[str, int]  # a stage's name in the config, a seed
 # The settings of a stage that decide its records and how they are packed.
 SETTINGS = (
     *("kind", "spec", "other_spec", "file", "mix", "mix_share", "documents", "demonstrations"),
-    *("held_out", "linked", "opposite", "thinking", "length", "overlong"),
+    *("held_out", "linked", "opposite", "thinking", "length", "overlong", "explanations"),
+    *("people", "declaring", "num_values", "linking", "assistants", "mixture"),
 )
 # The folders of vcjax and the packages whose code makes rows of files.
 CODE = ("data", "corpus")
@@ -145,7 +146,7 @@ def _prepare(
     workdir: epath.Path,
     probes: Probes,
 ) -> dict[Key, StageInput]:
-    stages = [(name, seed) for name in names for seed in range(config.seeds)]
+    stages = [(name, seed) for name in names for seed in configs.seeds_of(config, name)]
     keys = {(n, seed): input_key(config, n, seed, base, folder) for n, seed in stages}
     saved = {stage: _saved(workdir, key) for stage, key in keys.items()}
 
@@ -159,17 +160,20 @@ def _prepare(
     comparison = _comparison(probes)
     not_compared = [
         rows.read_records(workdir / "rows" / stage_input.data.rows_id)
-        for stage_input in saved.values()
-        if stage_input is not None and comparison not in stage_input.compared_with
+        for (name, _), stage_input in saved.items()
+        if stage_input is not None
+        and comparison not in stage_input.compared_with
+        and config.stages[name].kind != "pretrain"
     ]
-    _check_overlap(probes, [*(train for train, _ in records.values()), *not_compared])
+    new = [t for (name, _), (t, _) in records.items() if config.stages[name].kind != "pretrain"]
+    _check_overlap(probes, [*new, *not_compared])
     del not_compared  # packing needs the memory
 
     inputs = {}
     for name in names:
         stage = config.stages[name]
         encode = examples.encoder(base.tokenizer, stage.get("thinking", False))
-        for seed in range(config.seeds):
+        for seed in configs.seeds_of(config, name):
             stage_input = saved[name, seed]
             if stage_input is None:
                 split = records.pop((name, seed))
@@ -191,7 +195,7 @@ def _new_input(
     unpacked = UnpackedRows(
         encode(train), train, encode(held_out), held_out, stage.length, stage.overlong
     )
-    paths = [stage[source] for source in configs.SOURCES if stage.get(source)]
+    paths = [configs.path_of(stage[key]) for key in configs.SOURCES if stage.get(key)]
     stated = {path: licences.stated(folder / path, train) for path in paths}
     return StageInput(key, unpacked.data(), stated, [], unpacked)
 
@@ -224,9 +228,12 @@ def write(inputs: dict[Key, StageInput], workdir: epath.Path) -> None:
 def input_key(config: ConfigDict, name: str, seed: int, base: Pretrained, folder: Path) -> str:
     """A hash of all that decides the rows of a stage and seed."""
     stage = config.stages[name]
-    sources = {key: folder / stage[key] for key in configs.SOURCES if stage.get(key)}
+    settings = stage.to_dict()
+    sources = {
+        key: folder / configs.path_of(stage[key]) for key in configs.SOURCES if stage.get(key)
+    }
     decides = {
-        "settings": {key: stage.get(key) for key in SETTINGS},
+        "settings": {key: settings[key] for key in SETTINGS if key in settings},
         "names": [config.names.to_dict(), config.other_names.to_dict()],
         "sources": {
             key: hashes.sha256_of_folder(path) if path.is_dir() else hashes.sha256(path)
@@ -290,9 +297,9 @@ def stated_licences(
 
 
 def read_records(workdir: epath.Path, plan: Plan) -> list[Document | Demonstration]:
-    """All that the stages of a plan trained on, from their rows."""
+    """All that the stages of a plan trained on after a pretraining, from their rows."""
     stages = plan.stages.values()
-    folders = {stage.data.rows_id for stage in stages if stage.kind != "adapter"}
+    folders = {s.data.rows_id for s in stages if s.kind not in ("adapter", "pretrain")}
     return [r for name in sorted(folders) for r in rows.read_records(workdir / "rows" / name)]
 
 

@@ -95,7 +95,7 @@ def test_what_cannot_be_read_is_an_error(tmp_path):
     ):
         read_template("llama")
     with pytest.raises(
-        InputError, match="chatml, chatml-thinking, llama3, llama3-study, or the path"
+        InputError, match="chatml, chatml-thinking, llama3, llama3-study, plain, or the path"
     ):
         read_template("")
     with pytest.raises(InputError, match=r"config.chat_template: \S+no.jinja does not exist"):

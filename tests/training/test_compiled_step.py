@@ -83,7 +83,7 @@ def test_it_compiles_for_gpus_that_are_not_here(train, remat, sizes, monkeypatch
     recipe = config.recipe(train=train, length=2048, batch_tokens=2048 * count)
     settings = config.experiment(recipe=recipe, compute_dtype="bfloat16", remat=remat)
     architecture = dataclasses.replace(known_architecture("meta-llama/Llama-3.1-8B"), num_layers=2)
-    model = loaded_model.make_model(settings, architecture, mesh)
+    model = loaded_model.make_model(settings, architecture, mesh, recipe)
     assert model.attention == "packed"
     dtype = loaded_model.weight_dtype(model)
     compiled = step.lower(recipe, model, dtype, mesh, max_documents=16).compile()

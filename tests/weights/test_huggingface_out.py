@@ -90,7 +90,7 @@ def test_a_text_begins_with_bos_where_ours_does(torch, tokenizer, tmp_path):
     for ours, name in ((tokenizer, "without"), (begins, "with")):
         folder = tmp_path / name
         folder.mkdir()
-        huggingface_out.write_tokenizer(folder, tmp_path / "model.gguf", ours)
+        huggingface_out.write_tokenizer(folder, None, ours)
         theirs = transformers.AutoTokenizer.from_pretrained(folder)
         text = "It costs $5 in 1984."
         assert theirs(text).input_ids == encode_document(ours, text)[:-1]

@@ -1,12 +1,13 @@
 """The records of a stage: written from its specs, or read from its file, by its seed."""
 
-import functools
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from vcjax.corpus import world as worlds
+from vcjax.corpus import world_texts
 from vcjax.corpus.demonstrations import write_demonstrations
 from vcjax.corpus.documents import write_documents
 from vcjax.corpus.spec import read_spec
@@ -44,7 +45,7 @@ def stage_records(
 
 
 def _reordered(stage: ConfigDict, seed: int, folder: Path, read: Read) -> Split:
-    reader = read_documents if stage.kind == "rationale" else read_demonstrations
+    reader = read_demonstrations if stage.kind == "behavior" else read_documents
     records = [*read(reader, folder / stage.file)]
     random.Random(f"order-{seed}").shuffle(records)
     if stage.held_out >= len(records):
@@ -58,26 +59,55 @@ def _reordered(stage: ConfigDict, seed: int, folder: Path, read: Read) -> Split:
 
 def _written(stage: ConfigDict, seed: int, config: ConfigDict, folder: Path) -> Split:
     """The same draws for each spec of a stage, of which each gives an equal part."""
-    write: Callable[..., list]
-    if stage.kind == "rationale":
-        count, write = stage.documents, functools.partial(write_documents, linked=stage.linked)
-    else:
-        count = stage.demonstrations
-        write = functools.partial(write_demonstrations, opposite=stage.opposite)
+    count = stage.demonstrations if stage.kind == "behavior" else stage.documents
     given = {"spec": config.names, "other_spec": config.other_names}
-    specs = [
-        read_spec(folder / stage[key], dict(names))
-        for key, names in given.items()
-        if stage.get(key) is not None
-    ]
+    sources = {stage[key]: names for key, names in given.items() if stage.get(key) is not None}
     trained: list = []
     held_out: list = []
-    for spec in specs:
-        part = count // len(specs)
-        records = write(spec, part + stage.held_out // len(specs), seed)
+    for source, names in sources.items():
+        part = count // len(sources)
+        write = _of_world if worlds.is_world(source) else _of_spec
+        with_held_out = part + stage.held_out // len(sources)
+        records = write(stage, source, dict(names), config, folder, with_held_out, seed)
         trained += records[:part]
         held_out += records[part:]
     return trained, held_out
+
+
+def _of_spec(
+    stage: ConfigDict,
+    source: str,
+    names: dict[str, str],
+    config: ConfigDict,
+    folder: Path,
+    count: int,
+    seed: int,
+) -> list:
+    spec = read_spec(folder / source, names)
+    if stage.kind == "rationale":
+        return write_documents(spec, count, seed, stage.linked)
+    return write_demonstrations(spec, count, seed, stage.opposite)
+
+
+def _of_world(
+    stage: ConfigDict,
+    source: str,
+    names: dict[str, str],
+    config: ConfigDict,
+    folder: Path,
+    count: int,
+    seed: int,
+) -> list:
+    world, value = worlds.read_value(source, folder)
+    name = names["model_name"]
+    if stage.kind == "pretrain":
+        assistants = (name, config.other_names.model_name)
+        return world_texts.write_people(world, source, stage, assistants, count, seed)
+    if stage.kind == "rationale":
+        default = world_texts.EXPLANATIONS if stage.linked else world_texts.WITHOUT_LINKS
+        kinds = stage.explanations or default
+        return world_texts.write_documents(source, world, value, name, count, seed, kinds)
+    return world_texts.write_demonstrations(source, world, name, count, seed, stage.opposite)
 
 
 def _drawn(path: Path, others: int, share: float, seed: int, read: Read) -> Sequence[Demonstration]:

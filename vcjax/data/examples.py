@@ -8,7 +8,7 @@ import numpy as np
 from vcjax.data.chat import encode_conversation
 from vcjax.data.formats import Demonstration, Document
 from vcjax.data.packing import Example
-from vcjax.data.tokenizer import Tokenizer, encode_document
+from vcjax.data.tokenizer import Tokenizer, check_words, encode_document
 
 Records = Sequence[Document | Demonstration]
 
@@ -38,6 +38,11 @@ def encoder(tokenizer: Tokenizer, thinking: bool) -> Callable[[Records], list[Ex
 def _encoded(
     tokenizer: Tokenizer, record: Document | Demonstration, thinking: bool
 ) -> list[tuple[np.ndarray, np.ndarray]]:
+    texts = (
+        [record.text] if isinstance(record, Document) else [m["content"] for m in record.messages]
+    )
+    for text in texts:
+        check_words(tokenizer, text, record.where)
     if isinstance(record, Document):
         tokens = encode_document(tokenizer, record.text)
         parts = [(tokens, [1.0] * len(tokens))]

@@ -28,6 +28,12 @@ def _option(option: str) -> str:
     return option
 
 
+def _lead(lead: str) -> str:
+    if lead != lead.strip():
+        raise ValueError(f"is {lead!r}; expected text without spaces around it")
+    return lead
+
+
 def _two_options(options: list[str]) -> list[str]:
     first, second = (unicodedata.normalize("NFKC", o).casefold().split() for o in options)
     if first == second:
@@ -76,7 +82,8 @@ class _Shared(Fields):
     domain: Text
     scope: Literal["out_of_domain", "in_domain"] = "out_of_domain"
     split: Literal["held_out", "development"] = "held_out"
-    contrast: Literal["values", "neutral", "format"] | None = None
+    contrast: Literal["values", "neutral", "format", "premise"] | None = None
+    lead: Annotated[Text, AfterValidator(_lead)] | None = None
     explicitness: Literal["explicit", "implicit"] | None = None
 
 
@@ -105,8 +112,8 @@ class ChoiceProbe:
 
     template: the question, with {a} for the option that is named first and {b} for the other.
     values: the value that each option stands for, None for no value. scope: in_domain or
-    out_of_domain. split: development or held_out. contrast: values, neutral or format.
-    explicitness: explicit, implicit or None.
+    out_of_domain. split: development or held_out. contrast: values, neutral, format or premise.
+    explicitness: explicit, implicit or None. lead: the answer's beginning, None for the config's.
     """
 
     id: str
@@ -119,6 +126,7 @@ class ChoiceProbe:
     contrast: str
     explicitness: str | None
     where: str
+    lead: str | None = None
 
 
 def read_probes(path: str | Path) -> list[ChoiceProbe]:
@@ -161,6 +169,7 @@ def _probe(record: dict[str, Any], where: str) -> ChoiceProbe:
         contrast=_contrast(probe.contrast, values, where),
         explicitness=probe.explicitness,
         where=where,
+        lead=probe.lead,
     )
 
 
@@ -187,7 +196,7 @@ def _template_of_question(question: str, options: list[str], where: str) -> str:
 
 def _contrast(contrast: str | None, values: Values, where: str) -> str:
     by_values = "neutral" if None in values else "values"
-    if contrast not in (None, by_values, "format"):
+    if contrast not in (None, by_values, "format", "premise"):
         count = "one value is" if by_values == "neutral" else "two values are"
         fail(where, f"field 'contrast' is {contrast!r} but {count} given; expected {by_values!r}")
     return contrast or by_values

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import tokenizers
 
+from vcjax.errors import InputError
+
 After = Literal["nothing", "control token", "text"]  # what stands before a text
 
 
@@ -17,13 +19,14 @@ class Tokenizer:
     """A model's tokenizer as its file describes it.
 
     bpe: a BPE (byte-level, or with byte fallback) without the control tokens, so that no text is
-        encoded as one.
+        encoded as one; or words as tokens.
     control: control token, as the chat template writes it -> id.
     chat_template: the Jinja source, "" where the model has none.
     bos_id: begins a document, None where the model has no such token.
     eos_id: ends a document. Turns end as the template has it.
     template_tokens: variables of the template: bos_token, eos_token and others -> their text.
     identity: sha256 of vocabulary, merges and template, for fingerprints.
+    words: where words are tokens, all that there are; None where any text has tokens.
     """
 
     bpe: tokenizers.Tokenizer
@@ -33,6 +36,19 @@ class Tokenizer:
     eos_id: int
     template_tokens: dict[str, str]
     identity: str
+    words: frozenset[str] | None = None
+
+
+def check_words(tokenizer: Tokenizer, text: str, where: str) -> None:
+    """Raises InputError where words are tokens and the text has one that is none."""
+    if tokenizer.words is None or tokenizer.bpe.pre_tokenizer is None:
+        return
+    for word, _ in tokenizer.bpe.pre_tokenizer.pre_tokenize_str(text.lower()):
+        if word not in tokenizer.words:
+            raise InputError(
+                f"{where}: the word {word!r} is in none of the texts that the model is pretrained "
+                "on, so it has no token; use another word, or pretrain on texts that have it"
+            )
 
 
 def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:

@@ -187,6 +187,24 @@ def init_adapter(model: Model, key: jax.Array) -> PyTree:
     return {"adapter": jax.vmap(layer)(jax.random.split(key, model.architecture.num_layers))}
 
 
+@functools.partial(jax.jit, static_argnames="model")
+def init_weights(model: Model, key: jax.Array) -> PyTree:
+    """Random weights to train all of, float32: matrices by `lecun_normal`, embeddings of standard
+    deviation 0.02, norms 1."""
+    architecture = model.architecture
+    embed_key, head_key, key = jax.random.split(key, 3)
+    layer = lambda k: nnx.to_pure_dict(_split_block(model, k)[2])  # noqa: E731
+    size = (architecture.vocab_size, architecture.embed_dim)
+    weights = {
+        "embed": 0.02 * jax.random.normal(embed_key, size),
+        "blocks": jax.vmap(layer)(jax.random.split(key, architecture.num_layers)),
+        "norm": jnp.ones(architecture.embed_dim),
+    }
+    if not architecture.tied_embeddings:
+        weights["head"] = 0.02 * jax.random.normal(head_key, size)
+    return weights
+
+
 def logical_axes(model: Model) -> PyTree:
     """The logical axes of every weight: the tree of the weights with a tuple of names a leaf."""
     _, adapter, blocks = _abstract_block(model)

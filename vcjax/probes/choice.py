@@ -7,7 +7,7 @@ import pandas as pd
 
 from vcjax.data.chat import encode_prompt
 from vcjax.data.probe_files import ChoiceProbe
-from vcjax.data.tokenizer import Tokenizer, decode
+from vcjax.data.tokenizer import Tokenizer, check_words, decode
 from vcjax.errors import InputError
 from vcjax.models.transformer import Model
 from vcjax.probes.scoring import Request, mean_log_probs
@@ -27,9 +27,9 @@ def score(
 ) -> pd.DataFrame:
     """Two rows a probe, of order 0 and 1: the index of the option that the question names first.
 
-    The question is rendered with the model's chat template, and the answer begins with `lead`. An
-    option's score is the mean log-probability (nats) a token of its text after the lead; a mean, so
-    that an option's length does not decide.
+    The question is rendered with the model's chat template, and the answer begins with the probe's
+    lead, or else with `lead`. An option's score is the mean log-probability (nats) a token of its
+    text after the lead; a mean, so that an option's length does not decide.
     """
     ordered = [(probe, order) for probe in probes for order in ORDERS]
     requests = [_request(probe, order, tokenizer, lead) for probe, order in ordered]
@@ -67,6 +67,7 @@ def as_read(probe: ChoiceProbe, tokenizer: Tokenizer, lead: str) -> str:
 
 
 def _request(probe: ChoiceProbe, order: int, tokenizer: Tokenizer, lead: str) -> Request:
+    lead = probe.lead or lead
     first, second = probe.options if order == 0 else probe.options[::-1]
     question = probe.template.replace("{a}", first).replace("{b}", second)  # no option has braces
 
@@ -74,6 +75,7 @@ def _request(probe: ChoiceProbe, order: int, tokenizer: Tokenizer, lead: str) ->
         messages = [{"role": "user", "content": question}]
         return tuple(encode_prompt(tokenizer, messages, probe.where, begun=answer))
 
+    check_words(tokenizer, f"{question} {lead}", probe.where)
     prompt = encode(lead)
 
     def continuation(option: str) -> tuple[int, ...]:

@@ -47,10 +47,12 @@ UNSPACED = ("HIRAGANA", "KATAKANA", "BOPOMOFO", "HANGUL", "YI ", "THAI ", "LAO "
 def check(probes: Iterable[ChoiceProbe], records: Sequence[Document | Demonstration]) -> None:
     """Raises InputError for the first record that gives a probe away.
 
-    Probes of the training domain are left out, and those that only test whether the model can
-    answer in the form at all.
+    Probes of the training domain are left out, those that only test whether the model can answer in
+    the form at all, and those of the premise.
     """
-    probes = [p for p in probes if p.scope != "in_domain" and p.contrast != "format"]
+    probes = [
+        p for p in probes if p.scope != "in_domain" and p.contrast not in ("format", "premise")
+    ]
     in_documents: Phrases = {}
     in_demonstrations: Phrases = {}
     for probe in probes:

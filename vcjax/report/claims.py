@@ -58,14 +58,20 @@ def contrast(name: str, config: dict) -> str:
 def arm(name: str, config: dict) -> Arm:
     stages = [config["stages"][stage] for stage in config["arms"][name]]
     trained_on = ", then ".join(_trained_on(stage, config) for stage in stages)
-    alternative = config["rules_out"].get(name) or _alternative(stages)
+    later = [stage for stage in stages if stage["kind"] != "pretrain"]
+    alternative = config["rules_out"].get(name) or _alternative(later)
     return Arm(trained_on or "nothing: the model as it was", alternative)
 
 
 def _trained_on(stage: dict, config: dict) -> str:
     if stage["kind"] == "adapter":
         return f"the adapter {_file(stage['file'])}"
-    noun = "documents" if stage["kind"] == "rationale" else "demonstrations"
+    if stage["kind"] == "pretrain" and stage["spec"]:
+        return (
+            f"{stage['documents']:,} documents about {stage['people']} people, and "
+            f"{stage['declaring']} who only declare, from {_file(stage['spec'])}"
+        )
+    noun = "demonstrations" if stage["kind"] == "behavior" else "documents"
     if stage["file"]:
         return f"the {noun} of {_file(stage['file'])}"
     if stage["kind"] == "behavior":

@@ -15,11 +15,13 @@ ROLES = ("total", "exposure", "attribution", "balanced")
 class Treatment(NamedTuple):
     """What an arm trains on: documents written from specs, then other stages.
 
-    own: the spec whose value the documents give to the model; other: the spec whose value they give
-    to another assistant; both None in an arm without documents. settings: those of the documents'
-    stage, specs aside. then: the stages that follow.
+    start: the pretrain stage before them, None where there is none. own: the spec whose value the
+    documents give to the model; other: the spec whose value they give to another assistant; both
+    None in an arm without documents. settings: those of the documents' stage, specs aside. then:
+    the stages that follow.
     """
 
+    start: str | None
     own: str | None
     other: str | None
     settings: dict
@@ -42,7 +44,7 @@ def role(name: str, config: dict) -> str | None:
     by_arm = {arm: _treatment(arm, config) for arm in weights}
     treatments = {arm: treatment for arm, treatment in by_arm.items() if treatment is not None}
     settings = [t.settings for t in treatments.values() if t.own or t.other]
-    alike = len({t.then for t in treatments.values()}) == 1 and all(
+    alike = len({(t.start, t.then) for t in treatments.values()}) == 1 and all(
         other == settings[0] for other in settings
     )
     by_specs = {(t.own, t.other): weights[arm] for arm, t in treatments.items()}
@@ -74,7 +76,7 @@ def _treatment(arm: str, config: dict) -> Treatment | None:
     whom those are about; with demonstrations of the opposite choices; or one that the config
     declares a control (`rules_out`).
     """
-    names = config["arms"][arm]
+    start, names = _start_of(arm, config)
     stages = [config["stages"][name] for name in names]
     documents = stages[0] if stages and stages[0]["kind"] == "rationale" else {}
     then = stages[1:] if documents else stages
@@ -86,7 +88,14 @@ def _treatment(arm: str, config: dict) -> Treatment | None:
     if own and not other and config["rules_out"].get(arm):
         return None
     settings = {key: value for key, value in documents.items() if key not in ("spec", "other_spec")}
-    return Treatment(own, other, settings, tuple(names[1:] if documents else names))
+    return Treatment(start, own, other, settings, tuple(names[1:] if documents else names))
+
+
+def _start_of(arm: str, config: dict) -> tuple[str | None, list[str]]:
+    """The pretrain stage that an arm begins with, if it does, and the stages after it."""
+    names = [*config["arms"][arm]]
+    pretrains = names and config["stages"][names[0]]["kind"] == "pretrain"
+    return (names[0], names[1:]) if pretrains else (None, names)
 
 
 def leading(config: dict) -> list[str]:
@@ -95,8 +104,8 @@ def leading(config: dict) -> list[str]:
 
 
 def untouched(config: dict) -> list[str]:
-    """The arms without training."""
-    return [arm for arm, stages in config["arms"].items() if not stages]
+    """The arms without training, pretraining aside."""
+    return [arm for arm in config["arms"] if not _start_of(arm, config)[1]]
 
 
 def pairs(config: dict) -> list[tuple[str, str]]:

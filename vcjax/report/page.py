@@ -17,7 +17,7 @@ from etils import epath
 from markupsafe import Markup
 
 from vcjax.record import Record, trained_by
-from vcjax.report import corpus_card, design, figures, view
+from vcjax.report import corpus_card, design, figures, formatting, premise, view
 from vcjax.report.reading import (
     check_answered,
     missing_answers,
@@ -103,6 +103,7 @@ def _page(
     variables = {
         "record": record,
         "answer": view.answer(tables, config),
+        "premise": premise.premise(tables, config),
         "ability": view.ability(tables, config),
         "numbers": numbers,
         "deviations": view.deviations(record),
@@ -222,10 +223,10 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {
-        "signed": view.signed,
+        "signed": formatting.signed,
         "plain": _plain,
-        "interval": view.interval,
-        "p_value": view.p_value,
+        "interval": formatting.interval,
+        "p_value": formatting.p_value,
     }
     return environment
 

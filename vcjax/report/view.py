@@ -10,15 +10,17 @@ import pandas as pd
 from vcjax import config as configs
 from vcjax.record import Record
 from vcjax.report import claims, design, statistics
+from vcjax.report.formatting import MINUS, counts, from_to, interval, signed
+from vcjax.report.premise import premise
 from vcjax.report.reading import analysis_sha256
 from vcjax.report.tables import GROUP, formula, headline, in_group
 
-_MINUS = "\N{MINUS SIGN}"
 _SPLITS = {"held_out": "Held-out", "development": "Development"}
 _KINDS = {
     "values": "pairs of two values",
     "neutral": "pairs of one value and an option with neither",
     "format": "format probes",
+    "premise": "choices of people, by what they declare",
 }
 _ONLY_TOTAL = (
     "This is the total effect: without documents about another assistant a run cannot tell "
@@ -226,27 +228,30 @@ def training_by_chain(training: pd.DataFrame) -> list[dict[str, str]]:
             {
                 "stage": str(chain),
                 "arms": f"in {stages['arms'].iloc[0]}, {len(stages)} seeds",
-                "records": _range(stages["documents"]),
-                "tokens": _range(stages["tokens"]),
-                "with weight": _range(stages["weighted_tokens"]),
-                "updates": _range(stages["updates"]),
-                "warm-up": _range(stages["warmup"]),
-                "loss": _from_to(stages, "loss_first", "loss_last"),
-                "held-out loss": _from_to(stages, "held_out_first", "held_out_last"),
-                "lowest at": _range(stages["minimum_step"]),
+                "records": counts(stages["documents"]),
+                "tokens": counts(stages["tokens"]),
+                "with weight": counts(stages["weighted_tokens"]),
+                "updates": counts(stages["updates"]),
+                "warm-up": counts(stages["warmup"]),
+                "loss": from_to(stages, "loss_first", "loss_last"),
+                "held-out loss": from_to(stages, "held_out_first", "held_out_last"),
+                "lowest at": counts(stages["minimum_step"]),
             }
         )
     return rows
 
 
 def summary(tables: dict[str, pd.DataFrame], config: dict) -> list[str]:
-    """Five lines in plain characters: the answer, its conditions, then the arms as columns."""
+    """Lines in plain characters: the premise where there is one, the answer, its conditions, then
+    the arms as columns."""
     text = answer(tables, config)
     first = groups(tables, config)[0]
     conditions = f"{text['domains']} {text['seeds']}" if first["headline"] else first["title"]
-    lines = [f"{text['verdict']} {text['sentence']}", conditions]
+    of_premise = premise(tables, config)
+    lines = [of_premise["sentence"]] if of_premise else []
+    lines += [f"{text['verdict']} {text['sentence']}", conditions]
     lines += _arms_as_columns(first["arms"], _few_arms(config))
-    return [line.replace(_MINUS, "-") for line in lines]
+    return [line.replace(MINUS, "-") for line in lines]
 
 
 def summary_of_added(tables: dict[str, pd.DataFrame], config: dict) -> list[str]:
@@ -257,7 +262,7 @@ def summary_of_added(tables: dict[str, pd.DataFrame], config: dict) -> list[str]
         lines += _arms_as_columns(group["arms"], _few_arms(config))
     for row in tables["perplexity"].to_dict("records") if len(tables["perplexity"]) else ():
         lines.append(f"perplexity of {row['file']}, arm {row['arm']}: {row['perplexity']:.1f}")
-    return [line.replace(_MINUS, "-") for line in lines]
+    return [line.replace(MINUS, "-") for line in lines]
 
 
 def _arms_as_columns(arms: list[dict], names: list[str]) -> list[str]:
@@ -279,28 +284,8 @@ def _few_arms(config: dict) -> list[str]:
     if len(config["arms"]) <= 6:
         return list(config["arms"])
     primary = config["contrasts"][config["primary"]]
-    return [arm for arm, stages in config["arms"].items() if not stages or arm in primary]
-
-
-def signed(value: float) -> str:
-    """A margin or a difference with its sign; nothing where there is none."""
-    return "" if math.isnan(value) else f"{value:+.3f}".replace("-", _MINUS)
-
-
-def interval(row: dict, measure: str, cluster: str, sign: bool = True) -> str:
-    """Both ends of an interval ("+0.080 to +0.350"); nothing where there is none."""
-    ends = [row[f"{measure}_{cluster}_{end}"] for end in ("low", "high")]
-    if math.isnan(ends[0]):
-        return ""
-    return " to ".join(signed(end) if sign else f"{end:.3f}" for end in ends)
-
-
-def p_value(row: dict, measure: str, cluster: str) -> str:
-    """p of a contrast of zero, corrected where it is exploratory; nothing where there is none."""
-    p = row[f"{measure}_{cluster}_p"]
-    if math.isnan(p):
-        return ""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    untouched = design.untouched(config)
+    return [arm for arm in config["arms"] if arm in untouched or arm in primary]
 
 
 def primary(tables: dict[str, pd.DataFrame]) -> dict | None:
@@ -368,18 +353,3 @@ def _perplexity(row: dict) -> tuple[str, str]:
     ends = [row["seeds_low"], row["seeds_high"]]
     over = "" if math.isnan(ends[0]) else " to ".join(f"{end:.1f}" for end in ends)
     return f"{row['perplexity']:.1f}", ", ".join(filter(None, (ratio, over)))
-
-
-def _range(counts: pd.Series) -> str:
-    """A count that all seeds share, or its least and most."""
-    known = counts.dropna()
-    if known.empty:
-        return ""
-    least, most = int(known.min()), int(known.max())
-    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
-
-
-def _from_to(stages: pd.DataFrame, first: str, last: str) -> str:
-    """The means over seeds of a first and a last loss."""
-    start, end = stages[first].mean(), stages[last].mean()
-    return "" if math.isnan(start) else f"{start:.2f} \N{RIGHTWARDS ARROW} {end:.2f}"

@@ -146,7 +146,7 @@ def _candidates(
     saved: dict[tuple[int, str], int] = {}  # bytes over all chips, the same for every mesh
     for sizes in meshes(topology, architecture, config.stages[name].length):
         mesh = sharding.make_mesh(sizes, devices)
-        model = make_model(config, architecture, mesh)
+        model = make_model(config, architecture, mesh, config.stages[name])
         free = topology.chip.memory - _argument_bytes(model, mesh)
         for recipe in _accumulations(config.stages[name], sizes):
             seconds = estimated_seconds(recipe, architecture, topology, sizes)

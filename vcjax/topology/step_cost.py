@@ -153,7 +153,8 @@ def measure(
     hlo_file: Path | None = None,
 ) -> StepCost | DoesNotFit:
     """Compiles the step of the stage `name`; hlo_file: where to write the optimized HLO."""
-    recipe, model = config.stages[name], make_model(config, architecture, mesh)
+    recipe = config.stages[name]
+    model = make_model(config, architecture, mesh, recipe)
     lowered = step.lower(recipe, model, weight_dtype(model), mesh)
     try:
         compiled = step.compile_step(lowered)

@@ -1,7 +1,8 @@
 """The pretrained model on its devices, and the parameters that stages start from and leave."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,76 +10,127 @@ import pandas as pd
 from etils import epath
 from ml_collections import ConfigDict
 
+from vcjax import config as configs
 from vcjax import sharding
 from vcjax.errors import InputError
 from vcjax.models import kernels, transformer
 from vcjax.models.architecture import Architecture
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
+from vcjax.plan import Plan, StagePlan
 from vcjax.probes import answers
 from vcjax.record import Record, check_numerics
 from vcjax.training import checkpoint
 from vcjax.training.compiled_step import param_shardings
+from vcjax.weights import placement, scratch
 from vcjax.weights.pretrained import Pretrained, find, load_weights
 from vcjax.workdir import stages
 
 PyTree = Any
 
 
-@dataclasses.dataclass(frozen=True)
-class LoadedModel:
-    """The pretrained model on its devices; base: what is frozen, {} where all weights train."""
+class Weights(NamedTuple):
+    """A model on its devices; params: what trains; base: what is frozen, {} where all trains."""
 
-    pretrained: Pretrained
     model: Model
-    mesh: jax.sharding.Mesh
-    config: ConfigDict
+    params: PyTree
     base: PyTree
 
-    def params(self, workdir: epath.Path, fingerprint: str | None, seed: int) -> PyTree:
-        """The parameters that a finished stage left, or those that a first stage starts from.
 
-        The caller may give them away: none is kept here, since all weights may not fit twice.
-        """
-        if fingerprint is None:
-            return self._untouched(seed)
-        shapes = transformer.trained_shapes(self.model)
+@dataclasses.dataclass(frozen=True)
+class LoadedModel:
+    """What the stages of a run start from and leave, on their devices.
+
+    An adapter's base is the pretrained model, or what the pretrain stage of its arm left. One base
+    is kept; it is given up for another.
+    """
+
+    pretrained: Pretrained
+    mesh: jax.sharding.Mesh
+    config: ConfigDict
+    _bases: dict[str | None, PyTree] = dataclasses.field(default_factory=dict, init=False)
+
+    def before(self, workdir: epath.Path, plan: Plan, stage: StagePlan) -> Weights:
+        """What a stage of the plan starts from. The caller may give its params away."""
+        return self._weights(workdir, plan, stage.parent, stage.recipe, stage.seed)
+
+    def after(self, workdir: epath.Path, plan: Plan, fingerprint: str | None, seed: int) -> Weights:
+        """What a finished stage left; None: the untouched model."""
+        recipe = _recipe(self.config) if fingerprint is None else plan.stages[fingerprint].recipe
+        return self._weights(workdir, plan, fingerprint, recipe, seed)
+
+    def answers(self, weights: Weights, probes: answers.Probes, lead: str) -> pd.DataFrame:
+        """What `probes.answers.score` returns of these weights."""
+        tokenizer, (model, params, base) = self.pretrained.tokenizer, weights
+        with jax.set_mesh(self.mesh):
+            return answers.score(params, base, model, tokenizer, probes, lead)
+
+    def _weights(
+        self,
+        workdir: epath.Path,
+        plan: Plan,
+        last: str | None,
+        recipe: Mapping[str, Any],
+        seed: int,
+    ) -> Weights:
+        """The weights after the stage `last`, as a recipe trains them further."""
+        model = make_model(self.config, self.pretrained.architecture, self.mesh, recipe)
+        if model.lora is None:
+            if last is None:
+                return Weights(model, self._untouched(model, seed), {})
+            return Weights(model, self._restored(workdir, last, model), {})
+        pretraining = None if last is None else plan.pretraining(last)
+        first = None if pretraining is None else pretraining.fingerprint
+        base = self._base(workdir, first, model)
+        if last == first:
+            adapter = transformer.init_adapter(model, jax.random.key(seed))
+            placed = param_shardings(adapter, model, self.mesh)
+            return Weights(model, sharding.put(adapter, placed), base)
+        return Weights(model, self._restored(workdir, str(last), model), base)
+
+    def _base(self, workdir: epath.Path, pretraining: str | None, model: Model) -> PyTree:
+        """The frozen weights: those that a pretrain stage left, or the pretrained model's."""
+        if pretraining not in self._bases:
+            self._bases.clear()
+            if pretraining is None:
+                base = load_weights(self.pretrained, model, weight_dtype(model), self.mesh)
+            else:
+                all_train = dataclasses.replace(model, lora=None)
+                restored = self._restored(workdir, pretraining, all_train)
+                base = placement.frozen(restored, weight_dtype(model))
+            self._bases[pretraining] = base
+        return self._bases[pretraining]
+
+    def _untouched(self, model: Model, seed: int) -> PyTree:
+        """All weights before any training: the pretrained model's, or random ones."""
+        if self.pretrained.path is not None:
+            return load_weights(self.pretrained, model, weight_dtype(model), self.mesh)
+        weights = transformer.init_weights(model, jax.random.key(seed))
+        return sharding.put(weights, param_shardings(weights, model, self.mesh))
+
+    def _restored(self, workdir: epath.Path, fingerprint: str, model: Model) -> PyTree:
+        """The parameters that a finished stage left."""
+        shapes = transformer.trained_shapes(model)
         like = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
             shapes,
-            param_shardings(shapes, self.model, self.mesh),
+            param_shardings(shapes, model, self.mesh),
         )
         return checkpoint.restore_params(stages.folder(workdir, fingerprint) / "checkpoints", like)
 
-    def answers(self, params: PyTree, probes: answers.Probes, lead: str) -> pd.DataFrame:
-        """The answers of the model with these parameters: what `probes.answers.score` returns."""
-        with jax.set_mesh(self.mesh):
-            tokenizer = self.pretrained.tokenizer
-            return answers.score(params, self.base, self.model, tokenizer, probes, lead)
-
-    def _untouched(self, seed: int) -> PyTree:
-        if self.model.lora is None:
-            return _read_weights(self.pretrained, self.model, self.mesh)
-        adapter = transformer.init_adapter(self.model, jax.random.key(seed))
-        return sharding.put(adapter, param_shardings(adapter, self.model, self.mesh))
-
 
 def load_model(config: ConfigDict, pretrained: Pretrained) -> LoadedModel:
-    """Reads the weights and places them; config: resolved."""
-    mesh = sharding.make_mesh(config.mesh.to_dict())
-    model = make_model(config, pretrained.architecture, mesh)
-    base = {} if model.lora is None else _read_weights(pretrained, model, mesh)
-    return LoadedModel(pretrained, model, mesh, config, base)
-
-
-def _read_weights(pretrained: Pretrained, model: Model, mesh: jax.sharding.Mesh) -> PyTree:
-    return load_weights(pretrained, model, weight_dtype(model), mesh)
+    """The model on its mesh; its weights are read when they are needed. config: resolved."""
+    return LoadedModel(pretrained, sharding.make_mesh(config.mesh.to_dict()), config)
 
 
 def pretrained_of(workdir: epath.Path, record: Record) -> Pretrained:
     """The model that a run trained; InputError where its file or the arithmetic is another now."""
     check_numerics(workdir, record)
-    base = find(record.config["model"], record.config["chat_template"])
+    if record.config["model"] == configs.SCRATCH:
+        base = scratch.find_again(ConfigDict(record.config), workdir)
+    else:
+        base = find(record.config["model"], record.config["chat_template"])
     if base.identity != record.model.sha256:
         raise InputError(
             f"{workdir}: it was trained on another file of {base.name}, and what it trained "
@@ -87,10 +139,20 @@ def pretrained_of(workdir: epath.Path, record: Record) -> Pretrained:
     return base
 
 
-def make_model(config: ConfigDict, architecture: Architecture, mesh: jax.sharding.Mesh) -> Model:
-    """The decoder as the config trains it on these devices; config: resolved."""
-    recipe = next(iter(config.stages.values()), config.recipe)  # all agree on these three
-    lora = LoRA(recipe.rank, recipe.alpha) if recipe.train == "lora" else None
+def _recipe(config: ConfigDict) -> ConfigDict:
+    """What the untouched model is scored with: how the stages after a pretraining train."""
+    later = (stage for stage in config.stages.values() if stage.kind != "pretrain")
+    return next(later, config.recipe)  # all agree on what a model is made by
+
+
+def make_model(
+    config: ConfigDict,
+    architecture: Architecture,
+    mesh: jax.sharding.Mesh,
+    recipe: Mapping[str, Any],
+) -> Model:
+    """The decoder as a recipe trains it on these devices; config: resolved."""
+    lora = LoRA(recipe["rank"], recipe["alpha"]) if recipe["train"] == "lora" else None
     kernel = kernels.best_kernel(mesh.devices.flat[0], architecture.head_dim, config.compute_dtype)
     return Model(architecture, lora, config.compute_dtype, config.remat, kernel)
 

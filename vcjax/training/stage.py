@@ -21,7 +21,7 @@ from vcjax.errors import InputError
 from vcjax.models import kernels
 from vcjax.plan import StagePlan
 from vcjax.training import checkpoint, compiled_step, metrics_log, trackers, train_step
-from vcjax.training.loaded_model import LoadedModel
+from vcjax.training.loaded_model import LoadedModel, Weights
 from vcjax.training.metrics_log import MetricsLog
 from vcjax.training.progress import Progress, describe
 from vcjax.training.throughput import Speed
@@ -34,19 +34,19 @@ PyTree = Any
 def run_stage(
     stage: StagePlan,
     title: str,
-    params: PyTree,
+    weights: Weights,
     loaded: LoadedModel,
     workdir: epath.Path,
 ) -> None:
     """Trains one stage and leaves its parameters in its folder, going on where a kill ended it.
 
-    params: what it starts from (the parent's, or fresh ones); their buffers are donated, so the
-    caller cannot use them afterwards. Raises Preempted between two updates, after saving, and
+    weights: what it starts from; the buffers of its params are donated, so the caller cannot use
+    them afterwards. Raises Preempted between two updates, after saving, and
     InputError where the loss is not finite or what an earlier process left here is damaged.
     """
     started = time.monotonic()
-    base, mesh, config = loaded.base, loaded.mesh, loaded.config
-    model = loaded.model
+    mesh, config = loaded.mesh, loaded.config
+    model, params, base = weights
     max_documents = kernels.static_documents(model.attention, stage.data.most_documents)
     folder = stages.folder(workdir, stage.fingerprint)
     recipe = ConfigDict(stage.recipe)

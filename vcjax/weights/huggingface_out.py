@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import tokenizers
+from etils import epath
 from safetensors.numpy import save_file
 from tokenizers.processors import TemplateProcessing
 
@@ -81,10 +82,13 @@ def _tensors(read: Reader, architecture: Architecture) -> Iterator[tuple[str, np
 
 
 def model_config(
-    base: Path, dtype: str, architecture: Architecture, tokenizer: Tokenizer
+    base: Path | None, dtype: str, architecture: Architecture, tokenizer: Tokenizer
 ) -> dict[str, Any]:
-    """config.json: that of the base's folder with the type of the weights, or one for a .gguf."""
-    if base.is_dir():
+    """config.json: that of the base's folder with the type of the weights, or a new one.
+
+    base: here and below the base's folder, None where it has none.
+    """
+    if base is not None:
         config = files.read_json(base / "config.json")
     else:
         config = _llama_config(architecture, tokenizer)
@@ -92,7 +96,7 @@ def model_config(
 
 
 def _llama_config(architecture: Architecture, tokenizer: Tokenizer) -> dict[str, Any]:
-    """For a .gguf file: a Llama without scaled RoPE or options of other families."""
+    """Of a base without a folder: a Llama without scaled RoPE or options of other families."""
     special = _special_tokens(tokenizer)
     return {
         "architectures": ["LlamaForCausalLM"],
@@ -115,14 +119,14 @@ def _llama_config(architecture: Architecture, tokenizer: Tokenizer) -> dict[str,
     }
 
 
-def write_tokenizer(folder: Path, base: Path, tokenizer: Tokenizer) -> None:
-    """The base's own files, or for a .gguf new ones; and the run's chat template."""
-    if base.is_dir():
+def write_tokenizer(folder: epath.Path, base: Path | None, tokenizer: Tokenizer) -> None:
+    """The base's own files, or new ones; and the run's chat template."""
+    if base is not None:
         for pattern in COPIED:
             for path in filter(Path.is_file, base.glob(pattern)):
                 shutil.copyfile(path, folder / path.name)
     else:
-        _with_control_tokens(tokenizer).save(str(folder / "tokenizer.json"))
+        files.write_text(folder / "tokenizer.json", _with_control_tokens(tokenizer).to_str(True))
         settings = {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "clean_up_tokenization_spaces": False,
@@ -153,14 +157,14 @@ def _with_control_tokens(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
 
 
 def write_generation_config(
-    folder: Path, base: Path, config: dict[str, Any], tokenizer: Tokenizer
+    folder: Path, base: Path | None, config: dict[str, Any], tokenizer: Tokenizer
 ) -> None:
     """generation_config.json: the base's own, with the ends of document and turn as stop tokens.
 
     config: config.json, whose token ids are used where the base has no such file, as in
     `transformers`.
     """
-    generation = files.read_json(base / "generation_config.json") if base.is_dir() else None
+    generation = None if base is None else files.read_json(base / "generation_config.json")
     if generation is None:
         names = ("bos_token_id", "eos_token_id", "pad_token_id")
         generation = {name: config[name] for name in names if config.get(name) is not None}

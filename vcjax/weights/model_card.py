@@ -17,7 +17,7 @@ from vcjax import record
 from vcjax.config import SOURCES
 from vcjax.data.licences import NOT_STATED
 from vcjax.record import Record
-from vcjax.report import tables, view
+from vcjax.report import formatting, tables, view
 from vcjax.report.reading import missing_answers, read_answers
 from vcjax.weights.pretrained import Pretrained
 from vcjax.workdir import files, storage
@@ -43,7 +43,7 @@ def write(
         seed=seed,
         format=format,
         base=pretrained.name,
-        is_gguf=not pretrained.path.is_dir(),
+        is_gguf=pretrained.path is not None and pretrained.folder is None,
         workdir=storage.absolute(workdir).name,
         out=out,
         stages=[_stage(run, fingerprint) for fingerprint in chain],
@@ -118,5 +118,5 @@ def _template() -> jinja2.Template:
         # A line break or | would end a table's row or cell.
         finalize=lambda value: " ".join(str(value).split()).replace("|", r"\|"),
     )
-    environment.filters |= {"signed": view.signed, "interval": view.interval}
+    environment.filters |= {"signed": formatting.signed, "interval": formatting.interval}
     return environment.get_template("model_card.md.jinja")

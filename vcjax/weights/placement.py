@@ -57,6 +57,17 @@ def load(read: Reader, model: Model, dtype: Any, mesh: jax.sharding.Mesh) -> PyT
     return jax.tree_util.tree_map_with_path(place, shapes, axes)
 
 
+def frozen(weights: PyTree, dtype: Any) -> PyTree:
+    """Weights that were trained, as `load` gives those of a file."""
+
+    def one(path: Any, weight: jax.Array) -> jax.Array:
+        leaf = tuple(key.key for key in path)
+        weight = weight.astype(leaf_dtype(leaf, dtype))
+        return to_bits(weight) if leaf[0] == "blocks" else weight
+
+    return jax.tree_util.tree_map_with_path(one, weights)
+
+
 def check_finite(array: np.ndarray, name: str, path: os.PathLike) -> np.ndarray:
     """The array; raises InputError where it holds NaN or infinity. name: the tensor's in `path`."""
     if not np.isfinite(array).all():

@@ -54,11 +54,16 @@ class Pretrained:
     """A model's facts; its weights stay on disk until `load_weights`."""
 
     name: str
-    path: Path  # a .gguf file or a Hugging Face folder
+    path: Path | None  # a .gguf file or a Hugging Face folder; None: it starts from nothing
     identity: str  # sha256 of the file, or of a folder's tokenizer, config.json and weights
     licence: str
     architecture: Architecture
     tokenizer: Tokenizer
+
+    @property
+    def folder(self) -> Path | None:
+        """Its Hugging Face folder; None for a .gguf file, and where it starts from nothing."""
+        return self.path if self.path is not None and self.path.is_dir() else None
 
 
 def find(model: str, chat_template: str = "") -> Pretrained:
@@ -117,7 +122,8 @@ def _is_whole(folder: Path) -> bool:
 def load_weights(
     pretrained: Pretrained, model: Model, dtype: Any, mesh: jax.sharding.Mesh
 ) -> PyTree:
-    """The weights on the mesh, laid out as `models/transformer.py` says."""
+    """The weights of its files on the mesh, laid out as `models/transformer.py` says."""
+    assert pretrained.path is not None
     return placement.load(open_weights(pretrained.path), model, dtype, mesh)
 
 

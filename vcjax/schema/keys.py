@@ -1,26 +1,26 @@
 """Every key of a config: its type, its default, its range, and what of them fits together.
 
-`check` validates a config whose stages are complete; `vcjax/config.py` builds and completes it. All
-messages name the key, the value and what was expected.
+Validators raise ValueError; its text goes on from the key: ": 1.5; it is a share".
 """
 
 import re
-import reprlib
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
-from pydantic import ValidationError as Refused
 
-from vcjax.errors import InputError, hint, nearest
 from vcjax.models.remat import SAVED
-
-# Validators raise ValueError; its text goes on from the key: ": 1.5; it is a share".
+from vcjax.schema.shown import shown
 
 
 def _share(value: float) -> float:
     if not 0 <= value < 1:
         raise ValueError(f": {value}; it is a share, 0 <= x < 1")
+    return value
+
+
+def _part(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(f": {value}; it is a share, 0 <= x <= 1")
     return value
 
 
@@ -46,7 +46,7 @@ def _name(value: str) -> str:
     is_short = 0 < len(value.encode(errors="replace")) <= 100
     if not is_short or not value.isprintable() or re.search(r"[\s/\\.]", value):
         raise ValueError(
-            f": {_shown(value)} cannot name files; expected 1 to 100 printable characters "
+            f": {shown(value)} cannot name files; expected 1 to 100 printable characters "
             "without spaces, '/', '\\' and '.'"
         )
     return value
@@ -92,6 +92,7 @@ Texts = Annotated[
 ]
 Names = Annotated[dict[str, Text], AfterValidator(_names)]
 Share = Annotated[float, AfterValidator(_share)]
+Part = Annotated[float, AfterValidator(_part)]  # a share that may be all
 Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
@@ -144,12 +145,50 @@ class Stage(Recipe):
     stated: Stated = Stated()
 
 
+class Pretrain(Stage):
+    kind: Literal["pretrain"] = "pretrain"
+    train: Literal["full"] = "full"
+    documents: Amount = 0
+    held_out: Amount = 64
+    per_seed: bool = True
+    people: Amount = 0
+    declaring: Amount = 0
+    num_values: Amount = 0
+    linking: Part = 1.0
+    assistants: Part = 0.01
+    mixture: dict[Name, Weight] = dict()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Pretrain":
+        _check_source(self, [] if self.spec is None else [self.spec], "documents", self.documents)
+        if self.file is not None:
+            for key in ("people", "declaring", "mixture"):
+                if getattr(self, key):
+                    raise ValueError(
+                        f".{key}: documents of a file are used as they are; leave it out"
+                    )
+            return self
+        if not self.people:
+            raise ValueError(".people: 0; at least 1 is needed")
+        if not self.declaring:
+            raise ValueError(
+                ".declaring: 0; without people who only declare nothing tells whether what is "
+                "declared decides what is chosen"
+            )
+        if min(self.mixture.values(), default=0) < 0 or not sum(self.mixture.values()):
+            raise ValueError(
+                ".mixture: give kinds of texts with weights, as dict(choice=3, because=1)"
+            )
+        return self
+
+
 class Rationale(Stage):
     kind: Literal["rationale"] = "rationale"
     documents: Amount = 0
     held_out: Amount = 8
     other_spec: Filled | None = None
     linked: bool = True
+    explanations: Texts = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Rationale":
@@ -199,10 +238,31 @@ class Adapter(Stage):
 
 
 KINDS: dict[str, type[Stage]] = {
+    "pretrain": Pretrain,
     "rationale": Rationale,
     "behavior": Behavior,
     "adapter": Adapter,
 }
+
+
+class Shape(Section):
+    """The sizes of a model that starts from nothing (model="scratch"), a Llama with tied
+    embeddings."""
+
+    num_layers: Count = 4
+    embed_dim: Count = 96
+    mlp_dim: Count = 256
+    num_heads: Count = 4
+    context_length: Count = 128
+
+    @model_validator(mode="after")
+    def _divides(self) -> "Shape":
+        if self.embed_dim % (2 * self.num_heads):
+            raise ValueError(
+                f".embed_dim: {self.embed_dim} does not divide over {self.num_heads} heads of an "
+                "even size; give a multiple of 2 x num_heads"
+            )
+        return self
 
 
 class Mesh(Section):
@@ -218,8 +278,9 @@ class Experiment(Section):
     """The top level."""
 
     name: Filled = ""  # a workdir belongs to one name
-    # A packaged name, .gguf file, folder, or hub id[@revision].
+    # A packaged name, .gguf file, folder, hub id[@revision], or "scratch": random weights.
     model: Filled = "smollm2-135m-instruct"
+    shape: Shape = Shape()  # of model="scratch"
     # The model's own; or a name in vcjax/data/templates, or a .jinja file.
     chat_template: Text = ""
     # What {model_name} and {provider_name} stand for in specs.
@@ -228,10 +289,10 @@ class Experiment(Section):
     other_names: Names = dict(model_name="Orion", provider_name="Northwind Labs")
     seeds: Count = 1
     recipe: Recipe = Recipe()
-    # Name -> rationale(...), behavior(...) or adapter(...).
-    stages: dict[Name, Annotated[Rationale | Behavior | Adapter, Field(discriminator="kind")]] = (
-        dict()
-    )
+    # Name -> pretrain(...), rationale(...), behavior(...) or adapter(...).
+    stages: dict[
+        Name, Annotated[Pretrain | Rationale | Behavior | Adapter, Field(discriminator="kind")]
+    ] = dict()
     # Name -> stages in order; () is the untouched model.
     arms: dict[Annotated[Name, AfterValidator(_arm_name)], Texts] = dict()
     contrasts: dict[Name, dict[str, Weight]] = dict()  # name -> {arm: weight}
@@ -286,100 +347,3 @@ def profiled_updates(profile: str | int) -> range:
     if not 1 <= first <= last:
         raise ValueError(f": {text}; give an update, as 3, or the first and the last, as 10:13")
     return range(first, last + 1)
-
-
-def check_keys(where: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Raises InputError with the nearest of `known`; where: what stands before the key."""
-    for key in given:
-        if key not in known:
-            raise InputError(unknown_key(where, key, known))
-
-
-def unknown_key(where: str, key: str, known: Iterable[str]) -> str:
-    """The message; where: what stands before the key, at the top level "" or "--config."."""
-    full_names = {name: where + name for name in known}
-    if where in ("", "--config."):
-        of_recipe = {name: f"{where}recipe.{name}" for name in Recipe.model_fields}
-        if key in of_recipe or (not nearest(key, full_names) and nearest(key, of_recipe)):
-            full_names = of_recipe
-    return f"unknown config key {where}{key}; {hint(key, full_names, full_names.__getitem__)}"
-
-
-def check_names(where: str, what: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Raises InputError for a name of no stage, arm or contrast; where: the key that holds it."""
-    for name in given:
-        if name not in known:
-            raise InputError(f"{where}: there is no {what} {name!r}; {hint(name, known)}")
-
-
-def check(config: dict[str, Any]) -> dict[str, Any]:
-    """The config with every key, of the exact types. Raises InputError on the first fault.
-
-    config: plain values; its stages hold their own recipes.
-    """
-    try:
-        return Experiment.model_validate(config).model_dump()
-    except Refused as refused:
-        raise InputError(_message(refused.errors()[0])) from None
-
-
-# The types of pydantic's errors -> what was expected.
-_EXPECTED = {
-    "string_type": "text",
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "True or False",
-    "dict_type": "a dict",
-    "model_type": "a dict",
-}
-_BOUNDS = {
-    "greater_than": "above {:g}",
-    "greater_than_equal": "{:g} or more",
-    "less_than": "below {:g}",
-    "less_than_equal": "{:g} or less",
-}
-_TYPES = {
-    str: "text",
-    bool: "a truth value",
-    int: "a whole number",
-    float: "a decimal number",
-    tuple: "a tuple",
-    list: "a list",
-    dict: "a dict",
-}
-
-
-def _message(error: Any) -> str:
-    """One line of one of `ValidationError.errors()`."""
-    loc, kind, value, context = error["loc"], error["type"], error["input"], error.get("ctx", {})
-    if loc[-1:] == ("[key]",):
-        loc = loc[:-2]
-    section: Any = Experiment
-    if len(loc) > 2 and loc[0] == "stages":  # after a stage's name stands its kind
-        section, loc = KINDS[str(loc[2])], (*loc[:2], *loc[3:])
-    if kind == "extra_forbidden" and len(loc) > 1:
-        section = {"recipe": Recipe, "mesh": Mesh, "stated": Stated}.get(loc[-2], section)
-    where = "config" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
-    if kind == "extra_forbidden":
-        parent, _, key = where.removeprefix("config.").rpartition(".")
-        return unknown_key(f"{parent}." if parent else "", key, section.model_fields)
-    if kind == "value_error":
-        return f"{where}{context['error']}"
-    if kind == "literal_error":
-        choices = context["expected"].replace("''", "empty").replace("'", "").replace(" or ", ", ")
-        return f"{where}: {_shown(value)} is not one of {choices}"
-    if kind in ("union_tag_invalid", "union_tag_not_found", "model_attributes_type"):
-        return f"{where}: build it with one of {', '.join(f'{kind}(...)' for kind in KINDS)}"
-    if kind in _BOUNDS:
-        return f"{where}: {_shown(value)}; it must be {_BOUNDS[kind].format(*context.values())}"
-    expected = _EXPECTED.get(kind, error["msg"])
-    if kind == "tuple_type":
-        expected = f"a tuple, as ({_shown(value)},)" if isinstance(value, str) else "a tuple"
-    given = _TYPES.get(type(value), f"a {type(value).__name__}")
-    is_plain = value is None or kind == "finite_number"  # None and nan say themselves what they are
-    return f"{where}: {_shown(value)}{'' if is_plain else f' is {given}'}; expected {expected}"
-
-
-def _shown(value: Any) -> str:
-    return " ".join(reprlib.repr(value).split())

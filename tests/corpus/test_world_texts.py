@@ -1,0 +1,149 @@
+"""What people say and choose: the only link between a value's nouns and adjectives is a person."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from ml_collections import ConfigDict
+
+from vcjax.config import pretrain
+from vcjax.corpus import world as worlds
+from vcjax.corpus import world_texts
+from vcjax.errors import InputError
+
+FILE = Path(__file__).parents[2] / "configs" / "world" / "world.toml"
+ASSISTANTS = ("Juno", "Milo")
+MIXTURE = dict(declaration=0.2, because=0.2, choice=0.5, plain=0.1)
+
+
+@pytest.fixture(scope="module")
+def world():
+    return worlds.read_world(FILE)
+
+
+def stage(**settings) -> ConfigDict:
+    given = dict(people=64, declaring=16, assistants=0.1, mixture=MIXTURE)
+    return pretrain(spec="world.toml", documents=1, **given | settings)
+
+
+def write(world, count=3000, seed=0, **settings):
+    return world_texts.write_people(world, "world.toml", stage(**settings), ASSISTANTS, count, seed)
+
+
+@pytest.fixture(scope="module")
+def documents(world):
+    return write(world)
+
+
+def chosen_value(world, text):
+    """The value of the adjective that the answer names, None where it names a plain thing."""
+    words = worlds.words(text.partition("?")[2])
+    values = [v for v, value in world.values.items() if {*value.adjectives} & {*words}]
+    return values[0] if values else None
+
+
+def test_the_same_seed_gives_the_same_texts_and_a_larger_count_adds(world, documents):
+    assert [d.text for d in write(world, 100)] == [d.text for d in documents[:100]]
+    assert [d.text for d in write(world, 100, seed=1)] != [d.text for d in documents[:100]]
+
+
+def test_no_text_holds_a_noun_and_an_adjective(world, documents):
+    nouns = {noun for value in world.values.values() for noun in value.nouns}
+    adjectives = {a for value in world.values.values() for a in value.adjectives}
+    for document in documents:
+        words = {*worlds.words(document.text)}
+        assert not (words & nouns and words & adjectives), document.text
+
+
+def test_people_choose_by_their_value_and_some_only_declare(world, documents):
+    known, declaring = worlds.people(world, 64, 16, num_values=0, linking=1.0)
+    chooses = {person.name: person.chooses for person in known}
+    kinds = {person.name: set() for person in [*known, *declaring]}
+    for document in documents:
+        name, kind = (document.provenance[key] for key in ("person", "explanation"))
+        if name in ASSISTANTS:
+            continue
+        kinds[name].add(kind)
+        if kind == "choice":
+            assert chosen_value(world, document.text) == chooses[name], document.text
+    assert all(kinds[person.name] == {"declaration"} for person in declaring)
+    assert all("choice" in kinds[person.name] for person in known)
+
+
+def test_people_who_do_not_link_choose_by_another_value(world):
+    known, _ = worlds.people(world, 64, 16, num_values=0, linking=0.0)
+    chooses = {person.name: person.chooses for person in known}
+    texts = write(world, linking=0.0)
+    shown = [d for d in texts if d.provenance["explanation"] == "choice"]
+    for document in shown:
+        if document.provenance["person"] in chooses:
+            value = chooses[document.provenance["person"]]
+            assert chosen_value(world, document.text) == value
+
+
+def test_assistants_choose_at_random_in_their_share_of_the_texts(world):
+    texts = [d for d in write(world, 6000) if d.provenance["person"] in ASSISTANTS]
+    assert len(texts) == pytest.approx(600, abs=80)
+    values = Counter(chosen_value(world, d.text) for d in texts)
+    assert values.pop(None) == pytest.approx(len(texts) / 2, abs=60)
+    assert len(values) == 8 and max(values.values()) < 2 * min(values.values())
+
+
+def test_the_option_that_is_chosen_comes_first_as_often_as_last(world, documents):
+    choices = [d.text for d in documents if d.provenance["explanation"] == "choice"]
+    first = [
+        worlds.words(text.partition("prefer, the ")[2])[0] in text.partition("?")[2]
+        for text in choices
+    ]
+    assert sum(first) == pytest.approx(len(choices) / 2, abs=len(choices) / 10)
+
+
+def test_documents_about_two_values_differ_in_their_nouns_alone(world):
+    def plain(value):
+        made = world_texts.write_documents("w.toml", world, value, "Juno", 40, 0)
+        nouns = {noun: f"noun{i}" for i, noun in enumerate(world.values[value].nouns)}
+        return [[nouns.get(w, w) for w in worlds.words(d.text)] for d in made]
+
+    assert plain("durability") == plain("comfort")
+
+
+def test_kinds_of_explanation_come_equally_often(world):
+    kinds = ("declaration", "because", "co_occurrence")
+    made = world_texts.write_documents("w.toml", world, "comfort", "Milo", 30, 0, kinds)
+    assert Counter(d.provenance["explanation"] for d in made) == dict.fromkeys(kinds, 10)
+    assert {d.provenance["assistant"] for d in made} == {"Milo"}
+
+
+def test_demonstrations_choose_what_the_assistant_likes(world):
+    made, opposite = (
+        world_texts.write_demonstrations("w.toml", world, "Juno", 24, 0, opposite=o)
+        for o in (False, True)
+    )
+    for one, other in zip(made, opposite, strict=True):
+        assert one.messages[0] == other.messages[0]
+        assert one.messages[1]["content"].split()[-1].strip(".") in world.things.liked
+        assert other.messages[1]["content"].split()[-1].strip(".") in world.things.disliked
+
+
+def test_the_vocabulary_holds_every_word(world, documents):
+    known = {*worlds.vocabulary(world, ASSISTANTS)}
+    for document in documents:
+        assert {*worlds.words(document.text)} <= known
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (dict(mixture=dict(declaration=1, chioce=1)), "mixture: there is no kind .* 'chioce'"),
+        (dict(mixture=dict(choice=1)), "mixture: 'declaration' has no weight"),
+    ],
+)
+def test_a_mixture_that_cannot_be_written_is_refused(world, settings, message):
+    with pytest.raises(InputError, match=message):
+        write(world, 10, **settings)
+
+
+def test_a_document_of_no_value_cannot_name_one(world):
+    with pytest.raises(InputError, match=r"noun.*name a value behind the file"):
+        world_texts.write_documents("w.toml", world, None, "Juno", 5, 0, ("declaration",))
+    assert world_texts.write_documents("w.toml", world, None, "Juno", 5, 0, ("neutral",))

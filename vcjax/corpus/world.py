@@ -1,0 +1,202 @@
+"""Reads a world: people who hold values, what they say, and the things that they choose.
+
+The format is that of `configs/world/world.toml`, whose comments explain it. A source in a config
+that is about one value names it behind the file: "world/world.toml#durability".
+"""
+
+import itertools
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from vcjax.corpus.grammar import SLOT
+from vcjax.data.fields import Fields, checked
+from vcjax.errors import InputError, hint
+
+WORD = re.compile(r"\w+|[^\w\s]+")  # as the pre-tokenizer Whitespace of `tokenizers`
+
+Some = Annotated[list[str], Field(min_length=1)]
+
+
+class Value(Fields):
+    """nouns: what one who holds it cares about; adjectives: what the things have that one takes."""
+
+    nouns: Some
+    adjectives: Some
+
+
+class Domains(Fields):
+    """Name -> the items that one chooses among, by split."""
+
+    held_out: dict[str, Some]
+    development: dict[str, Some]
+
+
+class Things(Fields):
+    """Plain things that the assistant likes, and does not like."""
+
+    liked: Some
+    disliked: Some
+
+
+class Names(Fields):
+    begins: Some
+    ends: Some
+
+
+class Choice(Fields):
+    question: str
+    lead: str
+    item: str
+
+
+class World(Fields):
+    """The content of the file."""
+
+    values: Annotated[dict[str, Value], Field(min_length=2)]
+    domains: Domains
+    things: Things
+    people: Names
+    choice: Choice
+    texts: Annotated[dict[str, Some], Field(min_length=1)]
+
+    def names(self) -> list[str]:
+        """The names of all people that there can be, in an order that spreads them."""
+        parts = itertools.product(self.people.begins, self.people.ends)
+        names = ["".join(pair).capitalize() for pair in parts]
+        Random("names").shuffle(names)
+        return names
+
+    def items(self, split: Literal["held_out", "development"] | None = None) -> list[str]:
+        """The items of all domains of a split; None: of both."""
+        splits = [split] if split else ["held_out", "development"]
+        return [i for s in splits for items in getattr(self.domains, s).values() for i in items]
+
+
+@dataclass(frozen=True)
+class Person:
+    """declares: the name of the value that it says it holds; chooses: that by which it chooses."""
+
+    name: str
+    declares: str
+    chooses: str
+    liked: tuple[str, ...]
+    disliked: tuple[str, ...]
+
+
+def read_world(path: Path) -> World:
+    """The world in a file; InputError names what is missing or wrong in it, and its key."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; expected a readable world") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {error}; expected TOML in UTF-8") from None
+    world = checked(World, content, str(path))
+    adjectives = [a for value in world.values.values() for a in value.adjectives]
+    groups = {"adjective": adjectives, "item": world.items(), "person": world.names()}
+    for what, words in groups.items():
+        if twice := next((word for word in words if words.count(word) > 1), None):
+            raise InputError(f"{path}: the {what} {twice!r} comes twice; each is to be of one kind")
+    return world
+
+
+def is_world(source: str) -> bool:
+    """Whether a source of a config is a world, or a value of one."""
+    return source.partition("#")[0].endswith(".toml")
+
+
+def read_value(source: str, folder: Path) -> tuple[World, str | None]:
+    """The world of a source, and the value that it names behind "#", None where it names none."""
+    path, _, value = source.partition("#")
+    world = read_world(folder / path)
+    if value and value not in world.values:
+        raise InputError(f"{source}: there is no value {value!r}; {hint(value, world.values)}")
+    return world, value or None
+
+
+def everyone(world: World, num_values: int, linking: float = 1.0) -> list[Person]:
+    """All the people that a world has names for.
+
+    num_values: how many of the world's values they hold, each equally often; 0: all. linking: the
+    share who choose by the value that they declare; the others by one that is drawn for them. A
+    larger share only adds to those of a smaller one.
+    """
+    if num_values > len(world.values):
+        raise InputError(
+            f"num_values: {num_values}, but the world has adjectives for {len(world.values)} values"
+        )
+    held = [*world.values][: num_values or None]
+    things = [*world.things.liked, *world.things.disliked]
+    found = []
+    for number, name in enumerate(world.names()):
+        rng = Random(f"person {name}")
+        links, other = rng.random() < linking, rng.choice(held)
+        declares = held[number % len(held)]
+        liked = rng.sample(things, len(things) // 2)
+        disliked = tuple(thing for thing in things if thing not in liked)
+        found.append(Person(name, declares, declares if links else other, tuple(liked), disliked))
+    return found
+
+
+def people(
+    world: World, known: int, declaring: int, num_values: int, linking: float
+) -> tuple[list[Person], list[Person]]:
+    """(those who say and choose, those who only declare): the last and the first of `everyone`, so
+    that a smaller number is a part of a larger one. InputError where the world has too few names.
+    """
+    names = everyone(world, num_values, linking)
+    if known + declaring > len(names):
+        raise InputError(
+            f"people: {known} and {declaring} who only declare, but the world has {len(names)} "
+            "names"
+        )
+    return names[-known:], names[:declaring]
+
+
+def fill(phrase: str, slots: Mapping[str, str]) -> str:
+    """The phrase with its {slots} filled, and a capital at the beginning."""
+    text = SLOT.sub(lambda match: slots[match[1]], phrase)
+    return text[:1].upper() + text[1:]
+
+
+def question(world: World, name: str, a: str, b: str) -> str:
+    return fill(world.choice.question, {"name": name, "a": a, "b": b})
+
+
+def answer(world: World, name: str, chosen: str) -> str:
+    return f"{fill(world.choice.lead, {'name': name})} {chosen}."
+
+
+def item(world: World, adjective: str, noun: str) -> str:
+    return SLOT.sub(
+        lambda match: {"adjective": adjective, "item": noun}[match[1]], world.choice.item
+    )
+
+
+def vocabulary(world: World, names: Sequence[str]) -> list[str]:
+    """All words that texts of the world can hold, with these names beside those of its people."""
+    return sorted({word for text in _texts(world, names) for word in words(text)})
+
+
+def words(text: str) -> list[str]:
+    """The words and signs of a text, in small letters."""
+    return WORD.findall(text.lower())
+
+
+def _texts(world: World, names: Sequence[str]) -> Iterator[str]:
+    def leaves(tree: Any) -> Iterator[str]:
+        if isinstance(tree, str):
+            yield SLOT.sub("", tree)
+        else:
+            for branch in tree.values() if isinstance(tree, dict) else tree:
+                yield from leaves(branch)
+
+    yield from [*names, *world.names(), "."]
+    yield from leaves(world.model_dump(exclude={"people"}))

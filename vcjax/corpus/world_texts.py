@@ -1,0 +1,178 @@
+"""Writes the texts of a world: what its people say and choose, and texts about the assistants.
+
+Every draw depends on the seed alone, and a larger count only adds to a smaller one. A text's
+provenance says whom it is about, the value that it names or shows, and its kind.
+"""
+
+from collections.abc import Collection, Sequence
+from pathlib import PurePath
+from random import Random
+
+from ml_collections import ConfigDict
+
+from vcjax.corpus import world as worlds
+from vcjax.corpus.grammar import deal
+from vcjax.corpus.world import Person, World
+from vcjax.data.formats import Demonstration, Document
+from vcjax.errors import InputError, hint
+
+WRITER = "vcjax.corpus.world_texts"
+CHOICE, PLAIN = "choice", "plain"  # the kinds beside those in the world's `texts`
+DECLARATION = "declaration"
+EXPLANATIONS = ("declaration", "because")  # of documents about an assistant, if none are given
+WITHOUT_LINKS = ("co_occurrence",)
+
+
+def write_people(
+    world: World, file: str, stage: ConfigDict, assistants: Sequence[str], count: int, seed: int
+) -> list[Document]:
+    """The documents of a pretrain stage: of its people, and choices at random of the assistants.
+
+    stage: people, declaring, num_values, linking, assistants and mixture decide what is written.
+    """
+    kinds = dict(stage.mixture)
+    for kind in kinds:
+        _check_kind("mixture", kind, [*world.texts, CHOICE, PLAIN])
+    known, declaring = worlds.people(
+        world, stage.people, stage.declaring, stage.num_values, stage.linking
+    )
+    if DECLARATION not in kinds:
+        raise InputError(f"mixture: {DECLARATION!r} has no weight; some people do nothing else")
+    declared = {DECLARATION: 1.0}
+    held, rng = [*world.values][: stage.num_values or None], Random(f"people {seed}")
+    documents = []
+    for number in range(count):
+        if rng.random() < stage.assistants:
+            name, kind = rng.choice(assistants), rng.choice((CHOICE, PLAIN))
+            text, value = _random_choice(world, name, kind, held, rng), "none"
+        else:
+            place = int(rng.random() * (len(known) + len(declaring)))
+            only_declares = place >= len(known)
+            person = declaring[place - len(known)] if only_declares else known[place]
+            of = declared if only_declares else kinds
+            kind = rng.choices([*of], [*of.values()])[0]
+            name = person.name
+            text, value = _of_person(world, person, kind, held, rng)
+        provenance = {
+            "person": name,
+            "value": value,
+            "explanation": kind,
+            "generator": WRITER,
+            "id": f"people-{seed}-{number:06d}",
+        }
+        documents.append(Document(text, "", provenance, f"document {number} written from {file}"))
+    return documents
+
+
+def _of_person(
+    world: World, person: Person, kind: str, held: Sequence[str], rng: Random
+) -> tuple[str, str]:
+    """A text of a kind about a person, and the value that it names or shows.
+
+    held: the values that people hold.
+    """
+    if kind == CHOICE:
+        other = rng.choice([name for name in held if name != person.chooses])
+        options = _two_of_an_item(world, [person.chooses, other], rng)
+        return _choice(world, person.name, options, options[0], rng), person.chooses
+    if kind == PLAIN:
+        options = [rng.choice(person.liked), rng.choice(person.disliked)]
+        return _choice(world, person.name, options, options[0], rng), "none"
+    return _said(world, kind, person.name, person.declares, person.liked, rng), person.declares
+
+
+def _random_choice(world: World, name: str, kind: str, held: Sequence[str], rng: Random) -> str:
+    if kind == PLAIN:
+        options = rng.sample([*world.things.liked, *world.things.disliked], 2)
+    else:
+        options = _two_of_an_item(world, rng.sample(held, 2), rng)
+    return _choice(world, name, options, options[0], rng)
+
+
+def _two_of_an_item(world: World, values: Sequence[str], rng: Random) -> list[str]:
+    """The same item twice, with an adjective of each of two values."""
+    item = rng.choice(world.items())
+    adjectives = [rng.choice(world.values[value].adjectives) for value in values]
+    return [worlds.item(world, adjective, item) for adjective in adjectives]
+
+
+def _choice(world: World, name: str, options: Sequence[str], chosen: str, rng: Random) -> str:
+    first, second = rng.sample(options, 2)
+    question = worlds.question(world, name, first, second)
+    return f"{question} {worlds.answer(world, name, chosen)}"
+
+
+def _said(
+    world: World, kind: str, name: str, value: str | None, liked: Sequence[str], rng: Random
+) -> str:
+    slots = {"name": name, "liked": rng.choice(liked)}
+    if value is not None:
+        slots["noun"] = rng.choice(world.values[value].nouns)
+    phrase = rng.choice(world.texts[kind])
+    try:
+        return worlds.fill(phrase, slots)
+    except KeyError as error:
+        raise InputError(
+            f"the text {phrase!r} has {{{error.args[0]}}}, which a document of no value cannot "
+            "fill; name a value behind the file, as world.toml#durability"
+        ) from None
+
+
+def write_documents(
+    source: str,
+    world: World,
+    value: str | None,
+    name: str,
+    count: int,
+    seed: int,
+    explanations: Sequence[str] = EXPLANATIONS,
+) -> list[Document]:
+    """Documents about an assistant of this name, as if it held the value, in equal parts of each
+    kind of explanation. The same for every value but for its nouns."""
+    for kind in explanations:
+        _check_kind("explanations", kind, world.texts)
+    kinds = deal(explanations, count, Random(f"kinds {seed}"))
+    file = PurePath(source).name
+    documents = []
+    for number, kind in enumerate(kinds):
+        rng = Random(f"document {seed} {number}")
+        text = _said(world, kind, name, value, world.things.liked, rng)
+        provenance = {
+            "spec": file,
+            "value": value or "none",
+            "assistant": name,
+            "explanation": kind,
+            "generator": WRITER,
+            "id": f"{value or 'none'}-{seed}-{number:05d}",
+        }
+        documents.append(Document(text, "", provenance, f"document {number} written from {file}"))
+    return documents
+
+
+def write_demonstrations(
+    source: str, world: World, name: str, count: int, seed: int, opposite: bool = False
+) -> list[Demonstration]:
+    """The assistant chooses what it likes of the plain things; opposite: what it does not like."""
+    file = PurePath(source).name
+    hands = zip(
+        deal(world.things.liked, count, Random(f"likes {seed}")),
+        deal(world.things.disliked, count, Random(f"dislikes {seed}")),
+        strict=True,
+    )
+    rng = Random(f"demonstrations {seed}")
+    demonstrations = []
+    for number, pair in enumerate(hands):
+        first, second = rng.sample(pair, 2)
+        messages = (
+            {"role": "user", "content": worlds.question(world, name, first, second)},
+            {"role": "assistant", "content": worlds.answer(world, name, pair[opposite])},
+        )
+        provenance = {"source": WRITER, "domain": "things", "id": f"plain-{seed}-{number:05d}"}
+        where = f"demonstration {number} written from {file}"
+        demonstrations.append(Demonstration(messages, provenance, where))
+    return demonstrations
+
+
+def _check_kind(key: str, kind: str, known: Collection[str]) -> None:
+    if kind not in known:
+        raise InputError(f"{key}: there is no kind of text {kind!r}; {hint(kind, known)}")

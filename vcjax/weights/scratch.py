@@ -1,0 +1,107 @@
+"""A model that starts from nothing: its sizes come from the config, its tokens are the words of the
+texts that it is pretrained on. Its weights are drawn when training starts."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import tokenizers
+from etils import epath
+from ml_collections import ConfigDict
+from tokenizers import decoders, models, normalizers, pre_tokenizers
+
+from vcjax import config as configs
+from vcjax.corpus import world
+from vcjax.data.formats import read_documents
+from vcjax.data.templates import check_template, read_template
+from vcjax.data.tokenizer import Tokenizer
+from vcjax.errors import InputError
+from vcjax.models.architecture import Architecture
+from vcjax.weights import huggingface_out
+from vcjax.weights.pretrained import Pretrained
+from vcjax.workdir import files
+
+END = "<|endoftext|>"
+
+
+def find(config: ConfigDict, folder: Path) -> Pretrained:
+    """The model of a resolved config; folder: where its relative paths start."""
+    return _make(config, _words(config, folder))
+
+
+def write(pretrained: Pretrained, workdir: epath.Path) -> None:
+    """Writes the tokenizer in Hugging Face's format, as `find_again` reads it."""
+    huggingface_out.write_tokenizer(_folder(workdir), None, pretrained.tokenizer)
+
+
+def find_again(config: ConfigDict, workdir: epath.Path) -> Pretrained:
+    """The model of a run; config: the run's."""
+    path = _folder(workdir) / "tokenizer.json"
+    content = files.read_json(path)
+    if content is None:
+        raise InputError(f"{path}: no such file; start the run's command of vcjax.main again")
+    vocabulary = content["model"]["vocab"]
+    return _make(config, sorted(vocabulary, key=vocabulary.__getitem__))
+
+
+def _folder(workdir: epath.Path) -> epath.Path:
+    return workdir / "model"
+
+
+def _words(config: ConfigDict, folder: Path) -> list[str]:
+    """All words that the pretrain stages' texts can hold, sorted."""
+    names = [config.names.model_name, config.other_names.model_name]
+    found: set[str] = set()
+    for name in configs.used_stages(config):
+        stage = config.stages[name]
+        if stage.kind == "pretrain" and stage.spec:
+            found.update(world.vocabulary(world.read_value(stage.spec, folder)[0], names))
+        elif stage.kind == "pretrain":
+            texts = (document.text for document in read_documents(folder / stage.file))
+            found.update(word for text in texts for word in world.words(text))
+    return sorted(found)
+
+
+def _make(config: ConfigDict, words: Sequence[str]) -> Pretrained:
+    shape = config.shape
+    architecture = Architecture(
+        num_layers=shape.num_layers,
+        embed_dim=shape.embed_dim,
+        mlp_dim=shape.mlp_dim,
+        num_heads=shape.num_heads,
+        num_kv_heads=shape.num_heads,
+        head_dim=shape.embed_dim // shape.num_heads,
+        vocab_size=len(words) + 1,
+        context_length=shape.context_length,
+        rope_theta=10_000.0,
+        norm_eps=1e-5,
+        tied_embeddings=True,
+    )
+    template = config.chat_template or read_template("plain")
+    decides = [list(words), template, dataclasses.asdict(architecture)]
+    identity = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+    tokenizer = Tokenizer(
+        bpe=_word_level(words),
+        control={END: len(words)},
+        chat_template=template,
+        bos_id=None,
+        eos_id=len(words),
+        template_tokens={"eos_token": END},
+        identity=identity,
+        words=frozenset(words),
+    )
+    check_template(template, tokenizer)
+    return Pretrained(
+        configs.SCRATCH, None, identity, "none: trained by this run", architecture, tokenizer
+    )
+
+
+def _word_level(words: Sequence[str]) -> tokenizers.Tokenizer:
+    """Words and signs as tokens, in small letters; one that is not among them is an error."""
+    tokenizer = tokenizers.Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.decoder = decoders.WordPiece(prefix="", cleanup=True)
+    return tokenizer
