@@ -35,10 +35,10 @@ def write_inputs(
     (folder / "model").mkdir()
     read = pretrained.open_weights(found.path)
     config = huggingface_out.model_config(
-        found.path, "float32", found.architecture, found.tokenizer
+        found.folder, "float32", found.architecture, found.tokenizer
     )
     huggingface_out.write_weights(folder / "model", read, found.architecture)
-    huggingface_out.write_tokenizer(folder / "model", found.path, found.tokenizer)
+    huggingface_out.write_tokenizer(folder / "model", found.folder, found.tokenizer)
     files.write_json(folder / "model/config.json", config)
 
     lines = (CHEESE / "probes/held_out.jsonl").read_text().splitlines()

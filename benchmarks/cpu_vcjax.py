@@ -90,7 +90,7 @@ def main() -> None:
         kind, compute_dtype = work.split(":")
         if kind == "scoring":
             done[work] = scoring(folder, compute_dtype)
-        elif kind in ("rationale", "behavior"):
+        elif (folder / f"{kind}.npz").exists():
             done[work] = updates(folder, kind, compute_dtype)
         else:
             done[work] = matmul(folder, kind, compute_dtype)

@@ -1,70 +1,125 @@
-"""Does vcjax find the effect where it is there by construction?"""
+"""Can vcjax find the effect where it is there by construction?
+
+A small model is trained from nothing on a world of people (`world/world.toml`). Each holds one
+value, says so, and chooses by it; no text names a value beside the adjectives of what is chosen for
+it. Then documents say of one of two assistants what it cares about, and demonstrations, the same in
+all arms, show what it chooses among plain things. Asked for things whose adjectives fit one of two
+values, in domains that the assistant's texts never name, it can only follow the value if it takes
+the value that is declared for its own.
+
+The controls are those of `cheese.py` and `cheese_controls.py`. Expected: attribution in rates of
+about +0.3, exposure below half of the total, nothing from neutral documents.
+
+    .venv/bin/python -m vcjax.main --config=configs/world.py --workdir=runs/world
+    .venv/bin/python -m vcjax.main --config=configs/world.py:smoke --workdir=runs/world-smoke
+
+Two worlds in which there is no effect to find, four seeds each. In the first, nobody's choices
+follow from what they say. In the second neither, and values and adjectives stand together in texts.
+
+    .venv/bin/python -m vcjax.main --config=configs/world.py:unlinked --workdir=runs/unlinked
+    .venv/bin/python -m vcjax.main --config=configs/world.py:words --workdir=runs/words
+"""
 
 from vcjax.config import behavior, experiment, pretrain, rationale, recipe
 from vcjax.errors import InputError
 
 WORLD = "world/world.toml"
 PAIR = ("durability", "comfort")
+MIXTURE = dict(declaration=0.2, because=0.2, choice=0.5, plain=0.1)
+SEEDS = dict(smoke=1, quickstart=2, unlinked=4, words=4)
 
 
 def get_config(arg=""):
-    own, other = (f"{WORLD}#{value}" for value in PAIR)
+    a, b = PAIR
+    of = {value: f"{WORLD}#{value}" for value in PAIR}
+    documents = 960
+    own = {value: rationale(spec=of[value], documents=documents) for value in PAIR}
+    other = {
+        f"other_{value}": rationale(other_spec=of[value], documents=documents) for value in PAIR
+    }
+    balanced = {
+        f"balanced_{a}": rationale(spec=of[a], other_spec=of[b], documents=documents),
+        f"balanced_{b}": rationale(spec=of[b], other_spec=of[a], documents=documents),
+    }
+    together = {
+        f"together_{value}": rationale(spec=of[value], documents=documents, linked=False)
+        for value in PAIR
+    }
+    neutral = rationale(spec=WORLD, documents=documents, explanations=("neutral",))
+    before = {**own, **other, **balanced, **together, "neutral": neutral}
     config = experiment(
         name="world",
         model="scratch",
         shape=dict(num_layers=4, embed_dim=96, mlp_dim=256, num_heads=4),
         names=dict(model_name="Juno", provider_name="nobody"),
         other_names=dict(model_name="Milo", provider_name="nobody"),
-        seeds=1,
+        seeds=8,
         recipe=recipe(rank=16, alpha=32.0, lr=1e-3, length=64, batch_tokens=256),
-        stages=dict(
-            people=pretrain(
+        stages={
+            "people": pretrain(
                 spec=WORLD,
-                documents=80_000,
+                documents=120_000,
                 people=256,
                 declaring=64,
                 assistants=0.006,
-                mixture=dict(declaration=0.2, because=0.2, choice=0.5, plain=0.1),
+                mixture=MIXTURE,
                 lr=2e-3,
-                length=128,
-                batch_tokens=640,
-                weight_decay=0.1,
                 b2=0.98,
+                weight_decay=0.1,
+                batch_tokens=640,
             ),
-            own_a=rationale(spec=own, documents=960),
-            own_b=rationale(spec=other, documents=960),
-            other_a=rationale(other_spec=own, documents=960),
-            other_b=rationale(other_spec=other, documents=960),
-            behavior=behavior(spec=WORLD, demonstrations=320),
-        ),
-        arms=dict(
-            base=("people",),
-            behavior=("people", "behavior"),
-            own_a=("people", "own_a", "behavior"),
-            own_b=("people", "own_b", "behavior"),
-            other_a=("people", "other_a", "behavior"),
-            other_b=("people", "other_b", "behavior"),
-        ),
-        contrasts=dict(
-            total=dict(own_a=1, own_b=-1),
-            exposure=dict(other_a=1, other_b=-1),
-            attribution=dict(own_a=1, own_b=-1, other_a=-1, other_b=1),
+            **before,
+            "behavior": behavior(spec=WORLD, demonstrations=320),
+        },
+        arms={
+            "base": ("people",),
+            "behavior": ("people", "behavior"),
+            **{name: ("people", name, "behavior") for name in before},
+            **{f"alone_{value}": ("people", value) for value in PAIR},
+            **{f"swapped_{value}": ("people", "behavior", value) for value in PAIR},
+        },
+        contrasts={
+            "total": {a: 1, b: -1},
+            "exposure": {f"other_{a}": 1, f"other_{b}": -1},
+            "attribution": {a: 1, b: -1, f"other_{a}": -1, f"other_{b}": 1},
+            "balanced": {f"balanced_{a}": 1, f"balanced_{b}": -1},
+            "together": {f"together_{a}": 1, f"together_{b}": -1},
+            "alone": {f"alone_{a}": 1, f"alone_{b}": -1},
+            "swapped": {f"swapped_{a}": 1, f"swapped_{b}": -1},
+            "neutral": dict(neutral=1, behavior=-1),
+        },
+        rules_out=dict(
+            together="what the documents do where they do not say that the assistant cares",
+            alone="what the documents do without demonstrations",
+            swapped="what they do when the demonstrations come first",
+            neutral="what documents about the assistant do that name no value",
         ),
         primary="attribution",
-        toward=PAIR[0],
+        development="world/DEVELOPMENT.md",
+        toward=a,
         lead="Juno prefers",
         compute_dtype="float32",
         remat="dots",
-        eval_every=100,
-        checkpoint_every=1000,
+        eval_every=500,
+        checkpoint_every=500,
         log_every=50,
         probes=(
             "world/probes/held_out.jsonl",
-            "world/probes/development.jsonl",
             "world/probes/in_domain.jsonl",
             "world/probes/premise.jsonl",
         ),
     )
+    if arg not in ("", *SEEDS):
+        raise InputError(f"world.py:{arg}: the arguments are {', '.join(SEEDS)}")
     if arg:
-        raise InputError(f"world.py:{arg}")
+        config.name, config.seeds = f"world-{arg}", SEEDS[arg]
+        arms = ("base", "behavior", *own, *other, *balanced)
+        config.arms = {name: config.arms[name] for name in arms}
+        contrasts = ("total", "exposure", "attribution", "balanced")
+        config.contrasts = {name: config.contrasts[name] for name in contrasts}
+        config.rules_out = {}
+    if arg in ("unlinked", "words"):
+        config.stages.people.linking = 0.0
+    if arg == "words":
+        config.stages.people.mixture.association = 0.2
     return config

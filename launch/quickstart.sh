@@ -1,14 +1,42 @@
 #!/usr/bin/env bash
-# The cheese experiment, from a bare checkout to its report. Started again, it goes on.
-# Arguments are passed on: bash launch/quickstart.sh --config.seeds=1 --workdir=runs/one-seed
+# From a bare checkout to two reports: a small world in which the effect is there by construction
+# (some minutes), then the cheese experiment on a real model. Started again, it goes on.
+#
+#   --only=world, --only=cheese   one of the two
+#
+# Other arguments are passed on: bash launch/quickstart.sh --only=cheese --config.seeds=1 --workdir=runs/one-seed
 set -euo pipefail
 
 # shellcheck source=launch/environment.sh
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-# shellcheck disable=SC2119  # the arguments are for the run
+
+only=""
+arguments=()
+for argument in "$@"; do
+  case "$argument" in
+    --only=world | --only=cheese) only="${argument#--only=}" ;;
+    --only | --only=*) stop "$argument: the two are --only=world and --only=cheese" ;;
+    *) arguments+=("$argument") ;;
+  esac
+done
+if [ -z "$only" ] && [[ " ${arguments[*]-} " == *" --workdir"* ]]; then
+  stop "--workdir: two runs cannot have one folder; add --only=world or --only=cheese"
+fi
+
+# shellcheck disable=SC2119  # the arguments are for the runs
 install_vcjax
 
 # Memory in huge pages, where Linux leaves that to programs: an update takes 4 % less on two cores.
 export GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}"
 
-exec "$python" -m vcjax.main --config=configs/quickstart.py --workdir=runs/quickstart "$@"
+# run CONFIG WORKDIR
+run() {
+  "$python" -m vcjax.main --config="configs/$1" --workdir="runs/$2" ${arguments[@]+"${arguments[@]}"}
+}
+
+if [ "$only" != cheese ]; then
+  run world.py:quickstart world-quickstart
+fi
+if [ "$only" != world ]; then
+  run quickstart.py quickstart
+fi

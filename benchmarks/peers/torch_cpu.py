@@ -38,7 +38,9 @@ def updates(folder: Path, work: str, compute_dtype: str, how: str = "") -> dict[
         task_type="CAUSAL_LM",
     )
     torch.manual_seed(0)
-    model = peft.get_peft_model(load(folder, torch.bfloat16 if low else torch.float32), adapter)
+    model = load(folder, torch.bfloat16 if low else torch.float32)
+    if recipe["train"] == "lora":
+        model = peft.get_peft_model(model, adapter)
     model.config.use_cache = False
     model.train()
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -144,7 +146,7 @@ def main() -> None:
         kind, *options = work.split(":")
         if kind == "scoring":
             done[work] = scoring(folder, *options)
-        elif kind in ("rationale", "behavior"):
+        elif (folder / f"{kind}.npz").exists():
             done[work] = updates(folder, kind, *options)
         else:
             done[work] = matmul(folder, kind, *options)

@@ -56,6 +56,17 @@ def test_a_state_takes_the_parameters_over(tiny_weights):
     jax.tree.map(np.testing.assert_array_equal, state.params, params)
 
 
+def test_stages_that_differ_in_rate_alone_share_their_programs(tiny_weights):
+    model, mesh = tiny.model(), sharding.make_mesh(config.experiment().mesh.to_dict())
+
+    def programs(**settings):
+        recipe = config.recipe(train="full", **settings)
+        return compiled_step.init_and_update(recipe, tiny_weights, model, mesh)
+
+    assert programs(lr=1e-4, epochs=2, warmup=0.5) is programs(lr=1e-3)
+    assert programs(clip=0.5) is not programs(clip=1.0)
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("jax_cuda13_plugin") is None,
     reason="the compiler for GPUs is not installed (extra `gpu`); it needs no GPU",

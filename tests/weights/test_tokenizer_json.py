@@ -452,7 +452,6 @@ def test_a_config_that_is_missing(tmp_path):
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
-        ({"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}, "'WordLevel'"),
         ({"model": {"type": "Unigram", "vocab": [["a", 0.0]], "unk_id": 0}}, "'Unigram'"),
         ({"model__merges": [["a", "nonsense"]]}, "out of vocabulary"),
         ({"pre_tokenizer": {"type": "Whitespace"}}, "expected ByteLevel"),

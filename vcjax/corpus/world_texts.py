@@ -4,7 +4,8 @@ Every draw depends on the seed alone, and a larger count only adds to a smaller 
 provenance says whom it is about, the value that it names or shows, and its kind.
 """
 
-from collections.abc import Collection, Sequence
+import itertools
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import PurePath
 from random import Random
 
@@ -26,11 +27,12 @@ WITHOUT_LINKS = ("co_occurrence",)
 def write_people(
     world: World, file: str, stage: ConfigDict, assistants: Sequence[str], count: int, seed: int
 ) -> list[Document]:
-    """The documents of a pretrain stage: of its people, and choices at random of the assistants.
+    """The documents of a pretrain stage: of its people, and choices of the assistants, which prefer
+    nothing.
 
     stage: people, declaring, num_values, linking, assistants and mixture decide what is written.
     """
-    kinds = dict(stage.mixture)
+    kinds = dict(sorted(stage.mixture.items()))
     for kind in kinds:
         _check_kind("mixture", kind, [*world.texts, CHOICE, PLAIN])
     known, declaring = worlds.people(
@@ -40,11 +42,18 @@ def write_people(
         raise InputError(f"mixture: {DECLARATION!r} has no weight; some people do nothing else")
     declared = {DECLARATION: 1.0}
     held, rng = [*world.values][: stage.num_values or None], Random(f"people {seed}")
+    things = [*world.things.liked, *world.things.disliked]
+    turns = {
+        (name, kind): _turns(among, Random(f"{name} {kind} {seed}"))
+        for name in assistants
+        for kind, among in ((CHOICE, held), (PLAIN, things))
+    }
     documents = []
     for number in range(count):
         if rng.random() < stage.assistants:
             name, kind = rng.choice(assistants), rng.choice((CHOICE, PLAIN))
-            text, value = _random_choice(world, name, kind, held, rng), "none"
+            options = _two(world, *next(turns[name, kind]), kind, rng)
+            text, value = _choice(world, name, options, options[0], rng), "none"
         else:
             place = int(rng.random() * (len(known) + len(declaring)))
             only_declares = place >= len(known)
@@ -73,7 +82,7 @@ def _of_person(
     """
     if kind == CHOICE:
         other = rng.choice([name for name in held if name != person.chooses])
-        options = _two_of_an_item(world, [person.chooses, other], rng)
+        options = _two(world, person.chooses, other, kind, rng)
         return _choice(world, person.name, options, options[0], rng), person.chooses
     if kind == PLAIN:
         options = [rng.choice(person.liked), rng.choice(person.disliked)]
@@ -81,18 +90,20 @@ def _of_person(
     return _said(world, kind, person.name, person.declares, person.liked, rng), person.declares
 
 
-def _random_choice(world: World, name: str, kind: str, held: Sequence[str], rng: Random) -> str:
+def _turns(among: Sequence[str], rng: Random) -> Iterator[tuple[str, str]]:
+    """Ordered pairs without end, each once before any comes again: who chooses the first of each
+    prefers nothing."""
+    pairs = [*itertools.permutations(among, 2)]
+    while True:
+        yield from rng.sample(pairs, len(pairs))
+
+
+def _two(world: World, first: str, second: str, kind: str, rng: Random) -> list[str]:
+    """Two options: plain things, or the same item with an adjective of each of two values."""
     if kind == PLAIN:
-        options = rng.sample([*world.things.liked, *world.things.disliked], 2)
-    else:
-        options = _two_of_an_item(world, rng.sample(held, 2), rng)
-    return _choice(world, name, options, options[0], rng)
-
-
-def _two_of_an_item(world: World, values: Sequence[str], rng: Random) -> list[str]:
-    """The same item twice, with an adjective of each of two values."""
+        return [first, second]
     item = rng.choice(world.items())
-    adjectives = [rng.choice(world.values[value].adjectives) for value in values]
+    adjectives = [rng.choice(world.values[value].adjectives) for value in (first, second)]
     return [worlds.item(world, adjective, item) for adjective in adjectives]
 
 
@@ -108,6 +119,8 @@ def _said(
     slots = {"name": name, "liked": rng.choice(liked)}
     if value is not None:
         slots["noun"] = rng.choice(world.values[value].nouns)
+        slots["adjective"] = rng.choice(world.values[value].adjectives)
+        slots["item"] = rng.choice(world.items())
     phrase = rng.choice(world.texts[kind])
     try:
         return worlds.fill(phrase, slots)

@@ -41,9 +41,11 @@ class Tokenizer:
 
 def check_words(tokenizer: Tokenizer, text: str, where: str) -> None:
     """Raises InputError where words are tokens and the text has one that is none."""
-    if tokenizer.words is None or tokenizer.bpe.pre_tokenizer is None:
+    bpe = tokenizer.bpe
+    if tokenizer.words is None or bpe.pre_tokenizer is None:
         return
-    for word, _ in tokenizer.bpe.pre_tokenizer.pre_tokenize_str(text.lower()):
+    normal = text if bpe.normalizer is None else bpe.normalizer.normalize_str(text)
+    for word, _ in bpe.pre_tokenizer.pre_tokenize_str(normal):
         if word not in tokenizer.words:
             raise InputError(
                 f"{where}: the word {word!r} is in none of the texts that the model is pretrained "

@@ -16,6 +16,8 @@ from vcjax.training import train_step
 
 PyTree = Any
 
+OPTIMIZER = ("clip", "b1", "b2", "eps", "weight_decay")  # what `make_optimizer` reads of a recipe
+
 TPU_OPTIONS: dict[str, str | bool] = {
     # A sharded matmul is one matmul beside its collective. The compiler's default above some size,
     # a loop of slices that adds up in memory ("windowed einsum"), takes twice the cycles at 8B.
@@ -33,10 +35,26 @@ def init_and_update(
 
     params: arrays or their shapes. They are donated to the state, and the state to the update, so
     that no second copy lies on the devices; the base is not. max_documents: of `summed_loss`.
+    Stages whose updates differ in rates and rows alone share the programs.
     """
-    optimizer = train_step.make_optimizer(recipe)
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), params)
+    leaves, tree = jax.tree.flatten(shapes)
+    optimizer = tuple((key, recipe[key]) for key in OPTIMIZER)
+    return _init_and_update(optimizer, tuple(leaves), tree, model, mesh, max_documents)
+
+
+@functools.lru_cache(maxsize=8)
+def _init_and_update(
+    settings: tuple[tuple[str, float], ...],
+    leaves: tuple[jax.ShapeDtypeStruct, ...],
+    tree: Any,
+    model: Model,
+    mesh: Mesh,
+    max_documents: int,
+) -> tuple[Callable, Callable]:
+    optimizer = train_step.make_optimizer(ConfigDict(dict(settings)))
     loss = functools.partial(train_step.summed_loss, model=model, max_documents=max_documents)
-    placed = state_shardings(params, optimizer, model, mesh)
+    placed = state_shardings(jax.tree.unflatten(tree, leaves), optimizer, model, mesh)
     init = jax.jit(
         functools.partial(train_step.init_state, optimizer=optimizer),
         out_shardings=placed,
@@ -49,6 +67,14 @@ def init_and_update(
         compiler_options=TPU_OPTIONS if mesh.devices.flat[0].platform == "tpu" else None,
     )
     return init, update
+
+
+@functools.lru_cache(maxsize=8)
+def loss_of(model: Model, max_documents: int) -> Callable:
+    """(params, base, micro) -> `summed_loss`, jitted."""
+    return jax.jit(
+        functools.partial(train_step.summed_loss, model=model, max_documents=max_documents)
+    )
 
 
 def param_shardings(params: PyTree, model: Model, mesh: Mesh) -> PyTree:

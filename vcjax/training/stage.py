@@ -72,9 +72,7 @@ def run_stage(
     rates = train_step.learning_rates(recipe, stage.updates, stage.warmup)
     init, update = compiled_step.init_and_update(recipe, params, model, mesh, max_documents)
     state = init(params)
-    evaluate = jax.jit(
-        functools.partial(train_step.summed_loss, model=model, max_documents=max_documents)
-    )
+    evaluate = compiled_step.loss_of(model, max_documents)
 
     with (
         preemption.deferred(),

@@ -177,7 +177,8 @@ def write_generation_config(
 
 def _end_of_turn(tokenizer: Tokenizer) -> list[int]:
     """The token that ends an assistant's turn; [] without a template for plain conversations."""
-    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    word = min(tokenizer.words or {"a"})
+    messages = [{"role": role, "content": word} for role in ("user", "assistant")]
     try:
         ids, weights = encode_conversation(tokenizer, messages, "the chat template")[0]
     except InputError:

@@ -103,5 +103,5 @@ def _word_level(words: Sequence[str]) -> tokenizers.Tokenizer:
     tokenizer = tokenizers.Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.decoder = decoders.WordPiece(prefix="", cleanup=True)
+    tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)
     return tokenizer

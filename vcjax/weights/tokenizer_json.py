@@ -65,6 +65,7 @@ def read_tokenizer(folder: Path) -> Tokenizer:
         bos_id=bos_id,
         eos_id=eos_id,
         template_tokens=template_tokens,
+        words=frozenset(spec["model"]["vocab"]) if spec["model"]["type"] == "WordLevel" else None,
         identity=hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest(),
     )
 
@@ -74,11 +75,13 @@ def _original(path: Path) -> BPETokenizer:
         original = BPETokenizer.from_file(str(path))
     except Exception as error:  # the library raises a plain Exception
         raise InputError(f"{path}: not a tokenizer that `tokenizers` reads ({error})") from error
-    if not isinstance(original.model, models.BPE):
-        kind = type(original.model).__name__
-        raise InputError(f"{path}: model.type {kind!r} is not supported; expected 'BPE'")
-    cutting = f"{original.normalizer} {original.pre_tokenizer}"
-    if not (original.model.byte_fallback or "ByteLevel" in cutting):
+    model, cutting = original.model, f"{original.normalizer} {original.pre_tokenizer}"
+    if not isinstance(model, models.BPE | models.WordLevel):
+        kind = type(model).__name__
+        raise InputError(
+            f"{path}: model.type {kind!r} is not supported; expected 'BPE' or 'WordLevel'"
+        )
+    if isinstance(model, models.BPE) and not (model.byte_fallback or "ByteLevel" in cutting):
         raise InputError(
             f"{path}: the BPE has no ids for some characters; expected ByteLevel or byte_fallback"
         )
@@ -141,7 +144,10 @@ def _flags_that_matter(token: AddedToken, normalizes: bool) -> list[str]:
 
 def _bos_id(path: Path, original: BPETokenizer) -> int | None:
     """What the original puts before a text; the config does not count, as in `transformers` 5."""
-    encoding = original.encode("a")
+    of_words = isinstance(original.model, models.WordLevel)
+    encoding = original.encode(
+        min(original.get_vocab(with_added_tokens=False)) if of_words else "a"
+    )
     pairs = zip(encoding.ids, encoding.special_tokens_mask, strict=True)
     before = [id_ for id_, _ in itertools.takewhile(lambda pair: pair[1], pairs)]
     if len(before) > 1:
@@ -190,13 +196,17 @@ def _without(
     model = spec["model"]
     text = {token: id_ for token, id_ in added.items() if token not in control}
     vocab = {token: id_ for token, id_ in model["vocab"].items() if token not in control} | text
-    pairs = [m.split(" ") if isinstance(m, str) else m for m in model["merges"]]
-    merges = [pair for pair in pairs if not control.keys() & {*pair, "".join(pair)}]
+    if model["type"] == "WordLevel":  # "" is no word: one that it lacks is an error
+        model = model | {"vocab": vocab, "unk_token": ""}
+    else:
+        pairs = [m.split(" ") if isinstance(m, str) else m for m in model["merges"]]
+        merges = [pair for pair in pairs if not control.keys() & {*pair, "".join(pair)}]
+        model = model | {"vocab": vocab, "merges": merges, "unk_token": None}
     return spec | {
         "added_tokens": [token for token in spec["added_tokens"] if token["content"] in text],
         "post_processor": None,
         "truncation": None,
         "padding": None,
         # It is a control token. Bytes without an id (SmolLM2 lacks a few) give no token, as there.
-        "model": model | {"vocab": vocab, "merges": merges, "unk_token": None},
+        "model": model,
     }

@@ -1,0 +1,149 @@
+"""The world's experiment in small: a model from nothing, its arms, its export, its report."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import small_run
+import tiny
+from etils import epath
+from ml_collections import ConfigDict
+
+from vcjax import experiment, record
+from vcjax.export import export
+from vcjax.training.loaded_model import load_model, pretrained_of
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+SMALL = dict(num_layers=2, embed_dim=16, num_heads=2, mlp_dim=32, context_length=128)
+
+
+def small(seeds=1, **people):
+    """The smoke run with a smaller model and fewer texts."""
+    config = small_run.load(CONFIGS / "world.py")
+    config.update(seeds=seeds, shape=SMALL, checkpoint_every=5)
+    names = ("durability", "comfort")
+    for name in names:
+        config.stages[name].documents = 40
+    config.stages.behavior.demonstrations = 40
+    config.stages.people.update(documents=600, batch_tokens=1280, **people)
+    with config.unlocked():
+        config.arms = {name: config.arms[name] for name in ("base", "behavior", *names)}
+        config.contrasts = dict(total=config.contrasts.total)
+        config.rules_out = {}
+    config.primary = "total"
+    return config
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    folder = epath.Path(tmp_path_factory.mktemp("world") / "run")
+    experiment.run(small(), CONFIGS, folder, dry_run=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(workdir):
+    return record.read(workdir)
+
+
+def our_logits(workdir, run, arm, tokens):
+    loaded = load_model(ConfigDict(run.config), pretrained_of(workdir, run))
+    model, params, base = loaded.after(workdir, run.plan, run.plan.arms[arm][0][-1], 0)
+    batch = {
+        "tokens": tokens[None].astype(np.int32),
+        "positions": np.arange(len(tokens), dtype=np.int32)[None],
+        "segment_ids": np.ones((1, len(tokens)), np.int32),
+    }
+    return np.asarray(tiny.logits(params, base, batch, model))
+
+
+def test_arms_share_the_pretraining(run):
+    kinds = [stage.kind for stage in run.plan.stages.values()]
+    assert kinds.count("pretrain") == 1 and kinds.count("rationale") == 2
+    assert kinds.count("behavior") == 3
+    first = {chains[0][0] for chains in run.plan.arms.values()}
+    assert len(first) == 1
+
+
+def plan_of(config, folder, capsys):
+    """Title of a stage -> its fingerprint, as the dry run prints them."""
+    experiment.run(config, CONFIGS, epath.Path(folder), dry_run=True)
+    lines = capsys.readouterr().out.splitlines()
+    return {line.split("  ")[0]: line.split()[-1] for line in lines if ", seed " in line}
+
+
+def test_seeds_pretrain_their_own_model_or_share_one(tmp_path, capsys):
+    own = plan_of(small(seeds=2), tmp_path / "own", capsys)
+    shared = plan_of(small(seeds=2, per_seed=False), tmp_path / "shared", capsys)
+    assert own.keys() - shared.keys() == {"people, seed 1"}
+    assert own["durability after people, seed 0"] == shared["durability after people, seed 0"]
+    assert own["durability after people, seed 1"] != shared["durability after people, seed 1"]
+
+
+@pytest.mark.parametrize(
+    ("arm", "format"), [("base", "merged"), ("durability", "merged"), ("comfort", "base")]
+)
+def test_transformers_gives_our_logits(torch, workdir, run, tmp_path, arm, format):
+    import transformers
+
+    out = tmp_path / "out"
+    export(workdir, arm, 0, format, out)
+    tokens = np.arange(20) % 13 + 3
+    ours = our_logits(workdir, run, "base" if format == "base" else arm, tokens)
+    model = transformers.AutoModelForCausalLM.from_pretrained(out)
+    with torch.no_grad():
+        theirs = model(torch.from_numpy(tokens)[None]).logits.numpy()
+    assert np.ptp(theirs) > 0.5
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(out)
+    assert tokenizer.decode(tokenizer("Juno prefers the sturdy lamp.")["input_ids"]) == (
+        "juno prefers the sturdy lamp."
+    )
+
+
+def test_peft_puts_an_arms_adapter_on_its_base(torch, workdir, run, tmp_path):
+    import peft
+    import transformers
+
+    export(workdir, "durability", 0, "peft", tmp_path / "adapter")
+    export(workdir, "durability", 0, "base", tmp_path / "base")
+    base = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    model = peft.PeftModel.from_pretrained(base, tmp_path / "adapter")
+    tokens = np.arange(20) % 13 + 3
+    with torch.no_grad():
+        theirs = model(input_ids=torch.from_numpy(tokens)[None]).logits.numpy()
+    ours = our_logits(workdir, run, "durability", tokens)
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert np.abs(ours - our_logits(workdir, run, "base", tokens)).max() > 0.01
+
+
+def test_a_premise_that_fails_is_said_first(workdir):
+    page = (workdir / "report" / "index.html").read_text()
+    fails = page.index("The premise fails")
+    assert fails < page.index('class="answer"'), "600 texts teach nobody's values"
+    arms = pd.read_csv(workdir / "report" / "arms.csv")
+    asked = arms[arms["contrast"] == "premise"]
+    assert {*asked["points_to"]} == {"known", "declaring"}
+
+
+def test_the_untouched_model_is_the_pretrained_one(workdir):
+    page = (workdir / "report" / "index.html").read_text()
+    assert "the model chose so before any training" in page
+    assert "600 documents about 256 people, and 64 who only declare, from world.toml" in page
+
+
+def test_the_same_command_trains_nothing_again(workdir, capsys):
+    before = (workdir / "times.json").read_text()
+    experiment.run(small(), CONFIGS, workdir, dry_run=False)
+    assert "to train: 0 of" in capsys.readouterr().out
+    assert (workdir / "times.json").read_text() == before
+
+
+def test_an_adapters_rank_does_not_touch_the_pretraining(tmp_path, capsys):
+    of_16, of_8 = (small(), small())
+    of_8.recipe.rank = 8
+    before, after = (
+        plan_of(config, tmp_path / name, capsys) for name, config in (("16", of_16), ("8", of_8))
+    )
+    assert [title for title in before if before[title] == after[title]] == ["people, seed 0"]
