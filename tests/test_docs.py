@@ -154,7 +154,7 @@ def test_a_command_is_one_that_exists(command):
             assert named in extras["optional-dependencies"]
     else:
         assert (program, arguments[0]) == (".venv/bin/python", "-m")
-        package, module = arguments[1].split(".")
+        package, _, module = arguments[1].partition(".")
         assert package == "vcjax"
         check_flags(module, arguments[2:])
 

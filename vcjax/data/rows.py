@@ -15,7 +15,6 @@ the user's cache, in a folder named by the rows' sha256.
 """
 
 import contextlib
-import dataclasses
 import hashlib
 import io
 import json
@@ -234,7 +233,7 @@ def _write_documents(
         )
     with path.open("w", encoding="utf-8") as file:
         for source, record in enumerate(records):
-            line = dataclasses.asdict(record) | {"pieces": pieces[source]}
+            line = vars(record) | {"pieces": pieces[source]}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 

@@ -111,6 +111,26 @@ def arms_figure(
         return _to_svg(figure, "arms", "Margin and rate by arm, and their contrasts")
 
 
+def runs_figure(runs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> str:
+    """The same contrasts of several runs, a panel each: differences in rate, drawn as in
+    `arms_figure`.
+
+    Args:
+      runs: title -> (contrasts, seeds), as of `arms_figure`, of held-out pairs of two values; the
+        last contrast of each is the question.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(2.1 * len(runs) + 0.9, 1.9), layout="constrained")
+        axes = figure.subplots(1, len(runs), sharex=True, sharey=True, squeeze=False)[0]
+        for panel, (title, (contrasts, seeds)) in zip(axes, runs.items(), strict=True):
+            colours = dict.fromkeys(contrasts["name"], _GREY)
+            colours[contrasts["name"].iloc[-1]] = _BLUE
+            _points(panel, contrasts, seeds, "rate", colours)
+            panel.axvline(0, color=_GREY, linestyle=":", linewidth=0.8)
+            panel.set_title(title)
+        return _to_svg(figure, "runs", "Differences in rate of the same contrasts in several runs")
+
+
 def training_figure(curves: pd.DataFrame, config: dict) -> str:
     """A panel a stage: training loss as a thin line, held-out loss dashed with points.
 

@@ -1,0 +1,46 @@
+"""Draws docs/controls.svg: the same three contrasts in the world, in the two worlds with nothing to
+find, and in the cheese experiment, from what their runs left in results/.
+
+    .venv/bin/python benchmarks/controls_figure.py
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from vcjax.report.figures import runs_figure
+
+ROOT = Path(__file__).parents[1]
+RUNS = {
+    "world": "the world",
+    "world_unlinked": "unlinked",
+    "world_words": "words alone",
+    "cheese": "cheese, 135M",
+}
+CONTRASTS = ["total", "exposure", "attribution"]
+
+
+def contrasts(run: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The contrasts of held-out pairs of two values, and those of each seed."""
+    tables = [
+        pd.read_csv(ROOT / "results" / run / f"report/{n}.csv") for n in ("contrasts", "seeds")
+    ]
+    held_out = [
+        table[
+            (table["contrast"] == "values")
+            & (table["split"] == "held_out")
+            & (table["scope"] == "out_of_domain")
+            & table["name"].isin(CONTRASTS)
+        ]
+        for table in tables
+    ]
+    in_order = held_out[0].set_index("name").loc[CONTRASTS].reset_index()
+    return in_order, held_out[1]
+
+
+def draw() -> str:
+    return runs_figure({title: contrasts(run) for run, title in RUNS.items()})
+
+
+if __name__ == "__main__":
+    (ROOT / "docs/controls.svg").write_text(draw(), encoding="utf-8")
