@@ -102,3 +102,17 @@ def test_colours_tell_the_sides_of_each_pair_apart_and_not_the_signs_of_a_sum_of
 def test_figures_of_one_seed_are_drawn(run, value_pairs):
     run.seeds, run.probes = 1, value_pairs
     assert "america" in texts(draw(run)["arms"])
+
+
+def test_runs_stand_side_by_side_with_the_same_contrasts(run):
+    workdir = run.write()
+    record = reading.read_ordered(workdir)
+    answers, _ = reading.read_answers(workdir / "probes", record)
+    sums = tables.weighted_sums(answers, record.config)
+    contrasts = tables.estimates(sums, record.config, "contrast")
+    one = contrasts, tables.by_cluster(sums, "seed")
+    svg = figures.runs_figure({"the first": one, "the second": one})
+    shown = texts(svg)
+    assert {"the first", "the second"} <= {*shown}
+    assert {*contrasts["name"]} <= {*shown}
+    assert svg == figures.runs_figure({"the first": one, "the second": one})
