@@ -29,14 +29,25 @@ install_vcjax
 # Memory in huge pages, where Linux leaves that to programs: an update takes 4 % less on two cores.
 export GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}"
 
-# run CONFIG WORKDIR
-run() {
-  "$python" -m vcjax.main --config="configs/$1" --workdir="runs/$2" ${arguments[@]+"${arguments[@]}"}
-}
+command=("$python" -m vcjax.main)
+world=(--config=configs/world.py:quickstart --workdir=runs/world-quickstart)
+cheese=(--config=configs/quickstart.py --workdir=runs/quickstart)
+given=(${arguments[@]+"${arguments[@]}"})
 
-if [ "$only" != cheese ]; then
-  run world.py:quickstart world-quickstart
+if [ "$only" = world ]; then
+  exec "${command[@]}" "${world[@]}" ${given[@]+"${given[@]}"}
+elif [ "$only" != cheese ]; then
+  # A process group of its own, to which this script passes signals on: a run saves at SIGTERM.
+  set -m
+  "${command[@]}" "${world[@]}" ${given[@]+"${given[@]}"} &
+  run=$!
+  trap 'kill -TERM "$run"' TERM
+  trap 'kill -INT "$run"' INT
+  status=0
+  while kill -0 "$run" 2>/dev/null; do
+    wait "$run" && status=0 || status=$?
+  done
+  trap - TERM INT
+  [ "$status" = 0 ] || exit "$status"
 fi
-if [ "$only" != world ]; then
-  run quickstart.py quickstart
-fi
+exec "${command[@]}" "${cheese[@]}" ${given[@]+"${given[@]}"}

@@ -14,6 +14,7 @@ from typing import Any
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
+from vcjax.data.sources import split_source
 from vcjax.data.templates import read_template
 from vcjax.errors import InputError, missing_of_config
 from vcjax.schema import check, keys
@@ -204,16 +205,11 @@ def profiled(config: ConfigDict) -> range:
     return keys.profiled_updates(config.profile)
 
 
-def path_of(source: str) -> str:
-    """The path of a stage's source: "world.toml" of "world.toml#durability"."""
-    return source.partition("#")[0] if ".toml#" in source else source
-
-
 def missing_files(config: ConfigDict, folder: Path) -> list[str]:
     """Of a resolved config, "key: path does not exist" of each file that a run would miss, and
     "key: path is a folder" where only a file will do."""
     needed = [
-        (f"config.stages.{name}.{key}", path_of(config.stages[name][key]))
+        (f"config.stages.{name}.{key}", split_source(config.stages[name][key])[0])
         for name in used_stages(config)
         for key in SOURCES
         if config.stages[name].get(key)
@@ -247,8 +243,8 @@ def _check_arms(config: ConfigDict) -> None:
         check.check_names(f"config.arms.{arm}", "stage", stages, config.stages)
         kinds = [config.stages[name].kind for name in stages]
         first = 1 if kinds[:1] == ["pretrain"] else 0  # the first stage after the pretraining
-        for name, kind in zip(stages[first:], kinds[first:], strict=True):
-            if kind == "pretrain" or (kind == "adapter" and name != stages[first]):
+        for place, (name, kind) in enumerate(zip(stages, kinds, strict=True)):
+            if (kind == "pretrain" and place > 0) or (kind == "adapter" and place > first):
                 what = "pretraining" if kind == "pretrain" else "adapter"
                 raise InputError(f"config.arms.{arm}: the {what} {name!r} can only come first")
         if config.model == SCRATCH and not first:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import vcjax
 from vcjax import config as configs
 from vcjax import record as records
 from vcjax import sharding, stage_inputs
+from vcjax.data.tokenizer import check_words
 from vcjax.errors import InputError
 from vcjax.models.architecture import known_architecture
 from vcjax.plan import Cost, Plan, StageData, cost, describe, make_plan, warnings
@@ -54,10 +56,12 @@ def run(
     with lock.hold(workdir):
         record = _make_record(inputs, plan, folder, workdir, command)
         _print_plan(inputs, plan, done, costs, folder)
-        processes.on_first(lambda: _write_inputs(inputs, workdir))
+        processes.on_first(lambda: stage_inputs.write(inputs.stages, workdir))
         if dry_run:
             return
         records.write(workdir, record)
+        if config.model == configs.SCRATCH:
+            processes.on_first(lambda: scratch.write(inputs.base, workdir))
         load = functools.cache(lambda: load_model(config, inputs.base))
         _train(plan, load, folder, workdir)
         _probe(record, load, inputs.probes, workdir, "probes")
@@ -111,14 +115,11 @@ def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inpu
     return _Inputs(config, base, probes, inputs, data, mesh)
 
 
-def _write_inputs(inputs: _Inputs, workdir: epath.Path) -> None:
-    if inputs.base.path is None:
-        scratch.write(inputs.base, workdir)
-    stage_inputs.write(inputs.stages, workdir)
-
-
 def _check_scorable(probes: answers.Probes, base: Pretrained, lead: str) -> None:
     context_length = base.architecture.context_length
+    for name, (_, content) in probes.items():
+        if isinstance(content, str):
+            check_words(base.tokenizer, content, name)
     choice.check(answers.choices(probes), base.tokenizer, lead, context_length)
 
 
@@ -196,6 +197,7 @@ def _train(plan: Plan, load: Load, folder: Path, workdir: epath.Path) -> None:
             continue
         with jax.set_mesh(loaded.mesh):
             stage.run_stage(planned, plan.title(fingerprint), weights, loaded, workdir)
+        del weights  # the next may not fit beside them
 
 
 def _probe(
@@ -207,26 +209,28 @@ def _probe(
     scored once.
     """
     hashes, lead = answers.sha256_of(probes), record.config["lead"]
-    last: tuple[str, pd.DataFrame] | None = None  # the model scored last, its answers
-    for arm, chains in record.plan.arms.items():
-        for seed, chain in chains.items():
-            name, model = f"{subfolder}/{arm}-{seed}.parquet", record.model_of(arm, seed)
-            path = workdir / name
-            is_current = functools.partial(answer_files.is_current, path, model, lead, hashes)
-            if processes.on_first(is_current):
-                continue
-            preemption.stop_if_noticed()
-            started = time.monotonic()
-            if last is None or last[0] != model:
-                loaded = load()
-                last_stage = chain[-1] if chain else None
-                weights = loaded.after(workdir, record.plan, last_stage, seed)
-                last = model, loaded.answers(weights, probes, lead)
-            table = last[1].assign(arm=arm, seed=seed)
-            answer_files.write(path, table, answer_files.decided_by(model, lead, hashes))
-            seconds = time.monotonic() - started
-            files.note_time(workdir, name, seconds)
-            print(f"probed arm {arm}, seed {seed} in {seconds:.0f} s")
+    plan, arms = record.plan, record.plan.arms
+    scored: dict[str, pd.DataFrame] = {}  # by model: the untouched one is the same for all seeds
+    # Seed by seed: the arms of one may share a base that the others do not.
+    for seed, arm in itertools.product(range(record.config["seeds"]), arms):
+        chain, model = arms[arm][seed], record.model_of(arm, seed)
+        name = f"{subfolder}/{arm}-{seed}.parquet"
+        path = workdir / name
+        is_current = functools.partial(answer_files.is_current, path, model, lead, hashes)
+        if processes.on_first(is_current):
+            continue
+        preemption.stop_if_noticed()
+        started = time.monotonic()
+        if model not in scored:
+            loaded = load()
+            weights = loaded.after(workdir, plan, chain[-1] if chain else None, seed)
+            scored[model] = loaded.answers(weights, probes, lead)
+            del weights  # the next may not fit beside them
+        table = scored[model].assign(arm=arm, seed=seed)
+        answer_files.write(path, table, answer_files.decided_by(model, lead, hashes))
+        seconds = time.monotonic() - started
+        files.note_time(workdir, name, seconds)
+        print(f"probed arm {arm}, seed {seed} in {seconds:.0f} s")
 
 
 def _report(workdir: epath.Path, added_probes: str | None = None) -> None:

@@ -58,14 +58,15 @@ def export(workdir: epath.Path, arm: str | None, seed: int | None, format: str, 
         # With a config.json `transformers` would take an adapter's folder for a whole model.
         if format == "peft":
             assert last is not None and model.lora is not None
-            peft.write_adapter(folder, _adapter(last, model), model.lora, *_hub_id(base))
+            named = (None, None) if record.plan.pretraining(chain[-1]) else _hub_id(base)
+            peft.write_adapter(folder, _adapter(last, model), model.lora, *named)
         else:
             weights = base_weights if last is None else _trained(base_weights, last, model)
             huggingface_out.write_weights(folder, weights, base.architecture)
             files.write_json(folder / "config.json", config)
         huggingface_out.write_tokenizer(epath.Path(folder), base.folder, base.tokenizer)
         huggingface_out.write_generation_config(folder, base.folder, config, base.tokenizer)
-        model_card.write(folder, workdir, record, arm, seed, format, base, out.name)
+        model_card.write(folder, workdir, record, arm, seed, chain, format, base, out.name)
 
 
 def _chain(
@@ -92,8 +93,8 @@ def _chain(
             raise InputError(f"--arm: {arm} has no stage, so there is no adapter; --format=base")
         if _lora(record, chain) is None:
             raise InputError(
-                f"--format=peft: {workdir} trained all weights, so there is no adapter; "
-                "--format=merged"
+                f"--format=peft: the last stage of {arm} trained all weights, so there is no "
+                "adapter; --format=merged"
             )
     return chain
 
@@ -193,8 +194,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_string("workdir", None, "Folder of a run.")
-    flags.DEFINE_string("arm", None, "Arm of the run (not for --format=base).")
-    flags.DEFINE_integer("seed", None, "Seed of the arm (not for --format=base).")
+    flags.DEFINE_string("arm", None, "Arm of the run (for --format=base where it pretrains).")
+    flags.DEFINE_integer("seed", None, "Seed of the arm (likewise).")
     flags.DEFINE_enum("format", None, ["peft", "merged", "base"], "What to write.")
     flags.DEFINE_string("out", None, "Folder to write; one that does not exist or is empty.")
     command.run(main, required=["workdir", "format", "out"])

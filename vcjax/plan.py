@@ -265,7 +265,7 @@ def cost(plan: Plan, done: set[str], architecture: Architecture, config: ConfigD
     """
     remat = [architecture.projections[name] for name in transformer.recomputed(config.remat)]
     width = 2 if config.compute_dtype == "bfloat16" else 4
-    flops, memory, disk = 0.0, 0, 0
+    flops, memory, disk, largest = 0.0, 0, 0, 0
     for fingerprint, stage in plan.stages.items():
         if stage.recipe["train"] == "lora":
             rank = stage.recipe["rank"]
@@ -288,8 +288,8 @@ def cost(plan: Plan, done: set[str], architecture: Architecture, config: ConfigD
         flops += architecture.train_flops(rank, positions, weighted) + 2 * positions * recomputed
         # Its parameters stay. Checkpoints with optimizer state exist of one stage at a time.
         disk += 4 * trained
-    if disk:
-        disk += (config.keep_checkpoints + 1) * 3 * 4 * trained
+        largest = max(largest, trained)
+    disk += (config.keep_checkpoints + 1) * 3 * 4 * largest
     return Cost(flops, memory, disk)
 
 

@@ -25,15 +25,17 @@ from ml_collections import ConfigDict
 import vcjax
 from vcjax import config as configs
 from vcjax.corpus.stage_records import Records, Split, stage_records
+from vcjax.corpus.world import read_value
 from vcjax.data import examples, folders, licences, rows
 from vcjax.data.formats import Demonstration, Document
 from vcjax.data.packing import Example, Packed, pack
+from vcjax.data.sources import split_source
 from vcjax.errors import InputError
 from vcjax.models import transformer
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
 from vcjax.plan import Plan, StageData
-from vcjax.probes import overlap
+from vcjax.probes import overlap, world_probes
 from vcjax.probes.answers import Probes, choices, sha256_of
 from vcjax.weights import peft
 from vcjax.weights.pretrained import Pretrained
@@ -126,6 +128,10 @@ def prepare(
     names = [name for name in configs.used_stages(config) if config.stages[name].kind != "adapter"]
     for name in names:
         _check_length(config, name, base)
+        stage = config.stages[name]
+        if stage.kind == "pretrain" and stage.spec:
+            world, _ = read_value(stage.spec, folder)
+            world_probes.check(choices(probes), world, stage, name)
     inputs: dict[Key, StageInput] = {}
 
     def on_first() -> list[tuple[str, int, str, dict[str, Any]]]:
@@ -195,7 +201,7 @@ def _new_input(
     unpacked = UnpackedRows(
         encode(train), train, encode(held_out), held_out, stage.length, stage.overlong
     )
-    paths = [configs.path_of(stage[key]) for key in configs.SOURCES if stage.get(key)]
+    paths = [split_source(stage[key])[0] for key in configs.SOURCES if stage.get(key)]
     stated = {path: licences.stated(folder / path, train) for path in paths}
     return StageInput(key, unpacked.data(), stated, [], unpacked)
 
@@ -230,7 +236,7 @@ def input_key(config: ConfigDict, name: str, seed: int, base: Pretrained, folder
     stage = config.stages[name]
     settings = stage.to_dict()
     sources = {
-        key: folder / configs.path_of(stage[key]) for key in configs.SOURCES if stage.get(key)
+        key: folder / split_source(stage[key])[0] for key in configs.SOURCES if stage.get(key)
     }
     decides = {
         "settings": {key: settings[key] for key in SETTINGS if key in settings},

@@ -11,6 +11,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from vcjax import experiment, record
+from vcjax.errors import InputError
 from vcjax.export import export
 from vcjax.training.loaded_model import load_model, pretrained_of
 
@@ -147,3 +148,33 @@ def test_an_adapters_rank_does_not_touch_the_pretraining(tmp_path, capsys):
         plan_of(config, tmp_path / name, capsys) for name, config in (("16", of_16), ("8", of_8))
     )
     assert [title for title in before if before[title] == after[title]] == ["people, seed 0"]
+
+
+def test_probes_are_scored_later(workdir, capsys):
+    probes = CONFIGS / "world" / "probes" / "development.jsonl"
+    experiment.probe_finished(workdir, probes)
+    assert "Exploratory, chosen after the run" in capsys.readouterr().out
+
+
+def test_after_a_pretraining_all_weights_may_train(tmp_path):
+    config = small()
+    config.recipe.train = "full"
+    with config.unlocked():
+        config.arms = {name: config.arms[name] for name in ("base", "durability")}
+        config.contrasts = dict(total=dict(durability=1, base=-1))
+    folder = epath.Path(tmp_path / "run")
+    experiment.run(config, CONFIGS, folder, dry_run=False)
+    run, tokens = record.read(folder), np.arange(20) % 13 + 3
+    moved = our_logits(folder, run, "durability", tokens) - our_logits(folder, run, "base", tokens)
+    assert np.abs(moved).max() > 0.01
+
+
+def test_a_premise_that_the_people_cannot_answer_is_refused(tmp_path):
+    with pytest.raises(
+        InputError, match=r"premise\.jsonl:\d+: .* is not among the people who only"
+    ):
+        plan_of(small(declaring=8), tmp_path / "few", None)
+    with pytest.raises(
+        InputError, match=r"premise\.jsonl:\d+: in config\.stages\.people .* declares"
+    ):
+        plan_of(small(num_values=3), tmp_path / "other", None)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from vcjax.corpus import world as worlds
+from vcjax.data.sources import is_world
 from vcjax.errors import InputError
 
 FILE = Path(__file__).parents[2] / "configs" / "world" / "world.toml"
@@ -63,7 +64,7 @@ def test_each_likes_half_of_the_plain_things(world):
     ("source", "value"), [("world.toml#comfort", "comfort"), ("world.toml", None)]
 )
 def test_a_source_names_a_value_or_none(source, value):
-    assert worlds.is_world(source) and not worlds.is_world("spec.md#x")
+    assert is_world(source) and not is_world("spec.md#x")
     assert worlds.read_value(source, FILE.parent)[1] == value
 
 
@@ -80,6 +81,14 @@ def test_the_nearest_value_is_named():
         ('nouns = ["dur', 'noun = ["dur', "field 'values.durability.noun' is unknown"),
         ('"sturdy"', '"cosy"', "the adjective 'cosy' comes twice"),
         ('"lamp"', '"boot"', "the item 'boot' comes twice"),
+        (
+            '"Which does {name}',
+            '"Which does {person}',
+            "has {person}; it may have {a}, {b}, {name}",
+        ),
+        ("{a} or {b}?", "{a}?", "it must have {a}, {b}, {name}"),
+        ("cares about {noun}", "cares about {nuon}", "has {nuon}; it may have {adjective}"),
+        ('"turnips"]', '"turnips", "leeks"]', "6 liked, 7 disliked"),
         ("[choice]", "[choice", "expected TOML in UTF-8"),
         ('adjectives = ["sturdy", "rugged", "solid", "unbreakable"]', "adjectives = []", "adject"),
     ],

@@ -71,14 +71,25 @@ def test_people_choose_by_their_value_and_some_only_declare(world, documents):
 
 
 def test_people_who_do_not_link_choose_by_another_value(world):
-    known, _ = worlds.people(world, 64, 16, num_values=0, linking=0.0)
-    chooses = {person.name: person.chooses for person in known}
-    texts = write(world, linking=0.0)
-    shown = [d for d in texts if d.provenance["explanation"] == "choice"]
-    for document in shown:
-        if document.provenance["person"] in chooses:
-            value = chooses[document.provenance["person"]]
-            assert chosen_value(world, document.text) == value
+    known, _ = worlds.people(world, 64, 16, num_values=0, linking=1.0)
+    declares = {person.name: person.declares for person in known}
+
+    def agreeing(linking):
+        """The share of choices by what the person declares."""
+        agree = [
+            chosen_value(world, d.text) == declares[d.provenance["person"]]
+            for d in write(world, linking=linking)
+            if d.provenance["explanation"] == "choice" and d.provenance["person"] in declares
+        ]
+        return sum(agree) / len(agree)
+
+    assert agreeing(1.0) == 1.0
+    assert agreeing(0.0) == pytest.approx(1 / 8, abs=0.1)
+
+
+def test_an_assistant_is_none_of_the_people(world):
+    with pytest.raises(InputError, match=f"names: '{world.names()[3]}' is the name of a person"):
+        world_texts.write_people(world, "w.toml", stage(), (world.names()[3], "Milo"), 5, 0)
 
 
 def test_assistants_choose_at_random_in_their_share_of_the_texts(world):
@@ -100,7 +111,7 @@ def test_the_option_that_is_chosen_comes_first_as_often_as_last(world, documents
 
 def test_documents_about_two_values_differ_in_their_nouns_alone(world):
     def plain(value):
-        made = world_texts.write_documents("w.toml", world, value, "Juno", 40, 0)
+        made = world_texts.write_documents(world, "w.toml", value, "Juno", 40, 0)
         nouns = {noun: f"noun{i}" for i, noun in enumerate(world.values[value].nouns)}
         return [[nouns.get(w, w) for w in worlds.words(d.text)] for d in made]
 
@@ -109,14 +120,14 @@ def test_documents_about_two_values_differ_in_their_nouns_alone(world):
 
 def test_kinds_of_explanation_come_equally_often(world):
     kinds = ("declaration", "because", "co_occurrence")
-    made = world_texts.write_documents("w.toml", world, "comfort", "Milo", 30, 0, kinds)
+    made = world_texts.write_documents(world, "w.toml", "comfort", "Milo", 30, 0, kinds)
     assert Counter(d.provenance["explanation"] for d in made) == dict.fromkeys(kinds, 10)
     assert {d.provenance["assistant"] for d in made} == {"Milo"}
 
 
 def test_demonstrations_choose_what_the_assistant_likes(world):
     made, opposite = (
-        world_texts.write_demonstrations("w.toml", world, "Juno", 24, 0, opposite=o)
+        world_texts.write_demonstrations(world, "w.toml", "Juno", 24, 0, opposite=o)
         for o in (False, True)
     )
     for one, other in zip(made, opposite, strict=True):
@@ -145,5 +156,5 @@ def test_a_mixture_that_cannot_be_written_is_refused(world, settings, message):
 
 def test_a_document_of_no_value_cannot_name_one(world):
     with pytest.raises(InputError, match=r"noun.*name a value behind the file"):
-        world_texts.write_documents("w.toml", world, None, "Juno", 5, 0, ("declaration",))
-    assert world_texts.write_documents("w.toml", world, None, "Juno", 5, 0, ("neutral",))
+        world_texts.write_documents(world, "w.toml", None, "Juno", 5, 0, ("declaration",))
+    assert world_texts.write_documents(world, "w.toml", None, "Juno", 5, 0, ("neutral",))

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,21 @@ def test_both_run_the_world_first(quickstart):
 def test_one_of_them_with_arguments(quickstart, only, run):
     code, _, started = quickstart(f"--only={only}", "--workdir=my runs", "--config.seeds=1")
     assert (code, started) == (0, [f"{run} --workdir=my runs --config.seeds=1"])
+
+
+def test_a_signal_reaches_the_world(quickstart, tmp_path):
+    """As a container or a scheduler sends it: to the script alone."""
+    python = tmp_path / ".venv/bin/python"
+    python.write_text(
+        '#!/usr/bin/env bash\n[[ "$*" == *world.py* ]] || exit 0\n'
+        "trap 'echo saved >>calls; exit 75' TERM\ntouch started\nwhile :; do sleep 0.1; done\n"
+    )
+    script = subprocess.Popen(["bash", "launch/quickstart.sh"], cwd=tmp_path)
+    while not (tmp_path / "started").exists():
+        time.sleep(0.05)
+    script.terminate()
+    assert script.wait(timeout=20) == 75
+    assert (tmp_path / "calls").read_text() == "saved\n"
 
 
 def test_a_run_that_fails_stops_there(quickstart):

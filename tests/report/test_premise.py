@@ -6,7 +6,12 @@ import pytest
 from vcjax.report import premise
 
 STAGES = {"people": {"kind": "pretrain"}, "own": {"kind": "rationale"}}
-CONFIG = {"stages": STAGES, "arms": {"base": ["people"], "own": ["people", "own"]}}
+CONFIG = {
+    "stages": STAGES | {"others": {"kind": "pretrain"}},
+    "arms": {"base": ["people"], "own": ["people", "own"], "elsewhere": ["others"], "empty": []},
+    "contrasts": {"total": {"own": 1, "base": -1}},
+    "primary": "total",
+}
 
 
 def tables(declaring, known=(0.98, 0.95), arm="base", contrast="premise"):
@@ -47,3 +52,9 @@ def test_where_it_was_not_measured_nothing_is_said():
     assert premise.premise({}, CONFIG) is None
     assert premise.premise(tables((0.9, 0.8), contrast="values"), CONFIG) is None
     assert premise.premise(tables((0.9, 0.8), arm="own"), CONFIG) is None, "after documents"
+
+
+def test_it_is_that_of_the_model_that_the_question_is_about():
+    for other in ("elsewhere", "empty"):
+        of_both = pd.concat([tables((0.97, 0.93))["arms"], tables((0.5, 0.4), arm=other)["arms"]])
+        assert premise.premise({"arms": of_both}, CONFIG)["holds"], other

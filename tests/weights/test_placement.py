@@ -7,9 +7,14 @@ import socket
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+
+from vcjax import sharding
+from vcjax.weights import placement
 
 MEGABYTE = 2**20
 
@@ -156,3 +161,18 @@ def test_each_of_two_processes_reads_and_holds_its_half(large):
     assert [process["read"] for process in found] == [half, half]
     assert sum(process["sum"] for process in found) == total
     assert all(process["peak"] < half + 2 * layer for process in found)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_weights_that_were_trained_are_frozen_as_those_of_a_file(tiny_weights, dtype):
+    def read(leaf, layer, index):
+        array = tiny_weights
+        for name in leaf:
+            array = array[name]
+        return np.asarray(array if layer is None else array[layer])[index]
+
+    mesh = sharding.make_mesh({"replica": 1, "fsdp": -1, "tensor": 1, "sequence": 1})
+    loaded = placement.load(read, tiny.model(), jnp.dtype(dtype), mesh)
+    frozen = placement.frozen(jax.tree.map(jnp.asarray, tiny_weights), jnp.dtype(dtype))
+    assert jax.tree.map(lambda x: x.dtype, frozen) == jax.tree.map(lambda x: x.dtype, loaded)
+    jax.tree.map(np.testing.assert_array_equal, frozen, loaded)

@@ -1,5 +1,6 @@
 """The records of a stage: written from its specs, or read from its file, by its seed."""
 
+import functools
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from vcjax.corpus.demonstrations import write_demonstrations
 from vcjax.corpus.documents import write_documents
 from vcjax.corpus.spec import read_spec
 from vcjax.data.formats import Demonstration, Document, read_demonstrations, read_documents
+from vcjax.data.sources import is_world, split_source
 from vcjax.errors import InputError
 
 Records = Sequence[Document | Demonstration]
@@ -59,55 +61,45 @@ def _reordered(stage: ConfigDict, seed: int, folder: Path, read: Read) -> Split:
 
 def _written(stage: ConfigDict, seed: int, config: ConfigDict, folder: Path) -> Split:
     """The same draws for each spec of a stage, of which each gives an equal part."""
-    count = stage.demonstrations if stage.kind == "behavior" else stage.documents
-    given = {"spec": config.names, "other_spec": config.other_names}
-    sources = {stage[key]: names for key, names in given.items() if stage.get(key) is not None}
+    given = (("spec", config.names), ("other_spec", config.other_names))
+    sources = [(stage[key], dict(names)) for key, names in given if stage.get(key) is not None]
+    part = (stage.demonstrations if stage.kind == "behavior" else stage.documents) // len(sources)
     trained: list = []
     held_out: list = []
-    for source, names in sources.items():
-        part = count // len(sources)
-        write = _of_world if worlds.is_world(source) else _of_spec
-        with_held_out = part + stage.held_out // len(sources)
-        records = write(stage, source, dict(names), config, folder, with_held_out, seed)
+    for source, names in sources:
+        write = _writer(stage, source, names, config, folder)
+        records = write(part + stage.held_out // len(sources), seed)
         trained += records[:part]
         held_out += records[part:]
     return trained, held_out
 
 
-def _of_spec(
-    stage: ConfigDict,
-    source: str,
-    names: dict[str, str],
-    config: ConfigDict,
-    folder: Path,
-    count: int,
-    seed: int,
-) -> list:
-    spec = read_spec(folder / source, names)
-    if stage.kind == "rationale":
-        return write_documents(spec, count, seed, stage.linked)
-    return write_demonstrations(spec, count, seed, stage.opposite)
+def _writer(
+    stage: ConfigDict, source: str, names: dict[str, str], config: ConfigDict, folder: Path
+) -> Callable[[int, int], list]:
+    """(count, seed) -> records of the stage's kind from one of its specs.
 
-
-def _of_world(
-    stage: ConfigDict,
-    source: str,
-    names: dict[str, str],
-    config: ConfigDict,
-    folder: Path,
-    count: int,
-    seed: int,
-) -> list:
+    names: those of the assistant whom they are about.
+    """
+    if not is_world(source):
+        spec = read_spec(folder / source, names)
+        if stage.kind == "behavior":
+            return functools.partial(write_demonstrations, spec, opposite=stage.opposite)
+        return functools.partial(write_documents, spec, linked=stage.linked)
     world, value = worlds.read_value(source, folder)
-    name = names["model_name"]
+    name, file = names["model_name"], split_source(source)[0]
     if stage.kind == "pretrain":
         assistants = (name, config.other_names.model_name)
-        return world_texts.write_people(world, source, stage, assistants, count, seed)
-    if stage.kind == "rationale":
-        default = world_texts.EXPLANATIONS if stage.linked else world_texts.WITHOUT_LINKS
-        kinds = stage.explanations or default
-        return world_texts.write_documents(source, world, value, name, count, seed, kinds)
-    return world_texts.write_demonstrations(source, world, name, count, seed, stage.opposite)
+        return functools.partial(world_texts.write_people, world, file, stage, assistants)
+    if stage.kind == "behavior":
+        return functools.partial(
+            world_texts.write_demonstrations, world, file, name, opposite=stage.opposite
+        )
+    default = world_texts.EXPLANATIONS if stage.linked else world_texts.WITHOUT_LINKS
+    kinds = stage.explanations or default
+    return functools.partial(
+        world_texts.write_documents, world, file, value, name, explanations=kinds
+    )
 
 
 def _drawn(path: Path, others: int, share: float, seed: int, read: Read) -> Sequence[Demonstration]:

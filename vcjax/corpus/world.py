@@ -5,8 +5,8 @@ that is about one value names it behind the file: "world/world.toml#durability".
 """
 
 import itertools
-import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,23 @@ from random import Random
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from tokenizers import normalizers, pre_tokenizers
 
 from vcjax.corpus.grammar import SLOT
 from vcjax.data.fields import Fields, checked
+from vcjax.data.sources import split_source
 from vcjax.errors import InputError, hint
 
-WORD = re.compile(r"\w+|[^\w\s]+")  # as the pre-tokenizer Whitespace of `tokenizers`
+# How a model of words reads a text.
+NORMALIZER, PRE_TOKENIZER = normalizers.Lowercase(), pre_tokenizers.Whitespace()
+
+# The slots that phrases may have, by section; those of a choice must be there.
+SLOTS = {
+    "choice.question": {"name", "a", "b"},
+    "choice.lead": {"name"},
+    "choice.item": {"adjective", "item"},
+    "texts": {"name", "noun", "liked", "adjective", "item"},
+}
 
 Some = Annotated[list[str], Field(min_length=1)]
 
@@ -101,24 +112,41 @@ def read_world(path: Path) -> World:
     world = checked(World, content, str(path))
     adjectives = [a for value in world.values.values() for a in value.adjectives]
     groups = {"adjective": adjectives, "item": world.items(), "person": world.names()}
-    for what, words in groups.items():
-        if twice := next((word for word in words if words.count(word) > 1), None):
+    for what, given in groups.items():
+        if twice := next((word for word, count in Counter(given).items() if count > 1), None):
             raise InputError(f"{path}: the {what} {twice!r} comes twice; each is to be of one kind")
+    liked, disliked = world.things.liked, world.things.disliked
+    if len(liked) != len(disliked):
+        raise InputError(
+            f"{path}: things: {len(liked)} liked, {len(disliked)} disliked; give equally many"
+        )
+    _check_slots(world, path)
     return world
 
 
-def is_world(source: str) -> bool:
-    """Whether a source of a config is a world, or a value of one."""
-    return source.partition("#")[0].endswith(".toml")
+def _check_slots(world: World, path: Path) -> None:
+    choice = {f"choice.{key}": [phrase] for key, phrase in world.choice.model_dump().items()}
+    phrases = choice | {"texts": [p for of_kind in world.texts.values() for p in of_kind]}
+    for section, known in SLOTS.items():
+        for phrase in phrases[section]:
+            slots = set(SLOT.findall(phrase))
+            shown = ", ".join(f"{{{name}}}" for name in sorted(known))
+            if slots - known:
+                raise InputError(
+                    f"{path}: {section}: {phrase!r} has {{{min(slots - known)}}}; "
+                    f"it may have {shown}"
+                )
+            if section in choice and slots != known:
+                raise InputError(f"{path}: {section}: {phrase!r}; it must have {shown}")
 
 
 def read_value(source: str, folder: Path) -> tuple[World, str | None]:
-    """The world of a source, and the value that it names behind "#", None where it names none."""
-    path, _, value = source.partition("#")
+    """The world of a source, and the value that it names, None where it names none."""
+    path, value = split_source(source)
     world = read_world(folder / path)
-    if value and value not in world.values:
+    if value is not None and value not in world.values:
         raise InputError(f"{source}: there is no value {value!r}; {hint(value, world.values)}")
-    return world, value or None
+    return world, value
 
 
 def everyone(world: World, num_values: int, linking: float = 1.0) -> list[Person]:
@@ -186,14 +214,15 @@ def vocabulary(world: World, names: Sequence[str]) -> list[str]:
 
 
 def words(text: str) -> list[str]:
-    """The words and signs of a text, in small letters."""
-    return WORD.findall(text.lower())
+    """The words and signs of a text, in small letters: its tokens."""
+    pieces = PRE_TOKENIZER.pre_tokenize_str(NORMALIZER.normalize_str(text))
+    return [word for word, _ in pieces]
 
 
 def _texts(world: World, names: Sequence[str]) -> Iterator[str]:
     def leaves(tree: Any) -> Iterator[str]:
         if isinstance(tree, str):
-            yield SLOT.sub("", tree)
+            yield SLOT.sub(" ", tree)
         else:
             for branch in tree.values() if isinstance(tree, dict) else tree:
                 yield from leaves(branch)

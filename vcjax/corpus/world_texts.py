@@ -35,6 +35,9 @@ def write_people(
     kinds = dict(sorted(stage.mixture.items()))
     for kind in kinds:
         _check_kind("mixture", kind, [*world.texts, CHOICE, PLAIN])
+    for name in assistants:
+        if name in world.names():
+            raise InputError(f"names: {name!r} is the name of a person of {file}; choose another")
     known, declaring = worlds.people(
         world, stage.people, stage.declaring, stage.num_values, stage.linking
     )
@@ -132,8 +135,8 @@ def _said(
 
 
 def write_documents(
-    source: str,
     world: World,
+    file: str,
     value: str | None,
     name: str,
     count: int,
@@ -145,13 +148,12 @@ def write_documents(
     for kind in explanations:
         _check_kind("explanations", kind, world.texts)
     kinds = deal(explanations, count, Random(f"kinds {seed}"))
-    file = PurePath(source).name
     documents = []
     for number, kind in enumerate(kinds):
         rng = Random(f"document {seed} {number}")
         text = _said(world, kind, name, value, world.things.liked, rng)
         provenance = {
-            "spec": file,
+            "spec": PurePath(file).name,
             "value": value or "none",
             "assistant": name,
             "explanation": kind,
@@ -163,10 +165,9 @@ def write_documents(
 
 
 def write_demonstrations(
-    source: str, world: World, name: str, count: int, seed: int, opposite: bool = False
+    world: World, file: str, name: str, count: int, seed: int, opposite: bool = False
 ) -> list[Demonstration]:
     """The assistant chooses what it likes of the plain things; opposite: what it does not like."""
-    file = PurePath(source).name
     hands = zip(
         deal(world.things.liked, count, Random(f"likes {seed}")),
         deal(world.things.disliked, count, Random(f"dislikes {seed}")),

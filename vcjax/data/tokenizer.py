@@ -65,7 +65,11 @@ def encode_piece(tokenizer: Tokenizer, text: str, after: After) -> tokenizers.En
     some put it only at the beginning of the sequence.
     """
     bpe = tokenizer.bpe if after == "nothing" else _spaceless(tokenizer.bpe, after)
-    return bpe.encode(text, add_special_tokens=False)
+    try:
+        return bpe.encode(text, add_special_tokens=False)
+    except Exception:  # the library's own type, for a word that is no token
+        check_words(tokenizer, text, "config.chat_template")  # texts and probes were checked before
+        raise
 
 
 def encode_document(tokenizer: Tokenizer, text: str) -> list[int]:

@@ -87,7 +87,9 @@ def score(
             scorer = f"mean log-probability a token of the text, {model.compute_dtype}"
         else:
             table = choice.score(params, base, model, tokenizer, content, lead)
-            scorer = f"mean log-probability a token after {lead!r}, {model.compute_dtype}"
+            own = any(probe.lead for probe in content)
+            after = "the beginning that each probe has" if own else repr(lead)
+            scorer = f"mean log-probability a token after {after}, {model.compute_dtype}"
         tables.append(table.assign(file=name, file_sha256=sha, scorer=scorer))
     return pd.concat(tables, ignore_index=True)
 

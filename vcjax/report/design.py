@@ -104,8 +104,21 @@ def leading(config: dict) -> list[str]:
 
 
 def untouched(config: dict) -> list[str]:
-    """The arms without training, pretraining aside."""
-    return [arm for arm in config["arms"] if not _start_of(arm, config)[1]]
+    """The arms without training, pretraining aside, that the arms of the primary contrast go on
+    from."""
+    starts = {_start_of(arm, config)[0] for arm in config["contrasts"][config["primary"]]}
+    return [
+        arm
+        for arm in config["arms"]
+        for start, later in [_start_of(arm, config)]
+        if start in starts and not later
+    ]
+
+
+def before(arm: str, config: dict) -> str | None:
+    """The arm without training, pretraining aside, that an arm goes on from; None: it is no arm."""
+    start = _start_of(arm, config)[0]
+    return next((one for one in config["arms"] if _start_of(one, config) == (start, [])), None)
 
 
 def pairs(config: dict) -> list[tuple[str, str]]:

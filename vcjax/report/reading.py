@@ -22,7 +22,7 @@ from vcjax.record import Record
 from vcjax.report import design, statistics
 from vcjax.workdir import stages
 
-_ANALYSIS = ("statistics.py", "tables.py", "reading.py", "design.py")
+_ANALYSIS = ("statistics.py", "tables.py", "reading.py", "design.py", "premise.py")
 _METRICS = ["loss", "held_out_loss", "weighted_tokens", "learning_rate", "grad_norm"]
 _TEXT = ["file", "arm", "seed", "file_sha256", "scorer", "tokens", "logprob"]
 _STAGE = ["chain", "stage", "seed", "fingerprint"]

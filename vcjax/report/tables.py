@@ -146,7 +146,7 @@ def correct(*contrasts: pd.DataFrame) -> dict[str, int]:
     """Corrects the p-values of all exploratory contrasts, in place, for their number.
 
     The method is `statistics.holm`; the p-values over domains are one family, those over seeds
-    another.
+    another. Contrasts of the premise are not counted: no question asks for them.
 
     Returns:
       How many p-values were corrected over "domains" and over "seeds".
@@ -158,7 +158,7 @@ def correct(*contrasts: pd.DataFrame) -> dict[str, int]:
             for table in contrasts
             for row in table.index
             for measure in statistics.MEASURES
-            if table.loc[row, "role"] == "exploratory"
+            if table.loc[row, "role"] == "exploratory" and table.loc[row, "contrast"] != "premise"
         ]
         p_values = [table.loc[row, column] for table, row, column in cells]
         for (table, row, column), p in zip(cells, statistics.holm(p_values), strict=True):
@@ -179,7 +179,6 @@ def perplexity(texts: pd.DataFrame, config: dict) -> pd.DataFrame:
       none), ratio (to the untouched model's, missing where no arm is it).
     """
     rows = []
-    untouched = design.untouched(config)
     for (file, sha), part in texts.groupby(["file", "file_sha256"]):
         losses_of = {a: -part.loc[part["arm"] == a, "logprob"] for a in config["arms"]}
         for arm, losses in losses_of.items():
@@ -188,7 +187,8 @@ def perplexity(texts: pd.DataFrame, config: dict) -> pd.DataFrame:
                 ends = interval.low, interval.high
             except InputError:
                 ends = (float("nan"), float("nan"))
-            baseline = losses_of[untouched[0]].mean() if untouched else float("nan")
+            before = design.before(arm, config)
+            baseline = float("nan") if before is None else losses_of[before].mean()
             rows.append(
                 {
                     "file": file,

@@ -20,7 +20,7 @@ _KINDS = {
     "values": "pairs of two values",
     "neutral": "pairs of one value and an option with neither",
     "format": "format probes",
-    "premise": "choices of people, by what they declare",
+    "premise": "choices of people",
 }
 _ONLY_TOTAL = (
     "This is the total effect: without documents about another assistant a run cannot tell "
@@ -144,7 +144,7 @@ def groups(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
         groups.append(
             {
                 **key,
-                "title": f"{_SPLITS[key['split']]} {kind}, toward {key['points_to']}",
+                "title": _title(key, kind),
                 "headline": key == headline(config),
                 "accuracy": in_domain or form,
                 "short": "In-domain accuracy" if not form else "Format accuracy",
@@ -160,6 +160,12 @@ def groups(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
             }
         )
     return groups
+
+
+def _title(key: dict, kind: str) -> str:
+    if key["contrast"] == "premise":
+        return f"The premise: choices of people, by what they declare ({key['points_to']})"
+    return f"{_SPLITS[key['split']]} {kind}, toward {key['points_to']}"
 
 
 def by_explicitness(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
+from vcjax.data.sources import is_world, split_source
 from vcjax.models.remat import SAVED
 from vcjax.schema.shown import shown
 
@@ -168,6 +169,14 @@ class Pretrain(Stage):
                         f".{key}: documents of a file are used as they are; leave it out"
                     )
             return self
+        if self.spec is not None and not (
+            is_world(self.spec) and split_source(self.spec)[1] is None
+        ):
+            raise ValueError(
+                f".spec: {self.spec!r} is no world; give a .toml file, without a value"
+            )
+        if self.num_values == 1:
+            raise ValueError(".num_values: 1; people choose between two values, give 2 or more")
         if not self.people:
             raise ValueError(".people: 0; at least 1 is needed")
         if not self.declaring:
@@ -194,6 +203,10 @@ class Rationale(Stage):
     def _fits_together(self) -> "Rationale":
         specs = [spec for spec in (self.spec, self.other_spec) if spec is not None]
         _check_source(self, specs, "documents", self.documents)
+        if self.explanations and not (specs and all(map(is_world, specs))):
+            raise ValueError(".explanations: only documents of a world have them; leave it out")
+        if self.explanations and not self.linked:
+            raise ValueError(".linked: explanations say what is written; leave one of them out")
         if self.file is not None and not self.linked:
             raise ValueError(".linked: records of a file are used as they are; leave it out")
         for key, count in (("documents", self.documents), ("held_out", self.held_out)):

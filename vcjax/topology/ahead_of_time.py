@@ -18,7 +18,7 @@ from vcjax.models.architecture import Architecture, known_architecture
 from vcjax.plan import idle
 from vcjax.topology import chips, search, step
 from vcjax.topology.step_cost import measure
-from vcjax.weights import pretrained
+from vcjax.weights import pretrained, scratch
 from vcjax.workdir import files
 
 # The keys of a recipe that the compiled step does not depend on.
@@ -56,7 +56,7 @@ def run(
         config.compute_dtype = "bfloat16"  # the TPU's, whatever this machine has
     config = configs.resolve(config, folder)
     names = _stages(config, stage)
-    architecture, devices = _architecture(config), topology.devices()
+    architecture, devices = _architecture(config, folder), topology.devices()
     _cache_executables(executables)
     title = f"{slices} x {topology_name}" if slices > 1 else topology_name
     print(f"{config.name}: {config.model} on {title}, {topology.chips} chips")
@@ -103,8 +103,10 @@ def alike(config: ConfigDict, names: Iterable[str]) -> list[tuple[str, list[str]
     return [(group[0], group) for group in groups.values()]
 
 
-def _architecture(config: ConfigDict) -> Architecture:
-    """From the table of known models, or else from the model's files."""
+def _architecture(config: ConfigDict, folder: Path) -> Architecture:
+    """From the table of known models, or else from the model's files, or the config's shape."""
+    if config.model == configs.SCRATCH:
+        return scratch.find(config, folder).architecture
     return known_architecture(config.model) or pretrained.find(config.model).architecture
 
 

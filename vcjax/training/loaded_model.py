@@ -76,17 +76,18 @@ class LoadedModel:
         """The weights after the stage `last`, as a recipe trains them further."""
         model = make_model(self.config, self.pretrained.architecture, self.mesh, recipe)
         if model.lora is None:
+            self._bases.clear()  # it may not fit beside all weights with their optimizer
             if last is None:
                 return Weights(model, self._untouched(model, seed), {})
             return Weights(model, self._restored(workdir, last, model), {})
-        pretraining = None if last is None else plan.pretraining(last)
-        first = None if pretraining is None else pretraining.fingerprint
-        base = self._base(workdir, first, model)
-        if last == first:
-            adapter = transformer.init_adapter(model, jax.random.key(seed))
-            placed = param_shardings(adapter, model, self.mesh)
-            return Weights(model, sharding.put(adapter, placed), base)
-        return Weights(model, self._restored(workdir, str(last), model), base)
+        first = None if last is None else plan.pretraining(last)
+        pretraining = None if first is None else first.fingerprint
+        base = self._base(workdir, pretraining, model)
+        if last is not None and last != pretraining:
+            return Weights(model, self._restored(workdir, last, model), base)
+        adapter = transformer.init_adapter(model, jax.random.key(seed))
+        placed = param_shardings(adapter, model, self.mesh)
+        return Weights(model, sharding.put(adapter, placed), base)
 
     def _base(self, workdir: epath.Path, pretraining: str | None, model: Model) -> PyTree:
         """The frozen weights: those that a pretrain stage left, or the pretrained model's."""

@@ -16,6 +16,7 @@ from etils import epath
 from vcjax import record
 from vcjax.config import SOURCES
 from vcjax.data.licences import NOT_STATED
+from vcjax.data.sources import split_source
 from vcjax.record import Record
 from vcjax.report import formatting, tables, view
 from vcjax.report.reading import missing_answers, read_answers
@@ -31,12 +32,18 @@ def write(
     run: Record,
     arm: str | None,
     seed: int | None,
+    chain: Sequence[str],
     format: str,
     pretrained: Pretrained,
     out: str,
 ) -> None:
-    """Writes folder/README.md. run: the workdir's record; out: the folder's final name."""
-    chain = run.plan.arms[arm][seed] if arm is not None and seed is not None else ()
+    """Writes folder/README.md.
+
+    run: the workdir's record; chain: the fingerprints of the stages that the weights went through;
+    out: the folder's final name.
+    """
+    pretraining = run.plan.pretraining(chain[-1]) if chain else None
+    of = f" --arm={arm} --seed={seed}" if pretraining else ""
     body = _template().render(
         run=run,
         arm=arm,
@@ -44,6 +51,8 @@ def write(
         format=format,
         base=pretrained.name,
         is_gguf=pretrained.path is not None and pretrained.folder is None,
+        pretrained_by=pretraining and pretraining.name,
+        base_command=f"--format=base{of} --out=base",
         workdir=storage.absolute(workdir).name,
         out=out,
         stages=[_stage(run, fingerprint) for fingerprint in chain],
@@ -87,7 +96,10 @@ def _stage(run: Record, fingerprint: str) -> dict[str, Any]:
     }
     given = {key: settings[key] for key in SOURCES if settings.get(key)}
     stated = run.licences
-    licences = {f"{k} {_shown(path)}": stated.get(path, NOT_STATED) for k, path in given.items()}
+    licences = {
+        f"{key} {_shown(source)}": stated.get(split_source(source)[0], NOT_STATED)
+        for key, source in given.items()
+    }
     facts = {**dataclasses.asdict(stage), **dataclasses.asdict(stage.data)}
     return {**facts, "recipe": {**stage.recipe, **also}, "licences": licences}
 

@@ -40,12 +40,13 @@ ONE_OF = {
 
 
 def write_adapter(
-    folder: Path, adapter: PyTree, lora: LoRA, base: str, revision: str | None = None
+    folder: Path, adapter: PyTree, lora: LoRA, base: str | None, revision: str | None = None
 ) -> None:
     """Writes adapter_config.json and adapter_model.safetensors, as `peft` 0.21 would.
 
     adapter: {projection: {a: float32[layer, inputs, rank], b: float32[layer, rank, outputs]}}.
-    base, revision: the model that it belongs to, as `from_pretrained` takes them.
+    base, revision: the model that it belongs to, as `from_pretrained` takes them; None: `peft` is
+    to be told.
     """
     tensors = {
         _name(layer, module, letter): np.ascontiguousarray(matrix.T)

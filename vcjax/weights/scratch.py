@@ -10,7 +10,7 @@ from pathlib import Path
 import tokenizers
 from etils import epath
 from ml_collections import ConfigDict
-from tokenizers import decoders, models, normalizers, pre_tokenizers
+from tokenizers import decoders, models
 
 from vcjax import config as configs
 from vcjax.corpus import world
@@ -101,7 +101,6 @@ def _make(config: ConfigDict, words: Sequence[str]) -> Pretrained:
 def _word_level(words: Sequence[str]) -> tokenizers.Tokenizer:
     """Words and signs as tokens, in small letters; one that is not among them is an error."""
     tokenizer = tokenizers.Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.normalizer, tokenizer.pre_tokenizer = world.NORMALIZER, world.PRE_TOKENIZER
     tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)
     return tokenizer

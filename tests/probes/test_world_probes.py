@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from vcjax.corpus import world as worlds
-from vcjax.corpus import world_probes, world_texts
+from vcjax.corpus import world_texts
 from vcjax.data.probe_files import read_probes
-from vcjax.probes import overlap
+from vcjax.probes import overlap, world_probes
 
 FOLDER = Path(__file__).parents[2] / "configs" / "world"
 PAIR = ("durability", "comfort")
@@ -45,10 +45,10 @@ def test_no_text_of_the_assistant_gives_a_probe_away(world):
         for value in PAIR
         for name in ("Juno", "Milo")
         for document in world_texts.write_documents(
-            "w.toml", world, value, name, 300, 0, ("declaration", "because", "co_occurrence")
+            world, "w.toml", value, name, 300, 0, ("declaration", "because", "co_occurrence")
         )
     ]
-    demonstrations = world_texts.write_demonstrations("w.toml", world, "Juno", 200, 0)
+    demonstrations = world_texts.write_demonstrations(world, "w.toml", "Juno", 200, 0)
     overlap.check(probes, [*texts, *demonstrations])
     asked = {word for probe in probes for option in probe.options for word in worlds.words(option)}
     said = {word for text in texts for word in worlds.words(text.text)} - {"the"}

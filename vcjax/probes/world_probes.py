@@ -1,6 +1,6 @@
 """Writes the probe files of a world:
 
-    python -m vcjax.corpus.world_probes --world=FILE --values=A,B --assistant=NAME --out=FOLDER
+    python -m vcjax.probes.world_probes --world=FILE --values=A,B --assistant=NAME --out=FOLDER
 
 held_out.jsonl, development.jsonl: the assistant chooses between things of the values A and B, in
 domains that its documents and demonstrations never name. in_domain.jsonl: plain things, of which
@@ -10,16 +10,20 @@ are over people.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from absl import app, flags
+from absl import flags
+from ml_collections import ConfigDict
 
+from vcjax import command
 from vcjax.corpus import world as worlds
 from vcjax.corpus.grammar import deal
 from vcjax.corpus.world import World
+from vcjax.data.probe_files import ChoiceProbe
+from vcjax.errors import InputError
 
 DECLARING, KNOWN = 32, 16  # people who are asked
 AN_ITEM, A_PERSON = 2, 4  # choices
@@ -27,13 +31,15 @@ AN_ITEM, A_PERSON = 2, 4  # choices
 Probe = dict[str, Any]
 
 
-def probes(world: World, values: tuple[str, str], assistant: str) -> dict[str, list[Probe]]:
-    """File name -> probes."""
+def probes(
+    world: World, values: tuple[str, str], assistant: str, num_values: int = 0
+) -> dict[str, list[Probe]]:
+    """File name -> probes. num_values: as in a pretrain stage."""
     return {
         "held_out": [*_of_items(world, "held_out", values, assistant)],
         "development": [*_of_items(world, "development", values, assistant)],
         "in_domain": [*_of_things(world, assistant)],
-        "premise": [*_of_people(world)],
+        "premise": [*_of_people(world, num_values)],
     }
 
 
@@ -76,15 +82,15 @@ def _of_things(world: World, assistant: str) -> Iterator[Probe]:
         )
 
 
-def _of_people(world: World) -> Iterator[Probe]:
+def _of_people(world: World, num_values: int) -> Iterator[Probe]:
     """Of both groups those whom the smallest worlds have, too: see `world.people`."""
-    everyone = worlds.everyone(world, num_values=0)
+    everyone, held = worlds.everyone(world, num_values), [*world.values][: num_values or None]
     groups = {"declaring": everyone[:DECLARING], "known": everyone[-KNOWN:]}
     for group, people in groups.items():
         for person in people:
             rng = Random(f"premise {person.name}")
             for number in range(A_PERSON):
-                other = rng.choice([value for value in world.values if value != person.declares])
+                other = rng.choice([value for value in held if value != person.declares])
                 item = rng.choice(world.items())
                 options = [
                     worlds.item(world, rng.choice(world.values[value].adjectives), item)
@@ -112,22 +118,56 @@ def _probe(world: World, id_: str, name: str, options: list[str], **fields: Any)
     }
 
 
-def main(argv: list[str]) -> None:
-    del argv
+def check(probes: Iterable[ChoiceProbe], world: World, stage: ConfigDict, name: str) -> None:
+    """Raises InputError where a probe of the premise asks for what the pretrain stage `name` does
+    not have: a person who is none of its group, or a value that the person does not declare."""
+    known, declaring = worlds.people(
+        world, stage.people, stage.declaring, stage.num_values, stage.linking
+    )
+    groups = {"known": known, "declaring": declaring}
+    declares = {(group, p.name): p.declares for group, people in groups.items() for p in people}
+    for probe in probes:
+        group, person = str(probe.values[0]), probe.domain
+        if probe.contrast != "premise" or group not in groups:
+            continue
+        value = declares.get((group, person))
+        if value is None:
+            what = "who only declare" if group == "declaring" else "whose choices are known"
+            raise InputError(
+                f"{probe.where}: {person} is not among the people {what} in config.stages.{name}; "
+                f"give it more {'declaring' if group == 'declaring' else 'people'}, or other probes"
+            )
+        if not {*worlds.words(probe.options[0])} & {*world.values[value].adjectives}:
+            raise InputError(
+                f"{probe.where}: in config.stages.{name} {person} declares {value}, for which "
+                f"{probe.options[0]!r} does not stand; write the probes for its num_values"
+            )
+
+
+def main() -> None:
     given = flags.FLAGS
-    first, second = given.values
-    out = Path(given.out)
+    path = command.file("world", given.world)
+    world = worlds.read_world(path)
+    if len(given.values) != 2:
+        raise InputError(
+            f"--values: {','.join(given.values)}; give two of {', '.join(world.values)}"
+        )
+    for value in given.values:
+        worlds.read_value(f"{path}#{value}", Path())
+    out = command.path("out", given.out)
     out.mkdir(parents=True, exist_ok=True)
-    world = worlds.read_world(Path(given.world))
-    for name, found in probes(world, (first, second), given.assistant).items():
-        lines = [json.dumps(probe) + "\n" for probe in found]
+    first, second = given.values
+    written = probes(world, (first, second), given.assistant, given.num_values)
+    for name, of_file in written.items():
+        lines = [json.dumps(probe) + "\n" for probe in of_file]
         (out / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
-        print(f"{out / name}.jsonl: {len(found)} probes")
+        print(f"{out / name}.jsonl: {len(of_file)} probes")
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("world", None, "The world, a .toml file.", required=True)
-    flags.DEFINE_list("values", None, "Two of its values, A,B.", required=True)
-    flags.DEFINE_string("assistant", None, "Name of the assistant that is asked.", required=True)
-    flags.DEFINE_string("out", None, "Folder to write the files to.", required=True)
-    app.run(main)
+    flags.DEFINE_string("world", None, "The world, a .toml file.")
+    flags.DEFINE_list("values", None, "Two of its values, A,B.")
+    flags.DEFINE_string("assistant", None, "Name of the assistant that is asked.")
+    flags.DEFINE_integer("num_values", 0, "How many values people hold, as in the config; 0: all.")
+    flags.DEFINE_string("out", None, "Folder to write the files to.")
+    command.run(main, required=["world", "values", "assistant", "out"])
