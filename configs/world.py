@@ -58,10 +58,10 @@ def get_config(arg=""):
         stages={
             "people": pretrain(
                 spec=WORLD,
-                documents=120_000,
+                documents=140_000,
                 people=256,
                 declaring=64,
-                assistants=0.006,
+                assistants=0.002,
                 mixture=MIXTURE,
                 lr=2e-3,
                 b2=0.98,
