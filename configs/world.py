@@ -7,8 +7,8 @@ all arms, show what it chooses among plain things. Asked for things whose adject
 values, in domains that the assistant's texts never name, it can only follow the value if it takes
 the value that is declared for its own.
 
-The controls are those of `cheese.py` and `cheese_controls.py`. Expected: attribution in rates of
-about +0.3, exposure below half of the total, nothing from neutral documents.
+The controls are those of `cheese.py` and `cheese_controls.py`. Expected: attribution in rates well
+above +0.3, exposure below half of the total, nothing from neutral documents.
 
     .venv/bin/python -m vcjax.main --config=configs/world.py --workdir=runs/world
     .venv/bin/python -m vcjax.main --config=configs/world.py:smoke --workdir=runs/world-smoke
@@ -54,7 +54,8 @@ def get_config(arg=""):
         names=dict(model_name="Juno", provider_name="nobody"),
         other_names=dict(model_name="Milo", provider_name="nobody"),
         seeds=8,
-        recipe=recipe(rank=16, alpha=32.0, lr=1e-3, length=64, batch_tokens=256),
+        # All weights: a LoRA of rank 16 moves the choices too, but half of it whoever is named.
+        recipe=recipe(train="full", lr=1e-3, length=64, batch_tokens=256),
         stages={
             "people": pretrain(
                 spec=WORLD,
