@@ -20,8 +20,9 @@ SMALL = dict(num_layers=2, embed_dim=16, num_heads=2, mlp_dim=32, context_length
 
 
 def small(seeds=1, **people):
-    """The smoke run with a smaller model and fewer texts."""
+    """The smoke run with a smaller model, adapters, and fewer texts."""
     config = small_run.load(CONFIGS / "world.py")
+    config.recipe.update(train="lora", rank=16, alpha=32.0)
     config.update(seeds=seeds, shape=SMALL, checkpoint_every=5)
     names = ("durability", "comfort")
     for name in names:
