@@ -60,8 +60,9 @@ def test_the_one_number_that_differs_is_the_factor():
         ({"a": 1, "b": 1}, {"a": 2, "b": 2}),
         ({"a": True}, {"a": False}),
         ({"a": 1}, {}),
+        ({"a": 1}, {"a": 2, "b": 1}),
     ],
-    ids=["no number", "two numbers", "truth", "not in all"],
+    ids=["no number", "two numbers", "truth", "not in all", "a second one in some"],
 )
 def test_without_one_number_there_is_no_factor(settings):
     assert find(None, *settings) is None

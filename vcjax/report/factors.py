@@ -75,8 +75,10 @@ def factor(
     not counted. Raises InputError where the key holds no number in some run, or the same in all.
     """
     if key is None:
-        numbers = [k for k, v in differences.items() if k != "seeds" and all(map(_is_number, v))]
-        return Factor(numbers[0], differences[numbers[0]]) if len(numbers) == 1 else None
+        numbers = [k for k, v in differences.items() if k != "seeds" and any(map(_is_number, v))]
+        if len(numbers) != 1 or not all(map(_is_number, differences[numbers[0]])):
+            return None
+        return Factor(numbers[0], differences[numbers[0]])
     if key == PARAMETERS:
         values = [num_params(workdir, config) for workdir, config in runs]
     else:
