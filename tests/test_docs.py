@@ -28,7 +28,7 @@ README = (ROOT / "README.md").read_text()
 DOCS = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
 ALL = {"README.md": README, **{f"docs/{name}": text for name, text in DOCS.items()}}
 
-MODULES = ("main", "probe", "export", "aot")
+MODULES = ("main", "probe", "report", "export", "aot")
 LAUNCHERS = ("tpu_vm.sh", "tpu_queued.sh", "gke/run.sh", "slurm.sh", "gpu.sh")
 STAND_INS = {  # what the docs leave to the reader -> a file that is there
     "configs/mine.py": "configs/quickstart.py",

@@ -45,7 +45,7 @@ def test_refused(case, tiny_gguf, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", ["main", "probe", "export", "aot"])
+@pytest.mark.parametrize("name", ["main", "probe", "report", "export", "aot"])
 def test_a_command_without_its_flags_shows_them(name, tmp_path):
     for given, message in {"": "give --", "small.py": "'small.py' is no flag; every arg"}.items():
         command = [sys.executable, "-m", f"vcjax.{name}", *given.split()]

@@ -130,6 +130,17 @@ def other_probes() -> list[dict]:
     ]
 
 
+def premise_probes(people: int = 6, each: int = 4) -> list[dict]:
+    """Choices of people, half of whom only declare what they care about."""
+    return [
+        {"id": f"{kind} {p}-{i}", "domain": f"{kind} {p}", "values": (kind, None)}
+        | {"contrast": "premise"}
+        for kind in ("known", "declaring")
+        for p in range(people)
+        for i in range(each)
+    ]
+
+
 class Run:
     """A run directory to be changed by a test before the report is written."""
 
@@ -146,6 +157,8 @@ class Run:
         self.name = "cheese-test"
         self.primary = "total"
         self.rules_out: dict = {}
+        self.settings: dict = {}  # other keys of the config
+        self.trained = "0123456789ab"  # the end of all fingerprints
         self.log_probs: dict = {}  # of the neutral text, by arm, where it was scored
 
     def write(self) -> Path:
@@ -154,7 +167,7 @@ class Run:
         for arm, names in self.arms.items():
             for seed in range(self.seeds):
                 chain = ["-".join([*names[: i + 1], str(seed)]) for i in range(len(names))]
-                chain = [f"{fingerprint}-0123456789ab" for fingerprint in chain]
+                chain = [f"{fingerprint}-{self.trained}" for fingerprint in chain]
                 arms[arm][str(seed)] = chain
                 for i, fingerprint in enumerate(chain):
                     data = StageData(
@@ -194,6 +207,7 @@ class Run:
             "lead": "I prefer",
             "compute_dtype": "float32",
             "stages": STAGES,
+            **self.settings,
         }
         self.workdir.mkdir(exist_ok=True)
         run = {
@@ -263,11 +277,18 @@ def _text_row():
     return text_row
 
 
-@pytest.fixture(name="value_pairs")
+@pytest.fixture(name="value_pairs", scope="session")
 def _value_pairs() -> list[dict]:
+    """No test changes them."""
     return value_pairs()
 
 
 @pytest.fixture(name="other_probes")
 def _other_probes() -> list[dict]:
     return other_probes()
+
+
+@pytest.fixture(name="premise_probes", scope="session")
+def _premise_probes() -> list[dict]:
+    """No test changes them."""
+    return premise_probes()

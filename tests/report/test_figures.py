@@ -1,5 +1,8 @@
+import itertools
+import re
 import xml.etree.ElementTree as ElementTree
 
+import pandas as pd
 import pytest
 
 from vcjax.report import figures, reading, tables
@@ -116,3 +119,77 @@ def test_runs_stand_side_by_side_with_the_same_contrasts(run):
     assert {"the first", "the second"} <= {*shown}
     assert {*contrasts["name"]} <= {*shown}
     assert svg == figures.runs_figure({"the first": one, "the second": one})
+
+
+def of_runs(values, **columns):
+    """Rows as `figures.factor_figure` takes them, one a value of the factor."""
+    rows = [
+        {"name": "total", "x": x, "fails": i == 0, "margin": 0.1 * i, "rate": 0.2 * i, **columns}
+        for i, x in enumerate(values)
+    ]
+    table = pd.DataFrame(rows)
+    for measure, cluster in itertools.product(("margin", "rate"), ("domains", "seeds")):
+        table[f"{measure}_{cluster}_low"] = table[measure] - 0.1
+        table[f"{measure}_{cluster}_high"] = table[measure] + 0.1
+    return table
+
+
+def against(values) -> str:
+    people = of_runs(values, people="of people who only ever declared")
+    return figures.factor_figure("shape.embed_dim", of_runs(values), people)
+
+
+def in_first_panel(svg: str, part: str) -> ElementTree.Element:
+    root = ElementTree.fromstring(svg)
+    return next(e for e in root.iter() if (e.get("id") or "").startswith(f"runs-{part}"))
+
+
+def test_effects_and_premise_stand_against_the_factor():
+    shown = texts(against([1, 2, 3]))
+    for text in ("total: margin, nats a token", "total: rate", "shape.embed_dim"):
+        assert text in shown
+    assert "Premise, of people who only ever declared" in shown
+    assert figures.factor_figure("x", of_runs([1, 2]), pd.DataFrame())
+
+
+@pytest.mark.parametrize(
+    ("values", "middle"),
+    [([1, 4, 16], 1 / 2), ([1, 4, 10], 3 / 9), ([0, 4, 16], 4 / 16), ([-1, 4, 16], 5 / 17)],
+    ids=["logarithmic", "not more than ten times", "zero", "negative"],
+)
+def test_the_axis_is_logarithmic_where_values_are_positive_and_span_more_than_ten(values, middle):
+    """middle: where between the first and the last tick the second one stands."""
+    axis = in_first_panel(against(values), "matplotlib.axis_1")
+    places = [float(use.get("x")) for use in axis.iter(f"{SVG}use")]
+    share = (places[1] - places[0]) / (places[2] - places[0])
+    assert share == pytest.approx(middle, abs=1e-3)
+
+
+def test_no_line_goes_beyond_what_was_measured():
+    svg = against([16, 1, 4])
+    axis = in_first_panel(svg, "matplotlib.axis_1")
+    ticks = [float(use.get("x")) for use in axis.iter(f"{SVG}use")]
+    joining = re.findall(r'<path d="([^"]*)"[^>]*stroke-width: 0.6', svg)
+    assert len(joining) == 3, "margin, rate and premise"
+    points = [float(x) for x, _ in re.findall(r"[ML] (\S+) (\S+)", joining[0])]
+    assert points == pytest.approx(ticks)
+
+
+def test_values_that_stand_close_share_a_label():
+    assert {"1,000", "50k"} <= {*texts(against([1000, 1010, 50_000]))}
+    assert "1,010" not in texts(against([1000, 1010, 50_000]))
+
+
+def test_a_run_whose_premise_fails_is_hollow():
+    assert against([1, 2]).count("fill-opacity: 0;") == 3, "in margin, rate and premise"
+
+
+def test_many_runs_stand_in_rows():
+    contrasts, seeds = of_runs([1]), of_runs([1])
+    size = {}
+    for count in (4, 5):
+        svg = figures.runs_figure({f"run {i}": (contrasts, seeds) for i in range(count)})
+        assert f"run {count - 1}" in texts(svg)
+        root = ElementTree.fromstring(svg)
+        size[count] = float(root.get("width")[:-2]), float(root.get("height")[:-2])
+    assert size[5] == (size[4][0], 2 * size[4][1])

@@ -74,6 +74,31 @@ class Architecture:
         return 4 * (tokens * body + weighted_tokens * head) + 6 * tokens * adapter
 
 
+def of_shape(
+    num_layers: int,
+    embed_dim: int,
+    mlp_dim: int,
+    num_heads: int,
+    context_length: int,
+    vocab_size: int,
+) -> Architecture:
+    """Of a model that starts from nothing, by the keys of config.shape: a Llama with tied
+    embeddings."""
+    return Architecture(
+        num_layers=num_layers,
+        embed_dim=embed_dim,
+        mlp_dim=mlp_dim,
+        num_heads=num_heads,
+        num_kv_heads=num_heads,
+        head_dim=embed_dim // num_heads,
+        vocab_size=vocab_size,
+        context_length=context_length,
+        rope_theta=10_000.0,
+        norm_eps=1e-5,
+        tied_embeddings=True,
+    )
+
+
 _LLAMA3_ROPE = RopeScaling(
     factor=8.0,
     low_freq_factor=1.0,

@@ -8,8 +8,9 @@ text takes the page's colour.
 
 import io
 import itertools
+import math
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -17,8 +18,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+from matplotlib.transforms import ScaledTranslation
 
 from vcjax.report import design
+from vcjax.report.formatting import compact
+from vcjax.report.premise import PREMISE
 from vcjax.report.tables import headline, in_group
 
 _BLUE, _VERMILLION, _GREY = "#2a86c8", "#d9682b", "#808080"
@@ -119,16 +124,99 @@ def runs_figure(runs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> str:
       runs: title -> (contrasts, seeds), as of `arms_figure`, of held-out pairs of two values; the
         last contrast of each is the question.
     """
+    columns = min(4, len(runs))
+    rows = -(-len(runs) // columns)
+    names = next(iter(runs.values()))[0]["name"]
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(2.1 * len(runs) + 0.9, 1.9), layout="constrained")
-        axes = figure.subplots(1, len(runs), sharex=True, sharey=True, squeeze=False)[0]
-        for panel, (title, (contrasts, seeds)) in zip(axes, runs.items(), strict=True):
+        size = 2.1 * columns + 0.9, rows * (0.34 * len(names) + 0.88)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+        for panel in axes[len(runs) :]:
+            panel.set_visible(False)
+        for panel in axes[max(0, len(runs) - columns) : len(runs)]:  # the lowest of its column
+            panel.tick_params(labelbottom=True)
+        for panel, (title, (contrasts, seeds)) in zip(axes, runs.items(), strict=False):
             colours = dict.fromkeys(contrasts["name"], _GREY)
             colours[contrasts["name"].iloc[-1]] = _BLUE
             _points(panel, contrasts, seeds, "rate", colours)
             panel.axvline(0, color=_GREY, linestyle=":", linewidth=0.8)
             panel.set_title(title)
         return _to_svg(figure, "runs", "Differences in rate of the same contrasts in several runs")
+
+
+def factor_figure(name: str, effects: pd.DataFrame, people: pd.DataFrame) -> str:
+    """Effects, and below them the premise, against a factor in which runs differ.
+
+    A point is a run, hollow where its premise fails. Its thick line is the interval over domains,
+    the thin one beside it that over seeds. Thin lines join the points and end with them. The axis
+    of the factor is logarithmic where its values are positive and span more than a factor of ten.
+
+    Args:
+      name: of the factor.
+      effects: contrasts, as `tables.estimates` has them, of all runs; with the columns x (the
+        factor) and fails (whether the run's premise fails). The last contrast is the question.
+      people: what `premise.shares` returns, of all runs, with the same columns; it may be empty.
+    """
+    question = effects["name"].iloc[-1]
+    panels: list[tuple[str, pd.DataFrame, str, float, str]] = []  # the number is a dotted line's
+    for contrast, rows in effects.groupby("name", sort=False):
+        colour = _BLUE if contrast == question else _GREY
+        panels += [(f"{contrast}: margin, nats a token", rows, "margin", 0, colour)]
+        panels += [(f"{contrast}: rate", rows, "rate", 0, colour)]
+    for whose, rows in people.groupby("people", sort=False) if len(people) else ():
+        panels += [(f"Premise, {whose}", rows, "rate", PREMISE, _GREY)]
+    height = -(-len(panels) // 2)
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(8, 1.75 * height + 0.4), layout="constrained")
+        axes = figure.subplots(height, 2, sharex=True, squeeze=False)
+        for panel in axes.flat[len(panels) :]:
+            panel.set_visible(False)
+        for panel, (title, rows, measure, level, colour) in zip(axes.flat, panels, strict=False):
+            _against(panel, rows, measure, colour)
+            panel.axhline(level, color=_GREY, linestyle=":", linewidth=0.8)
+            panel.set_title(title, fontsize=9)
+        effect_rows = effects["name"].nunique()
+        for together in (axes[:effect_rows, 0], axes[:effect_rows, 1], axes[effect_rows:].flat):
+            _share_y([panel for panel in together if panel.get_visible()])
+        _factor_axis(axes[0, 0], sorted(set(effects["x"])))
+        for panel in axes.flat[len(panels) - 2 : len(panels)]:  # the lowest of its column
+            panel.tick_params(labelbottom=True)
+            panel.set_xlabel(name)
+        return _to_svg(figure, "runs", f"Effects and premise against {name}")
+
+
+def _against(axes: Axes, rows: pd.DataFrame, measure: str, colour: str) -> None:
+    """Draws one number of several runs against x: a point a run, with both of its intervals."""
+    rows = rows.sort_values("x", kind="stable")
+    axes.plot(rows["x"], rows[measure], color=colour, linewidth=0.6)
+    beside = axes.transData + ScaledTranslation(5 / 72, 0, axes.figure.dpi_scale_trans)
+    for row in rows.to_dict("records"):
+        for cluster, width, place in (("domains", 2, axes.transData), ("seeds", 0.8, beside)):
+            ends = [row[f"{measure}_{cluster}_{end}"] for end in ("low", "high")]
+            axes.plot([row["x"]] * 2, ends, color=colour, linewidth=width, transform=place)
+        inside = "none" if row["fails"] else colour
+        axes.plot(row["x"], row[measure], "o", markersize=5, color=colour, markerfacecolor=inside)
+
+
+def _share_y(axes: Sequence[Axes]) -> None:
+    """The same limits for all."""
+    limits = [end for panel in axes for end in panel.get_ylim()]
+    for panel in axes:
+        panel.set_ylim(min(limits), max(limits))
+
+
+def _factor_axis(axes: Axes, values: Sequence[float]) -> None:
+    """The scale of a factor, and a tick at each of its values that has room for its label."""
+    logarithmic = values[0] > 0 and values[-1] / values[0] > 10
+    if logarithmic:
+        axes.set_xscale("log")
+    places = [math.log(value) if logarithmic else value for value in values]
+    ticks = [0]
+    for i, place in enumerate(places):
+        if place - places[ticks[-1]] > 0.12 * (places[-1] - places[0]):
+            ticks.append(i)
+    axes.set_xticks([values[i] for i in ticks], labels=[compact(values[i]) for i in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def training_figure(curves: pd.DataFrame, config: dict) -> str:

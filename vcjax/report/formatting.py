@@ -1,6 +1,8 @@
 """Numbers of a report as text."""
 
+import json
 import math
+from collections.abc import Iterator
 
 import pandas as pd
 
@@ -10,6 +12,36 @@ MINUS = "\N{MINUS SIGN}"
 def signed(value: float) -> str:
     """A margin or a difference with its sign; nothing where there is none."""
     return "" if math.isnan(value) else f"{value:+.3f}".replace("-", MINUS)
+
+
+def plain(value: str | float) -> str:
+    """A rate, a loss or a count; nothing where there is none."""
+    if pd.isna(value):
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def compact(value: float) -> str:
+    """A number in few characters: "1.5M", "640k", "1,024", "0.05"."""
+    if abs(value) >= 1e6:
+        return f"{value / 1e6:.3g}M"
+    return f"{value / 1e3:.3g}k" if abs(value) >= 1e4 else f"{value:,.4g}"
+
+
+def flat(tree: object, path: str = "") -> Iterator[tuple[str, str]]:
+    """The leaves of nested dicts as ("a.b.c", value as JSON, strings as they are)."""
+    if isinstance(tree, dict) and tree:
+        for key, branch in tree.items():
+            yield from flat(branch, f"{path}.{key}" if path else key)
+    else:
+        yield path, as_text(tree)
+
+
+def as_text(value: object) -> str:
+    """A string as it is, another value as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def interval(row: dict, measure: str, cluster: str, sign: bool = True) -> str:

@@ -6,18 +6,14 @@ run gives the same bytes.
 
 import dataclasses
 import json
-import shlex
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 from etils import epath
 from markupsafe import Markup
 
 from vcjax.record import Record, trained_by
-from vcjax.report import corpus_card, design, figures, formatting, premise, view
+from vcjax.report import corpus_card, design, figures, formatting, output, premise, ranking, view
 from vcjax.report.reading import (
     check_answered,
     missing_answers,
@@ -26,9 +22,6 @@ from vcjax.report.reading import (
     read_ordered,
 )
 from vcjax.report.tables import make_tables, training
-from vcjax.workdir import files
-
-_NO_COMMAND = ("--config=configs/NAME.py",)  # of a run that was started from Python
 
 
 def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[str]:
@@ -55,6 +48,7 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     answers, texts = read_answers(workdir / "probes", record)
     curves = read_curves(workdir, record)
     tables, corrected = make_tables(answers, texts, config)
+    tables["ranking"] = ranking.of_equal_roles(tables, config).round(6)
     tables["training"] = training(curves, record.plan).round(6)
     tables["curves"] = curves.round(6)
     added = _added_probes(workdir, record)
@@ -62,12 +56,11 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     page = _page(workdir, record, answers, tables, corrected, svgs, added)
 
     contents = {f"{name}.svg": svg for name, svg in svgs.items()}
-    contents |= {f"{name}.csv": _csv(table) for name, table in tables.items() if len(table)}
+    contents |= output.csv(tables)
     for probes in added:
-        for name, table in probes["tables"].items():
-            if len(table):
-                contents[f"{probes['name']}-{name}.csv"] = _csv(table)
-    _write(workdir / "report", page, contents)
+        own = probes["tables"].items()
+        contents |= output.csv({f"{probes['name']}-{name}": table for name, table in own})
+    output.write(workdir / "report", page, contents)
     if added_probes is None:
         return view.summary(tables, config)
     [summarised] = [probes for probes in added if probes["name"] == added_probes]
@@ -112,6 +105,7 @@ def _page(
         "arms": view.arms(config),
         "contrasts": view.contrasts(config, numbers),
         "corrected": corrected,
+        "ranking": ranking.parts(tables["ranking"]),
         "groups": groups,
         "liking": view.liking(groups, config),
         "explicitness": view.by_explicitness(tables, config),
@@ -125,29 +119,19 @@ def _page(
         "probe_files": tables["probe_files"].to_dict("records"),
         "texts": texts.drop_duplicates("file").to_dict("records") if len(texts) else [],
         "added": added,
-        "recipe": dict(_flat(config)),
-        "command": shlex.join(["python", "-m", "vcjax.main", *(record.command or _NO_COMMAND)]),
+        "recipe": dict(formatting.flat(config)),
+        "command": view.command(record),
         "hashes": _hashes_and_versions(record),
         "trained_by": _trained_by(workdir, record),
         "tables": [name for name, table in tables.items() if len(table)],
     }
-    return _environment().get_template("page.html.jinja").render(variables)
-
-
-def _write(folder: epath.Path, page: str, contents: dict[str, str]) -> None:
-    """Writes the page and the files beside it; removes tables and figures of earlier settings."""
-    for name, text in contents.items():
-        files.write_text(folder / name, text)
-    files.write_text(folder / "index.html", page)
-    for path in folder.iterdir():
-        if path.suffix in (".csv", ".svg") and path.name not in contents:
-            path.unlink()
+    return output.page("page.html.jinja", variables)
 
 
 def _hashes_and_versions(record: Record) -> dict[str, str]:
     """The hashes of model, probes and analysis, and the environment that planned the run."""
     return dict(
-        _flat(
+        formatting.flat(
             {
                 "model": dataclasses.asdict(record.model),
                 "probes": record.probes,
@@ -193,43 +177,3 @@ def _added_probes(workdir: epath.Path, record: Record) -> list[dict]:
             }
         )
     return sections
-
-
-def _flat(tree: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """The leaves of nested dicts as ("a.b.c", value as JSON, strings as they are)."""
-    if isinstance(tree, dict) and tree:
-        for key, branch in tree.items():
-            yield from _flat(branch, f"{path}.{key}" if path else key)
-    else:
-        yield path, tree if isinstance(tree, str) else json.dumps(tree, ensure_ascii=False)
-
-
-def _plain(value: str | float) -> str:
-    """A rate, a loss or a count for the page; nothing where there is none."""
-    if pd.isna(value):
-        return ""
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "signed": formatting.signed,
-        "plain": _plain,
-        "interval": formatting.interval,
-        "p_value": formatting.p_value,
-    }
-    return environment
-
-
-def _csv(table: pd.DataFrame) -> str:
-    return table.to_csv(index=False, float_format="%.6f", lineterminator="\n")

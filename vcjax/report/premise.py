@@ -13,22 +13,36 @@ _PEOPLE = {
 }
 
 
+def shares(tables: dict[str, pd.DataFrame], config: dict) -> pd.DataFrame:
+    """The rows of `tables.estimates` that measure the premise, of the arms before any documents:
+    rate is the share of choices that follow what was declared. With a column people: whose choices
+    these are. Empty where it was not measured."""
+    if "arms" not in tables:
+        return pd.DataFrame()
+    rows = tables["arms"]
+    rows = rows[(rows["contrast"] == "premise") & rows["name"].isin(design.untouched(config))]
+    several = rows["name"].nunique() > 1
+    people = [_PEOPLE.get(group, group) for group in rows["points_to"]]
+    return rows.assign(
+        people=[
+            f"{whose} (arm {arm})" if several else whose
+            for whose, arm in zip(people, rows["name"], strict=True)
+        ]
+    )
+
+
 def premise(tables: dict[str, pd.DataFrame], config: dict) -> dict | None:
     """What the effect presupposes: before any documents, people's choices follow what they declare.
 
     Returns:
       None where it was not measured; else holds (bool) and sentence.
     """
-    if "arms" not in tables:
-        return None
-    rows = tables["arms"]
-    rows = rows[(rows["contrast"] == "premise") & rows["name"].isin(design.untouched(config))]
+    rows = shares(tables, config)
     if rows.empty:
         return None
     parts = [
-        f"{_PEOPLE.get(row['points_to'], row['points_to'])} {row['rate']:.2f}"
+        f"{row['people']} {row['rate']:.2f}"
         + (f" [{ends}]" if (ends := interval(row, "rate", "domains", sign=False)) else "")
-        + (f" (arm {row['name']})" if rows["name"].nunique() > 1 else "")
         for row in rows.to_dict("records")
     ]
     least = rows["rate_domains_low"].fillna(rows["rate"]).min()

@@ -4,6 +4,7 @@
 """
 
 import math
+import shlex
 
 import pandas as pd
 
@@ -93,6 +94,12 @@ def numbers(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
         if design.role(row["name"], config)
     ]
     return numbers if len(numbers) > 1 else []
+
+
+def command(record: Record) -> str:
+    """The command that made the run, with a DIR to be filled in."""
+    made = record.command or ("--config=configs/NAME.py",)  # nothing: it was started from Python
+    return shlex.join(["python", "-m", "vcjax.main", *made]) + " --workdir=DIR"
 
 
 def arms(config: dict) -> list[dict]:

@@ -18,7 +18,7 @@ from vcjax.data.formats import read_documents
 from vcjax.data.templates import check_template, read_template
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
-from vcjax.models.architecture import Architecture
+from vcjax.models.architecture import of_shape
 from vcjax.weights import huggingface_out
 from vcjax.weights.pretrained import Pretrained
 from vcjax.workdir import files
@@ -65,20 +65,7 @@ def _words(config: ConfigDict, folder: Path) -> list[str]:
 
 
 def _make(config: ConfigDict, words: Sequence[str]) -> Pretrained:
-    shape = config.shape
-    architecture = Architecture(
-        num_layers=shape.num_layers,
-        embed_dim=shape.embed_dim,
-        mlp_dim=shape.mlp_dim,
-        num_heads=shape.num_heads,
-        num_kv_heads=shape.num_heads,
-        head_dim=shape.embed_dim // shape.num_heads,
-        vocab_size=len(words) + 1,
-        context_length=shape.context_length,
-        rope_theta=10_000.0,
-        norm_eps=1e-5,
-        tied_embeddings=True,
-    )
+    architecture = of_shape(**config.shape, vocab_size=len(words) + 1)  # END is one
     template = config.chat_template or read_template("plain")
     decides = [list(words), template, dataclasses.asdict(architecture)]
     identity = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,230 @@
+"""Writes one report of several finished runs: index.html, its tables as CSV, its figure as SVG.
+
+It has no dates, durations or paths, so the same runs give the same bytes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from etils import epath
+from markupsafe import Markup
+
+from vcjax.errors import InputError
+from vcjax.report import claims, factors, figures, output, premise, runs, view
+from vcjax.report.factors import Factor
+from vcjax.report.formatting import MINUS, as_text, compact
+from vcjax.report.runs import Run
+from vcjax.report.tables import GROUP, formula
+from vcjax.workdir import storage
+
+_TABLES = ("runs", "contrasts", "premise")
+_FILES = {"index.html", "runs.svg", *(f"{name}.csv" for name in _TABLES)}
+_SHOWN = 16  # characters of a sha256
+
+
+def write_report(workdirs: Sequence[epath.Path], out: Path, x: str | None = None) -> list[str]:
+    """Writes the folder `out` from the records and answers of several finished runs.
+
+    Args:
+      workdirs: of the runs; nothing is written there.
+      out: a folder that is new or empty, or holds such a report, which is replaced.
+      x: the factor that effects are drawn against: a key of the config, or "parameters", the number
+        of weights. None: the one number in which the runs differ; where they differ in more, they
+        stand side by side.
+
+    Returns:
+      The summary, a line a run: its answer to the question.
+
+    Raises:
+      InputError: what `runs.read` and `factors.factor` say, or `out` holds other files or lies in
+        the folder of a run.
+    """
+    _check_out(out, workdirs)
+    compared, factor = _read(workdirs, x)
+    common, _ = runs.common_contrasts(compared)
+    contrasts = _joined(compared, factor, (runs.held_out(run, "contrasts") for run in compared))
+    contrasts = contrasts[contrasts["name"].isin(common)]
+    people = _joined(compared, factor, (run.people for run in compared))
+    settings = factors.settings([run.config for run in compared])
+    svg = _figure(compared, factor, contrasts, people)
+    tables = {
+        "runs": _runs_table(compared, factor, settings),
+        "contrasts": _for_csv(contrasts, factor),
+        "premise": _for_csv(people, factor),
+    }
+    variables = _variables(compared, factor, settings, contrasts, people)
+    page = output.page("runs.html.jinja", {"figure": Markup(svg), "x": x, **variables})
+    output.write(epath.Path(out), page, {"runs.svg": svg, **output.csv(tables)})
+    labels = _labels(compared, factor)
+    return [_line(run, label) for run, label in zip(compared, labels, strict=True)]
+
+
+def _check_out(out: Path, workdirs: Iterable[epath.Path]) -> None:
+    for workdir in workdirs:
+        if storage.is_local(workdir) and out.resolve().is_relative_to(Path(workdir).resolve()):
+            raise InputError(f"--out: {out} lies in the run {workdir}; give a folder elsewhere")
+    if not (out.is_dir() and {path.name for path in out.iterdir()} <= _FILES):
+        storage.check_empty("out", out)
+
+
+def _read(workdirs: Sequence[epath.Path], x: str | None) -> tuple[list[Run], Factor | None]:
+    """The runs, and the factor if there is one; they are then in the order of its values."""
+    given = runs.read(workdirs)
+    settings = factors.settings([run.config for run in given])
+    factor = factors.factor(x, [(run.workdir, run.config) for run in given], settings)
+    if factor is None:
+        return runs.named_apart(given), None
+    order = sorted(range(len(given)), key=factor.values.__getitem__)
+    ordered = Factor(factor.name, [factor.values[i] for i in order])
+    return runs.named_apart([given[i] for i in order]), ordered
+
+
+def _joined(
+    compared: Sequence[Run], factor: Factor | None, tables: Iterable[pd.DataFrame]
+) -> pd.DataFrame:
+    """One table of the runs' own, with the columns run, x (the factor), and fails (the premise)."""
+    values: Sequence[Any] = factor.values if factor else [""] * len(compared)
+    return pd.concat(
+        [
+            table.assign(run=run.name, x=value, fails=_fails(run))
+            for run, value, table in zip(compared, values, tables, strict=True)
+        ],
+        ignore_index=True,
+    )
+
+
+def _fails(run: Run) -> bool:
+    return run.premise is not None and not run.premise["holds"]
+
+
+def _figure(
+    compared: Sequence[Run], factor: Factor | None, contrasts: pd.DataFrame, people: pd.DataFrame
+) -> str:
+    names = runs.leading(compared)
+    if factor:
+        effects = [contrasts[contrasts["name"] == name] for name in names]
+        return figures.factor_figure(factor.name, pd.concat(effects), people)
+    of_runs = {}
+    for run in compared:
+        own = contrasts[contrasts["run"] == run.name].set_index("name").loc[names].reset_index()
+        seeds = runs.held_out(run, "seeds")
+        of_runs[run.name] = own, seeds[seeds["kind"] == "contrast"]
+    return figures.runs_figure(of_runs)
+
+
+def _runs_table(
+    compared: Sequence[Run], factor: Factor | None, settings: dict[str, list[Any]]
+) -> pd.DataFrame:
+    """One row a run: its name, the factor, in what the runs differ, its premise, its answer."""
+    columns: dict[str, Any] = {"run": [run.name for run in compared]}
+    columns |= {factor.name: factor.values} if factor else {}
+    columns |= {key: list(map(as_text, values)) for key, values in settings.items()}
+    columns["premise"] = [
+        "" if run.premise is None else "fails" if _fails(run) else "holds" for run in compared
+    ]
+    columns["answer"] = [_verdict(run) for run in compared]
+    return pd.DataFrame(columns)
+
+
+def _for_csv(table: pd.DataFrame, factor: Factor | None) -> pd.DataFrame:
+    """Without p-values, which are corrected within a run alone, and without what all rows share."""
+    if table.empty:
+        return table
+    dropped = [*GROUP, "role", "fails", "run", "x"]
+    kept = [c for c in table if c not in dropped and not str(c).endswith("_p")]
+    first = table[["run", "x"]].rename(columns={"x": factor.name}) if factor else table[["run"]]
+    return pd.concat([first, table[kept]], axis=1)
+
+
+def _variables(
+    compared: Sequence[Run],
+    factor: Factor | None,
+    settings: dict[str, list[Any]],
+    contrasts: pd.DataFrame,
+    people: pd.DataFrame,
+) -> dict[str, Any]:
+    """What the page shows, figure aside."""
+    config = compared[0].config
+    primary = config["primary"]
+    labels = _labels(compared, factor)
+    common, others = runs.common_contrasts(compared)
+    verdicts: dict[str, list[str]] = {}
+    for run, label in zip(compared, labels, strict=True):
+        verdicts.setdefault(_verdict(run), []).append(label)
+    deviations = {run.name: view.deviations(run.record) for run in compared}
+    return {
+        "title": f"{len(compared)} runs: {primary}, toward {config['toward']}",
+        "question": claims.question(primary, formula(config["contrasts"][primary]), config),
+        "verdicts": verdicts,
+        "failing": [n for run, n in zip(compared, labels, strict=True) if _fails(run)],
+        "unmeasured": [run.name for run in compared if run.premise is None],
+        "threshold": premise.PREMISE,
+        "factor": factor.name if factor else "",
+        "confounded": factor is not None and _is_confounded(factor, settings),
+        "contrasts": [(name, _rows(contrasts, "name", name)) for name in common],
+        "primary": primary,
+        "others": others,
+        "people": [
+            (whose, _rows(people, "people", whose))
+            for whose in (people["people"].unique() if len(people) else ())
+        ],
+        "has_seeds": any(run.config["seeds"] > 1 for run in compared),
+        "names": [run.name for run in compared],
+        "settings": _as_text(({factor.name: factor.values} if factor else {}) | settings),
+        "made": _as_text(factors.differing([_made(run) for run in compared])),
+        "commands": [(run.name, view.command(run.record)) for run in compared],
+        "deviations": {name: text for name, text in deviations.items() if text},
+        "tables": [name for name in _TABLES if name != "premise" or len(people)],
+    }
+
+
+def _is_confounded(factor: Factor, settings: Iterable[str]) -> bool:
+    """Whether what the contrasts compare differs between the runs in more than the factor."""
+    not_counted = (
+        "seeds",
+        "contrasts.",
+        *(["shape."] if factor.name == factors.PARAMETERS else []),
+    )
+    return any(key != factor.name and not key.startswith(not_counted) for key in settings)
+
+
+def _labels(compared: Sequence[Run], factor: Factor | None) -> list[str]:
+    """The runs' names, with the factor where there is one: "world 1 (shape.num_layers = 4)"."""
+    if factor is None:
+        return [run.name for run in compared]
+    return [
+        f"{run.name} ({factor.name} = {compact(value)})"
+        for run, value in zip(compared, factor.values, strict=True)
+    ]
+
+
+def _verdict(run: Run) -> str:
+    return view.answer(run.tables, run.config)["verdict"].rstrip(":")
+
+
+def _rows(table: pd.DataFrame, column: str, value: str) -> list[dict]:
+    rows = table[table[column] == value].to_dict("records")
+    return [row | {"x": "" if row["x"] == "" else compact(row["x"])} for row in rows]
+
+
+def _made(run: Run) -> dict[str, Any]:
+    """What a run was made from and with, its config aside."""
+    record = run.record
+    return {
+        "model's sha256": record.model.sha256[:_SHOWN],
+        "probes' sha256": {name: sha[:_SHOWN] for name, sha in record.probes.items()},
+        "numerics": record.numerics,
+        "planned with": record.environment,
+    }
+
+
+def _as_text(differences: Mapping[str, Sequence[Any]]) -> list[tuple[str, list[str]]]:
+    return [(key, list(map(as_text, values))) for key, values in differences.items()]
+
+
+def _line(run: Run, label: str) -> str:
+    answer = view.answer(run.tables, run.config)
+    failing = " The premise fails." if _fails(run) else ""
+    return f"{label}: {answer['verdict']} {answer['sentence']}{failing}".replace(MINUS, "-")
