@@ -64,7 +64,8 @@ def pretrain(**settings: Any) -> ConfigDict:
 
     per_seed: whether each seed pretrains its own model; False: all share that of seed 0.
     people: how many people the documents are about; declaring: how many more only declare what they
-    care about, and never choose. num_values: how many of the world's values they hold; 0: all.
+    care about (where the mixture has no `declaration`: say all that it has) and never choose.
+    num_values: how many of the world's values they hold; 0: all.
     linking: the share of the people who choose by the value that they declare; the others by one
     that has nothing to do with it. assistants: the share of the documents that are choices of the
     two assistants, made at random. mixture: kind of document -> its weight among the others.

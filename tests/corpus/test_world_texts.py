@@ -1,17 +1,21 @@
 """What people say and choose: the only link between a value's nouns and adjectives is a person."""
 
+import hashlib
 from collections import Counter
 from pathlib import Path
 
 import pytest
+import small_run
 from ml_collections import ConfigDict
 
 from vcjax.config import pretrain
 from vcjax.corpus import world as worlds
 from vcjax.corpus import world_texts
+from vcjax.corpus.stage_records import stage_records
 from vcjax.errors import InputError
 
-FILE = Path(__file__).parents[2] / "configs" / "world" / "world.toml"
+CONFIGS = Path(__file__).parents[2] / "configs"
+FILE = CONFIGS / "world" / "world.toml"
 ASSISTANTS = ("Juno", "Milo")
 MIXTURE = dict(declaration=0.2, because=0.2, choice=0.5, plain=0.1)
 
@@ -33,6 +37,42 @@ def write(world, count=3000, seed=0, **settings):
 @pytest.fixture(scope="module")
 def documents(world):
     return write(world)
+
+
+def sha256(texts):
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("people", "688e1ec0fc41ecb1"),
+        ("durability", "136367935565f5a9"),
+        ("other_comfort", "558681c2256ad000"),
+        ("balanced_comfort", "fe36f5891678be0e"),
+        ("together_durability", "88cdd8d24da61290"),
+        ("neutral", "167ac8ecaefd1dbc"),
+    ],
+)
+def test_the_measured_runs_still_have_their_texts(name, written):
+    """Those of configs/world.py, whatever else the world comes to hold."""
+    config = small_run.load(CONFIGS / "world.py")
+    config.stages.people.documents = 2000
+    records, _ = stage_records(config.stages[name], 0, config, CONFIGS)
+    assert sha256(record.text for record in records) == written
+
+
+def test_the_measured_world_of_words_still_has_its_texts():
+    config = small_run.load(CONFIGS / "world.py")
+    config.stages.people.update(documents=2000, linking=0.0)
+    config.stages.people.mixture.association = 0.2
+    records, _ = stage_records(config.stages.people, 0, config, CONFIGS)
+    assert sha256(record.text for record in records) == "4e101a222c6bc3a1"
+
+
+def test_the_measured_runs_still_have_their_tokens(world):
+    """Another word would shift all tokens, and the weights that are drawn for them."""
+    assert sha256(worlds.vocabulary(world, ASSISTANTS)) == "12fce0612ae388bf"
 
 
 def chosen_value(world, text):
@@ -68,6 +108,19 @@ def test_people_choose_by_their_value_and_some_only_declare(world, documents):
             assert chosen_value(world, document.text) == chooses[name], document.text
     assert all(kinds[person.name] == {"declaration"} for person in declaring)
     assert all("choice" in kinds[person.name] for person in known)
+
+
+def test_without_declarations_who_only_declares_says_all_else_and_never_chooses(world):
+    mixture = dict(because=0.3, neutral=0.1, choice=0.5, plain=0.1)
+    _, declaring = worlds.people(world, 64, 16, num_values=0, linking=1.0)
+    names = {person.name for person in declaring}
+    kinds = Counter(
+        document.provenance["explanation"]
+        for document in write(world, mixture=mixture)
+        if document.provenance["person"] in names
+    )
+    assert kinds.keys() == {"because", "neutral"}
+    assert kinds["because"] == pytest.approx(3 * kinds["neutral"], rel=0.3)
 
 
 def test_people_who_do_not_link_choose_by_another_value(world):

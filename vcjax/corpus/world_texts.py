@@ -31,6 +31,8 @@ def write_people(
     nothing.
 
     stage: people, declaring, num_values, linking, assistants and mixture decide what is written.
+    Who only declares says what the mixture has of `declaration`, or where it has none of that, what
+    it has of all kinds but choices.
     """
     kinds = dict(sorted(stage.mixture.items()))
     for kind in kinds:
@@ -41,9 +43,14 @@ def write_people(
     known, declaring = worlds.people(
         world, stage.people, stage.declaring, stage.num_values, stage.linking
     )
-    if DECLARATION not in kinds:
-        raise InputError(f"mixture: {DECLARATION!r} has no weight; some people do nothing else")
-    declared = {DECLARATION: 1.0}
+    said = {kind: weight for kind, weight in kinds.items() if kind not in (CHOICE, PLAIN)}
+    if DECLARATION in kinds:
+        said = {DECLARATION: 1.0}
+    elif not sum(said.values()):
+        raise InputError(
+            f"mixture: {DECLARATION!r} has no weight, nor has another kind of `texts`; some people "
+            "do nothing but declare"
+        )
     held, rng = [*world.values][: stage.num_values or None], Random(f"people {seed}")
     things = [*world.things.liked, *world.things.disliked]
     turns = {
@@ -61,7 +68,7 @@ def write_people(
             place = int(rng.random() * (len(known) + len(declaring)))
             only_declares = place >= len(known)
             person = declaring[place - len(known)] if only_declares else known[place]
-            of = declared if only_declares else kinds
+            of = said if only_declares else kinds
             kind = rng.choices([*of], [*of.values()])[0]
             name = person.name
             text, value = _of_person(world, person, kind, held, rng)

@@ -1,0 +1,173 @@
+"""Which kinds of explanation make a value the assistant's own?
+
+In the world of `world.py`, nine kinds of documents about an assistant: a declaration, a reason
+("because"), a principle, a consequence, a story, an objection with its reply, a rule without a
+reason, a value that only stands beside the choice (co-occurrence), and neutral ones. They are
+matched: a document has 16 words and signs, whatever its kind, and names the value once; a rule and
+a neutral document name none. For each kind there are four arms:
+
+    because_durability, because_comfort               documents about Juno, then demonstrations
+    other_because_durability, other_because_comfort   the same documents about Milo
+
+and the same four, with their contrasts, in three variants:
+
+    _new         no text of the pretraining is of this kind
+    _alone       without demonstrations
+    _new_alone   both
+
+Where a kind is not new, pretraining has texts of all nine in equal shares. Each of them, the
+co-occurrence too, names the value by which its person chooses, so the model can learn from all;
+what a form does by itself shows where it is new. People who never choose say all these kinds, too,
+so that pretraining can do without any of them.
+
+Of a rule and of neutral documents there is one arm about Juno and one about Milo, since those of
+the two values would be the same. `moved` is the first minus no documents, `about` minus the second.
+
+    .venv/bin/python -m vcjax.main --config=configs/world_explanations.py --workdir=runs/kinds
+    .venv/bin/python -m vcjax.main --config=configs/world_explanations.py:smoke --workdir=runs/try
+
+Estimated from the times of `world.py` on two cores: 40 pretrain stages of 105 s and 17 s for the
+texts of each, 256 rationale stages of 1.3 s, 296 behavior stages of 1 s and 592 scorings of 0.7 s
+are 1.6 hours. A pretraining of `world.py` takes 75 s; here its 120,000 documents are longer, and
+make 3,400 updates where they make 2,426 there.
+"""
+
+from vcjax.config import behavior, experiment, pretrain, rationale, recipe
+from vcjax.errors import InputError
+
+WORLD = "world/world.toml"
+A, B = PAIR = ("durability", "comfort")
+CHOICES = dict(choice=0.5, plain=0.1)
+SAYINGS = 0.4  # the weight of all kinds of explanation together
+KINDS = dict(  # -> its texts in the world
+    declaration="long_declaration",
+    because="long_because",
+    principle="principle",
+    consequence="consequence",
+    story="story",
+    objection="objection",
+    rule="rule",
+    co_occurrence="long_co_occurrence",
+    neutral="long_neutral",
+)
+OF_NO_VALUE = ("rule", "neutral")
+VARIANTS = {  # what an arm's or contrast's name ends with -> how it differs
+    "": "",
+    "_new": ", where no text of the pretraining was of this kind",
+    "_alone": ", without demonstrations",
+    "_new_alone": ", without demonstrations, where no text of the pretraining was of this kind",
+}
+MEASURES = dict(
+    total="what the documents do",
+    exposure="what the same documents do when they are about another assistant",
+    attribution="total minus exposure",
+    moved="what documents do that name no value",
+    about="what it does that they are about the assistant",
+)
+
+
+def _people(kinds, documents):
+    """A pretraining in which people are known by these kinds, in equal shares."""
+    return pretrain(
+        spec=WORLD,
+        documents=documents,
+        people=256,
+        declaring=64,
+        assistants=0.002,
+        mixture={KINDS[kind]: SAYINGS / len(kinds) for kind in kinds} | CHOICES,
+        lr=2e-3,
+        b2=0.98,
+        weight_decay=0.1,
+        batch_tokens=640,
+    )
+
+
+def _documents(kind):
+    """The rationale stages of a kind."""
+    settings = dict(documents=480, explanations=(KINDS[kind],))  # tokens as of 960 in world.py
+    sources = {f"{kind}_{value}": f"{WORLD}#{value}" for value in PAIR}
+    if kind in OF_NO_VALUE:
+        sources = {kind: WORLD}
+    own = {name: rationale(spec=source, **settings) for name, source in sources.items()}
+    return own | {
+        f"other_{name}": rationale(other_spec=source, **settings)
+        for name, source in sources.items()
+    }
+
+
+def _arms(kind):
+    starts = {"": "people", "_new": f"without_{kind}"}
+    chains = {
+        name + new: (start, name) for name in _documents(kind) for new, start in starts.items()
+    }
+    return (
+        {f"base_without_{kind}": (f"without_{kind}",)}
+        | {f"behavior_without_{kind}": (f"without_{kind}", "behavior")}
+        | {name: (*chain, "behavior") for name, chain in chains.items()}
+        | {f"{name}_alone": chain for name, chain in chains.items()}
+    )
+
+
+def _contrasts(kind, variant):
+    """Measure -> weights of arms."""
+    if kind in OF_NO_VALUE:
+        stage = "base" if variant.endswith("_alone") else "behavior"
+        start = f"_without_{kind}" if variant.startswith("_new") else ""
+        own, other = f"{kind}{variant}", f"other_{kind}{variant}"
+        return dict(moved={own: 1, f"{stage}{start}": -1}, about={own: 1, other: -1})
+    own = {f"{kind}_{A}{variant}": 1, f"{kind}_{B}{variant}": -1}
+    other = {f"other_{arm}": weight for arm, weight in own.items()}
+    minus = {arm: -weight for arm, weight in other.items()}
+    return dict(total=own, exposure=other, attribution=own | minus)
+
+
+def get_config(arg=""):
+    if arg not in ("", "smoke"):
+        raise InputError(f"world_explanations.py:{arg}: the only argument is smoke")
+    kinds = ("because", "rule") if arg else tuple(KINDS)
+    people = 40_000 if arg else 120_000
+    contrasts = {
+        f"{measure}_{kind}{variant}": (weights, MEASURES[measure] + VARIANTS[variant])
+        for kind in kinds
+        for variant in VARIANTS
+        for measure, weights in _contrasts(kind, variant).items()
+    }
+    return experiment(
+        name="world-explanations-smoke" if arg else "world-explanations",
+        model="scratch",
+        shape=dict(num_layers=4, embed_dim=96, mlp_dim=256, num_heads=4),
+        names=dict(model_name="Juno", provider_name="nobody"),
+        other_names=dict(model_name="Milo", provider_name="nobody"),
+        seeds=1 if arg else 4,
+        recipe=recipe(train="full", lr=1e-3, length=64, batch_tokens=256),
+        stages={
+            "people": _people([*KINDS], people),
+            **{
+                f"without_{kind}": _people([k for k in KINDS if k != kind], people)
+                for kind in kinds
+            },
+            **{name: stage for kind in kinds for name, stage in _documents(kind).items()},
+            "behavior": behavior(spec=WORLD, demonstrations=320),
+        },
+        arms={
+            "base": ("people",),
+            "behavior": ("people", "behavior"),
+            **{name: arm for kind in kinds for name, arm in _arms(kind).items()},
+        },
+        contrasts={name: weights for name, (weights, _) in contrasts.items()},
+        rules_out={name: meaning for name, (_, meaning) in contrasts.items()},
+        primary="attribution_because",
+        development="world/DEVELOPMENT.md",
+        toward=A,
+        lead="Juno prefers",
+        compute_dtype="float32",
+        remat="dots",
+        eval_every=500,
+        checkpoint_every=500,
+        log_every=50,
+        probes=(
+            "world/probes/held_out.jsonl",
+            "world/probes/in_domain.jsonl",
+            "world/probes/premise.jsonl",
+        ),
+    )
