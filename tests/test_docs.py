@@ -364,7 +364,12 @@ def test_the_list_of_files_is_whole():
 
 
 @pytest.mark.parametrize(
-    "run, heading", [("cheese", "The cheese experiment"), ("cheese_controls", "Further controls")]
+    "run, heading",
+    [
+        ("world", "The world"),
+        ("cheese", "The cheese experiment"),
+        ("cheese_controls", "Further controls"),
+    ],
 )
 def test_the_contrasts_are_those_of_the_results(run, heading):
     table = pd.read_csv(ROOT / "results" / run / "report/contrasts.csv")
