@@ -1,5 +1,5 @@
-"""Draws docs/controls.svg: the same three contrasts in the world, in the two worlds with nothing to
-find, and in the cheese experiment, from what their runs left in results/.
+"""Draws docs/controls.svg: the same three contrasts in the world, in the world in which nobody's
+choices follow from what they say, and in the cheese experiment, from what their runs left.
 
     .venv/bin/python benchmarks/controls_figure.py
 """
@@ -13,9 +13,8 @@ from vcjax.report.figures import runs_figure
 ROOT = Path(__file__).parents[1]
 RUNS = {
     "world": "the world",
-    "world_unlinked": "unlinked",
-    "world_words": "words alone",
-    "cheese": "cheese, 135M",
+    "world_unlinked": "the unlinked world",
+    "cheese": "cheese, SmolLM2-135M",
 }
 CONTRASTS = ["total", "exposure", "attribution"]
 

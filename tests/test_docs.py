@@ -13,6 +13,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import controls_figure
 import pandas as pd
 import pytest
 import small_run
@@ -55,7 +56,9 @@ def spans(text):
 
 
 def section(page, heading):
-    [body] = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", DOCS[page], re.DOTALL | re.MULTILINE)
+    """What stands below a heading, until the next one."""
+    pattern = rf"^###? {heading}\n(.*?)(?=^###? |\Z)"
+    [body] = re.findall(pattern, DOCS[page], re.DOTALL | re.MULTILINE)
     return body
 
 
@@ -367,6 +370,7 @@ def test_the_list_of_files_is_whole():
     "run, heading",
     [
         ("world", "The world"),
+        ("world_unlinked", "Where nothing is to be found"),
         ("cheese", "The cheese experiment"),
         ("cheese_controls", "Further controls"),
     ],
@@ -380,6 +384,10 @@ def test_the_contrasts_are_those_of_the_results(run, heading):
         of = numbers.loc[name.strip("`")]
         assert domains == f"{of.margin} [{of.margin_domains_low} to {of.margin_domains_high}]"
         assert seeds == f"{of.margin_seeds_low} to {of.margin_seeds_high}"
+
+
+def test_the_picture_of_the_readme_is_that_of_the_results():
+    assert (ROOT / "docs/controls.svg").read_text() == controls_figure.draw()
 
 
 def test_the_readme_quotes_the_results():
