@@ -141,6 +141,7 @@ def runs_figure(runs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> str:
             _points(panel, contrasts, seeds, "rate", colours)
             panel.axvline(0, color=_GREY, linestyle=":", linewidth=0.8)
             panel.set_title(title)
+        figure.supxlabel("Difference in rate", fontsize=9)
         return _to_svg(figure, "runs", "Differences in rate of the same contrasts in several runs")
 
 
