@@ -175,6 +175,12 @@ def test_no_line_goes_beyond_what_was_measured():
     assert points == pytest.approx(ticks)
 
 
+def test_the_axis_has_room_for_both_intervals():
+    wide = of_runs([1, 2]).assign(margin_seeds_low=-40.0, margin_seeds_high=40.0)
+    svg = figures.factor_figure("x", wide, pd.DataFrame())
+    assert {"40", "\N{MINUS SIGN}40"} <= {*texts(svg)}
+
+
 def test_values_that_stand_close_share_a_label():
     assert {"1,000", "50k"} <= {*texts(against([1000, 1010, 50_000]))}
     assert "1,010" not in texts(against([1000, 1010, 50_000]))

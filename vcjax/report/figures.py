@@ -195,6 +195,7 @@ def _against(axes: Axes, rows: pd.DataFrame, measure: str, colour: str) -> None:
         for cluster, width, place in (("domains", 2, axes.transData), ("seeds", 0.8, beside)):
             ends = [row[f"{measure}_{cluster}_{end}"] for end in ("low", "high")]
             axes.plot([row["x"]] * 2, ends, color=colour, linewidth=width, transform=place)
+            axes.update_datalim([(row["x"], end) for end in ends])  # of what stands beside, too
         inside = "none" if row["fails"] else colour
         axes.plot(row["x"], row[measure], "o", markersize=5, color=colour, markerfacecolor=inside)
 
