@@ -6,9 +6,9 @@
 #                                   still fit stay
 #   bash launch/lock.sh --upgrade   once a month: raises all of them
 #
-# Then run `bash .ci/run`, and `bash launch/quickstart.sh --only=cheese --workdir=runs/lock` before and
-# after on one machine. Where the numbers in its report differ, the arithmetic has changed with a package: raise
-# NUMERICS in vcjax/__init__.py.
+# Then run `bash .ci/run`, and `bash launch/quickstart.sh --only=cheese --workdir=runs/lock` before
+# and after on one machine. Where the numbers in its report differ, the arithmetic has changed with
+# a package: raise NUMERICS in vcjax/__init__.py.
 set -euo pipefail
 
 # shellcheck source=launch/environment.sh

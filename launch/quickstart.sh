@@ -29,25 +29,29 @@ install_vcjax
 # Memory in huge pages, where Linux leaves that to programs: an update takes 4 % less on two cores.
 export GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}"
 
-command=("$python" -m vcjax.main)
-world=(--config=configs/world.py:quickstart --workdir=runs/world-quickstart)
-cheese=(--config=configs/quickstart.py --workdir=runs/quickstart)
-given=(${arguments[@]+"${arguments[@]}"})
+# main CONFIG WORKDIR: the command's words in `run`.
+main() {
+  run=("$python" -m vcjax.main --config="configs/$1" --workdir="runs/$2" \
+    ${arguments[@]+"${arguments[@]}"})
+}
 
+main world.py:quickstart world-quickstart
 if [ "$only" = world ]; then
-  exec "${command[@]}" "${world[@]}" ${given[@]+"${given[@]}"}
-elif [ "$only" != cheese ]; then
+  exec "${run[@]}"
+elif [ -z "$only" ]; then
   # A process group of its own, to which this script passes signals on: a run saves at SIGTERM.
   set -m
-  "${command[@]}" "${world[@]}" ${given[@]+"${given[@]}"} &
-  run=$!
-  trap 'kill -TERM "$run"' TERM
-  trap 'kill -INT "$run"' INT
-  status=0
-  while kill -0 "$run" 2>/dev/null; do
-    wait "$run" && status=0 || status=$?
+  "${run[@]}" &
+  child=$!
+  trap 'signalled=1; kill -TERM "$child"' TERM
+  trap 'signalled=1; kill -INT "$child"' INT
+  signalled=1
+  while [ -n "$signalled" ]; do # a signal cuts a wait short
+    signalled=""
+    wait "$child" && status=0 || status=$?
   done
   trap - TERM INT
   [ "$status" = 0 ] || exit "$status"
 fi
-exec "${command[@]}" "${cheese[@]}" ${given[@]+"${given[@]}"}
+main quickstart.py quickstart
+exec "${run[@]}"
