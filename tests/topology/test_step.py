@@ -30,7 +30,7 @@ def as_a_stage_runs_it(recipe, model, dtype, mesh):
     if model.lora is not None:
         params, base = transformer.init_adapter(model, jax.random.key(0)), params
     params = jax.device_put(params, compiled_step.param_shardings(params, model, mesh))
-    init, update = compiled_step.init_and_update(recipe, params, model, mesh)
+    init, update = compiled_step.init_and_update(recipe, model, mesh)
     rows = recipe.batch_tokens // recipe.length
     batch = tiny.micro_batches(tiny.batch(rows, recipe.length), recipe.accumulation)
     with jax.set_mesh(mesh):

@@ -50,18 +50,18 @@ def test_a_state_takes_the_parameters_over(tiny_weights):
     mesh = sharding.make_mesh(dict(replica=1, fsdp=-1, tensor=1, sequence=1))
     params = jax.tree.map(np.asarray, tiny_weights)
     placed = jax.device_put(params, compiled_step.param_shardings(params, model, mesh))
-    init, _ = compiled_step.init_and_update(recipe, placed, model, mesh)
+    init, _ = compiled_step.init_and_update(recipe, model, mesh)
     state = init(placed)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(placed))
     jax.tree.map(np.testing.assert_array_equal, state.params, params)
 
 
-def test_stages_that_differ_in_rate_alone_share_their_programs(tiny_weights):
+def test_stages_that_differ_in_rate_alone_share_their_programs():
     model, mesh = tiny.model(), sharding.make_mesh(config.experiment().mesh.to_dict())
 
     def programs(**settings):
         recipe = config.recipe(train="full", **settings)
-        return compiled_step.init_and_update(recipe, tiny_weights, model, mesh)
+        return compiled_step.init_and_update(recipe, model, mesh)
 
     assert programs(lr=1e-4, epochs=2, warmup=0.5) is programs(lr=1e-3)
     assert programs(clip=0.5) is not programs(clip=1.0)

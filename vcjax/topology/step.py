@@ -42,7 +42,7 @@ def lower(
     dtype: of matrices, `loaded_model.weight_dtype`.
     """
     params, base = weights(model, dtype, mesh)
-    functions: Any = compiled_step.init_and_update(recipe, params, model, mesh, max_documents)
+    functions: Any = compiled_step.init_and_update(recipe, model, mesh, max_documents)
     init, update = functions
     placed = compiled_step.state_shardings(params, train_step.make_optimizer(recipe), model, mesh)
     state = jax.tree.map(_placed, jax.eval_shape(init, params), placed)

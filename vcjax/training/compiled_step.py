@@ -29,32 +29,25 @@ TPU_OPTIONS: dict[str, str | bool] = {
 
 
 def init_and_update(
-    recipe: ConfigDict, params: PyTree, model: Model, mesh: Mesh, max_documents: int = 0
+    recipe: ConfigDict, model: Model, mesh: Mesh, max_documents: int = 0
 ) -> tuple[Callable, Callable]:
     """(params -> TrainState, (state, base, batch, lr) -> (state, metrics)), both jitted.
 
-    params: arrays or their shapes. They are donated to the state, and the state to the update, so
-    that no second copy lies on the devices; the base is not. max_documents: of `summed_loss`.
-    Stages whose updates differ in rates and rows alone share the programs.
+    The params are donated to the state, and the state to the update, so that no second copy lies on
+    the devices; the base is not. max_documents: of `summed_loss`. Stages whose updates differ in
+    rates and rows alone share the programs.
     """
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), params)
-    leaves, tree = jax.tree.flatten(shapes)
     optimizer = tuple((key, recipe[key]) for key in OPTIMIZER)
-    return _init_and_update(optimizer, tuple(leaves), tree, model, mesh, max_documents)
+    return _init_and_update(optimizer, model, mesh, max_documents)
 
 
 @functools.lru_cache(maxsize=8)
 def _init_and_update(
-    settings: tuple[tuple[str, float], ...],
-    leaves: tuple[jax.ShapeDtypeStruct, ...],
-    tree: Any,
-    model: Model,
-    mesh: Mesh,
-    max_documents: int,
+    settings: tuple[tuple[str, float], ...], model: Model, mesh: Mesh, max_documents: int
 ) -> tuple[Callable, Callable]:
     optimizer = train_step.make_optimizer(ConfigDict(dict(settings)))
     loss = functools.partial(train_step.summed_loss, model=model, max_documents=max_documents)
-    placed = state_shardings(jax.tree.unflatten(tree, leaves), optimizer, model, mesh)
+    placed = state_shardings(transformer.trained_shapes(model), optimizer, model, mesh)
     init = jax.jit(
         functools.partial(train_step.init_state, optimizer=optimizer),
         out_shardings=placed,

@@ -70,7 +70,7 @@ def run_stage(
 
     # --- Step: a pure function, jitted once; the state is donated, the base is not.
     rates = train_step.learning_rates(recipe, stage.updates, stage.warmup)
-    init, update = compiled_step.init_and_update(recipe, params, model, mesh, max_documents)
+    init, update = compiled_step.init_and_update(recipe, model, mesh, max_documents)
     state = init(params)
     evaluate = compiled_step.loss_of(model, max_documents)
 
