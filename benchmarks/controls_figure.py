@@ -7,8 +7,11 @@ choices follow from what they say, and in the cheese experiment, from what their
 from pathlib import Path
 
 import pandas as pd
+from etils import epath
 
+from vcjax import record
 from vcjax.report.figures import runs_figure
+from vcjax.report.tables import headline, in_group
 
 ROOT = Path(__file__).parents[1]
 RUNS = {
@@ -24,15 +27,8 @@ def contrasts(run: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     tables = [
         pd.read_csv(ROOT / "results" / run / f"report/{n}.csv") for n in ("contrasts", "seeds")
     ]
-    held_out = [
-        table[
-            (table["contrast"] == "values")
-            & (table["split"] == "held_out")
-            & (table["scope"] == "out_of_domain")
-            & table["name"].isin(CONTRASTS)
-        ]
-        for table in tables
-    ]
+    group = headline(record.read(epath.Path(ROOT / "results" / run)).config)
+    held_out = [t[in_group(t, group) & t["name"].isin(CONTRASTS)] for t in tables]
     in_order = held_out[0].set_index("name").loc[CONTRASTS].reset_index()
     return in_order, held_out[1]
 

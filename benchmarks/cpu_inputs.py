@@ -15,6 +15,8 @@ from vcjax.data.rows import FIELDS
 from vcjax.data.tokenizer import Tokenizer, encode_document
 from vcjax.models.architecture import Architecture
 from vcjax.weights import huggingface_out, pretrained
+from vcjax.weights.placement import Reader
+from vcjax.weights.pretrained import Pretrained
 from vcjax.workdir import files
 
 CHEESE = Path(__file__).parents[1] / "configs/cheese"
@@ -32,14 +34,7 @@ def write_inputs(
     length], by the names of FIELDS. NAME.jsonl: all its texts unpacked, for a trainer that packs.
     """
     found = pretrained.find("smollm2-135m-instruct")
-    (folder / "model").mkdir()
-    read = pretrained.open_weights(found.path)
-    config = huggingface_out.model_config(
-        found.folder, "float32", found.architecture, found.tokenizer
-    )
-    huggingface_out.write_weights(folder / "model", read, found.architecture)
-    huggingface_out.write_tokenizer(folder / "model", found.folder, found.tokenizer)
-    files.write_json(folder / "model/config.json", config)
+    write_model(folder / "model", found, pretrained.open_weights(found.path))
 
     lines = (CHEESE / "probes/held_out.jsonl").read_text().splitlines()
     (folder / "probes.jsonl").write_text("\n".join(lines[:probes]))
@@ -64,6 +59,15 @@ def write_inputs(
     return found.architecture, shares
 
 
+def write_model(folder: Path, found: Pretrained, read: Reader) -> None:
+    """Writes a model without a folder of its own as one of Hugging Face, in float32."""
+    folder.mkdir()
+    huggingface_out.write_weights(folder, read, found.architecture)
+    huggingface_out.write_tokenizer(folder, None, found.tokenizer)
+    config = huggingface_out.model_config(None, "float32", found.architecture, found.tokenizer)
+    files.write_json(folder / "config.json", config)
+
+
 def written(tokenizer: Tokenizer) -> dict[str, list[Example]]:
     """The texts of the quickstart's stages."""
     names = dict(model_name="SmolLM", provider_name="Hugging Face")
@@ -82,11 +86,7 @@ def written(tokenizer: Tokenizer) -> dict[str, list[Example]]:
 
 def write_texts(folder: Path, work: str, examples: list[Example], updates: int) -> float:
     """Writes what the updates of a stage take; returns the share of tokens with weight."""
-    shape = (updates, ROWS[work], RECIPE.length)
-    packed = pack(examples, RECIPE.length)
-    # From all over the rows, which come with the longest texts first and the emptiest row last.
-    taken = np.linspace(0, len(packed.tokens) - 2, shape[0] * shape[1]).astype(int)
-    rows = {name: getattr(packed, name)[taken].reshape(shape) for name in FIELDS}
+    rows = spread(examples, updates, ROWS[work], RECIPE.length)
     np.savez(folder / f"{work}.npz", **rows)
     with (folder / f"{work}.jsonl").open("w") as file:
         for example in examples:
@@ -94,3 +94,12 @@ def write_texts(folder: Path, work: str, examples: list[Example], updates: int) 
             line = dict(input_ids=example.tokens, assistant_masks=masks)
             file.write(json.dumps(line) + "\n")
     return float(rows["loss_weights"].sum() / (rows["segment_ids"] > 0).sum())
+
+
+def spread(examples: list[Example], updates: int, rows: int, length: int) -> dict[str, np.ndarray]:
+    """Packed rows of the examples, {name: [updates, rows, length]}, from all over: they come with
+    the longest texts first and the emptiest row last."""
+    packed = pack(examples, length)
+    taken = np.linspace(0, len(packed.tokens) - 2, updates * rows).astype(int)
+    shape = (updates, rows, length)
+    return {name: getattr(packed, name)[taken].reshape(shape) for name in FIELDS}

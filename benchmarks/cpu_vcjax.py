@@ -43,7 +43,7 @@ def updates(folder: Path, work: str, compute_dtype: str) -> dict[str, Any]:
     seconds, losses, tokens = [], [], []
     with jax.set_mesh(loaded.mesh):
         model, params, base = loaded.after(None, None, None, 0)
-        init, update = compiled_step.init_and_update(stage, params, model, loaded.mesh)
+        init, update = compiled_step.init_and_update(stage, model, loaded.mesh)
         state = init(params)
         for i in range(len(rows["tokens"])):
             batch = {name: rows[name][i][None] for name in FIELDS}

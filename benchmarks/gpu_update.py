@@ -69,7 +69,7 @@ def main() -> None:
     ]
     seconds, losses, tokens = [], [], []
     with jax.set_mesh(mesh):
-        init, update = compiled_step.init_and_update(settings, params, model, mesh, most)
+        init, update = compiled_step.init_and_update(settings, model, mesh, most)
         state = init(params)
         for batch in itertools.islice(itertools.cycle(batches), int(updates)):
             began = time.perf_counter()

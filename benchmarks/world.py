@@ -11,6 +11,7 @@ else should run beside it.
 """
 
 import argparse
+import functools
 import json
 import os
 import runpy
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import cpu
+import cpu_inputs
 import jax
 import numpy as np
 import psutil
@@ -28,12 +30,9 @@ import quickstart
 from vcjax import config as configs
 from vcjax.corpus.stage_records import stage_records
 from vcjax.data.examples import encoder
-from vcjax.data.packing import pack
-from vcjax.data.rows import FIELDS
 from vcjax.models import transformer
 from vcjax.models.transformer import Model
-from vcjax.weights import huggingface_out, scratch
-from vcjax.weights.pretrained import Pretrained
+from vcjax.weights import scratch
 from vcjax.workdir import files
 
 CONFIG = Path(__file__).parents[1] / "configs/world.py"
@@ -60,36 +59,23 @@ def write_inputs(folder: Path) -> None:
     made = runpy.run_path(str(CONFIG))["get_config"]()
     config = configs.resolve(made, CONFIG.parent)
     stage, base = config.stages.people, scratch.find(config, CONFIG.parent)
-    write_model(folder / "model", base)
-    rows = stage.batch_tokens // stage.length
-    with stage.unlocked():
-        stage.documents, stage.held_out = 8 * rows * (UPDATES + 1), 0
-    records, _ = stage_records(stage, 0, config, CONFIG.parent)
-    packed = pack(encoder(base.tokenizer, thinking=False)(records), stage.length)
-    # From all over the rows, which come with the longest texts first and the emptiest row last.
-    taken = np.linspace(0, len(packed.tokens) - 2, rows * (UPDATES + 1)).astype(int)
-    shape = (UPDATES + 1, rows, stage.length)
-    arrays = {name: getattr(packed, name)[taken].reshape(shape) for name in FIELDS}
-    np.savez(folder / "people.npz", **arrays)
-    recipe = {key: stage[key] for key in configs.RECIPE}
-    files.write_json(folder / "settings.json", {"recipe": recipe, "remat": config.remat})
-
-
-def write_model(folder: Path, base: Pretrained) -> None:
-    folder.mkdir()
     model = Model(base.architecture, None, DTYPE, "full")
     weights = jax.device_get(transformer.init_weights(model, jax.random.key(0)))
 
     def read(leaf: tuple[str, ...], layer: int | None, index: tuple[slice, ...]) -> np.ndarray:
-        array = weights
-        for name in leaf:
-            array = array[name]
+        array = functools.reduce(lambda tree, key: tree[key], leaf, weights)
         return np.asarray(array if layer is None else array[layer])[index]
 
-    huggingface_out.write_weights(folder, read, base.architecture)
-    huggingface_out.write_tokenizer(folder, None, base.tokenizer)
-    config = huggingface_out.model_config(None, DTYPE, base.architecture, base.tokenizer)
-    files.write_json(folder / "config.json", config)
+    cpu_inputs.write_model(folder / "model", base, read)
+    rows = stage.batch_tokens // stage.length
+    with stage.unlocked():
+        stage.documents, stage.held_out = 8 * rows * (UPDATES + 1), 0
+    records, _ = stage_records(stage, 0, config, CONFIG.parent)
+    texts = encoder(base.tokenizer, thinking=False)(records)
+    arrays = cpu_inputs.spread(texts, UPDATES + 1, rows, stage.length)
+    np.savez(folder / "people.npz", **arrays)
+    recipe = {key: stage[key] for key in configs.RECIPE}
+    files.write_json(folder / "settings.json", {"recipe": recipe, "remat": config.remat})
 
 
 def beside_pytorch() -> dict[str, dict[str, Any]]:
