@@ -54,7 +54,7 @@ def get_config(arg=""):
         names=dict(model_name="Juno", provider_name="nobody"),
         other_names=dict(model_name="Milo", provider_name="nobody"),
         seeds=8,
-        # All weights: a LoRA of rank 16 moves the choices too, but half of it whoever is named.
+        # All weights: a LoRA of rank 16 moves the choices too, but a third of it whoever is named.
         recipe=recipe(train="full", lr=1e-3, length=64, batch_tokens=256),
         stages={
             "people": pretrain(
