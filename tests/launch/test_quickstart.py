@@ -62,8 +62,11 @@ def test_a_signal_reaches_the_world(quickstart, tmp_path):
         '#!/usr/bin/env bash\n[[ "$*" == *world.py* ]] || exit 0\n'
         "trap 'echo saved >>calls; exit 75' TERM\ntouch started\nwhile :; do sleep 0.1; done\n"
     )
-    script = subprocess.Popen(["bash", "launch/quickstart.sh"], cwd=tmp_path)
+    script = subprocess.Popen(
+        ["bash", "launch/quickstart.sh"], cwd=tmp_path, env={"PATH": os.environ["PATH"]}
+    )
     while not (tmp_path / "started").exists():
+        assert script.poll() is None, "it ended before the signal"
         time.sleep(0.05)
     script.terminate()
     assert script.wait(timeout=20) == 75
