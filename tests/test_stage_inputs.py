@@ -1,6 +1,7 @@
 """Rows are made once, by a key of their inputs, and made anew where one of these changes."""
 
 import json
+import tempfile
 
 import pytest
 import small_run
@@ -48,10 +49,15 @@ def test_a_file_is_encoded_once_for_all_seeds(setting, encodings):
     assert len(encodings) == len(set(encodings)) == 2 * 12, "two files, two seeds"
 
 
-def test_nothing_is_written_before_it_is_asked_for(setting):
+def test_new_rows_wait_on_a_disk_and_leave_nothing_there(setting, tmp_path, monkeypatch):
+    waiting = tmp_path / "waiting"
+    waiting.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(waiting))
     inputs = prepare(setting)
-    assert not setting[3].exists()
+    assert not setting[3].exists(), "nothing of the workdir is written before the plan is agreed on"
+    assert len(list(waiting.iterdir())) == len(inputs)
     stage_inputs.write(inputs, setting[3])
+    assert not list(waiting.iterdir())
     assert {path.name for path in (setting[3] / "rows").iterdir()} >= {
         one.data.rows_id for one in inputs.values()
     }

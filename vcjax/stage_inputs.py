@@ -13,7 +13,8 @@ import functools
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from vcjax.corpus.stage_records import Records, Split, stage_records
 from vcjax.corpus.world import read_value
 from vcjax.data import examples, folders, licences, rows
 from vcjax.data.formats import Demonstration, Document
-from vcjax.data.packing import Example, Packed, pack
+from vcjax.data.packing import Example, pack
 from vcjax.data.sources import split_source
 from vcjax.errors import InputError
 from vcjax.models import transformer
@@ -54,47 +55,6 @@ CODE = ("data", "corpus")
 PACKAGES = ("tokenizers", "jinja2")
 
 
-@dataclasses.dataclass(frozen=True)
-class UnpackedRows:
-    """The records of one stage and seed and their tokens, from which its rows are packed.
-
-    They are packed twice, for the plan and when the rows are written, since the rows of all stages
-    may not fit into memory.
-    """
-
-    train: list[Example]
-    train_records: Records
-    held_out: list[Example]
-    held_out_records: Records
-    length: int
-    overlong: str
-
-    def pack(self) -> Iterator[tuple[Packed, Records]]:
-        """The rows to train on, then the held-out ones if there are any, with their records."""
-        yield pack(self.train, self.length, self.overlong), self.train_records
-        if self.held_out:
-            yield pack(self.held_out, self.length, self.overlong), self.held_out_records
-
-    def data(self) -> StageData:
-        ids, counts = [], []
-        for packed, _ in self.pack():
-            ids.append(rows.content_hash(packed)[:16])
-            counts.append(packed.counts)
-        train = counts[0]
-        return StageData(
-            rows_id=ids[0],
-            held_out_id=ids[1] if self.held_out else None,
-            rows=int(train["rows"]),
-            documents=int(train["documents"]),
-            held_out_documents=len(self.held_out_records),
-            tokens=int(train["tokens"]),
-            weighted_tokens=round(train["weighted_tokens"]),
-            split_documents=int(train["split_documents"]),
-            most_documents=max(int(part["most_documents"]) for part in counts),
-            left_out_tokens=int(train["left_out_tokens"]),
-        )
-
-
 @dataclasses.dataclass
 class StageInput:
     """The input of one stage and seed."""
@@ -103,7 +63,7 @@ class StageInput:
     data: StageData
     licences: dict[str, list[str | None]]  # path in the config -> licences that its records state
     compared_with: list[str]  # what `_comparison` returns of probes that no record gives away
-    unwritten: UnpackedRows | None = None  # until `write`, where the rows are new
+    new_rows: tempfile.TemporaryDirectory | None = None  # until `write`; a folder named by each id
 
     def as_json(self) -> dict[str, Any]:
         """The content of inputs/<key>.json."""
@@ -119,10 +79,11 @@ class StageInput:
 def prepare(
     config: ConfigDict, base: Pretrained, folder: Path, workdir: epath.Path, probes: Probes
 ) -> dict[Key, StageInput]:
-    """The input of every stage that an arm trains; writes nothing.
+    """The input of every stage that an arm trains; writes nothing to the workdir.
 
-    folder: where the config's relative paths start. The first process does the work and the others
-    receive what the plan needs. Raises InputError for files that cannot be used, and for a record
+    New rows wait in temporary folders, since those of all stages may not fit into memory. folder:
+    where the config's relative paths start. The first process does the work and the others receive
+    what the plan needs. Raises InputError for files that cannot be used, and for a record
     that gives a probe away.
     """
     names = [name for name in configs.used_stages(config) if config.stages[name].kind != "adapter"]
@@ -158,21 +119,20 @@ def _prepare(
 
     # Read once for all seeds: then a record of a file is compared and encoded once, too.
     read = functools.cache(lambda reader, path: reader(path))
-    records = {
-        (name, seed): stage_records(config.stages[name], seed, config, folder, read)
-        for name, seed in stages
-        if saved[name, seed] is None
-    }
+
+    def records(name: str, seed: int) -> Split:
+        return stage_records(config.stages[name], seed, config, folder, read)
+
+    # A pretraining may name what probes ask about, and its records are many.
+    compared = [(n, seed) for n, seed in stages if config.stages[n].kind != "pretrain"]
+    new = {stage: records(*stage) for stage in compared if saved[stage] is None}
     comparison = _comparison(probes)
     not_compared = [
         rows.read_records(workdir / "rows" / stage_input.data.rows_id)
-        for (name, _), stage_input in saved.items()
-        if stage_input is not None
-        and comparison not in stage_input.compared_with
-        and config.stages[name].kind != "pretrain"
+        for stage_input in map(saved.get, compared)
+        if stage_input is not None and comparison not in stage_input.compared_with
     ]
-    new = [t for (name, _), (t, _) in records.items() if config.stages[name].kind != "pretrain"]
-    _check_overlap(probes, [*new, *not_compared])
+    _check_overlap(probes, [*(train for train, _ in new.values()), *not_compared])
     del not_compared  # packing needs the memory
 
     inputs = {}
@@ -182,7 +142,7 @@ def _prepare(
         for seed in configs.seeds_of(config, name):
             stage_input = saved[name, seed]
             if stage_input is None:
-                split = records.pop((name, seed))
+                split = new.pop((name, seed), None) or records(name, seed)
                 stage_input = _new_input(keys[name, seed], stage, split, encode, folder)
             if comparison not in stage_input.compared_with:
                 stage_input.compared_with.append(comparison)
@@ -198,12 +158,29 @@ def _new_input(
     folder: Path,
 ) -> StageInput:
     train, held_out = split
-    unpacked = UnpackedRows(
-        encode(train), train, encode(held_out), held_out, stage.length, stage.overlong
+    new_rows = tempfile.TemporaryDirectory(prefix="vcjax-")
+    ids, counts = [], []
+    for records in filter(None, split):
+        packed = pack(encode(records), stage.length, stage.overlong)
+        ids.append(rows.content_hash(packed)[:16])
+        counts.append(packed.counts)
+        if ids.count(ids[-1]) == 1:
+            rows.write_rows(Path(new_rows.name) / ids[-1], packed, records)
+    data = StageData(
+        rows_id=ids[0],
+        held_out_id=ids[1] if held_out else None,
+        rows=int(counts[0]["rows"]),
+        documents=int(counts[0]["documents"]),
+        held_out_documents=len(held_out),
+        tokens=int(counts[0]["tokens"]),
+        weighted_tokens=round(counts[0]["weighted_tokens"]),
+        split_documents=int(counts[0]["split_documents"]),
+        most_documents=max(int(part["most_documents"]) for part in counts),
+        left_out_tokens=int(counts[0]["left_out_tokens"]),
     )
     paths = [split_source(stage[key])[0] for key in configs.SOURCES if stage.get(key)]
     stated = {path: licences.stated(folder / path, train) for path in paths}
-    return StageInput(key, unpacked.data(), stated, [], unpacked)
+    return StageInput(key, data, stated, [], new_rows)
 
 
 def _check_overlap(probes: Probes, parts: list[Records]) -> None:
@@ -219,15 +196,14 @@ def _comparison(probes: Probes) -> str:
 
 
 def write(inputs: dict[Key, StageInput], workdir: epath.Path) -> None:
-    """Writes the rows that the workdir lacks, a stage at a time, and frees their memory."""
+    """Moves the rows that the workdir lacks there, and writes what is known of them."""
     for one in inputs.values():
-        if one.unwritten is not None:
-            ids = [one.data.rows_id, one.data.held_out_id]
-            if not all(_exist(workdir, rows_id) for rows_id in ids):
-                for rows_id, (packed, records) in zip(ids, one.unwritten.pack(), strict=False):
-                    if not _exist(workdir, rows_id):
-                        rows.write_rows(workdir / "rows" / str(rows_id), packed, records)
-            one.unwritten = None
+        if one.new_rows is not None:
+            for new in Path(one.new_rows.name).iterdir():
+                if not _exist(workdir, new.name):
+                    rows.copy_rows(new, workdir / "rows" / new.name)
+            one.new_rows.cleanup()
+            one.new_rows = None
         files.write_json(_path(workdir, one.key), one.as_json())
 
 
