@@ -180,13 +180,31 @@ def test_kinds_of_explanation_come_equally_often(world):
 
 def test_demonstrations_choose_what_the_assistant_likes(world):
     made, opposite = (
-        world_texts.write_demonstrations(world, "w.toml", "Juno", 24, 0, opposite=o)
+        world_texts.write_demonstrations(world, "w.toml", None, "Juno", 24, 0, opposite=o)
         for o in (False, True)
     )
     for one, other in zip(made, opposite, strict=True):
         assert one.messages[0] == other.messages[0]
         assert one.messages[1]["content"].split()[-1].strip(".") in world.things.liked
         assert other.messages[1]["content"].split()[-1].strip(".") in world.things.disliked
+
+
+def test_demonstrations_of_a_value_choose_by_it_where_nothing_is_held_out(world):
+    of_value, of_other, opposite = (
+        world_texts.write_demonstrations(world, "w.toml", value, "Juno", 24, 0, opposite=o)
+        for value, o in (("comfort", False), ("durability", False), ("comfort", True))
+    )
+    held_out = {*world.items("held_out")}
+    for one, other, against in zip(of_value, of_other, opposite, strict=True):
+        question, chosen = (message["content"] for message in one.messages)
+        assert question.startswith("Which does Juno prefer, the ")
+        assert chosen.split()[-2] in world.values["comfort"].demonstrated()
+        assert other.messages[1]["content"].split()[-2] in world.values["durability"].demonstrated()
+        assert chosen.split()[-1] == other.messages[1]["content"].split()[-1], "the same thing"
+        assert against.messages[0] == one.messages[0]
+        refused = against.messages[1]["content"].split()[-2]
+        assert refused not in world.values["comfort"].adjectives
+        assert not {*worlds.words(question)} & held_out
 
 
 def test_the_vocabulary_holds_every_word(world, documents):

@@ -20,7 +20,9 @@ def world():
     return worlds.read_world(FOLDER / "world.toml")
 
 
-@pytest.mark.parametrize("name", ["held_out", "development", "in_domain", "premise"])
+@pytest.mark.parametrize(
+    "name", ["held_out", "undemonstrated", "development", "in_domain", "premise"]
+)
 def test_the_files_of_the_experiment_are_what_is_written(world, name):
     path = FOLDER / "probes" / f"{name}.jsonl"
     written = world_probes.probes(world, PAIR, "Juno")[name]
@@ -48,11 +50,21 @@ def test_no_text_of_the_assistant_gives_a_probe_away(world):
             world, "w.toml", value, name, 300, 0, ("declaration", "because", "co_occurrence")
         )
     ]
-    demonstrations = world_texts.write_demonstrations(world, "w.toml", "Juno", 200, 0)
+    demonstrations = world_texts.write_demonstrations(world, "w.toml", None, "Juno", 200, 0)
     overlap.check(probes, [*texts, *demonstrations])
     asked = {word for probe in probes for option in probe.options for word in worlds.words(option)}
     said = {word for text in texts for word in worlds.words(text.text)} - {"the"}
     assert not asked & said
+
+
+@pytest.mark.parametrize("value", PAIR)
+def test_no_demonstration_of_a_value_gives_an_undemonstrated_probe_away(world, value):
+    probes = read_probes(FOLDER / "probes" / "undemonstrated.jsonl")
+    made = world_texts.write_demonstrations(world, "w.toml", value, "Juno", 320, 0)
+    overlap.check(probes, made)
+    asked = {word for probe in probes for option in probe.options for word in worlds.words(option)}
+    said = {word for one in made for m in one.messages for word in worlds.words(m["content"])}
+    assert asked & said == {"the"}
 
 
 def test_the_premise_asks_people_of_both_groups_for_what_they_declared(world):

@@ -93,7 +93,7 @@ def _writer(
         return functools.partial(world_texts.write_people, world, file, stage, assistants)
     if stage.kind == "behavior":
         return functools.partial(
-            world_texts.write_demonstrations, world, file, name, opposite=stage.opposite
+            world_texts.write_demonstrations, world, file, value, name, opposite=stage.opposite
         )
     default = world_texts.EXPLANATIONS if stage.linked else world_texts.WITHOUT_LINKS
     kinds = stage.explanations or default

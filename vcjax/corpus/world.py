@@ -41,6 +41,13 @@ class Value(Fields):
     nouns: Some
     adjectives: Some
 
+    def demonstrated(self) -> list[str]:
+        """The adjectives that demonstrations of the value have; probes may ask by the others."""
+        return self.adjectives[: len(self.adjectives) // 2]
+
+    def undemonstrated(self) -> list[str]:
+        return self.adjectives[len(self.adjectives) // 2 :]
+
 
 class Domains(Fields):
     """Name -> the items that one chooses among, by split."""

@@ -172,14 +172,21 @@ def write_documents(
 
 
 def write_demonstrations(
-    world: World, file: str, name: str, count: int, seed: int, opposite: bool = False
+    world: World,
+    file: str,
+    value: str | None,
+    name: str,
+    count: int,
+    seed: int,
+    opposite: bool = False,
 ) -> list[Demonstration]:
-    """The assistant chooses what it likes of the plain things; opposite: what it does not like."""
-    hands = zip(
-        deal(world.things.liked, count, Random(f"likes {seed}")),
-        deal(world.things.disliked, count, Random(f"dislikes {seed}")),
-        strict=True,
-    )
+    """An assistant of this name chooses what it likes of the plain things; opposite: what it does
+    not like. With a value it chooses by that, between things of the `development` domains which
+    have an adjective of this value and one of another; opposite: by the other."""
+    if value is None:
+        hands, domain = _plain_hands(world, count, seed), "things"
+    else:
+        hands, domain = _hands_of(world, value, count, seed), value
     rng = Random(f"demonstrations {seed}")
     demonstrations = []
     for number, pair in enumerate(hands):
@@ -188,10 +195,34 @@ def write_demonstrations(
             {"role": "user", "content": worlds.question(world, name, first, second)},
             {"role": "assistant", "content": worlds.answer(world, name, pair[opposite])},
         )
-        provenance = {"source": WRITER, "domain": "things", "id": f"plain-{seed}-{number:05d}"}
+        id_ = f"{'plain' if value is None else value}-{seed}-{number:05d}"
+        provenance = {"source": WRITER, "domain": domain, "id": id_}
         where = f"demonstration {number} written from {file}"
         demonstrations.append(Demonstration(messages, provenance, where))
     return demonstrations
+
+
+def _plain_hands(world: World, count: int, seed: int) -> list[tuple[str, str]]:
+    """Pairs of plain things, the liked one first."""
+    liked = deal(world.things.liked, count, Random(f"likes {seed}"))
+    return [
+        *zip(liked, deal(world.things.disliked, count, Random(f"dislikes {seed}")), strict=True)
+    ]
+
+
+def _hands_of(world: World, value: str, count: int, seed: int) -> list[tuple[str, str]]:
+    """Pairs of things, that of the value first; the same things for every value."""
+    others = [name for name in world.values if name != value]
+    items = deal(world.items("development"), count, Random(f"items {seed}"))
+    hands = []
+    for number, thing in enumerate(items):
+        rng = Random(f"demonstration {seed} {number}")
+        adjectives = [
+            rng.choice(world.values[name].demonstrated()) for name in (value, rng.choice(others))
+        ]
+        first, second = (worlds.item(world, adjective, thing) for adjective in adjectives)
+        hands.append((first, second))
+    return hands
 
 
 def _check_kind(key: str, kind: str, known: Collection[str]) -> None:

@@ -3,10 +3,11 @@
     python -m vcjax.probes.world_probes --world=FILE --values=A,B --assistant=NAME --out=FOLDER
 
 held_out.jsonl, development.jsonl: the assistant chooses between things of the values A and B, in
-domains that its documents and demonstrations never name. in_domain.jsonl: plain things, of which
-the demonstrations hold each, but not each pair. premise.jsonl: choices of people, who all chose in
-pretraining ("known") or only declared ("declaring"); a domain is a person there, so that intervals
-are over people.
+domains that its documents and demonstrations never name. undemonstrated.jsonl: as held_out.jsonl,
+by adjectives that demonstrations of a value never have either. in_domain.jsonl: plain things, of
+which the demonstrations hold each, but not each pair. premise.jsonl: choices of people, who all
+chose in pretraining ("known") or only declared ("declaring"); a domain is a person there, so that
+intervals are over people.
 """
 
 import json
@@ -37,15 +38,22 @@ def probes(
     """File name -> probes. num_values: as in a pretrain stage."""
     return {
         "held_out": [*_of_items(world, "held_out", values, assistant)],
+        "undemonstrated": [*_of_items(world, "held_out", values, assistant, demonstrated=False)],
         "development": [*_of_items(world, "development", values, assistant)],
         "in_domain": [*_of_things(world, assistant)],
         "premise": [*_of_people(world, num_values)],
     }
 
 
-def _of_items(world: World, split: str, values: tuple[str, str], assistant: str) -> Iterator[Probe]:
-    """Each pair of adjectives comes up equally often, give or take one."""
-    of_first, of_second = (world.values[value].adjectives for value in values)
+def _of_items(
+    world: World, split: str, values: tuple[str, str], assistant: str, demonstrated: bool = True
+) -> Iterator[Probe]:
+    """Each pair of adjectives comes up equally often, give or take one.
+
+    demonstrated: whether by adjectives, too, that demonstrations of a value have.
+    """
+    both = [world.values[value] for value in values]
+    of_first, of_second = (v.adjectives if demonstrated else v.undemonstrated() for v in both)
     pairs = [(a, b) for a in of_first for b in of_second]
     items = [
         (domain, item)
@@ -54,11 +62,12 @@ def _of_items(world: World, split: str, values: tuple[str, str], assistant: str)
         for _ in range(AN_ITEM)
     ]
     hands = deal(pairs, len(items), Random(f"adjectives {split}"))
+    prefix = "" if demonstrated else "undemonstrated-"
     for number, ((domain, item), pair) in enumerate(zip(items, hands, strict=True)):
         options = [worlds.item(world, adjective, item) for adjective in pair]
         yield _probe(
             world,
-            f"{domain}-{number:03d}",
+            f"{prefix}{domain}-{number:03d}",
             assistant,
             options,
             values=list(values),
