@@ -93,7 +93,7 @@ def test_with_seeds_that_only_bound_it_the_mean_is_a_bound():
     """100 or more, and 10: the root of 1000 or more. 1 or less, and 10: the root of 10 or less."""
     assert said(0.1, 0.4) == (
         f"{BEGIN}at least 31.62 times less (geometric mean of 2 seeds, some of them bounds). In 1 "
-        "of 2 seeds with has that rate already at its least level above 0, or at 0."
+        "of 2 seeds with has that rate already at its smallest level above 0, or at 0."
     )
     assert said(0.9, 0.4) == (
         f"{BEGIN}at most 3.162 times less (geometric mean of 2 seeds, some of them bounds). In 1 "

@@ -173,6 +173,17 @@ def test_on_a_logarithmic_axis_zero_stands_one_step_before_the_others():
     assert {"0", "1", "4", "16"} <= {*texts(against([0, 1, 4, 16]))}
 
 
+@pytest.mark.parametrize("values", [[16, 64, 1024], [0, 16, 64, 1024]])
+def test_a_logarithmic_axis_has_the_same_room_at_both_ends(values):
+    svg = against(values)
+    axis = in_first_panel(svg, "matplotlib.axis_1")
+    places = [float(use.get("x")) for use in axis.iter(f"{SVG}use")]
+    dotted = re.search(r'<path d="M (\S+) \S+\s+L (\S+) \S+\s*"[^>]*stroke-dasharray', svg)
+    left, right = map(float, dotted.groups())
+    assert places[0] - left == pytest.approx(right - places[-1], abs=0.1)
+    assert 0 < places[0] - left < 0.1 * (right - left)
+
+
 def test_no_line_goes_beyond_what_was_measured():
     svg = against([16, 1, 4])
     axis = in_first_panel(svg, "matplotlib.axis_1")

@@ -100,7 +100,7 @@ def _number(by_seed: Sequence[Times]) -> str:
 def _bounded(a: str, b: str, by_seed: Sequence[Times]) -> Iterator[str]:
     """A sentence on each kind of seeds without a number of their own."""
     says = {
-        "least": f"{a} has that rate already at its least level above 0, or at 0",
+        "least": f"{a} has that rate already at its smallest level above 0, or at 0",
         "most": f"{a} does not reach it at any level",
         "nothing": f"{b} has no rate above 0 there",
     }

@@ -8,12 +8,12 @@ text takes the page's colour.
 
 import io
 import itertools
-import math
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -219,19 +219,34 @@ def is_logarithmic(values: Collection[float]) -> bool:
 
 def _factor_axis(axes: Axes, values: Sequence[float]) -> None:
     """The scale of a factor, and a tick at each of its values that has room for its label."""
-    places = list(values)
+    places = np.asarray(values, dtype=float)
     if is_logarithmic(values):
-        positive = [value for value in values if value > 0]
-        decades = math.log10(positive[-1] / positive[0]) / (len(positive) - 1)  # a mean step
-        # Linear between zero and the least positive value, as wide as that step.
-        axes.set_xscale("symlog", linthresh=positive[0], linscale=0.9 * decades)
-        places = [math.log10(value / positive[0]) if value else -decades for value in values]
+        to_place, to_value = _logarithmic_with_zero(places[places > 0])
+        axes.set_xscale("function", functions=(to_place, to_value))
+        axes.autoscale_view(scaley=False)  # the margins were those of a linear axis
+        places = to_place(places)
     ticks = [0]
     for i, place in enumerate(places):
         if place - places[ticks[-1]] > 0.12 * (places[-1] - places[0]):
             ticks.append(i)
     axes.set_xticks([values[i] for i in ticks], labels=[compact(values[i]) for i in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _logarithmic_with_zero(positive: np.ndarray) -> tuple[Callable, Callable]:
+    """Functions from values to places, and back: the logarithm from the least positive value on;
+    below it a line, on which zero stands as far from it as two of these do on average."""
+    least, step = positive[0], np.log(positive[-1] / positive[0]) / (len(positive) - 1)
+
+    def to_place(values: np.ndarray) -> np.ndarray:
+        return np.where(
+            values < least, (values / least - 1) * step, np.log(np.maximum(values / least, 1))
+        )
+
+    def to_value(places: np.ndarray) -> np.ndarray:
+        return least * np.where(places < 0, 1 + places / step, np.exp(np.maximum(places, 0)))
+
+    return to_place, to_value
 
 
 def training_figure(curves: pd.DataFrame, config: dict) -> str:

@@ -166,9 +166,11 @@ def _curve_section(curve: Curve, tables: dict[str, pd.DataFrame], config: dict) 
         "fewer": fewer.sentence(curve.name, config["curves"][curve.name], seeds),
         "fails": bool(effects["fails"].any()),
         "has_zero": bool((effects["x"] == 0).any()) and figures.is_logarithmic(effects["x"]),
-        "effects": [_levels(name, rows) for name, rows in effects.groupby("name", sort=False)],
+        "effects": [
+            _levels(name, rows, "contrast") for name, rows in effects.groupby("name", sort=False)
+        ],
         "people": [
-            _levels(f"Choices {whose}", rows)
+            _levels(f"Choices {whose}", rows, "name")
             for whose, rows in (
                 curve.people.groupby("people", sort=False) if len(curve.people) else ()
             )
@@ -192,15 +194,15 @@ def _arms_of_curves(tables: dict[str, pd.DataFrame], config: dict, shown: dict) 
     }
 
 
-def _levels(title: str, rows: pd.DataFrame) -> dict[str, Any]:
-    """Rows of one series, for the macros of levels."""
+def _levels(title: str, rows: pd.DataFrame, of: str) -> dict[str, Any]:
+    """Rows of one series, for the macros of levels; of: the column that says of what they are."""
     return {
         "title": title,
         "rows": [
             row
             | {
                 "label": compact(row["x"]),
-                "notes": [row["contrast"]] + (["its premise fails"] if row["fails"] else []),
+                "notes": [row[of]] + (["its premise fails"] if row["fails"] else []),
             }
             for row in rows.to_dict("records")
         ],
