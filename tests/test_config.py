@@ -250,10 +250,38 @@ def test_what_does_not_fit_together_is_refused(settings, message, tmp_path):
     assert message in str(error.value)
 
 
+TWO = dict(total=16, more=64)
+
+
+@pytest.mark.parametrize(
+    ("curve", "message"),
+    [
+        (dict(series=dict(of=TWO, to=dict(TWO, moe=1))), "series.to: there is no contrast 'moe'"),
+        (dict(series={}), "series: there is none; give name -> {contrast: number}"),
+        (dict(series=dict(of=dict(total=1))), "series.of: a curve needs 2 levels or more, contra"),
+        (dict(series=dict(of=dict(TWO, less=64))), "series.of: two contrasts at 64; leave one out"),
+        (dict(series=dict(of=TWO), fewer=("of",)), "fewer: ('of',); give two of of"),
+        (dict(series=dict(of=TWO, to=TWO), fewer=("of", "tu")), "fewer: ('of', 'tu'); give two of"),
+        (dict(series=dict(of=TWO, to=TWO), fewer=("of", "of")), "fewer: ('of', 'of'); give two of"),
+        (
+            dict(series=dict(of=TWO, to=dict(total=-1, more=1)), fewer=("of", "to")),
+            "series.to: with `fewer` no level may be below 0",
+        ),
+    ],
+)
+def test_a_curve_that_cannot_be_drawn_is_refused(curve, message, tmp_path):
+    contrasts = {name: dict(both=1, what=-1) for name in ("total", "more", "less")}
+    with pytest.raises(InputError) as error:
+        resolve(config(tmp_path, contrasts=contrasts, curves=dict(people=curve)), tmp_path)
+    assert f"config.curves.people.{message}" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 def test_differences_name_the_leaf_and_skip_what_changes_no_result():
     old = {"seeds": 1, "log_every": 5, "stages": {"why": {"lr": 1e-4}}, "mesh": {"fsdp": 1}}
     new = {"seeds": 1, "log_every": 1, "stages": {"why": {"lr": 2e-4}}, "mesh": {"fsdp": 8}}
     new["profile"] = "3"  # which vcjax knows of only since
+    new["curves"] = {"people": {"series": {"of": {"total": 16.0}}}}
     assert differences(old, new) == ["config.stages.why.lr: 0.0001 -> 0.0002"]
 
 

@@ -28,7 +28,7 @@ SOURCES = ("spec", "other_spec", "file", "mix")  # keys of a stage: what its tex
 # model counts by its files (`model.sha256` in config.json), not by the path that leads to them.
 RESULT_FREE = (
     "on_change", "mesh", "remat", "checkpoint_every", "keep_checkpoints", "log_every", "rules_out",
-    "profile", "tracker", "model",
+    "curves", "profile", "tracker", "model",
 )  # fmt: skip
 
 
@@ -270,6 +270,10 @@ def _check_contrasts(config: ConfigDict) -> None:
     if not config.primary:
         raise InputError("config.primary: name the contrast that decides, one of config.contrasts")
     check.check_names("config.primary", "contrast", [config.primary], config.contrasts)
+    for name, curve in config.curves.items():
+        for series, levels in curve.series.items():
+            where = f"config.curves.{name}.series.{series}"
+            check.check_names(where, "contrast", levels, config.contrasts)
 
 
 def as_json(config: ConfigDict) -> dict[str, Any]:

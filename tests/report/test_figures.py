@@ -136,7 +136,7 @@ def of_runs(values, **columns):
 
 def against(values) -> str:
     people = of_runs(values, people="of people who only ever declared")
-    return figures.factor_figure("shape.embed_dim", of_runs(values), people)
+    return figures.factor_figure("runs", "shape.embed_dim", of_runs(values), people, "total")
 
 
 def in_first_panel(svg: str, part: str) -> ElementTree.Element:
@@ -149,7 +149,7 @@ def test_effects_and_premise_stand_against_the_factor():
     for text in ("total: margin, nats a token", "total: rate", "shape.embed_dim"):
         assert text in shown
     assert "Premise, of people who only ever declared" in shown
-    assert figures.factor_figure("x", of_runs([1, 2]), pd.DataFrame())
+    assert figures.factor_figure("runs", "x", of_runs([1, 2]), pd.DataFrame(), None)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +165,25 @@ def test_the_axis_is_logarithmic_where_values_are_positive_and_span_more_than_te
     assert share == pytest.approx(middle, abs=1e-3)
 
 
+def test_on_a_logarithmic_axis_zero_stands_one_step_before_the_others():
+    axis = in_first_panel(against([0, 1, 4, 16]), "matplotlib.axis_1")
+    places = [float(use.get("x")) for use in axis.iter(f"{SVG}use")]
+    steps = [b - a for a, b in itertools.pairwise(places)]
+    assert steps == pytest.approx([steps[0]] * 3, rel=1e-3)
+    assert {"0", "1", "4", "16"} <= {*texts(against([0, 1, 4, 16]))}
+
+
+@pytest.mark.parametrize("values", [[16, 64, 1024], [0, 16, 64, 1024]])
+def test_a_logarithmic_axis_has_the_same_room_at_both_ends(values):
+    svg = against(values)
+    axis = in_first_panel(svg, "matplotlib.axis_1")
+    places = [float(use.get("x")) for use in axis.iter(f"{SVG}use")]
+    dotted = re.search(r'<path d="M (\S+) \S+\s+L (\S+) \S+\s*"[^>]*stroke-dasharray', svg)
+    left, right = map(float, dotted.groups())
+    assert places[0] - left == pytest.approx(right - places[-1], abs=0.1)
+    assert 0 < places[0] - left < 0.1 * (right - left)
+
+
 def test_no_line_goes_beyond_what_was_measured():
     svg = against([16, 1, 4])
     axis = in_first_panel(svg, "matplotlib.axis_1")
@@ -177,7 +196,7 @@ def test_no_line_goes_beyond_what_was_measured():
 
 def test_the_axis_has_room_for_both_intervals():
     wide = of_runs([1, 2]).assign(margin_seeds_low=-40.0, margin_seeds_high=40.0)
-    svg = figures.factor_figure("x", wide, pd.DataFrame())
+    svg = figures.factor_figure("runs", "x", wide, pd.DataFrame(), None)
     assert {"40", "\N{MINUS SIGN}40"} <= {*texts(svg)}
 
 

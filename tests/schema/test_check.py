@@ -30,6 +30,10 @@ def refused(folder, **settings) -> str:
     return str(error.value)
 
 
+def curve(**settings):
+    return dict(curves=dict(people=settings))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -69,6 +73,14 @@ def refused(folder, **settings) -> str:
         (dict(contrasts=dict(total=dict(both=NAN))), "config.contrasts.total.both: nan; expected"),
         (dict(contrasts=dict(total=dict(both=0))), "config.contrasts.total: all its weights are 0"),
         (dict(rules_out=dict(total=("x",))), "config.rules_out.total: ('x',) is a tuple; expected"),
+        (
+            curve(series=dict(of=dict(total="16"))),
+            "people.series.of.total: '16' is text; expected a",
+        ),
+        (curve(series=dict(of=dict(total=True))), "people.series.of.total: True is a truth value"),
+        (curve(series=dict(of=dict(total=INF))), "people.series.of.total: inf; expected a finite"),
+        (curve(serie=dict()), "config key curves.people.serie; did you mean curves.people.series?"),
+        (curve(series=dict(of=[1, 2])), "config.curves.people.series.of: (1, 2) is a tuple; expe"),
         (dict(exclude="p-1"), "config.exclude: 'p-1' is text; expected a tuple, as ('p-1',)"),
         (dict(toward=1), "config.toward: 1 is a whole number; expected text"),
         (dict(toward="\ud800"), r"config.toward: '\ud800' is no valid Unicode"),

@@ -8,12 +8,12 @@ text takes the page's colour.
 
 import io
 import itertools
-import math
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -145,20 +145,23 @@ def runs_figure(runs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> str:
         return _to_svg(figure, "runs", "Differences in rate of the same contrasts in several runs")
 
 
-def factor_figure(name: str, effects: pd.DataFrame, people: pd.DataFrame) -> str:
-    """Effects, and below them the premise, against a factor in which runs differ.
+def factor_figure(
+    file: str, name: str, effects: pd.DataFrame, people: pd.DataFrame, question: str | None
+) -> str:
+    """Effects, and below them the premise, against a factor in which runs or contrasts differ.
 
-    A point is a run, hollow where its premise fails. Its thick line is the interval over domains,
-    the thin one beside it that over seeds. Thin lines join the points and end with them. The axis
-    of the factor is logarithmic where its values are positive and span more than a factor of ten.
+    A point is a level of the factor, hollow where its premise fails. Its thick line is the interval
+    over domains, the thin one beside it that over seeds. Thin lines join the points and end with
+    them. The axis of the factor is that of `is_logarithmic`.
 
     Args:
+      file: name of the figure's file; no other figure of the page has it.
       name: of the factor.
-      effects: contrasts, as `tables.estimates` has them, of all runs; with the columns x (the
-        factor) and fails (whether the run's premise fails). The last contrast is the question.
-      people: what `premise.shares` returns, of all runs, with the same columns; it may be empty.
+      effects: contrasts, as `tables.estimates` has them, of all levels; with the columns x (the
+        factor) and fails (whether the level's premise fails).
+      people: what `premise.shares` returns, of all levels, with the same columns; it may be empty.
+      question: the name among the effects that is coloured as the question.
     """
-    question = effects["name"].iloc[-1]
     panels: list[tuple[str, pd.DataFrame, str, float, str]] = []  # the number is a dotted line's
     for contrast, rows in effects.groupby("name", sort=False):
         colour = _BLUE if contrast == question else _GREY
@@ -183,11 +186,11 @@ def factor_figure(name: str, effects: pd.DataFrame, people: pd.DataFrame) -> str
         for panel in axes.flat[len(panels) - 2 : len(panels)]:  # the lowest of its column
             panel.tick_params(labelbottom=True)
             panel.set_xlabel(name)
-        return _to_svg(figure, "runs", f"Effects and premise against {name}")
+        return _to_svg(figure, file, f"Effects and premise against {name}")
 
 
 def _against(axes: Axes, rows: pd.DataFrame, measure: str, colour: str) -> None:
-    """Draws one number of several runs against x: a point a run, with both of its intervals."""
+    """Draws one number against x: a point a level, with both of its intervals."""
     rows = rows.sort_values("x", kind="stable")
     axes.plot(rows["x"], rows[measure], color=colour, linewidth=0.6)
     beside = axes.transData + ScaledTranslation(5 / 72, 0, axes.figure.dpi_scale_trans)
@@ -207,12 +210,21 @@ def _share_y(axes: Sequence[Axes]) -> None:
         panel.set_ylim(min(limits), max(limits))
 
 
+def is_logarithmic(values: Collection[float]) -> bool:
+    """Whether the axis of a factor is: its positive values span more than a factor of ten, and none
+    is below zero. A zero stands where the next level below the positive ones might."""
+    positive = [value for value in values if value > 0]
+    return min(values) >= 0 and max(positive) / min(positive) > 10
+
+
 def _factor_axis(axes: Axes, values: Sequence[float]) -> None:
     """The scale of a factor, and a tick at each of its values that has room for its label."""
-    logarithmic = values[0] > 0 and values[-1] / values[0] > 10
-    if logarithmic:
-        axes.set_xscale("log")
-    places = [math.log(value) if logarithmic else value for value in values]
+    places = np.asarray(values, dtype=float)
+    if is_logarithmic(values):
+        to_place, to_value = _logarithmic_with_zero(places[places > 0])
+        axes.set_xscale("function", functions=(to_place, to_value))
+        axes.autoscale_view(scaley=False)  # the margins were those of a linear axis
+        places = to_place(places)
     ticks = [0]
     for i, place in enumerate(places):
         if place - places[ticks[-1]] > 0.12 * (places[-1] - places[0]):
@@ -221,15 +233,32 @@ def _factor_axis(axes: Axes, values: Sequence[float]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
+def _logarithmic_with_zero(positive: np.ndarray) -> tuple[Callable, Callable]:
+    """Functions from values to places, and back: the logarithm from the least positive value on;
+    below it a line, on which zero stands as far from it as two of these do on average."""
+    least, step = positive[0], np.log(positive[-1] / positive[0]) / (len(positive) - 1)
+
+    def to_place(values: np.ndarray) -> np.ndarray:
+        return np.where(
+            values < least, (values / least - 1) * step, np.log(np.maximum(values / least, 1))
+        )
+
+    def to_value(places: np.ndarray) -> np.ndarray:
+        return least * np.where(places < 0, 1 + places / step, np.exp(np.maximum(places, 0)))
+
+    return to_place, to_value
+
+
 def training_figure(curves: pd.DataFrame, config: dict) -> str:
     """A panel a stage: training loss as a thin line, held-out loss dashed with points.
 
     There is one line a chain and seed, in the colour of the first arm that has the chain.
 
     Args:
-      curves: what `reading.read_curves` returns.
+      curves: what `reading.read_curves` returns; chains of other arms are left out.
     """
     colour_of_chain = _chain_colours(config)
+    curves = curves[curves["chain"].isin(colour_of_chain)]
     chains = list(config["arms"].values())
     stages = sorted(  # in the order in which the arms train them
         dict.fromkeys(stage for chain in chains for stage in chain),

@@ -13,7 +13,20 @@ from etils import epath
 from markupsafe import Markup
 
 from vcjax.record import Record, trained_by
-from vcjax.report import corpus_card, design, figures, formatting, output, premise, ranking, view
+from vcjax.report import (
+    corpus_card,
+    curves,
+    design,
+    fewer,
+    figures,
+    formatting,
+    output,
+    premise,
+    ranking,
+    view,
+)
+from vcjax.report.curves import Curve
+from vcjax.report.formatting import compact
 from vcjax.report.reading import (
     check_answered,
     missing_answers,
@@ -21,7 +34,7 @@ from vcjax.report.reading import (
     read_curves,
     read_ordered,
 )
-from vcjax.report.tables import make_tables, training
+from vcjax.report.tables import headline, in_group, make_tables, training
 
 
 def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[str]:
@@ -46,14 +59,17 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     config = record.config
     check_answered(workdir, record)
     answers, texts = read_answers(workdir / "probes", record)
-    curves = read_curves(workdir, record)
+    losses = read_curves(workdir, record)
     tables, corrected = make_tables(answers, texts, config)
-    tables["ranking"] = ranking.of_equal_roles(tables, config).round(6)
-    tables["training"] = training(curves, record.plan).round(6)
-    tables["curves"] = curves.round(6)
+    of_config, shown = curves.read(tables, config), curves.apart(config)
+    own = curves.rows_of(tables, shown)
+    tables["ranking"] = ranking.of_equal_roles(own, shown).round(6)
+    tables["training"] = training(losses, record.plan).round(6)
+    tables["curves"] = losses.round(6)
+    tables["factors"] = curves.table(of_config)
     added = _added_probes(workdir, record)
-    svgs = _figures(tables, curves, config)
-    page = _page(workdir, record, answers, tables, corrected, svgs, added)
+    svgs = _figures(tables, losses, of_config, config)
+    page = _page(workdir, record, answers, tables, corrected, of_config, svgs, added)
 
     contents = {f"{name}.svg": svg for name, svg in svgs.items()}
     contents |= output.csv(tables)
@@ -67,15 +83,21 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     return view.summary_of_added(summarised["tables"], config)
 
 
-def _figures(tables: dict[str, pd.DataFrame], curves: pd.DataFrame, config: dict) -> dict[str, str]:
+def _figures(
+    tables: dict[str, pd.DataFrame], losses: pd.DataFrame, of_config: list[Curve], config: dict
+) -> dict[str, str]:
     """Name -> SVG text; a figure of which nothing was measured is missing."""
     svgs = {}
+    shown = curves.apart(config)
+    own = curves.rows_of(tables, shown)
     if view.primary(tables):
-        svgs["arms"] = figures.arms_figure(
-            tables["arms"], tables["contrasts"], tables["seeds"], config
-        )
-    if len(curves):
-        svgs["training"] = figures.training_figure(curves, config)
+        svgs["arms"] = figures.arms_figure(own["arms"], own["contrasts"], own["seeds"], shown)
+    for curve in of_config:
+        file, primary = f"curve-{curve.name}", curve.effects["contrast"] == config["primary"]
+        question = next(iter(curve.effects.loc[primary, "name"]), None)
+        svgs[file] = figures.factor_figure(file, *curve, question)
+    if len(losses):
+        svgs["training"] = figures.training_figure(losses, shown)
     return svgs
 
 
@@ -85,32 +107,39 @@ def _page(
     answers: pd.DataFrame,
     tables: dict[str, pd.DataFrame],
     corrected: dict[str, int],
+    of_config: list[Curve],
     svgs: dict[str, str],
     added: list[dict],
 ) -> str:
-    """index.html. added: what `_added_probes` returns."""
-    config = record.config
-    numbers, groups = view.numbers(tables, config), view.groups(tables, config)
-    cards = corpus_card.cards(workdir, record.plan)
+    """index.html. of_config: its curves. added: what `_added_probes` returns."""
+    config, shown = record.config, curves.apart(record.config)
+    own = curves.rows_of(tables, shown)
+    numbers, groups = view.numbers(own, shown), view.groups(own, shown)
+    arms = {arm: record.plan.arms[arm] for arm in shown["arms"]}
+    plan = dataclasses.replace(record.plan, arms=arms)
+    trained = tables["training"]
+    cards = corpus_card.cards(workdir, plan)
     texts = tables["perplexity"]
     variables = {
         "record": record,
         "answer": view.answer(tables, config),
         "premise": premise.premise(tables, config),
-        "ability": view.ability(tables, config),
+        "ability": view.ability(own, shown),
         "numbers": numbers,
         "deviations": view.deviations(record),
         "example": view.example(answers, config),
         "figures": {name: Markup(svg) for name, svg in svgs.items()},
-        "arms": view.arms(config),
-        "contrasts": view.contrasts(config, numbers),
+        "arms": view.arms(shown),
+        "contrasts": view.contrasts(shown, numbers),
         "corrected": corrected,
         "ranking": ranking.parts(tables["ranking"]),
         "groups": groups,
-        "liking": view.liking(groups, config),
-        "explicitness": view.by_explicitness(tables, config),
-        "installed": view.installed(tables, config),
-        "training": view.training_by_chain(tables["training"]),
+        "liking": view.liking(groups, shown),
+        "explicitness": view.by_explicitness(tables, shown),
+        "installed": view.installed(own, shown),
+        "curves": [_curve_section(curve, tables, config) for curve in of_config],
+        "of_curves": _arms_of_curves(tables, config, shown),
+        "training": view.training_by_chain(trained[trained["fingerprint"].isin(plan.chains())]),
         "stages": tables["training"].to_dict("records"),
         "flips": tables["flips"].to_dict("records"),
         "flip_arms": design.compared(config),
@@ -126,6 +155,58 @@ def _page(
         "tables": [name for name, table in tables.items() if len(table)],
     }
     return output.page("page.html.jinja", variables)
+
+
+def _curve_section(curve: Curve, tables: dict[str, pd.DataFrame], config: dict) -> dict[str, Any]:
+    """What the page shows of a curve beside its figure."""
+    seeds = tables["seeds"][in_group(tables["seeds"], headline(config))]
+    effects = curve.effects
+    return {
+        "name": curve.name,
+        "fewer": fewer.sentence(curve.name, config["curves"][curve.name], seeds),
+        "fails": bool(effects["fails"].any()),
+        "has_zero": bool((effects["x"] == 0).any()) and figures.is_logarithmic(effects["x"]),
+        "effects": [
+            _levels(name, rows, "contrast") for name, rows in effects.groupby("name", sort=False)
+        ],
+        "people": [
+            _levels(f"Choices {whose}", rows, "name")
+            for whose, rows in (
+                curve.people.groupby("people", sort=False) if len(curve.people) else ()
+            )
+        ],
+    }
+
+
+def _arms_of_curves(tables: dict[str, pd.DataFrame], config: dict, shown: dict) -> dict[str, Any]:
+    """The arms that `shown`, the config of `curves.apart`, is without: what the page says of arms.
+    Empty where there is none."""
+    arms = [arm for arm in view.arms(config) if arm["name"] not in shown["arms"]]
+    if not arms:
+        return {}
+    main = tables["arms"][in_group(tables["arms"], headline(config))]
+    installed = view.installed(tables, config)
+    return {
+        "arms": arms,
+        "rows": main[~main["name"].isin([*shown["arms"]])].to_dict("records"),
+        "installed": installed
+        | {"rows": [row for row in installed["rows"] if row[0] not in shown["arms"]]},
+    }
+
+
+def _levels(title: str, rows: pd.DataFrame, of: str) -> dict[str, Any]:
+    """Rows of one series, for the macros of levels; of: the column that says of what they are."""
+    return {
+        "title": title,
+        "rows": [
+            row
+            | {
+                "label": compact(row["x"]),
+                "notes": [row[of]] + (["its premise fails"] if row["fails"] else []),
+            }
+            for row in rows.to_dict("records")
+        ],
+    }
 
 
 def _hashes_and_versions(record: Record) -> dict[str, str]:
@@ -158,22 +239,23 @@ def _added_probes(workdir: epath.Path, record: Record) -> list[dict]:
 
     A folder that is not complete is shown as that; it does not stop the report of the run.
     """
-    sections = []
+    sections, shown = [], curves.apart(record.config)
     for folder in sorted(path for path in (workdir / "probes").iterdir() if path.is_dir()):
         missing = missing_answers(folder, record)
         tables: dict[str, pd.DataFrame] = {}
         if not missing:
             answers, texts = read_answers(folder, record)
             tables, _ = make_tables(answers, texts, record.config, preregistered=False)
+        own = curves.rows_of(tables, shown)
         has_choices = "arms" in tables
         sections.append(
             {
                 "name": folder.name,
                 "missing": missing,
                 "tables": tables,
-                "groups": view.groups(tables, record.config) if has_choices else [],
+                "groups": view.groups(own, shown) if has_choices else [],
                 "files": tables["probe_files"].to_dict("records") if has_choices else [],
-                "texts": tables["perplexity"].to_dict("records") if tables else [],
+                "texts": own["perplexity"].to_dict("records") if tables else [],
             }
         )
     return sections

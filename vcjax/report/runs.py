@@ -11,7 +11,7 @@ from etils import epath
 
 from vcjax.errors import InputError
 from vcjax.record import Record
-from vcjax.report import design
+from vcjax.report import curves, design
 from vcjax.report.premise import premise, shares
 from vcjax.report.reading import check_answered, read_answers, read_ordered
 from vcjax.report.tables import by_cluster, estimates, formula, headline, in_group, weighted_sums
@@ -71,7 +71,7 @@ def common_contrasts(runs: Sequence[Run]) -> tuple[list[str], list[str]]:
 def leading(runs: Sequence[Run]) -> list[str]:
     """The contrasts that all runs have and the first one's report leads with, the primary last."""
     common, _ = common_contrasts(runs)
-    config = runs[0].config
+    config = curves.apart(runs[0].config)
     names = [name for name in design.leading(config) if name in common]
     return [name for name in names if name != config["primary"]] + [config["primary"]]
 

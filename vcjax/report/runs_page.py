@@ -105,7 +105,7 @@ def _figure(
     names = runs.leading(compared)
     if factor:
         effects = [contrasts[contrasts["name"] == name] for name in names]
-        return figures.factor_figure(factor.name, pd.concat(effects), people)
+        return figures.factor_figure("runs", factor.name, pd.concat(effects), people, names[-1])
     of_runs = {}
     for run in compared:
         own = contrasts[contrasts["run"] == run.name].set_index("name").loc[names].reset_index()
@@ -163,11 +163,10 @@ def _variables(
         "threshold": premise.PREMISE,
         "factor": factor.name if factor else "",
         "confounded": factor is not None and _is_confounded(factor, settings),
-        "contrasts": [(name, _rows(contrasts, "name", name)) for name in common],
-        "primary": primary,
+        "contrasts": [_contrast(name, contrasts, factor, primary) for name in common],
         "others": others,
         "people": [
-            (whose, _rows(people, "people", whose))
+            {"title": f"Choices {whose}", "rows": _levels(people, "people", whose, factor)}
             for whose in (people["people"].unique() if len(people) else ())
         ],
         "has_seeds": any(run.config["seeds"] > 1 for run in compared),
@@ -204,9 +203,23 @@ def _verdict(run: Run) -> str:
     return view.answer(run.tables, run.config)["verdict"].rstrip(":")
 
 
-def _rows(table: pd.DataFrame, column: str, value: str) -> list[dict]:
-    rows = table[table[column] == value].to_dict("records")
-    return [row | {"x": "" if row["x"] == "" else compact(row["x"])} for row in rows]
+def _contrast(
+    name: str, contrasts: pd.DataFrame, factor: Factor | None, primary: str
+) -> dict[str, Any]:
+    """A contrast of all runs, for the macros of levels."""
+    rows = _levels(contrasts, "name", name, factor)
+    asks = ": the question" if name == primary else ""
+    return {"title": f"{name}, {rows[0]['weights']}{asks}", "rows": rows}
+
+
+def _levels(table: pd.DataFrame, column: str, value: str, factor: Factor | None) -> list[dict]:
+    """A row a run, with its label, and in notes what stands below that."""
+    rows = []
+    for row in table[table[column] == value].to_dict("records"):
+        notes = [f"{factor.name} = {compact(row['x'])}"] if factor else []
+        notes += ["its premise fails"] if row["fails"] else []
+        rows.append(row | {"label": row["run"], "notes": notes})
+    return rows
 
 
 def _made(run: Run) -> dict[str, Any]:

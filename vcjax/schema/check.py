@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError as Refused
 
 from vcjax.errors import InputError, hint, nearest
-from vcjax.schema.keys import KINDS, Experiment, Mesh, Recipe, Shape, Stated
+from vcjax.schema.keys import KINDS, Curve, Experiment, Mesh, Recipe, Shape, Stated
 from vcjax.schema.shown import shown
 
 
@@ -80,6 +80,8 @@ def _message(error: Any) -> str:
     section: Any = Experiment
     if len(loc) > 2 and loc[0] == "stages":  # after a stage's name stands its kind
         section, loc = KINDS[str(loc[2])], (*loc[:2], *loc[3:])
+    elif len(loc) > 2 and loc[0] == "curves":
+        section = Curve
     if kind == "extra_forbidden" and len(loc) > 1:
         section = {"recipe": Recipe, "mesh": Mesh, "shape": Shape, "stated": Stated}.get(
             loc[-2], section

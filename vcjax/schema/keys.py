@@ -287,6 +287,33 @@ class Mesh(Section):
     sequence: int = 1
 
 
+class Curve(Section):
+    """Contrasts against a number in which their arms differ; its name is that number's."""
+
+    series: dict[Name, dict[Name, float]] = dict()  # name -> {contrast: number}
+    fewer: Texts = ()  # (a, b): how many times less a needs than b, for the rate b has at most
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Curve":
+        if not self.series:
+            raise ValueError(".series: there is none; give name -> {contrast: number}")
+        for name, levels in self.series.items():
+            if len(levels) < 2:
+                raise ValueError(
+                    f".series.{name}: a curve needs 2 levels or more, contrast: number"
+                )
+            if twice := [x for x in levels.values() if [*levels.values()].count(x) > 1]:
+                raise ValueError(f".series.{name}: two contrasts at {twice[0]:g}; leave one out")
+        if not self.fewer:
+            return self
+        if len({*self.fewer}) != 2 or len(self.fewer) != 2 or {*self.fewer} - {*self.series}:
+            raise ValueError(f".fewer: {shown(self.fewer)}; give two of {', '.join(self.series)}")
+        for name in self.fewer:
+            if min(self.series[name].values()) < 0:
+                raise ValueError(f".series.{name}: with `fewer` no level may be below 0")
+        return self
+
+
 class Experiment(Section):
     """The top level."""
 
@@ -314,6 +341,7 @@ class Experiment(Section):
     development: Text = ""  # Markdown, a list item for each run that the recipe was tuned in
     # Arm or contrast -> the explanation it rules out, for the report.
     rules_out: dict[str, Text] = dict()
+    curves: dict[Name, Curve] = dict()  # of contrasts, for the report
     toward: Text = ""  # the value that rates and margins point to
     probes: Texts = ()  # probe files, relative to the config file
     # The answer's beginning; the option's text follows.

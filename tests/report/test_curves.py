@@ -1,0 +1,157 @@
+"""Contrasts of one run against a number in which their arms differ."""
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+
+import pandas as pd
+import pytest
+from etils import epath
+
+from vcjax.report import curves, reading
+from vcjax.report.page import write_report
+
+EFFECT = {0: 0.0, 16: 0.1, 256: 0.3}  # people -> margin toward a value, whoever declares it
+SIDES = ("america", "affordability")
+
+
+def grid(run):
+    """A run with a pretraining for each number of people; nobody follows anything without people.
+
+    Its premise is that of the arms `base_...`.
+    """
+    stages = {f"people_{x}": {"kind": "pretrain", "spec": "world.toml"} for x in EFFECT}
+    stages = {
+        name: stage | {"documents": 9, "people": 8, "declaring": 1}
+        for name, stage in stages.items()
+    }
+    side = {"kind": "rationale", "file": None, "other_spec": None, "documents": 240}
+    stages |= {name: side | {"spec": f"{name}.md"} for name in SIDES}
+    stages["behavior"] = {"kind": "behavior", "file": None, "demonstrations": 200}
+    run.arms, run.effects, run.contrasts = {}, {}, {}
+    for x, effect in EFFECT.items():
+        start = f"people_{x}"
+        run.arms |= {f"base_{x}": [start], f"behavior_{x}": [start, "behavior"]}
+        run.arms |= {f"{name}_{x}": [start, name, "behavior"] for name in SIDES}
+        own = dict(zip(SIDES, (effect, -effect), strict=True))
+        run.effects |= {f"base_{x}": 0.9 if x else 0.05, f"behavior_{x}": 0.0}
+        run.effects |= {f"{name}_{x}": effect for name, effect in own.items()}
+        run.contrasts[f"total_{x}"] = {f"america_{x}": 1, f"affordability_{x}": -1}
+        run.contrasts[f"moved_{x}"] = {f"america_{x}": 1, f"behavior_{x}": -1}
+    series = {name: {f"{name}_{x}": float(x) for x in EFFECT} for name in ("total", "moved")}
+    run.primary = "total_256"
+    run.settings = {"stages": stages, "curves": {"people": {"series": series, "fewer": [*series]}}}
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(new_run, tmp_path_factory, value_pairs, premise_probes):
+    """A finished run with its report, only to be read."""
+    folder = tmp_path_factory.mktemp("curves") / "run"
+    run = grid(new_run(folder, probes=value_pairs[:24] + premise_probes))
+    write_report(epath.Path(run.write()))
+    return run
+
+
+@pytest.fixture(scope="module")
+def report(run):
+    return run.workdir / "report"
+
+
+@pytest.fixture(scope="module")
+def page(report):
+    return (report / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def table(report):
+    return pd.read_csv(report / "factors.csv")
+
+
+def config_of(run):
+    return reading.read_ordered(epath.Path(run.workdir)).config
+
+
+def test_a_row_is_a_level_of_a_series_with_the_numbers_of_its_contrast(report, table):
+    """Series in the order of the report's contrasts, levels in that of their numbers."""
+    assert [*zip(table["series"], table["x"], strict=True)] == [
+        (series, x) for series in ("total", "moved") for x in EFFECT
+    ]
+    assert set(table["curve"]) == {"people"}
+    contrasts = pd.read_csv(report / "contrasts.csv")
+    held_out = contrasts[contrasts["contrast"] == "values"].set_index("name")
+    for row in table.to_dict("records"):
+        for measure in ("margin", "rate", "margin_domains_low", "rate_seeds_high"):
+            expected = held_out.loc[row["contrast"], measure]
+            assert row[measure] == pytest.approx(expected, nan_ok=True)
+
+
+def test_each_level_has_the_premise_of_the_arms_that_it_goes_on_from(report, table):
+    arms = pd.read_csv(report / "arms.csv")
+    asked = arms[arms["contrast"] == "premise"].set_index(["name", "points_to"])
+    for row in table.to_dict("records"):
+        of_base = asked.loc[f"base_{row['x']:g}", "declaring"]
+        assert row["premise_declaring"] == of_base["rate"]
+        low = pytest.approx(of_base["rate_domains_low"], nan_ok=True)
+        assert row["premise_declaring_low"] == low
+    assert table["fails"].tolist() == [True, False, False] * 2
+
+
+def test_the_premise_above_everything_is_that_of_the_question(page):
+    assert page.index("The premise holds") < page.index("<h2>Against people</h2>")
+    assert "The premise fails" not in page
+
+
+def test_a_level_whose_premise_fails_is_hollow_and_named(report, page):
+    svg = (report / "curve-people.svg").read_text()
+    assert svg.count("fill-opacity: 0;") == 2 * 2 + 2, "two series, and people known and declaring"
+    assert page.count("its premise fails") == 2 + 2
+    assert "Hollow points" in page
+
+
+def test_the_figure_names_series_factor_and_people(report):
+    root = ElementTree.fromstring((report / "curve-people.svg").read_text())
+    shown = {"".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"total: rate", "moved: margin, nats a token", "people", "0", "16", "256"} <= shown
+    assert "Premise, of people who only ever declared" in shown
+
+
+def test_of_a_premise_that_series_do_not_share_each_says_whose_it_is():
+    people = pd.DataFrame({"name": ["a", "b"], "people": "of people", "x": 1, "series": ["s", "t"]})
+    assert curves._merged(people)["people"].tolist() == ["of people, s", "of people, t"]
+    assert len(curves._merged(people.assign(name="a"))) == 1
+
+
+def test_times_fewer_stands_in_the_section(page):
+    assert "To reach the rate that moved has at people = 256, total needs " in page
+
+
+def test_what_only_curves_are_about_is_folded(run, page):
+    shown = curves.apart(config_of(run))
+    assert {*shown["contrasts"]} == {"total_256"}, "of the arms that the question compares"
+    assert {*shown["arms"]} == {f"{name}_256" for name in ("base", *SIDES)}
+    folded, rest = re.search(
+        r"<details><summary>The 9 other arms(.*?)</details>(.*)", page, re.S
+    ).groups()
+    assert "america_16" in folded and "america_256" not in folded
+    assert "america_16" not in rest.partition("<h2>Recipe</h2>")[0]
+
+
+def test_without_curves_nothing_is_left_out(run):
+    config = config_of(run) | {"curves": {}}
+    assert curves.apart(config) == config
+    assert curves.read({}, config_of(run)) == []
+
+
+def test_curves_may_be_changed_in_a_finished_run(run, tmp_path):
+    """They decide what the report shows alone."""
+    path = run.workdir / "config.json"
+    before = path.read_text()
+    record = json.loads(before)
+    record["config"]["curves"] = {}
+    path.write_text(json.dumps(record))
+    write_report(epath.Path(run.workdir))
+    assert not (run.workdir / "report" / "curve-people.svg").exists()
+    path.write_text(before)
+    write_report(epath.Path(run.workdir))
+    assert (run.workdir / "report" / "curve-people.svg").exists()
