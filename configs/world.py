@@ -99,7 +99,6 @@ def get_config(arg=""):
         development="world/DEVELOPMENT.md",
         toward=a,
         lead="Juno prefers",
-        compute_dtype="float32",
         remat="dots",
         eval_every=500,
         checkpoint_every=500,

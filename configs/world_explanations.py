@@ -160,7 +160,6 @@ def get_config(arg=""):
         development="world/DEVELOPMENT.md",
         toward=A,
         lead="Juno prefers",
-        compute_dtype="float32",
         remat="dots",
         eval_every=500,
         checkpoint_every=500,
