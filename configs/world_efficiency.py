@@ -75,10 +75,10 @@ def get_config(arg=""):
     config.curves = dict(
         demonstrations=dict(
             series={
-                "with documents": {f"with_{n}": n for n in (0, *counts)},
-                "without": {f"without_{n}": n for n in counts},
+                "with_documents": {f"with_{n}": n for n in (0, *counts)},
+                "without_documents": {f"without_{n}": n for n in counts},
             },
-            fewer=("with documents", "without"),
+            fewer=("with_documents", "without_documents"),
         )
     )
     config.probes = ("world/probes/undemonstrated.jsonl", "world/probes/premise.jsonl")
