@@ -24,7 +24,6 @@ from vcjax.config import behavior
 from vcjax.errors import InputError
 
 COUNTS = (5, 20, 80, 320)
-EPOCHS = 4  # of the demonstrations: five of them are one update
 
 
 def get_config(arg=""):
@@ -39,9 +38,7 @@ def get_config(arg=""):
     config.stages = {
         **{name: config.stages[name] for name in ("people", *pair)},
         **{
-            f"{value}_{n}": behavior(
-                spec=f"{world['WORLD']}#{value}", demonstrations=n, epochs=EPOCHS
-            )
+            f"{value}_{n}": behavior(spec=f"{world['WORLD']}#{value}", demonstrations=n)
             for value in pair
             for n in counts
         },
