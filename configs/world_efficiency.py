@@ -23,7 +23,7 @@ from pathlib import Path
 from vcjax.config import behavior
 from vcjax.errors import InputError
 
-COUNTS = (5, 20, 80, 320)
+COUNTS = (5, 20, 80, 320)  # five are one update, without a warm-up
 
 
 def get_config(arg=""):
@@ -38,7 +38,7 @@ def get_config(arg=""):
     config.stages = {
         **{name: config.stages[name] for name in ("people", *pair)},
         **{
-            f"{value}_{n}": behavior(spec=f"{world['WORLD']}#{value}", demonstrations=n)
+            f"{value}_{n}": behavior(spec=f"{world['WORLD']}#{value}", demonstrations=n, warmup=0.0)
             for value in pair
             for n in counts
         },
