@@ -24,6 +24,7 @@ from vcjax.config import behavior
 from vcjax.errors import InputError
 
 COUNTS = (5, 20, 80, 320)  # five are one update, without a warm-up
+LR = 1e-4  # a tenth of the documents': then 320 demonstrations only just teach the choice alone
 
 
 def get_config(arg=""):
@@ -38,7 +39,9 @@ def get_config(arg=""):
     config.stages = {
         **{name: config.stages[name] for name in ("people", *pair)},
         **{
-            f"{value}_{n}": behavior(spec=f"{world['WORLD']}#{value}", demonstrations=n, warmup=0.0)
+            f"{value}_{n}": behavior(
+                spec=f"{world['WORLD']}#{value}", demonstrations=n, lr=LR, warmup=0.0
+            )
             for value in pair
             for n in counts
         },
