@@ -112,14 +112,14 @@ def test_a_level_whose_premise_fails_is_hollow_and_named(report, page):
 def test_the_figure_names_series_factor_and_people(report):
     root = ElementTree.fromstring((report / "curve-people.svg").read_text())
     shown = {"".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")}
-    assert {"total: rate", "moved: margin, nats a token", "people", "0", "16", "256"} <= shown
+    assert {"Rate", "Margin, nats a token", "total", "moved", "people", "0", "16", "256"} <= shown
     assert "Premise, of people who only ever declared" in shown
 
 
 def test_of_a_premise_that_series_do_not_share_each_says_whose_it_is():
     people = pd.DataFrame({"name": ["a", "b"], "people": "of people", "x": 1, "series": ["s", "t"]})
-    assert curves._merged(people)["people"].tolist() == ["of people, s", "of people, t"]
-    assert len(curves._merged(people.assign(name="a"))) == 1
+    assert curves._merged(people)["series"].tolist() == ["s", "t"]
+    assert curves._merged(people.assign(name="a"))["series"].tolist() == [""]
 
 
 def test_times_fewer_stands_in_the_section(page):

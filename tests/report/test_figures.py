@@ -135,7 +135,7 @@ def of_runs(values, **columns):
 
 
 def against(values) -> str:
-    people = of_runs(values, people="of people who only ever declared")
+    people = of_runs(values, people="of people who only ever declared", series="")
     return figures.factor_figure("runs", "shape.embed_dim", of_runs(values), people, "total")
 
 
@@ -146,7 +146,7 @@ def in_first_panel(svg: str, part: str) -> ElementTree.Element:
 
 def test_effects_and_premise_stand_against_the_factor():
     shown = texts(against([1, 2, 3]))
-    for text in ("total: margin, nats a token", "total: rate", "shape.embed_dim"):
+    for text in ("Margin, nats a token", "Rate", "total", "shape.embed_dim"):
         assert text in shown
     assert "Premise, of people who only ever declared" in shown
     assert figures.factor_figure("runs", "x", of_runs([1, 2]), pd.DataFrame(), None)
@@ -192,6 +192,14 @@ def test_no_line_goes_beyond_what_was_measured():
     assert len(joining) == 3, "margin, rate and premise"
     points = [float(x) for x, _ in re.findall(r"[ML] (\S+) (\S+)", joining[0])]
     assert points == pytest.approx(ticks)
+
+
+def test_series_share_a_panel_and_have_colours_of_their_own():
+    both = pd.concat([of_runs([1, 2]), of_runs([1, 2]).assign(name="exposure")])
+    svg = figures.factor_figure("runs", "x", both, pd.DataFrame(), "exposure")
+    assert texts(svg).count("Rate") == 1 and {"total", "exposure"} <= {*texts(svg)}
+    joining = re.findall(r"stroke: (#\w+); stroke-width: 0.6", svg)
+    assert len(joining) == 4 and len({*joining}) == 2
 
 
 def test_the_axis_has_room_for_both_intervals():

@@ -14,7 +14,7 @@ from vcjax.report import design, statistics
 from vcjax.report.premise import premise, shares
 from vcjax.report.tables import GROUP, headline, in_group
 
-_EVERY = ""  # stands for the series of a premise that all have
+_EVERY = ""  # the series of a premise that all have
 
 
 class Curve(NamedTuple):
@@ -64,13 +64,19 @@ def _curve(
 
 
 def _merged(people: pd.DataFrame) -> pd.DataFrame:
-    """The premise once where all series have the same, else with the series beside whose it is."""
+    """The premise once where all series have the same."""
     if people.empty:
         return people
     once = people.drop_duplicates(["name", "people", "x"])
     if len(once) * people["series"].nunique() == len(people):
         return once.assign(series=_EVERY)
-    return people.assign(people=people["people"] + ", " + people["series"])
+    return people
+
+
+def differing_premise(curve: Curve) -> pd.DataFrame:
+    """Its people; none where all levels go on from one arm, whose premise the report has above."""
+    people = curve.people
+    return people if len(people) and people["name"].nunique() > 1 else people[:0]
 
 
 def table(curves: list[Curve]) -> pd.DataFrame:

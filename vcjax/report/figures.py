@@ -150,50 +150,59 @@ def factor_figure(
 ) -> str:
     """Effects, and below them the premise, against a factor in which runs or contrasts differ.
 
-    A point is a level of the factor, hollow where its premise fails. Its thick line is the interval
-    over domains, the thin one beside it that over seeds. Thin lines join the points and end with
-    them. The axis of the factor is that of `is_logarithmic`.
+    A colour is a series of effects. A point is a level of the factor, hollow where its premise
+    fails. Its thick line is the interval over domains, the thin one beside it that over seeds. Thin
+    lines join the points and end with them. The axis of the factor is that of `is_logarithmic`.
 
     Args:
       file: name of the figure's file; no other figure of the page has it.
       name: of the factor.
       effects: contrasts, as `tables.estimates` has them, of all levels; with the columns x (the
-        factor) and fails (whether the level's premise fails).
-      people: what `premise.shares` returns, of all levels, with the same columns; it may be empty.
-      question: the name among the effects that is coloured as the question.
+        factor) and fails (whether the level's premise fails). A name is a series.
+      people: what `premise.shares` returns, of all levels, with the same columns, and with series:
+        whose premise it is, "" where it is that of all; it may be empty.
+      question: the series that is coloured as the question; None: the first.
     """
-    panels: list[tuple[str, pd.DataFrame, str, float, str]] = []  # the number is a dotted line's
-    for contrast, rows in effects.groupby("name", sort=False):
-        colour = _BLUE if contrast == question else _GREY
-        panels += [(f"{contrast}: margin, nats a token", rows, "margin", 0, colour)]
-        panels += [(f"{contrast}: rate", rows, "rate", 0, colour)]
+    series = [*effects["name"].unique()]
+    others = itertools.cycle((_VERMILLION, *_OTHERS[1:]))
+    colours = {one: _BLUE if one == (question or series[0]) else next(others) for one in series}
+    of_effects = effects.assign(series=effects["name"])
+    panels: list[tuple[str, pd.DataFrame, str, float]] = [  # the number is a dotted line's
+        ("Margin, nats a token", of_effects, "margin", 0),
+        ("Rate", of_effects, "rate", 0),
+    ]
     for whose, rows in people.groupby("people", sort=False) if len(people) else ():
-        panels += [(f"Premise, {whose}", rows, "rate", PREMISE, _GREY)]
+        panels.append((f"Premise, {whose}", rows, "rate", PREMISE))
     height = -(-len(panels) // 2)
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(8, 1.75 * height + 0.4), layout="constrained")
+        figure = Figure(figsize=(8, 2.3 * height + 0.6), layout="constrained")
         axes = figure.subplots(height, 2, sharex=True, squeeze=False)
         for panel in axes.flat[len(panels) :]:
             panel.set_visible(False)
-        for panel, (title, rows, measure, level, colour) in zip(axes.flat, panels, strict=False):
-            _against(panel, rows, measure, colour)
+        for panel, (title, rows, measure, level) in zip(axes.flat, panels, strict=False):
+            for number, (one, line) in enumerate(rows.groupby("series", sort=False)):
+                _against(panel, line, measure, colours.get(one, _GREY), number)
             panel.axhline(level, color=_GREY, linestyle=":", linewidth=0.8)
             panel.set_title(title, fontsize=9)
-        effect_rows = effects["name"].nunique()
-        for together in (axes[:effect_rows, 0], axes[:effect_rows, 1], axes[effect_rows:].flat):
-            _share_y([panel for panel in together if panel.get_visible()])
+        _share_y([panel for panel in axes[1:].flat if panel.get_visible()])
         _factor_axis(axes[0, 0], sorted(set(effects["x"])))
         for panel in axes.flat[len(panels) - 2 : len(panels)]:  # the lowest of its column
             panel.tick_params(labelbottom=True)
             panel.set_xlabel(name)
+        lines = [axes[0, 0].plot([], [], "o-", color=colours[one])[0] for one in series]
+        figure.legend(lines, series, loc="outside lower center", ncols=min(4, len(lines)))
         return _to_svg(figure, file, f"Effects and premise against {name}")
 
 
-def _against(axes: Axes, rows: pd.DataFrame, measure: str, colour: str) -> None:
-    """Draws one number against x: a point a level, with both of its intervals."""
+def _against(axes: Axes, rows: pd.DataFrame, measure: str, colour: str, number: int) -> None:
+    """Draws one number of a series against x: a point a level, with both of its intervals.
+
+    number: of the series; the intervals over seeds of several stand side by side.
+    """
     rows = rows.sort_values("x", kind="stable")
     axes.plot(rows["x"], rows[measure], color=colour, linewidth=0.6)
-    beside = axes.transData + ScaledTranslation(5 / 72, 0, axes.figure.dpi_scale_trans)
+    offset = ScaledTranslation((5 + 3 * number) / 72, 0, axes.figure.dpi_scale_trans)
+    beside = axes.transData + offset
     for row in rows.to_dict("records"):
         for cluster, width, place in (("domains", 2, axes.transData), ("seeds", 0.8, beside)):
             ends = [row[f"{measure}_{cluster}_{end}"] for end in ("low", "high")]

@@ -95,7 +95,8 @@ def _figures(
     for curve in of_config:
         file, primary = f"curve-{curve.name}", curve.effects["contrast"] == config["primary"]
         question = next(iter(curve.effects.loc[primary, "name"]), None)
-        svgs[file] = figures.factor_figure(file, *curve, question)
+        people = curves.differing_premise(curve)
+        svgs[file] = figures.factor_figure(file, curve.name, curve.effects, people, question)
     if len(losses):
         svgs["training"] = figures.training_figure(losses, shown)
     return svgs
@@ -160,7 +161,7 @@ def _page(
 def _curve_section(curve: Curve, tables: dict[str, pd.DataFrame], config: dict) -> dict[str, Any]:
     """What the page shows of a curve beside its figure."""
     seeds = tables["seeds"][in_group(tables["seeds"], headline(config))]
-    effects = curve.effects
+    effects, people = curve.effects, curves.differing_premise(curve)
     return {
         "name": curve.name,
         "fewer": fewer.sentence(curve.name, config["curves"][curve.name], seeds),
@@ -170,9 +171,9 @@ def _curve_section(curve: Curve, tables: dict[str, pd.DataFrame], config: dict) 
             _levels(name, rows, "contrast") for name, rows in effects.groupby("name", sort=False)
         ],
         "people": [
-            _levels(f"Choices {whose}", rows, "name")
-            for whose, rows in (
-                curve.people.groupby("people", sort=False) if len(curve.people) else ()
+            _levels(f"Choices {whose}{series and f', {series}'}", rows, "name")
+            for (whose, series), rows in (
+                people.groupby(["people", "series"], sort=False) if len(people) else ()
             )
         ],
     }

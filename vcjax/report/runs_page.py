@@ -105,7 +105,8 @@ def _figure(
     names = runs.leading(compared)
     if factor:
         effects = [contrasts[contrasts["name"] == name] for name in names]
-        return figures.factor_figure("runs", factor.name, pd.concat(effects), people, names[-1])
+        of_all = people.assign(series="")
+        return figures.factor_figure("runs", factor.name, pd.concat(effects), of_all, names[-1])
     of_runs = {}
     for run in compared:
         own = contrasts[contrasts["run"] == run.name].set_index("name").loc[names].reset_index()
