@@ -166,15 +166,19 @@ def result(workdir: Path) -> dict[str, object]:
     for fingerprint in plan["stages"]:
         folder = workdir / "stages" / fingerprint
         found[f"{fingerprint} metrics"] = (folder / "metrics.jsonl").read_bytes()
-        found[f"{fingerprint} parameters"] = parameters(folder)
+        for left in sorted({path.parts[-3] for path in folder.glob("*/*/params")}):
+            found[f"{fingerprint} {left}"] = parameters(folder, left)
     return found
 
 
-def parameters(stage_folder: Path) -> dict[str, bytes]:
-    """The bytes of every array that a finished stage left, on whatever devices."""
+def parameters(stage_folder: Path, left: str = "checkpoints") -> dict[str, bytes]:
+    """The bytes of every array that a finished stage left, on whatever devices.
+
+    left: the folder of those at its end, or of those that it kept ("kept_50").
+    """
     import jax
 
-    [folder] = (stage_folder / "checkpoints").iterdir()
+    [folder] = (stage_folder / left).iterdir()
     with ocp.PyTreeCheckpointer() as reader:
         saved = reader.metadata(folder / "params").item_metadata.tree
         to_host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), saved)

@@ -185,9 +185,19 @@ def _expand_home(config: ConfigDict) -> None:
                 stage[key] = os.path.expanduser(stage[key])
 
 
+def chain_of(config: Mapping[str, Any], arm: str) -> tuple[list[str], int | None]:
+    """The names of an arm's stages, and the update of the last one after which the arm ends; None:
+    at its end. config: a resolved one, or as JSON."""
+    names = [*config["arms"][arm]]
+    if not names:
+        return [], None
+    last, _, update = names[-1].partition("@")
+    return [*names[:-1], last], int(update) if update else None
+
+
 def used_stages(config: ConfigDict) -> list[str]:
     """The names of the stages that an arm has, in the order of the config's stages."""
-    used = {name for names in config.arms.values() for name in names}
+    used = {name for arm in config.arms for name in chain_of(config, arm)[0]}
     return [name for name in config.stages if name in used]
 
 
@@ -240,8 +250,10 @@ def _check_stages(config: ConfigDict) -> None:
 def _check_arms(config: ConfigDict) -> None:
     if not config.arms:
         raise InputError("config.arms: there is no arm; give at least one, name -> stages")
-    for arm, stages in config.arms.items():
+    for arm, given in config.arms.items():
+        stages = [name.partition("@")[0] for name in given]
         check.check_names(f"config.arms.{arm}", "stage", stages, config.stages)
+        _check_ends(config, arm)
         kinds = [config.stages[name].kind for name in stages]
         first = 1 if kinds[:1] == ["pretrain"] else 0  # the first stage after the pretraining
         for place, (name, kind) in enumerate(zip(stages, kinds, strict=True)):
@@ -252,6 +264,28 @@ def _check_arms(config: ConfigDict) -> None:
             raise InputError(
                 f"config.arms.{arm}: model={SCRATCH!r} knows nothing before a pretrain(...) stage; "
                 "begin the arm with one"
+            )
+
+
+def _check_ends(config: ConfigDict, arm: str) -> None:
+    """Of an arm whose stages are known: raises InputError for an update where none can be."""
+    for place, given in enumerate(config.arms[arm], start=1):
+        name, at, update = given.partition("@")
+        where, keep = f"config.arms.{arm}: {given!r}", config.stages[name].get("keep")
+        if at and place < len(config.arms[arm]):
+            raise InputError(
+                f"{where}: only its last stage may end at an update; a stage goes on with what the "
+                "one before it left at its end"
+            )
+        if at and config.stages[name].kind == "adapter":
+            raise InputError(f"{where}: an adapter has no updates; leave '@{update}' out")
+        if at and not (update.isascii() and update.isdigit()):
+            raise InputError(f"{where}: {update!r} is no update; give a number, as {name}@50")
+        if at and int(update) not in keep:
+            kept = f"it keeps {', '.join(map(str, keep))}" if keep else "it keeps none"
+            raise InputError(
+                f"{where}: config.stages.{name}.keep does not have the update {update} ({kept}); "
+                "add it there"
             )
 
 

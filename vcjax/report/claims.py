@@ -7,6 +7,7 @@ config's `rules_out` gives others. `config` is a run's, as JSON.
 from pathlib import PurePath
 from typing import NamedTuple
 
+from vcjax import config as configs
 from vcjax.report import design
 
 _CLAIMS = {  # by role
@@ -56,8 +57,12 @@ def contrast(name: str, config: dict) -> str:
 
 
 def arm(name: str, config: dict) -> Arm:
-    stages = [config["stages"][stage] for stage in config["arms"][name]]
-    trained_on = ", then ".join(_trained_on(stage, config) for stage in stages)
+    names, end = configs.chain_of(config, name)
+    stages = [config["stages"][stage] for stage in names]
+    parts = [_trained_on(stage, config) for stage in stages]
+    if end is not None:
+        parts[-1] = f"the first {end} updates of {parts[-1]}"
+    trained_on = ", then ".join(parts)
     later = [stage for stage in stages if stage["kind"] != "pretrain"]
     alternative = config["rules_out"].get(name) or _alternative(later)
     return Arm(trained_on or "nothing: the model as it was", alternative)

@@ -59,6 +59,12 @@ def _arm_name(value: str) -> str:
     return value
 
 
+def _stage_name(value: str) -> str:
+    if "@" in value:
+        raise ValueError(f": {value!r} may not hold '@'; in an arm an update stands behind it")
+    return value
+
+
 def _lead(value: str) -> str:
     if value != value.strip():
         raise ValueError(
@@ -87,10 +93,8 @@ def _names(value: dict[str, str]) -> dict[str, str]:
 Text = Annotated[str, AfterValidator(_text)]
 Filled = Annotated[Text, AfterValidator(_filled)]
 Name = Annotated[str, AfterValidator(_name)]
-Texts = Annotated[
-    tuple[Filled, ...],
-    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
-]
+Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+Texts = Annotated[tuple[Filled, ...], Listed]
 Names = Annotated[dict[str, Text], AfterValidator(_names)]
 Share = Annotated[float, AfterValidator(_share)]
 Part = Annotated[float, AfterValidator(_part)]  # a share that may be all
@@ -143,6 +147,8 @@ class Stage(Recipe):
 
     spec: Filled | None = None
     file: Filled | None = None
+    # Updates after which its weights are kept, for arms that end there ("name@update").
+    keep: Annotated[tuple[Count, ...], Listed] = ()
     stated: Stated = Stated()
 
 
@@ -245,6 +251,8 @@ class Adapter(Stage):
             raise ValueError(".file: it is not given; give the folder of a PEFT adapter")
         if self.spec is not None:
             raise ValueError(".spec: an adapter has none; leave it out")
+        if self.keep:
+            raise ValueError(".keep: an adapter has no updates; leave it out")
         if self.train != "lora":
             raise ValueError(": an adapter needs train='lora' in the recipe")
         return self
@@ -304,9 +312,10 @@ class Experiment(Section):
     recipe: Recipe = Recipe()
     # Name -> pretrain(...), rationale(...), behavior(...) or adapter(...).
     stages: dict[
-        Name, Annotated[Pretrain | Rationale | Behavior | Adapter, Field(discriminator="kind")]
+        Annotated[Name, AfterValidator(_stage_name)],
+        Annotated[Pretrain | Rationale | Behavior | Adapter, Field(discriminator="kind")],
     ] = dict()
-    # Name -> stages in order; () is the untouched model.
+    # Name -> stages in order; () is the untouched model; the last may be "name@update".
     arms: dict[Annotated[Name, AfterValidator(_arm_name)], Texts] = dict()
     contrasts: dict[Name, dict[str, Weight]] = dict()  # name -> {arm: weight}
     primary: Text = ""  # the contrast that answers the question, chosen before the run
