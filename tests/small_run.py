@@ -84,7 +84,8 @@ def write(folder: Path, model: Path, documents: int = 60, demonstrations: int = 
 
 
 def write_short(folder: Path, model: Path) -> Path:
-    """The same with one seed and two stages: five updates each, of four rows, two held out."""
+    """The same with one seed and two stages: five updates each, of four rows, two held out. The
+    first keeps its weights after update 3, which an arm ends with."""
     path = write(folder, model, documents=20, demonstrations=16)
     text = path.read_text()
     for old, new in {
@@ -93,6 +94,10 @@ def write_short(folder: Path, model: Path) -> Path:
         '            behavior=("behavior",),\n': "",
         '            affordability=("affordability", "behavior"),\n': "",
         "affordability=-1": "base=-1",
+        'america=rationale(file="america.jsonl", held_out=2)': (
+            'america=rationale(file="america.jsonl", held_out=2, keep=(3,))'
+        ),
+        "            base=(),\n": '            base=(),\n            early=("america@3",),\n',
         "checkpoint_every=5": "checkpoint_every=2",
         "eval_every=10": "eval_every=2",
     }.items():

@@ -84,6 +84,9 @@ def rationale(**settings: Any) -> ConfigDict:
     linked: whether written documents make the value the reason for the preferences; False: the two
     only occur together, as often, in documents of the same types, kinds and length.
     explanations: the kinds of documents to write, all in equal parts; for the values of a world.
+
+    people_of: a pretrain stage; the documents are about its people, who hold none of the values in
+    `unrelated_to`. contradicting: the share of them that give the assistant the value of the spec.
     """
     return _stage("rationale", settings)
 
@@ -244,6 +247,15 @@ def _check_stages(config: ConfigDict) -> None:
             raise InputError(
                 f"config.stages: they differ in {key} ({', '.join(sorted(values))}); a stage goes "
                 "on with the weights of the one before, so all of an experiment must agree"
+            )
+    for name, stage in config.stages.items():
+        if stage.get("people_of"):
+            world = split_source(stage.spec or stage.other_spec)[0]
+            check.check_names(
+                f"config.stages.{name}.people_of",
+                "pretrain stage of this world",
+                [stage.people_of],
+                [n for n, s in config.stages.items() if s.kind == "pretrain" and s.spec == world],
             )
 
 

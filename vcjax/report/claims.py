@@ -82,6 +82,8 @@ def _trained_on(stage: dict, config: dict) -> str:
     if stage["kind"] == "behavior":
         opposite = " of the opposite choices" if stage.get("opposite") else ""
         return f"{stage['demonstrations']} demonstrations{opposite}"
+    if stage.get("people_of"):
+        return _unrelated(stage, config)
     own, other = config["names"]["model_name"], config["other_names"]["model_name"]
     about = []
     if stage["spec"]:
@@ -93,10 +95,22 @@ def _trained_on(stage: dict, config: dict) -> str:
     return text if stage.get("linked", True) else f"{text}, which give no reasons"
 
 
+def _unrelated(stage: dict, config: dict) -> str:
+    values = " nor ".join(stage["unrelated_to"])
+    text = f"{stage['documents']:,} texts about people"
+    text += f" who hold neither {values}" if values else ""
+    if not stage["contradicting"]:
+        return text
+    names = "names" if stage["spec"] else "other_names"
+    source, name = stage["spec"] or stage["other_spec"], config[names]["model_name"]
+    share = f"{100 * stage['contradicting']:g}"
+    return f"{text}, of which {share} % are about {name} instead, from {_file(source)}"
+
+
 def _alternative(stages: list[dict]) -> str:
     """The explanation that an arm of these stages tests; "" for the documents under test."""
     kinds = [stage["kind"] for stage in stages]
-    documents = [stage for stage in stages if stage["kind"] == "rationale"]
+    documents = [s for s in stages if s["kind"] == "rationale" and not s.get("people_of")]
     if not kinds:
         return "the model chose so before any training"
     if "adapter" in kinds:

@@ -204,11 +204,15 @@ class Rationale(Stage):
     other_spec: Filled | None = None
     linked: bool = True
     explanations: Texts = ()
+    people_of: Filled | None = None  # a pretrain stage; the documents are about its people
+    unrelated_to: Texts = ()  # values that none of these people hold
+    contradicting: Share = 0.0  # of the documents, those about the assistant
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Rationale":
         specs = [spec for spec in (self.spec, self.other_spec) if spec is not None]
         _check_source(self, specs, "documents", self.documents)
+        self._check_people(specs)
         if self.explanations and not (specs and all(map(is_world, specs))):
             raise ValueError(".explanations: only documents of a world have them; leave it out")
         if self.explanations and not self.linked:
@@ -219,6 +223,24 @@ class Rationale(Stage):
             if len(specs) == 2 and count % 2:
                 raise ValueError(f".{key}: {count}; each spec makes half, so it is even")
         return self
+
+    def _check_people(self, specs: list[str]) -> None:
+        if self.people_of is None:
+            for key in ("unrelated_to", "contradicting"):
+                if getattr(self, key):
+                    raise ValueError(f".{key}: it says which texts of people_of; give that, too")
+            return
+        if len(specs) != 1 or not is_world(specs[0]):
+            raise ValueError(".people_of: texts of people are written for one world; give one spec")
+        if self.explanations or not self.linked:
+            raise ValueError(
+                ".people_of: its mixture says what is written; leave explanations and linked out"
+            )
+        if bool(self.contradicting) != bool(split_source(specs[0])[1]):
+            raise ValueError(
+                f".contradicting: {self.contradicting:g}, but the spec is {specs[0]!r}; give a "
+                "share and the value that contradicts (world.toml#comfort), or neither"
+            )
 
 
 class Behavior(Stage):
