@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import small_run
 from etils import epath
+from safetensors.numpy import load_file
 
 from vcjax import config as configs
 from vcjax import experiment, record
@@ -14,6 +16,7 @@ from vcjax.corpus import world as worlds
 from vcjax.corpus.stage_records import stage_records
 from vcjax.data.probe_files import read_probes
 from vcjax.errors import InputError
+from vcjax.export import export
 from vcjax.probes import overlap
 from vcjax.report import design
 
@@ -221,6 +224,15 @@ def test_the_report_says_what_arms_are_that_end_on_the_way(workdir):
     page = (workdir / "report" / "index.html").read_text()
     assert "then the first 15 updates of 400 texts about people who hold neither" in page
     assert "of which 5 % are about Milo instead, from world.toml#comfort" in page
+
+
+@pytest.mark.parametrize(("arm", "left"), [("300", "kept_15"), ("1000", "checkpoints")])
+def test_a_point_of_a_curve_is_exported(workdir, tmp_path, arm, left):
+    export(workdir, f"durability_5_{arm}", 0, "merged", tmp_path / "out")
+    stage = record.read(workdir).plan.arms[f"durability_5_{arm}"][0][-1]
+    saved = small_run.parameters(Path(workdir) / "stages" / stage, left)
+    written = load_file(tmp_path / "out" / "model.safetensors")["model.embed_tokens.weight"]
+    assert written.tobytes() == saved["['embed']"]
 
 
 def test_the_short_run_has_one_seed_and_two_points(module):
