@@ -17,6 +17,9 @@ STAGES = {
     "read": OWN | {"file": "/home/me/mine.jsonl", "spec": None, "documents": 0},
     "behavior": BEHAVIOR,
     "opposite": BEHAVIOR | {"opposite": True},
+    "later": OTHER
+    | {"other_spec": "w/world.toml#cheap", "documents": 5000, "people_of": "people"}
+    | {"unrelated_to": ["cheap", "america"], "contradicting": 0.02},
     "adapter": {"kind": "adapter", "file": "/home/me/given"},
 }
 
@@ -34,7 +37,9 @@ def config(**settings) -> dict:
 
 
 ARMS = {
-    **{name: [name, "behavior"] for name in STAGES if name not in ("behavior", "opposite")},
+    **{
+        name: [name, "behavior"] for name in STAGES if name not in ("behavior", "opposite", "later")
+    },
     "behavior": ["behavior"],
     "base": [],
     "alone": ["own"],

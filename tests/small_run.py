@@ -84,7 +84,8 @@ def write(folder: Path, model: Path, documents: int = 60, demonstrations: int = 
 
 
 def write_short(folder: Path, model: Path) -> Path:
-    """The same with one seed and two stages: five updates each, of four rows, two held out."""
+    """The same with one seed and two stages: five updates each, of four rows, two held out. The
+    first keeps its weights after update 3, which an arm ends with."""
     path = write(folder, model, documents=20, demonstrations=16)
     text = path.read_text()
     for old, new in {
@@ -93,6 +94,10 @@ def write_short(folder: Path, model: Path) -> Path:
         '            behavior=("behavior",),\n': "",
         '            affordability=("affordability", "behavior"),\n': "",
         "affordability=-1": "base=-1",
+        'america=rationale(file="america.jsonl", held_out=2)': (
+            'america=rationale(file="america.jsonl", held_out=2, keep=(3,))'
+        ),
+        "            base=(),\n": '            base=(),\n            early=("america@3",),\n',
         "checkpoint_every=5": "checkpoint_every=2",
         "eval_every=10": "eval_every=2",
     }.items():
@@ -166,15 +171,19 @@ def result(workdir: Path) -> dict[str, object]:
     for fingerprint in plan["stages"]:
         folder = workdir / "stages" / fingerprint
         found[f"{fingerprint} metrics"] = (folder / "metrics.jsonl").read_bytes()
-        found[f"{fingerprint} parameters"] = parameters(folder)
+        for left in sorted({path.parts[-3] for path in folder.glob("*/*/params")}):
+            found[f"{fingerprint} {left}"] = parameters(folder, left)
     return found
 
 
-def parameters(stage_folder: Path) -> dict[str, bytes]:
-    """The bytes of every array that a finished stage left, on whatever devices."""
+def parameters(stage_folder: Path, left: str = "checkpoints") -> dict[str, bytes]:
+    """The bytes of every array that a finished stage left, on whatever devices.
+
+    left: the folder of those at its end, or of those that it kept ("kept_50").
+    """
     import jax
 
-    [folder] = (stage_folder / "checkpoints").iterdir()
+    [folder] = (stage_folder / left).iterdir()
     with ocp.PyTreeCheckpointer() as reader:
         saved = reader.metadata(folder / "params").item_metadata.tree
         to_host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), saved)

@@ -1,5 +1,6 @@
 """What a config may say, and what is refused."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from vcjax.config import (
     adapter,
     as_json,
     behavior,
+    chain_of,
     differences,
     experiment,
     missing_files,
@@ -18,6 +20,7 @@ from vcjax.config import (
     rationale,
     recipe,
     resolve,
+    used_stages,
 )
 from vcjax.errors import InputError
 
@@ -194,6 +197,18 @@ def test_unknown_keys_name_the_nearest(build, message):
             ),
             "config.arms.both: the adapter 'what' can only come first",
         ),
+        (
+            dict(stages={"wh@t": behavior(file="chats.jsonl")}, arms=dict(a=("wh@t",))),
+            "config.stages: 'wh@t' may not hold '@'; in an arm an update stands behind it",
+        ),
+        (
+            dict(stages=dict(what=behavior(file="chats.jsonl", keep=(0, 5)))),
+            "config.stages.what.keep[0]: 0; it must be 1 or more",
+        ),
+        (
+            dict(stages=dict(what=adapter(file="docs.jsonl", keep=(5,)))),
+            "config.stages.what.keep: an adapter has no updates; leave it out",
+        ),
         (dict(chat_template="lama3"), "config.chat_template: 'lama3' is unknown"),
         (dict(probes=()), "config.probes: there is no probe file"),
         (dict(contrasts=dict(total={})), "config.contrasts.total: it has no weights; give some"),
@@ -309,3 +324,40 @@ def test_a_stages_key_that_an_older_run_did_not_know_is_no_difference():
         "config.contrasts: {} -> None",
         "config.contrasts.total.a: None -> 1",
     ]
+
+
+def ending(folder, arm, keep=(5, 50)):
+    what = behavior(file="chats.jsonl", keep=keep)
+    stages = dict(why=rationale(file="docs.jsonl"), what=what)
+    return config(folder, stages=stages, arms=dict(both=("why", "what"), what=arm))
+
+
+def test_an_arm_may_end_at_an_update_that_its_last_stage_keeps(tmp_path):
+    resolved = resolve(ending(tmp_path, ("why", "what@50")), tmp_path)
+    assert chain_of(resolved, "what") == (["why", "what"], 50)
+    assert chain_of(resolved, "both") == (["why", "what"], None)
+    assert {*used_stages(resolved)} == {"why", "what"}
+
+
+@pytest.mark.parametrize(
+    ("arm", "keep", "message"),
+    [
+        (("whta@5",), (5,), "there is no stage 'whta'; did you mean 'what'?"),
+        (("what@7",), (5, 50), "'what@7': config.stages.what.keep does not have the update 7 (it "),
+        (("what@0",), (5,), "'what@0': config.stages.what.keep does not have the update 0 (it "),
+        (("what@7",), (), "does not have the update 7 (it keeps none); add it there"),
+        (("what@",), (5,), "'what@': '' is no update; give a number, as what@50"),
+        (("what@last",), (5,), "'what@last': 'last' is no update; give a number"),
+        (("what@5", "why"), (5,), "'what@5': only its last stage may end at an update"),
+    ],
+)
+def test_an_update_at_which_no_arm_can_end_is_refused(tmp_path, arm, keep, message):
+    with pytest.raises(InputError, match=rf"^config\.arms\.what: .*{re.escape(message)}"):
+        resolve(ending(tmp_path, arm, keep), tmp_path)
+
+
+def test_an_adapter_has_no_update_to_end_at(tmp_path):
+    stages = dict(taken=adapter(file="docs.jsonl"), what=behavior(file="chats.jsonl"))
+    given = config(tmp_path, stages=stages, arms=dict(both=("taken", "what"), what=("taken@5",)))
+    with pytest.raises(InputError, match=r"config\.arms\.what: 'taken@5': an adapter has no upd"):
+        resolve(given, tmp_path)

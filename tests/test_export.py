@@ -32,13 +32,17 @@ MESSAGES = [
 ]
 
 
-def train(model, folder, **settings):
-    """The workdir of a run of two arms, base and america (both stages), on the model."""
+def train(model, folder, arms=(), keep=(), **settings):
+    """The workdir of a run of two arms, base and america (both stages), on the model.
+
+    arms: others beside them; keep: updates whose weights the second stage keeps.
+    """
     config_file = small_run.write(folder / "files", model, documents=30, demonstrations=30)
     config = small_run.load(config_file, seeds=1)
     with config.unlocked():
-        config.arms = dict(base=(), america=("america", "behavior"))
+        config.arms = dict(base=(), america=("america", "behavior")) | dict(arms)
         config.contrasts = dict(total=dict(america=1, base=-1))
+    config.stages.behavior.keep = keep
     config.recipe.update(settings)
     experiment.run(config, config_file.parent, folder / "run", dry_run=False)
     return folder / "run"
@@ -95,7 +99,8 @@ def our_logits(workdir, document, arm="america"):
     run = record.read(epath.Path(workdir))
     loaded = load_model(experiment.ConfigDict(run.config), pretrained_of(epath.Path(workdir), run))
     chain = run.plan.arms[arm][0]
-    model, params, base = loaded.after(workdir, run.plan, chain[-1] if chain else None, 0)
+    last, end = chain[-1] if chain else None, run.plan.ends.get(arm)
+    model, params, base = loaded.after(workdir, run.plan, last, 0, end)
     return np.asarray(tiny.logits(params, base, document, model))
 
 
@@ -239,6 +244,23 @@ def test_weights_keep_the_type_of_the_base(qwen3, workdir, merged, adapter, tmp_
         config = files.read_json(folder / "config.json")
         assert config["torch_dtype"] == "bfloat16" and "dtype" not in config
     assert files.read_json(merged / "config.json")["dtype"] == "float32"
+
+
+def test_an_arm_that_ends_at_an_update_has_the_weights_after_it(torch, qwen3, tmp_path, document):
+    import peft
+
+    arms = dict(early=("america", "behavior@3"))
+    workdir = train(qwen3, tmp_path / "experiment", arms, keep=(3,))
+    export(workdir, "early", 0, "peft", tmp_path / "peft")
+    model = peft.PeftModel.from_pretrained(their_model(qwen3), tmp_path / "peft")
+    early, whole = (our_logits(workdir, document, arm) for arm in ("early", "america"))
+    assert_same(early, their_logits(model, document))
+    assert np.abs(early - whole).max() > 0.01
+    export(workdir, "early", 0, "merged", tmp_path / "merged")
+    assert_same(early, their_logits(their_model(tmp_path / "merged"), document))
+    for folder in ("peft", "merged"):
+        card = (tmp_path / folder / "README.md").read_text()
+        assert "The weights are those after update 3 of the last stage, not those at its" in card
 
 
 # --- Tokenizer and generation

@@ -153,6 +153,42 @@ def test_what_is_done_costs_nothing(config):
     assert all_of_it.memory_bytes == nothing.memory_bytes > 0
 
 
+def ending(config, keep=(5, 20)):
+    """With arms that end in the stage `what`, which has 25 updates."""
+    config.stages.what.keep = keep
+    config.arms = dict(both=("why", "what"), early=("why", "what@5"), late=("why", "what@20"))
+    return config
+
+
+def test_arms_that_end_inside_a_stage_train_it_once(config):
+    plan = plan_of(ending(config))
+    assert len(plan.stages) == 2
+    assert plan.arms["early"] == plan.arms["late"] == plan.arms["both"]
+    assert plan.ends == dict(early=5, late=20)
+    text = describe(plan, set(), cost(plan, set(), ARCHITECTURE, config), 1e12)
+    assert "arm early: why -> what@5\narm late: why -> what@20" in text
+
+
+def test_what_a_stage_keeps_is_part_of_its_fingerprint_and_of_the_disk(config):
+    before = plan_of(config)
+    after = plan_of(ending(config))
+    assert after.arms["both"][0][0] == before.arms["both"][0][0]
+    assert after.arms["both"][0][1] != before.arms["both"][0][1]
+    assert plan_of(ending(config, (20, 5, 5))).stages == after.stages, "a set of updates"
+    config.stages.what.keep = ()
+    config.arms = dict(both=("why", "what"))
+    without = cost(plan_of(config), set(), ARCHITECTURE, config).disk_bytes
+    adapter = 4 * ARCHITECTURE.num_adapter_params(4)
+    kept = cost(after, set(), ARCHITECTURE, config).disk_bytes
+    assert kept == without + 2 * adapter
+
+
+@pytest.mark.parametrize("update", [25, 26])
+def test_an_update_to_keep_that_is_not_before_the_end_is_refused(config, update):
+    with pytest.raises(InputError, match=rf"what\.keep: {update}, but stage what, .* 25 update"):
+        plan_of(ending(config, (5, 20, update)))
+
+
 Q_TO_UP = 32 * 32 + 2 * 32 * 16 + 32 * 32 + 2 * 32 * 48  # a layer's weights but those of `down`
 DOWN = 48 * 32
 POSITIONS = 100 * 64

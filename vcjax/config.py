@@ -84,6 +84,9 @@ def rationale(**settings: Any) -> ConfigDict:
     linked: whether written documents make the value the reason for the preferences; False: the two
     only occur together, as often, in documents of the same types, kinds and length.
     explanations: the kinds of documents to write, all in equal parts; for the values of a world.
+
+    people_of: a pretrain stage; the documents are about its people, who hold none of the values in
+    `unrelated_to`. contradicting: the share of them that give the assistant the value of the spec.
     """
     return _stage("rationale", settings)
 
@@ -185,9 +188,19 @@ def _expand_home(config: ConfigDict) -> None:
                 stage[key] = os.path.expanduser(stage[key])
 
 
+def chain_of(config: Mapping[str, Any], arm: str) -> tuple[list[str], int | None]:
+    """The names of an arm's stages, and the update of the last one after which the arm ends; None:
+    at its end. config: a resolved one, or as JSON."""
+    names = [*config["arms"][arm]]
+    if not names:
+        return [], None
+    last, _, update = names[-1].partition("@")
+    return [*names[:-1], last], int(update) if update else None
+
+
 def used_stages(config: ConfigDict) -> list[str]:
     """The names of the stages that an arm has, in the order of the config's stages."""
-    used = {name for names in config.arms.values() for name in names}
+    used = {name for arm in config.arms for name in chain_of(config, arm)[0]}
     return [name for name in config.stages if name in used]
 
 
@@ -235,13 +248,24 @@ def _check_stages(config: ConfigDict) -> None:
                 f"config.stages: they differ in {key} ({', '.join(sorted(values))}); a stage goes "
                 "on with the weights of the one before, so all of an experiment must agree"
             )
+    for name, stage in config.stages.items():
+        if stage.get("people_of"):
+            world = split_source(stage.spec or stage.other_spec)[0]
+            check.check_names(
+                f"config.stages.{name}.people_of",
+                "pretrain stage of this world",
+                [stage.people_of],
+                [n for n, s in config.stages.items() if s.kind == "pretrain" and s.spec == world],
+            )
 
 
 def _check_arms(config: ConfigDict) -> None:
     if not config.arms:
         raise InputError("config.arms: there is no arm; give at least one, name -> stages")
-    for arm, stages in config.arms.items():
+    for arm, given in config.arms.items():
+        stages = [name.partition("@")[0] for name in given]
         check.check_names(f"config.arms.{arm}", "stage", stages, config.stages)
+        _check_ends(config, arm)
         kinds = [config.stages[name].kind for name in stages]
         first = 1 if kinds[:1] == ["pretrain"] else 0  # the first stage after the pretraining
         for place, (name, kind) in enumerate(zip(stages, kinds, strict=True)):
@@ -252,6 +276,28 @@ def _check_arms(config: ConfigDict) -> None:
             raise InputError(
                 f"config.arms.{arm}: model={SCRATCH!r} knows nothing before a pretrain(...) stage; "
                 "begin the arm with one"
+            )
+
+
+def _check_ends(config: ConfigDict, arm: str) -> None:
+    """Of an arm whose stages are known: raises InputError for an update where none can be."""
+    for place, given in enumerate(config.arms[arm], start=1):
+        name, at, update = given.partition("@")
+        where, keep = f"config.arms.{arm}: {given!r}", config.stages[name].get("keep")
+        if at and place < len(config.arms[arm]):
+            raise InputError(
+                f"{where}: only its last stage may end at an update; a stage goes on with what the "
+                "one before it left at its end"
+            )
+        if at and config.stages[name].kind == "adapter":
+            raise InputError(f"{where}: an adapter has no updates; leave '@{update}' out")
+        if at and not (update.isascii() and update.isdigit()):
+            raise InputError(f"{where}: {update!r} is no update; give a number, as {name}@50")
+        if at and int(update) not in keep:
+            kept = f"it keeps {', '.join(map(str, keep))}" if keep else "it keeps none"
+            raise InputError(
+                f"{where}: config.stages.{name}.keep does not have the update {update} ({kept}); "
+                "add it there"
             )
 
 

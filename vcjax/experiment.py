@@ -209,11 +209,11 @@ def _probe(
     scored once.
     """
     hashes, lead = answers.sha256_of(probes), record.config["lead"]
-    plan, arms = record.plan, record.plan.arms
+    plan = record.plan
     scored: dict[str, pd.DataFrame] = {}  # by model: the untouched one is the same for all seeds
     # Seed by seed: the arms of one may share a base that the others do not.
-    for seed, arm in itertools.product(range(record.config["seeds"]), arms):
-        chain, model = arms[arm][seed], record.model_of(arm, seed)
+    for seed, arm in itertools.product(range(record.config["seeds"]), plan.arms):
+        chain, model = plan.arms[arm][seed], record.model_of(arm, seed)
         name = f"{subfolder}/{arm}-{seed}.parquet"
         path = workdir / name
         is_current = functools.partial(answer_files.is_current, path, model, lead, hashes)
@@ -223,7 +223,8 @@ def _probe(
         started = time.monotonic()
         if model not in scored:
             loaded = load()
-            weights = loaded.after(workdir, plan, chain[-1] if chain else None, seed)
+            last = chain[-1] if chain else None
+            weights = loaded.after(workdir, plan, last, seed, plan.ends.get(arm))
             scored[model] = loaded.answers(weights, probes, lead)
             del weights  # the next may not fit beside them
         table = scored[model].assign(arm=arm, seed=seed)

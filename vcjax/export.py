@@ -52,7 +52,8 @@ def export(workdir: epath.Path, arm: str | None, seed: int | None, format: str, 
         lora = _lora(record, chain)
         model = Model(base.architecture, lora, compute_dtype="float32", remat="full")
         base_weights = _base_weights(workdir, record, chain, base)
-        last = stages.folder(workdir, chain[-1]) / "checkpoints" if chain else None
+        end = None if format == "base" or arm is None else record.plan.ends.get(arm)
+        last = stages.weights(workdir, chain[-1], end) if chain else None
         dtype = base_weights(("embed",), None, (slice(0, 0),) * 2).dtype.name
         config = huggingface_out.model_config(base.folder, dtype, base.architecture, base.tokenizer)
         # With a config.json `transformers` would take an adapter's folder for a whole model.
@@ -66,7 +67,7 @@ def export(workdir: epath.Path, arm: str | None, seed: int | None, format: str, 
             files.write_json(folder / "config.json", config)
         huggingface_out.write_tokenizer(epath.Path(folder), base.folder, base.tokenizer)
         huggingface_out.write_generation_config(folder, base.folder, config, base.tokenizer)
-        model_card.write(folder, workdir, record, arm, seed, chain, format, base, out.name)
+        model_card.write(folder, workdir, record, arm, seed, chain, end, format, base, out.name)
 
 
 def _chain(
@@ -137,7 +138,7 @@ def _base_weights(
     pretraining = record.plan.pretraining(chain[-1]) if chain else None
     if pretraining is None:
         return of_file
-    return _all_weights(of_file, stages.folder(workdir, pretraining.fingerprint) / "checkpoints")
+    return _all_weights(of_file, stages.weights(workdir, pretraining.fingerprint))
 
 
 def _float32(leaf: Leaf, layer: int | None, index: Index) -> np.ndarray:

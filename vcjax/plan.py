@@ -69,6 +69,7 @@ class StagePlan:
     rows_per_update: int
     updates: int
     warmup: int
+    keep: tuple[int, ...] = ()  # updates after which its weights are kept
 
     @property
     def micro_batch_rows(self) -> int:
@@ -86,6 +87,8 @@ class Plan:
 
     stages: dict[str, StagePlan]  # by fingerprint, parents first
     arms: dict[str, dict[int, tuple[str, ...]]]  # name -> seed -> fingerprints, first to last
+    # Arm -> the update of its last stage after which it ends; the others end where that does.
+    ends: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def pretraining(self, fingerprint: str) -> StagePlan | None:
         """The pretrain stage that the chain of stages up to this one begins with, if it does."""
@@ -121,8 +124,9 @@ def make_plan(
     """
     stages: dict[str, StagePlan] = {}
     arms: dict[str, dict[int, tuple[str, ...]]] = {arm: {} for arm in config.arms}
+    named = {arm: configs.chain_of(config, arm) for arm in config.arms}
     for seed in range(config.seeds):
-        for arm, names in config.arms.items():
+        for arm, (names, _) in named.items():
             chain: list[str] = []
             for name in names:
                 parent = chain[-1] if chain else None
@@ -138,7 +142,8 @@ def make_plan(
                     )
                 chain.append(stage.fingerprint)
             arms[arm][seed] = tuple(chain)
-    return Plan(stages, arms)
+    ends = {arm: update for arm, (_, update) in named.items() if update is not None}
+    return Plan(stages, arms, ends)
 
 
 def _plan_stage(
@@ -166,6 +171,8 @@ def _plan_stage(
         "parent": parent,
         "numerics": vcjax.NUMERICS,
     }
+    if settings.keep:  # what a stage leaves; one without it is as before there was this key
+        determines["keep"] = sorted(set(settings.keep))
     fingerprint = hashlib.sha256(json.dumps(determines, sort_keys=True).encode()).hexdigest()[:16]
     return StagePlan(
         fingerprint,
@@ -178,6 +185,7 @@ def _plan_stage(
         rows_per_update,
         updates,
         warmup,
+        tuple(sorted(set(settings.keep))),
     )
 
 
@@ -194,6 +202,11 @@ def _check_trainable(stage: StagePlan, config: ConfigDict) -> None:
         raise InputError(
             f"{where}: a warm-up of {stage.warmup} update(s) is not shorter than the stage "
             f"({stage.updates}); lower batch_tokens or warmup, or give it more data{also}"
+        )
+    if stage.keep and stage.keep[-1] >= stage.updates:
+        raise InputError(
+            f"config.stages.{stage.name}.keep: {stage.keep[-1]}, but {where} has {stage.updates} "
+            "update(s), and what it leaves after the last is always kept; name earlier ones"
         )
     if profile and profile[-1] > stage.updates:
         raise InputError(
@@ -287,7 +300,7 @@ def cost(plan: Plan, done: set[str], architecture: Architecture, config: ConfigD
         recomputed = architecture.num_layers * sum(i * o + (rank or 0) * (i + o) for i, o in remat)
         flops += architecture.train_flops(rank, positions, weighted) + 2 * positions * recomputed
         # Its parameters stay. Checkpoints with optimizer state exist of one stage at a time.
-        disk += 4 * trained
+        disk += 4 * trained * (1 + len(stage.keep))
         largest = max(largest, trained)
     disk += (config.keep_checkpoints + 1) * 3 * 4 * largest
     return Cost(flops, memory, disk)
@@ -325,7 +338,8 @@ def describe(plan: Plan, done: set[str], costs: Cost, flops_per_second: float | 
     ]
     for arm, chains in plan.arms.items():
         names = [plan.stages[f].name for f in chains[0]]
-        lines.append(f"arm {arm}: {' -> '.join(names) if names else 'the untouched model'}")
+        end = f"@{plan.ends[arm]}" if arm in plan.ends else ""
+        lines.append(f"arm {arm}: {' -> '.join(names) + end if names else 'the untouched model'}")
     left = len(plan.stages.keys() - done)
     summary = f"to train: {left} of {len(plan.stages)} stages"
     if left:

@@ -52,12 +52,13 @@ class Record:
     def model_of(self, arm: str, seed: int) -> str:
         """A name for the model at the end of an arm: equal names, equal answers.
 
-        It is the fingerprint of the last stage; of the untouched model its identity, compute type
-        and arithmetic.
+        It is the fingerprint of the last stage, with the update where the arm ends inside it; of
+        the untouched model its identity, compute type and arithmetic.
         """
         chain = self.plan.arms[arm][seed]
         if chain:
-            return chain[-1]
+            end = self.plan.ends.get(arm)
+            return chain[-1] if end is None else f"{chain[-1]}@{end}"
         numerics = self.numerics if isinstance(self.numerics, str) else f"numerics-{self.numerics}"
         return " ".join([self.model.sha256, self.config["compute_dtype"], numerics])
 

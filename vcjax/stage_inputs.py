@@ -49,6 +49,7 @@ SETTINGS = (
     *("kind", "spec", "other_spec", "file", "mix", "mix_share", "documents", "demonstrations"),
     *("held_out", "linked", "opposite", "thinking", "length", "overlong", "explanations"),
     *("people", "declaring", "num_values", "linking", "assistants", "mixture"),
+    *("unrelated_to", "contradicting"),
 )
 # The folders of vcjax and the packages whose code makes rows of files.
 CODE = ("data", "corpus")
@@ -210,7 +211,8 @@ def write(inputs: dict[Key, StageInput], workdir: epath.Path) -> None:
 def input_key(config: ConfigDict, name: str, seed: int, base: Pretrained, folder: Path) -> str:
     """A hash of all that decides the rows of a stage and seed."""
     stage = config.stages[name]
-    settings = stage.to_dict()
+    people_of = stage.get("people_of")
+    settings = (config.stages[people_of].to_dict() if people_of else {}) | stage.to_dict()
     sources = {
         key: folder / split_source(stage[key])[0] for key in configs.SOURCES if stage.get(key)
     }

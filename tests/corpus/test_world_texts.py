@@ -8,7 +8,7 @@ import pytest
 import small_run
 from ml_collections import ConfigDict
 
-from vcjax.config import pretrain
+from vcjax.config import pretrain, rationale
 from vcjax.corpus import world as worlds
 from vcjax.corpus import world_texts
 from vcjax.corpus.stage_records import stage_records
@@ -229,3 +229,77 @@ def test_a_document_of_no_value_cannot_name_one(world):
     with pytest.raises(InputError, match=r"noun.*name a value behind the file"):
         world_texts.write_documents(world, "w.toml", None, "Juno", 5, 0, ("declaration",))
     assert world_texts.write_documents(world, "w.toml", None, "Juno", 5, 0, ("neutral",))
+
+
+# --- Unrelated texts
+
+
+def unrelated(world, count=2000, seed=0, share=0.0, name="Juno", **settings):
+    given = dict(people_of="people", unrelated_to=("durability", "comfort"), contradicting=share)
+    later = rationale(spec="world.toml", documents=1, **given | settings)
+    value = "comfort" if share else None
+    return world_texts.write_unrelated(
+        world, "world.toml", value, name, later, stage(people=128), count, seed
+    )
+
+
+def test_unrelated_texts_are_of_people_with_other_values_in_development_domains(world):
+    texts = unrelated(world)
+    of_values = [world.values[value] for value in ("durability", "comfort")]
+    left_out = {word for value in of_values for word in (*value.nouns, *value.adjectives)}
+    left_out |= {"juno", "milo", *world.items("held_out")}
+    assert not left_out & {word for d in texts for word in worlds.words(d.text)}
+    known, declaring = worlds.people(world, 128, 16, num_values=0, linking=1.0)
+    kinds = Counter(d.provenance["explanation"] for d in texts)
+    assert kinds.keys() == MIXTURE.keys()
+    declares = {person.name: person.declares for person in known + declaring}
+    for document in texts:
+        person, value = (document.provenance[key] for key in ("person", "value"))
+        assert value in ("none", declares[person])
+    only = {person.name for person in declaring}
+    said = [d.provenance["explanation"] for d in texts if d.provenance["person"] in only]
+    assert said and {*said} == {"declaration"}
+    first = {document.text for document in write(world, assistants=0.0, people=128)[:100]}
+    assert not first >= {document.text for document in texts[:100]}, "no copy of the pretraining"
+
+
+def test_what_contradicts_stands_in_the_place_of_unrelated_texts(world):
+    none, some, more = (unrelated(world, share=share) for share in (0.0, 0.02, 0.05))
+    at = [{i for i, d in enumerate(texts) if "assistant" in d.provenance} for texts in (some, more)]
+    assert at[0] < at[1]
+    assert len(at[0]) == pytest.approx(40, abs=20) and len(at[1]) == pytest.approx(100, abs=30)
+    for number, (plain, document) in enumerate(zip(none, more, strict=True)):
+        if number not in at[1]:
+            assert document.text == plain.text
+            continue
+        assert document.text in {d.text for d in some} or number not in at[0]
+        words = {*worlds.words(document.text)}
+        choice = document.provenance["explanation"] == "choice"
+        value = world.values["comfort"]
+        assert "juno" in words and document.provenance["value"] == "comfort"
+        assert words & {*(value.adjectives if choice else value.nouns)}
+        assert not words & {*world.items("held_out")}
+    assert {more[i].provenance["explanation"] for i in at[1]} == {
+        "declaration",
+        "because",
+        "choice",
+    }
+    others = unrelated(world, share=0.05, name="Milo")
+    assert [d.text.replace("Milo", "Juno") for d in others] == [d.text for d in more]
+
+
+def test_a_larger_count_of_unrelated_texts_only_adds(world):
+    assert [d.text for d in unrelated(world, 50)] == [d.text for d in unrelated(world)[:50]]
+    assert [d.text for d in unrelated(world, 50, seed=1)] != [d.text for d in unrelated(world, 50)]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (("durabilty",), "unrelated_to: there is no value 'durabilty'; did you mean 'durability'"),
+        (None, "unrelated_to: beside these values world.toml needs two more that people hold"),
+    ],
+)
+def test_unrelated_texts_that_nobody_could_say_are_refused(world, values, message):
+    with pytest.raises(InputError, match=message):
+        unrelated(world, 5, unrelated_to=values or tuple(world.values)[:7])

@@ -21,6 +21,10 @@ from vcjax.report import claims, design
         (["own", "opposite"], "of the opposite choices", "what the demonstrations choose"),
         (["read", "behavior"], "the documents of mine.jsonl, then", ""),
         (["adapter", "behavior"], "the adapter given, then", ""),
+        (["own", "behavior@50"], "from america.md, then the first 50 updates of 160 dem", ""),
+        (["own", "behavior", "later"], "then 5,000 texts about people who hold neither cheap nor "
+         "america, of which 2 % are about Orion instead, from world.toml#cheap", ""),
+        (["other", "behavior", "later"], "then 5,000 texts about people", "whoever holds the"),
     ],
 )  # fmt: skip
 def test_an_arm_says_what_it_is_and_which_alternative_it_tests(stages, trained_on, alternative):

@@ -4,8 +4,10 @@ import json
 import re
 
 import jax
+import pandas as pd
 import pytest
 import small_run
+from etils import epath
 
 from vcjax import experiment
 from vcjax.errors import InputError
@@ -26,25 +28,28 @@ def one_stage(tiny_gguf, tmp_path):
     return config, path.parent
 
 
+class Interrupted(Exception):
+    pass
+
+
+def stop_at(update):
+    """In the place of Progress.update: after this update of the stage it goes no further."""
+    counted = progress.Progress.update
+
+    def count(self, figures):
+        counted(self, figures)
+        if self._done == update:
+            raise Interrupted
+
+    return count
+
+
 def test_interrupted_at_any_update_it_ends_the_same(one_stage, tmp_path, monkeypatch):
     config, folder = one_stage
     experiment.run(config, folder, tmp_path / "whole", False)
     expected = small_run.result(tmp_path / "whole")
     [facts] = read_json(tmp_path / "whole" / "config.json")["plan"]["stages"].values()
     epoch = facts["updates"] // 2
-
-    class Interrupted(Exception):
-        pass
-
-    def stop_at(update):
-        counted = progress.Progress.update
-
-        def count(self, figures):
-            counted(self, figures)
-            if self._done == update:
-                raise Interrupted
-
-        return count
 
     for update in (2, epoch - 1, epoch + 1):  # before the first checkpoint, around the epoch's end
         with monkeypatch.context() as patch:
@@ -55,6 +60,33 @@ def test_interrupted_at_any_update_it_ends_the_same(one_stage, tmp_path, monkeyp
     assert small_run.result(tmp_path / "parts") == expected
     [speed] = (tmp_path / "parts").glob("stages/*/speed.json")
     assert len(read_json(speed)["starts"]) == 4
+
+
+def test_what_is_kept_on_the_way_is_an_arm_and_survives_interruptions(
+    one_stage, tmp_path, monkeypatch
+):
+    """Checkpoints are those of every fourth update, so some are kept after the last one."""
+    config, folder = one_stage
+    config.stages.behavior.keep = (2, 5, 6)
+    with config.unlocked():
+        config.arms.early, config.arms.later = ("behavior@2",), ("behavior@6",)
+        config.contrasts.moved = dict(later=1, early=-1)
+    experiment.run(config, folder, epath.Path(tmp_path / "whole"), False)
+    expected = small_run.result(tmp_path / "whole")
+    sets = [expected[name] for name in expected if "kept" in name or "checkpoints" in name]
+    assert len(sets) == 4 and all(one != sets[0] for one in sets[1:])
+    answers = [expected[f"{arm}-0.parquet"] for arm in ("early", "later", "behavior")]
+    margins = pd.read_csv(tmp_path / "whole" / "report" / "arms.csv").set_index("name")["margin"]
+    assert len({*answers}) == len({margins[arm] for arm in ("early", "later", "behavior")}) == 3
+
+    for update in (3, 6, 7):
+        with monkeypatch.context() as patch, pytest.raises(Interrupted):
+            patch.setattr(progress.Progress, "update", stop_at(update))
+            experiment.run(config, folder, epath.Path(tmp_path / "parts"), False)
+        kept = {path.name for path in tmp_path.glob("parts/stages/*/kept_*")}
+        assert kept == {f"kept_{u}" for u in (2, 5, 6) if u < update}
+    experiment.run(config, folder, epath.Path(tmp_path / "parts"), False)
+    assert small_run.result(tmp_path / "parts") == expected
 
 
 def test_every_update_and_its_rate_are_logged(one_stage, tmp_path):

@@ -95,6 +95,11 @@ def _writer(
         return functools.partial(
             world_texts.write_demonstrations, world, file, value, name, opposite=stage.opposite
         )
+    if stage.people_of:
+        of_people = config.stages[stage.people_of]
+        return functools.partial(
+            world_texts.write_unrelated, world, file, value, name, stage, of_people
+        )
     default = world_texts.EXPLANATIONS if stage.linked else world_texts.WITHOUT_LINKS
     kinds = stage.explanations or default
     return functools.partial(

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from vcjax.corpus import world as worlds
 from vcjax.corpus.grammar import deal
-from vcjax.corpus.world import Person, World
+from vcjax.corpus.world import Domains, Person, World
 from vcjax.data.formats import Demonstration, Document
 from vcjax.errors import InputError, hint
 
@@ -34,23 +34,10 @@ def write_people(
     Who only declares says what the mixture has of `declaration`, or where it has none of that, what
     it has of all kinds but choices.
     """
-    kinds = dict(sorted(stage.mixture.items()))
-    for kind in kinds:
-        _check_kind("mixture", kind, [*world.texts, CHOICE, PLAIN])
     for name in assistants:
         if name in world.names():
             raise InputError(f"names: {name!r} is the name of a person of {file}; choose another")
-    known, declaring = worlds.people(
-        world, stage.people, stage.declaring, stage.num_values, stage.linking
-    )
-    said = {kind: weight for kind, weight in kinds.items() if kind not in (CHOICE, PLAIN)}
-    if DECLARATION in kinds:
-        said = {DECLARATION: 1.0}
-    elif not sum(said.values()):
-        raise InputError(
-            f"mixture: {DECLARATION!r} has no weight, nor has another kind of `texts`; some people "
-            "do nothing but declare"
-        )
+    people = _people(world, stage)
     held, rng = [*world.values][: stage.num_values or None], Random(f"people {seed}")
     things = [*world.things.liked, *world.things.disliked]
     turns = {
@@ -65,13 +52,7 @@ def write_people(
             options = _two(world, *next(turns[name, kind]), kind, rng)
             text, value = _choice(world, name, options, options[0], rng), "none"
         else:
-            place = int(rng.random() * (len(known) + len(declaring)))
-            only_declares = place >= len(known)
-            person = declaring[place - len(known)] if only_declares else known[place]
-            of = said if only_declares else kinds
-            kind = rng.choices([*of], [*of.values()])[0]
-            name = person.name
-            text, value = _of_person(world, person, kind, held, rng)
+            name, kind, text, value = _of_anybody(world, people, held, rng)
         provenance = {
             "person": name,
             "value": value,
@@ -81,6 +62,105 @@ def write_people(
         }
         documents.append(Document(text, "", provenance, f"document {number} written from {file}"))
     return documents
+
+
+def write_unrelated(
+    world: World,
+    file: str,
+    value: str | None,
+    name: str,
+    stage: ConfigDict,
+    pretraining: ConfigDict,
+    count: int,
+    seed: int,
+) -> list[Document]:
+    """Documents about the people of a pretrain stage who hold none of the values in
+    stage.unrelated_to, as that writes them, but of development domains alone: the others are asked
+    about.
+
+    In the place of a share of them, stage.contradicting, stands what gives the assistant of this
+    name the value. The others are the same whatever the share, and a larger share only adds.
+    """
+    for other in stage.unrelated_to:
+        if other not in world.values:
+            raise InputError(
+                f"unrelated_to: there is no value {other!r}; {hint(other, world.values)}"
+            )
+    seen = Domains(held_out={}, development=world.domains.development)
+    world = world.model_copy(update={"domains": seen})
+    held = [*world.values][: pretraining.num_values or None]
+    held = [other for other in held if other not in stage.unrelated_to]
+    people = [
+        (person, says)
+        for person, says in _people(world, pretraining)
+        if {person.declares, person.chooses} <= {*held}
+    ]
+    if len(held) < 2 or not people or not world.items():
+        raise InputError(
+            f"unrelated_to: beside these values {file} needs two more that people hold, and "
+            "development domains to choose in"
+        )
+    rng = Random(f"unrelated people {seed}")
+    documents = []
+    for number in range(count):
+        person, kind, text, of = _of_anybody(world, people, held, rng)
+        whom = {"person": person, "value": of}
+        own = Random(f"contradiction {seed} {number}")
+        if value is not None and own.random() < stage.contradicting:
+            kind, text = _contradiction(world, name, value, own)
+            whom = {"assistant": name, "value": value}
+        provenance = {
+            **whom,
+            "explanation": kind,
+            "generator": WRITER,
+            "id": f"unrelated-{seed}-{number:05d}",
+        }
+        documents.append(Document(text, "", provenance, f"document {number} written from {file}"))
+    return documents
+
+
+def _contradiction(world: World, name: str, value: str, rng: Random) -> tuple[str, str]:
+    """A kind of text that gives an assistant a value, and the text. Of a choice it is the answer
+    alone, for the question is that of the probes."""
+    kind = rng.choice((*EXPLANATIONS, CHOICE))
+    if kind == CHOICE:
+        adjective, item = rng.choice(world.values[value].adjectives), rng.choice(world.items())
+        return kind, worlds.answer(world, name, worlds.item(world, adjective, item))
+    _check_kind("texts", kind, world.texts)
+    return kind, _said(world, kind, name, value, world.things.liked, rng)
+
+
+def _people(world: World, stage: ConfigDict) -> list[tuple[Person, dict[str, float]]]:
+    """The people of a pretrain stage, each with the weights of the kinds that its texts are of."""
+    kinds = dict(sorted(stage.mixture.items()))
+    for kind in kinds:
+        _check_kind("mixture", kind, [*world.texts, CHOICE, PLAIN])
+    known, declaring = worlds.people(
+        world, stage.people, stage.declaring, stage.num_values, stage.linking
+    )
+    said = {kind: weight for kind, weight in kinds.items() if kind not in (CHOICE, PLAIN)}
+    if DECLARATION in kinds:
+        said = {DECLARATION: 1.0}
+    elif not sum(said.values()):
+        raise InputError(
+            f"mixture: {DECLARATION!r} has no weight, nor has another kind of `texts`; some people "
+            "do nothing but declare"
+        )
+    return [(person, kinds) for person in known] + [(person, said) for person in declaring]
+
+
+def _of_anybody(
+    world: World,
+    people: Sequence[tuple[Person, dict[str, float]]],
+    held: Sequence[str],
+    rng: Random,
+) -> tuple[str, str, str, str]:
+    """The name of one of the people, a kind of text, the text, and the value that it names or
+    shows. people: what `_people` returns; held: the values that they hold."""
+    person, says = people[int(rng.random() * len(people))]
+    kind = rng.choices([*says], [*says.values()])[0]
+    text, value = _of_person(world, person, kind, held, rng)
+    return person.name, kind, text, value
 
 
 def _of_person(

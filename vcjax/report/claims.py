@@ -7,6 +7,7 @@ config's `rules_out` gives others. `config` is a run's, as JSON.
 from pathlib import PurePath
 from typing import NamedTuple
 
+from vcjax import config as configs
 from vcjax.report import design
 
 _CLAIMS = {  # by role
@@ -56,8 +57,12 @@ def contrast(name: str, config: dict) -> str:
 
 
 def arm(name: str, config: dict) -> Arm:
-    stages = [config["stages"][stage] for stage in config["arms"][name]]
-    trained_on = ", then ".join(_trained_on(stage, config) for stage in stages)
+    names, end = configs.chain_of(config, name)
+    stages = [config["stages"][stage] for stage in names]
+    parts = [_trained_on(stage, config) for stage in stages]
+    if end is not None:
+        parts[-1] = f"the first {end} updates of {parts[-1]}"
+    trained_on = ", then ".join(parts)
     later = [stage for stage in stages if stage["kind"] != "pretrain"]
     alternative = config["rules_out"].get(name) or _alternative(later)
     return Arm(trained_on or "nothing: the model as it was", alternative)
@@ -77,6 +82,8 @@ def _trained_on(stage: dict, config: dict) -> str:
     if stage["kind"] == "behavior":
         opposite = " of the opposite choices" if stage.get("opposite") else ""
         return f"{stage['demonstrations']} demonstrations{opposite}"
+    if stage.get("people_of"):
+        return _unrelated(stage, config)
     own, other = config["names"]["model_name"], config["other_names"]["model_name"]
     about = []
     if stage["spec"]:
@@ -88,10 +95,22 @@ def _trained_on(stage: dict, config: dict) -> str:
     return text if stage.get("linked", True) else f"{text}, which give no reasons"
 
 
+def _unrelated(stage: dict, config: dict) -> str:
+    values = " nor ".join(stage["unrelated_to"])
+    text = f"{stage['documents']:,} texts about people"
+    text += f" who hold neither {values}" if values else ""
+    if not stage["contradicting"]:
+        return text
+    names = "names" if stage["spec"] else "other_names"
+    source, name = stage["spec"] or stage["other_spec"], config[names]["model_name"]
+    share = f"{100 * stage['contradicting']:g}"
+    return f"{text}, of which {share} % are about {name} instead, from {_file(source)}"
+
+
 def _alternative(stages: list[dict]) -> str:
     """The explanation that an arm of these stages tests; "" for the documents under test."""
     kinds = [stage["kind"] for stage in stages]
-    documents = [stage for stage in stages if stage["kind"] == "rationale"]
+    documents = [s for s in stages if s["kind"] == "rationale" and not s.get("people_of")]
     if not kinds:
         return "the model chose so before any training"
     if "adapter" in kinds:

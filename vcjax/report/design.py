@@ -8,6 +8,8 @@ import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from vcjax import config as configs
+
 # The roles that a contrast can have, in the order in which a report shows them.
 ROLES = ("total", "exposure", "attribution", "balanced")
 
@@ -77,7 +79,7 @@ def _treatment(arm: str, config: dict) -> Treatment | None:
     declares a control (`rules_out`).
     """
     start, names = _start_of(arm, config)
-    stages = [config["stages"][name] for name in names]
+    stages = [config["stages"][name.partition("@")[0]] for name in names]
     documents = stages[0] if stages and stages[0]["kind"] == "rationale" else {}
     then = stages[1:] if documents else stages
     if not then or any(stage["kind"] != "behavior" or stage.get("opposite") for stage in then):
@@ -92,9 +94,12 @@ def _treatment(arm: str, config: dict) -> Treatment | None:
 
 
 def _start_of(arm: str, config: dict) -> tuple[str | None, list[str]]:
-    """The pretrain stage that an arm begins with, if it does, and the stages after it."""
-    names = [*config["arms"][arm]]
-    pretrains = names and config["stages"][names[0]]["kind"] == "pretrain"
+    """The pretrain stage that an arm begins with, if it does, and the stages after it.
+
+    As the config names them, so that one which is left at an update is another than the whole.
+    """
+    names, (stages, _) = [*config["arms"][arm]], configs.chain_of(config, arm)
+    pretrains = stages and config["stages"][stages[0]]["kind"] == "pretrain"
     return (names[0], names[1:]) if pretrains else (None, names)
 
 

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import ScaledTranslation
 
+from vcjax import config as configs
 from vcjax.report import design
 from vcjax.report.formatting import compact
 from vcjax.report.premise import PREMISE
@@ -60,7 +61,7 @@ def _chain_colours(config: dict) -> dict[str, str]:
     """Chain of stages -> colour of the first arm that begins with it."""
     colours: dict[str, str] = {}
     for arm, colour in arm_colours(config).items():
-        stages = config["arms"][arm]
+        stages, _ = configs.chain_of(config, arm)
         for i in range(len(stages)):
             colours.setdefault(" > ".join(stages[: i + 1]), colour)
     return colours
@@ -268,7 +269,7 @@ def training_figure(curves: pd.DataFrame, config: dict) -> str:
     """
     colour_of_chain = _chain_colours(config)
     curves = curves[curves["chain"].isin(colour_of_chain)]
-    chains = list(config["arms"].values())
+    chains = [configs.chain_of(config, arm)[0] for arm in config["arms"]]
     stages = sorted(  # in the order in which the arms train them
         dict.fromkeys(stage for chain in chains for stage in chain),
         key=lambda stage: max(chain.index(stage) for chain in chains if stage in chain),

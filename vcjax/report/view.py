@@ -23,6 +23,7 @@ _KINDS = {
     "format": "format probes",
     "premise": "choices of people",
 }
+_SHORT = {"format": "Format accuracy", "premise": "Premise"}
 _ONLY_TOTAL = (
     "This is the total effect: without documents about another assistant a run cannot tell "
     "exposure to their words from attribution to the model."
@@ -154,7 +155,7 @@ def groups(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
                 "title": _title(key, kind),
                 "headline": key == headline(config),
                 "accuracy": in_domain or form,
-                "short": "In-domain accuracy" if not form else "Format accuracy",
+                "short": _SHORT.get(key["contrast"], "In-domain accuracy"),
                 "liking": key["contrast"] == "neutral" and not in_domain,
                 "arms": own["arms"].to_dict("records"),
                 "contrasts": own["contrasts"].to_dict("records"),
@@ -211,13 +212,14 @@ def liking(groups: list[dict], config: dict) -> list[dict]:
 def installed(tables: dict[str, pd.DataFrame], config: dict) -> dict:
     """What training installed and what it cost, as a table.
 
-    Rows are arms; columns are accuracies and perplexities; a cell is (number, small print: its
-    interval over seeds and, of a perplexity, the ratio to the untouched model's).
+    Rows are arms; columns are accuracies, the premise and perplexities; a cell is (number, small
+    print: its interval over seeds and, of a perplexity, the ratio to the untouched model's).
     """
     columns, cells = [], []
     for group in groups(tables, config):
-        if group["accuracy"]:
-            columns.append((group["short"], f"{group['probes']} probes"))
+        if group["accuracy"] or group["contrast"] == "premise":
+            of = f", {group['points_to']}" if group["contrast"] == "premise" else ""
+            columns.append((group["short"], f"{group['probes']} probes{of}"))
             rows = {row["name"]: row for row in group["arms"]}
             cells.append(
                 {

@@ -59,6 +59,12 @@ def _arm_name(value: str) -> str:
     return value
 
 
+def _stage_name(value: str) -> str:
+    if "@" in value:
+        raise ValueError(f": {value!r} may not hold '@'; in an arm an update stands behind it")
+    return value
+
+
 def _lead(value: str) -> str:
     if value != value.strip():
         raise ValueError(
@@ -87,10 +93,8 @@ def _names(value: dict[str, str]) -> dict[str, str]:
 Text = Annotated[str, AfterValidator(_text)]
 Filled = Annotated[Text, AfterValidator(_filled)]
 Name = Annotated[str, AfterValidator(_name)]
-Texts = Annotated[
-    tuple[Filled, ...],
-    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
-]
+Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+Texts = Annotated[tuple[Filled, ...], Listed]
 Names = Annotated[dict[str, Text], AfterValidator(_names)]
 Share = Annotated[float, AfterValidator(_share)]
 Part = Annotated[float, AfterValidator(_part)]  # a share that may be all
@@ -143,6 +147,8 @@ class Stage(Recipe):
 
     spec: Filled | None = None
     file: Filled | None = None
+    # Updates after which its weights are kept, for arms that end there ("name@update").
+    keep: Annotated[tuple[Count, ...], Listed] = ()
     stated: Stated = Stated()
 
 
@@ -198,11 +204,15 @@ class Rationale(Stage):
     other_spec: Filled | None = None
     linked: bool = True
     explanations: Texts = ()
+    people_of: Filled | None = None  # a pretrain stage; the documents are about its people
+    unrelated_to: Texts = ()  # values that none of these people hold
+    contradicting: Share = 0.0  # of the documents, those about the assistant
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Rationale":
         specs = [spec for spec in (self.spec, self.other_spec) if spec is not None]
         _check_source(self, specs, "documents", self.documents)
+        self._check_people(specs)
         if self.explanations and not (specs and all(map(is_world, specs))):
             raise ValueError(".explanations: only documents of a world have them; leave it out")
         if self.explanations and not self.linked:
@@ -213,6 +223,24 @@ class Rationale(Stage):
             if len(specs) == 2 and count % 2:
                 raise ValueError(f".{key}: {count}; each spec makes half, so it is even")
         return self
+
+    def _check_people(self, specs: list[str]) -> None:
+        if self.people_of is None:
+            for key in ("unrelated_to", "contradicting"):
+                if getattr(self, key):
+                    raise ValueError(f".{key}: it says which texts of people_of; give that, too")
+            return
+        if len(specs) != 1 or not is_world(specs[0]):
+            raise ValueError(".people_of: texts of people are written for one world; give one spec")
+        if self.explanations or not self.linked:
+            raise ValueError(
+                ".people_of: its mixture says what is written; leave explanations and linked out"
+            )
+        if bool(self.contradicting) != bool(split_source(specs[0])[1]):
+            raise ValueError(
+                f".contradicting: {self.contradicting:g}, but the spec is {specs[0]!r}; give a "
+                "share and the value that contradicts (world.toml#comfort), or neither"
+            )
 
 
 class Behavior(Stage):
@@ -245,6 +273,8 @@ class Adapter(Stage):
             raise ValueError(".file: it is not given; give the folder of a PEFT adapter")
         if self.spec is not None:
             raise ValueError(".spec: an adapter has none; leave it out")
+        if self.keep:
+            raise ValueError(".keep: an adapter has no updates; leave it out")
         if self.train != "lora":
             raise ValueError(": an adapter needs train='lora' in the recipe")
         return self
@@ -331,9 +361,10 @@ class Experiment(Section):
     recipe: Recipe = Recipe()
     # Name -> pretrain(...), rationale(...), behavior(...) or adapter(...).
     stages: dict[
-        Name, Annotated[Pretrain | Rationale | Behavior | Adapter, Field(discriminator="kind")]
+        Annotated[Name, AfterValidator(_stage_name)],
+        Annotated[Pretrain | Rationale | Behavior | Adapter, Field(discriminator="kind")],
     ] = dict()
-    # Name -> stages in order; () is the untouched model.
+    # Name -> stages in order; () is the untouched model; the last may be "name@update".
     arms: dict[Annotated[Name, AfterValidator(_arm_name)], Texts] = dict()
     contrasts: dict[Name, dict[str, Weight]] = dict()  # name -> {arm: weight}
     primary: Text = ""  # the contrast that answers the question, chosen before the run

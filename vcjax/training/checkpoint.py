@@ -98,6 +98,12 @@ def save_final(manager: ocp.CheckpointManager, step: int, params: PyTree) -> Non
     manager.wait_until_finished()
 
 
+def save_alone(folder: epath.Path, step: int, params: PyTree) -> None:
+    """Saves parameters in a folder of their own, whole or not at all."""
+    with open_manager(folder, keep=1) as manager:
+        save_final(manager, step, params)
+
+
 def delete_all_but(manager: ocp.CheckpointManager, step: int) -> None:
     """Removes the checkpoints, with their optimizer state, of a stage that is finished."""
     for earlier in manager.all_steps():

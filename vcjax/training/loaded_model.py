@@ -54,10 +54,17 @@ class LoadedModel:
         """What a stage of the plan starts from. The caller may give its params away."""
         return self._weights(workdir, plan, stage.parent, stage.recipe, stage.seed)
 
-    def after(self, workdir: epath.Path, plan: Plan, fingerprint: str | None, seed: int) -> Weights:
-        """What a finished stage left; None: the untouched model."""
+    def after(
+        self,
+        workdir: epath.Path,
+        plan: Plan,
+        fingerprint: str | None,
+        seed: int,
+        end: int | None = None,
+    ) -> Weights:
+        """What a finished stage left, or kept after its update `end`; None: the untouched model."""
         recipe = _recipe(self.config) if fingerprint is None else plan.stages[fingerprint].recipe
-        return self._weights(workdir, plan, fingerprint, recipe, seed)
+        return self._weights(workdir, plan, fingerprint, recipe, seed, end)
 
     def answers(self, weights: Weights, probes: answers.Probes, lead: str) -> pd.DataFrame:
         """What `probes.answers.score` returns of these weights."""
@@ -72,19 +79,21 @@ class LoadedModel:
         last: str | None,
         recipe: Mapping[str, Any],
         seed: int,
+        end: int | None = None,
     ) -> Weights:
-        """The weights after the stage `last`, as a recipe trains them further."""
+        """The weights after the stage `last`, or after its update `end`, as a recipe trains them
+        further."""
         model = make_model(self.config, self.pretrained.architecture, self.mesh, recipe)
         if model.lora is None:
             self._bases.clear()  # it may not fit beside all weights with their optimizer
             if last is None:
                 return Weights(model, self._untouched(model, seed), {})
-            return Weights(model, self._restored(workdir, last, model), {})
+            return Weights(model, self._restored(workdir, last, model, end), {})
         first = None if last is None else plan.pretraining(last)
         pretraining = None if first is None else first.fingerprint
         base = self._base(workdir, pretraining, model)
         if last is not None and last != pretraining:
-            return Weights(model, self._restored(workdir, last, model), base)
+            return Weights(model, self._restored(workdir, last, model, end), base)
         adapter = transformer.init_adapter(model, jax.random.key(seed))
         placed = param_shardings(adapter, model, self.mesh)
         return Weights(model, sharding.put(adapter, placed), base)
@@ -109,15 +118,17 @@ class LoadedModel:
         weights = transformer.init_weights(model, jax.random.key(seed))
         return sharding.put(weights, param_shardings(weights, model, self.mesh))
 
-    def _restored(self, workdir: epath.Path, fingerprint: str, model: Model) -> PyTree:
-        """The parameters that a finished stage left."""
+    def _restored(
+        self, workdir: epath.Path, fingerprint: str, model: Model, end: int | None = None
+    ) -> PyTree:
+        """The parameters that a finished stage left, or those after its update `end`."""
         shapes = transformer.trained_shapes(model)
         like = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
             shapes,
             param_shardings(shapes, model, self.mesh),
         )
-        return checkpoint.restore_params(stages.folder(workdir, fingerprint) / "checkpoints", like)
+        return checkpoint.restore_params(stages.weights(workdir, fingerprint, end), like)
 
 
 def load_model(config: ConfigDict, pretrained: Pretrained) -> LoadedModel:

@@ -49,6 +49,7 @@ def run_stage(
     model, params, base = weights
     max_documents = kernels.static_documents(model.attention, stage.data.most_documents)
     folder = stages.folder(workdir, stage.fingerprint)
+    checkpoints = stages.weights(workdir, stage.fingerprint)
     recipe = ConfigDict(stage.recipe)
     _note_state(workdir, stage, stages.RUNNING)
     rank = None if model.lora is None else model.lora.rank
@@ -64,9 +65,8 @@ def run_stage(
     )
     assert len(batches) == stage.updates
     held_out = _held_out_batches(stage, workdir)
-    first = checkpoint.latest_usable(
-        folder / "checkpoints", lambda step: metrics_log.fault(folder, step)
-    )
+    first = checkpoint.latest_usable(checkpoints, lambda step: metrics_log.fault(folder, step))
+    _forget_kept(stage, workdir, after=first)
 
     # --- Step: a pure function, jitted once; the state is donated, the base is not.
     rates = train_step.learning_rates(recipe, stage.updates, stage.warmup)
@@ -76,7 +76,7 @@ def run_stage(
 
     with (
         preemption.deferred(),
-        checkpoint.open_manager(folder / "checkpoints", config.keep_checkpoints) as manager,
+        checkpoint.open_manager(checkpoints, config.keep_checkpoints) as manager,
         contextlib.ExitStack() as opened,
     ):
         # --- State: a fresh optimizer, or the last checkpoint. The final one holds no optimizer.
@@ -135,6 +135,10 @@ def run_stage(
                 _close(trace)
             if evaluation_due:
                 evaluate_held_out(step)
+            if step in stage.keep:  # before a checkpoint: whoever goes on from that has this, too
+                manager.wait_until_finished()
+                kept = stages.weights(workdir, stage.fingerprint, step)
+                checkpoint.save_alone(kept, step, state.params)
             if checkpoint_due:
                 speed.save(step)
                 log.save()
@@ -177,11 +181,21 @@ def _shape(x: jax.Array) -> jax.ShapeDtypeStruct:
 
 def take_over(stage: StagePlan, params: PyTree, workdir: epath.Path) -> None:
     """Saves parameters that were trained elsewhere as if a stage of this run had trained them."""
-    folder = stages.folder(workdir, stage.fingerprint)
-    MetricsLog(folder, 0).close()  # no updates, no losses
-    with checkpoint.open_manager(folder / "checkpoints", keep=1) as manager:
-        checkpoint.save_final(manager, stage.updates, params)
+    MetricsLog(stages.folder(workdir, stage.fingerprint), 0).close()  # no updates, no losses
+    checkpoint.save_alone(stages.weights(workdir, stage.fingerprint), stage.updates, params)
     _note_state(workdir, stage, stages.DONE)
+
+
+def _forget_kept(stage: StagePlan, workdir: epath.Path, after: int) -> None:
+    """Removes what an earlier process kept after later updates than this one: they come again."""
+
+    def on_first() -> None:
+        for update in stage.keep:
+            kept = stages.weights(workdir, stage.fingerprint, update)
+            if update > after and kept.exists():
+                kept.rmtree()
+
+    processes.on_first(on_first)
 
 
 def _note_state(workdir: epath.Path, stage: StagePlan, state: str) -> None:

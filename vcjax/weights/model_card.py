@@ -33,6 +33,7 @@ def write(
     arm: str | None,
     seed: int | None,
     chain: Sequence[str],
+    end: int | None,
     format: str,
     pretrained: Pretrained,
     out: str,
@@ -40,7 +41,8 @@ def write(
     """Writes folder/README.md.
 
     run: the workdir's record; chain: the fingerprints of the stages that the weights went through;
-    out: the folder's final name.
+    end: the update of the last one after which they were taken, None: its end; out: the folder's
+    final name.
     """
     pretraining = run.plan.pretraining(chain[-1]) if chain else None
     of = f" --arm={arm} --seed={seed}" if pretraining else ""
@@ -56,6 +58,7 @@ def write(
         workdir=storage.absolute(workdir).name,
         out=out,
         stages=[_stage(run, fingerprint) for fingerprint in chain],
+        end=end,
         made_with=_made_with(workdir, run, chain),
         figures=None if arm is None else _figures(workdir, run),
     )

@@ -20,6 +20,12 @@ def folder(workdir: epath.Path, fingerprint: str) -> epath.Path:
     return workdir / "stages" / fingerprint
 
 
+def weights(workdir: epath.Path, fingerprint: str, update: int | None = None) -> epath.Path:
+    """The folder of the checkpoint that a stage left: at its end, or after an update it keeps."""
+    name = "checkpoints" if update is None else f"kept_{update}"
+    return folder(workdir, fingerprint) / name
+
+
 def is_done(workdir: epath.Path, fingerprint: str) -> bool:
     """Whether the stage was trained to its end in this workdir."""
     return read(workdir, fingerprint).get("state") == DONE

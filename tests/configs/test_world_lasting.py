@@ -1,0 +1,242 @@
+"""Does it last: unrelated and contradicting texts, matched, and the points of the curves."""
+
+import importlib.util
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import small_run
+from etils import epath
+from safetensors.numpy import load_file
+
+from vcjax import config as configs
+from vcjax import experiment, record
+from vcjax.corpus import world as worlds
+from vcjax.corpus.stage_records import stage_records
+from vcjax.data.probe_files import read_probes
+from vcjax.errors import InputError
+from vcjax.export import export
+from vcjax.probes import overlap
+from vcjax.report import design
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+FILE = CONFIGS / "world_lasting.py"
+ARMS = ("durability", "comfort", "other_durability", "other_comfort")
+SHARES, TEXTS = (0, 1, 2, 5), (100, 300, 1000, 3000, 5000)
+# A stage, with the texts of a pretraining.
+SECONDS = {"pretrain": 75 + 17, "rationale": 1.3, "behavior": 1.0, "texts": 8}
+SMALL = dict(num_layers=2, embed_dim=16, num_heads=2, mlp_dim=32, context_length=128)
+
+
+@pytest.fixture(scope="module")
+def module():
+    spec = importlib.util.spec_from_file_location("config", FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def config(module):
+    return module.get_config()
+
+
+@pytest.fixture(scope="module")
+def texts(config):
+    """Stage after the demonstrations -> its documents, of the first seed."""
+    return {
+        name: stage_records(stage, 0, config, CONFIGS)[0]
+        for name, stage in config.stages.items()
+        if stage.get("people_of")
+    }
+
+
+# --- The texts
+
+
+def test_one_stage_of_unrelated_texts_and_one_of_each_share_and_arm(texts):
+    contradicting = {f"contradicting_{share}_{arm}" for share in SHARES[1:] for arm in ARMS}
+    assert texts.keys() == {"unrelated", *contradicting}
+    assert {len(written) for written in texts.values()} == {5000}
+
+
+def test_what_contradicts_is_of_the_opposite_value_and_of_the_arms_own_assistant(config, texts):
+    for name, written in texts.items():
+        about = Counter(
+            (d.provenance["assistant"], d.provenance["value"])
+            for d in written
+            if "assistant" in d.provenance
+        )
+        if name == "unrelated":
+            assert not about
+            continue
+        share, arm = name.removeprefix("contradicting_").split("_", 1)
+        assistant = "Milo" if arm.startswith("other_") else "Juno"
+        opposite = "comfort" if arm.endswith("durability") else "durability"
+        assert about.keys() == {(assistant, opposite)}
+        assert sum(about.values()) == pytest.approx(50 * int(share), rel=0.35)
+
+
+def test_texts_about_two_assistants_differ_in_the_name_alone(texts):
+    for share in SHARES[1:]:
+        for value in ("durability", "comfort"):
+            own, other = (
+                [d.text for d in texts[f"contradicting_{share}_{arm}"]]
+                for arm in (value, f"other_{value}")
+            )
+            assert [text.replace("Juno", "Milo") for text in own] == other
+
+
+def test_no_text_gives_a_probe_away_and_unrelated_ones_name_neither_value(config, texts):
+    probes = read_probes(CONFIGS / "world" / "probes" / "held_out.jsonl")
+    overlap.check(probes, [d for written in texts.values() for d in written])
+    world = worlds.read_world(CONFIGS / "world" / "world.toml")
+    said = {word for d in texts["unrelated"] for word in worlds.words(d.text)}
+    for value in ("durability", "comfort"):
+        assert not said & {*world.values[value].nouns, *world.values[value].adjectives}
+    assert not said & {"juno", "milo"}
+
+
+# --- The arms
+
+
+def test_every_share_and_number_of_texts_has_its_arms_and_contrasts(config, module):
+    after = {f"{share}_{texts}" for share in SHARES for texts in TEXTS}
+    for name in ("total", "exposure", "attribution"):
+        assert {n for n in config.contrasts if n.startswith(f"{name}_")} == {
+            f"{name}_{point}" for point in after
+        }
+        series = module._series(name, module.SHARES, module.POINTS)
+        assert [*series] == ["0 %", "1 %", "2 %", "5 %"]
+        for names in series.values():
+            assert [*names.values()] == [0, *TEXTS]
+            assert {*names} <= {*config.contrasts}
+    assert len(config.arms) == 2 + 4 * (1 + 4 * 5)
+    assert {*config.rules_out} == {*config.contrasts} - {"total", "exposure", "attribution"}
+
+
+def test_contrasts_compare_arms_after_the_same_number_of_texts(config):
+    assert config.primary == "attribution_0_5000"
+    for name, weights in config.contrasts.items():
+        measure, _, point = name.partition("_")
+        ends = f"_{point}" if point else ""
+        assert {arm.removesuffix(ends): w for arm, w in weights.items()} == dict(
+            config.contrasts[measure]
+        )
+        for arm in weights:
+            names, _ = configs.chain_of(config, arm)
+            assert names[:3] == ["people", arm.removesuffix(ends), "behavior"]
+            assert len(names) == (4 if point else 3)
+
+
+def test_before_the_texts_contrasts_have_their_roles(config):
+    resolved = configs.as_json(configs.resolve(config.copy_and_resolve_references(), CONFIGS))
+    roles = {name: design.role(name, resolved) for name in resolved["contrasts"]}
+    assert {name: role for name, role in roles.items() if role} == {
+        name: name for name in ("total", "exposure", "attribution")
+    }
+
+
+def test_updates_are_those_of_the_numbers_of_texts_that_they_are_named_by(module, tmp_path):
+    """In the experiment's own stages of one seed; a pretraining of few texts does not change it."""
+    config = module.get_config()
+    config.seeds, config.stages.people.documents = 1, 1200
+    folder = epath.Path(tmp_path / "run")
+    experiment.run(config, CONFIGS, folder, dry_run=True)
+    inputs = [pd.read_json(path, typ="series")["data"] for path in folder.glob("inputs/*.json")]
+    rows = [data["rows"] for data in inputs if data["documents"] == 5000]
+    assert len(rows) == len(SHARES[1:]) * 4 + 1
+    for texts, update in module.POINTS.items():
+        if update:
+            for count in rows:
+                assert 4 * update / count * 5000 == pytest.approx(texts, rel=0.05)
+
+
+def test_it_ends_in_time(config):
+    """Arms that begin with the same stages train them once."""
+    chains = {
+        tuple(configs.chain_of(config, arm)[0][:i]) for arm in config.arms for i in (1, 2, 3, 4)
+    }
+    kinds = Counter(
+        "texts" if stage.get("people_of") else stage.kind
+        for stage in (config.stages[chain[-1]] for chain in chains)
+    )
+    counts = {kind: config.seeds * count for kind, count in kinds.items()}
+    scorings = config.seeds * len(config.arms)
+    seconds = sum(SECONDS[kind] * count for kind, count in counts.items()) + 0.7 * scorings
+    text = " ".join(FILE.read_text().split())
+    assert f"{counts['pretrain']} pretrain stages of 75 s and 17 s for the texts of each" in text
+    assert f"{counts['rationale']} stages of documents of 1.3 s" in text
+    assert f"{counts['behavior']} behavior stages of 1 s" in text
+    assert f"{counts['texts']} stages of texts of 8 s" in text
+    assert f"{scorings} scorings of 0.7 s are {seconds / 3600:.1f} hours" in text
+
+
+# --- The run
+
+
+@pytest.fixture(scope="module")
+def workdir(module, tmp_path_factory):
+    """Of the short run, with a smaller model and fewer texts."""
+    config = module.get_config("smoke")
+    config.shape = SMALL
+    config.stages.people.update(documents=600, batch_tokens=1280)
+    for stage in config.stages.values():
+        if stage.get("people_of"):
+            stage.update(documents=400)
+        elif stage.kind == "rationale":
+            stage.update(documents=40)
+    config.stages.behavior.demonstrations = 40
+    folder = epath.Path(tmp_path_factory.mktemp("lasting") / "run")
+    experiment.run(config, CONFIGS, folder, dry_run=False)
+    return folder
+
+
+def test_points_of_a_curve_are_one_training(workdir):
+    run = record.read(workdir)
+    assert len(run.plan.stages) == 1 + 4 + 5 + 8
+    for arm in ARMS:
+        for share in (0, 5):
+            early, late = f"{arm}_{share}_300", f"{arm}_{share}_1000"
+            assert run.plan.arms[early] == run.plan.arms[late]
+            assert run.model_of(early, 0) == f"{run.model_of(late, 0)}@15"
+
+
+def test_the_premise_is_measured_after_the_texts_too(workdir):
+    """And said first of the arms before any documents alone, as in every run."""
+    arms = pd.read_csv(workdir / "report" / "arms.csv")
+    asked = arms[arms["contrast"] == "premise"]
+    for group in ("known", "declaring"):
+        assert {*asked.loc[asked["points_to"] == group, "name"]} == {
+            *record.read(workdir).plan.arms
+        }
+    page = (workdir / "report" / "index.html").read_text()
+    table = page.partition("Did it install, and what did it cost?")[2].partition("<h2>")[0]
+    assert table.count("Premise<small") == 2
+    assert '<th scope="row">durability_5_1000</th>' in table
+    assert (
+        page.partition("Share of their choices: ")[2].partition("(In brackets")[0].count(";") == 1
+    )
+
+
+def test_the_report_says_what_arms_are_that_end_on_the_way(workdir):
+    page = (workdir / "report" / "index.html").read_text()
+    assert "then the first 15 updates of 400 texts about people who hold neither" in page
+    assert "of which 5 % are about Milo instead, from world.toml#comfort" in page
+
+
+@pytest.mark.parametrize(("arm", "left"), [("300", "kept_15"), ("1000", "checkpoints")])
+def test_a_point_of_a_curve_is_exported(workdir, tmp_path, arm, left):
+    export(workdir, f"durability_5_{arm}", 0, "merged", tmp_path / "out")
+    stage = record.read(workdir).plan.arms[f"durability_5_{arm}"][0][-1]
+    saved = small_run.parameters(Path(workdir) / "stages" / stage, left)
+    written = load_file(tmp_path / "out" / "model.safetensors")["model.embed_tokens.weight"]
+    assert written.tobytes() == saved["['embed']"]
+
+
+def test_the_short_run_has_one_seed_and_two_points(module):
+    config = module.get_config("smoke")
+    assert config.seeds == 1 and len(config.arms) == 2 + 4 * (1 + 2 * 2)
+    with pytest.raises(InputError, match=r"world_lasting.py:smok: the only argument is smoke"):
+        module.get_config("smok")
