@@ -54,7 +54,7 @@ def _after(name, share, texts):
 def _series(measure, shares, points):
     """A curve for each share: its contrasts, and after how many texts each is."""
     return {
-        f"{share} %": {_after(measure, share, texts): texts for texts in (0, *points)}
+        f"{share}%": {_after(measure, share, texts): texts for texts in (0, *points)}
         for share in shares
     }
 
@@ -155,10 +155,10 @@ def get_config(arg=""):
         contrasts={**MEASURES, **{name: weights for name, (weights, _) in after.items()}},
         rules_out={name: meaning for name, (_, meaning) in after.items()},
         primary=f"attribution_0_{max(points)}",
+        curves=dict(texts=dict(series=_series("attribution", shares, points))),
         development="world/DEVELOPMENT.md",
         toward=A,
         lead="Juno prefers",
-        compute_dtype="float32",
         remat="dots",
         eval_every=500,
         checkpoint_every=500,

@@ -108,7 +108,7 @@ def test_every_share_and_number_of_texts_has_its_arms_and_contrasts(config, modu
             f"{name}_{point}" for point in after
         }
         series = module._series(name, module.SHARES, module.POINTS)
-        assert [*series] == ["0 %", "1 %", "2 %", "5 %"]
+        assert [*series] == ["0%", "1%", "2%", "5%"]
         for names in series.values():
             assert [*names.values()] == [0, *TEXTS]
             assert {*names} <= {*config.contrasts}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from vcjax.report import design, statistics
-from vcjax.report.premise import premise, shares
+from vcjax.report.premise import holds, of_arms, premise, shares
 from vcjax.report.tables import GROUP, headline, in_group
 
 _EVERY = ""  # the series of a premise that all have
@@ -21,11 +21,13 @@ class Curve(NamedTuple):
     """name: of the number, x. effects: the rows of `tables.estimates` on held-out pairs, by series
     and x, with the columns name (the series), contrast (its name), x and fails (whether the level's
     premise fails). people: what `premise.shares` returns of the arms before those of each contrast,
-    with the columns series (or `_EVERY`), x and fails; empty where it was not measured."""
+    with the columns series (or `_EVERY`), x and fails; empty where it was not measured. after: the
+    same, after their training, of the arm of each contrast in which it is least."""
 
     name: str
     effects: pd.DataFrame
     people: pd.DataFrame
+    after: pd.DataFrame
 
 
 def read(tables: dict[str, pd.DataFrame], config: dict) -> list[Curve]:
@@ -51,7 +53,7 @@ def _curve(
 ) -> Curve:
     """rows: the contrasts on held-out pairs, by name."""
     place = {contrast: i for i, contrast in enumerate(config["contrasts"])}
-    effects, people = [], []
+    effects, people, after = [], [], []
     for of in sorted(series, key=lambda of: min(place[contrast] for contrast in series[of])):
         for contrast, x in sorted(series[of].items(), key=lambda level: level[1]):
             as_question = {**config, "primary": contrast}
@@ -60,7 +62,18 @@ def _curve(
             level = {"name": of, "contrast": contrast, "x": x, "fails": fails}
             effects.append({**rows.loc[contrast], **level})
             people.append(shares(tables, as_question).assign(series=of, x=x, fails=fails))
-    return Curve(name, pd.DataFrame(effects), _merged(pd.concat(people, ignore_index=True)))
+            least = _least(of_arms(tables, config["contrasts"][contrast]))
+            after.append(least.assign(series=of, x=x, fails=len(least) > 0 and not holds(least)))
+    merged = _merged(pd.concat(people, ignore_index=True))
+    return Curve(name, pd.DataFrame(effects), merged, pd.concat(after, ignore_index=True))
+
+
+def _least(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each group of people the arm with the least share."""
+    if rows.empty:
+        return rows
+    least = rows.sort_values("rate", kind="stable").drop_duplicates("points_to")
+    return least.sort_values("points_to")
 
 
 def _merged(people: pd.DataFrame) -> pd.DataFrame:
@@ -73,16 +86,21 @@ def _merged(people: pd.DataFrame) -> pd.DataFrame:
     return people
 
 
-def differing_premise(curve: Curve) -> pd.DataFrame:
-    """Its people; none where all levels go on from one arm, whose premise the report has above."""
-    people = curve.people
-    return people if len(people) and people["name"].nunique() > 1 else people[:0]
+def shown_premise(curve: Curve) -> pd.DataFrame:
+    """What a curve has below it: the premise of each level, or where all levels go on from one arm,
+    whose premise the report has above, what is left of it after training."""
+    if len(curve.people) and curve.people["name"].nunique() > 1:
+        return curve.people
+    if curve.after.empty:
+        return curve.after
+    return curve.after.assign(people="after training, " + curve.after["people"])
 
 
 def table(curves: list[Curve]) -> pd.DataFrame:
     """One row a level of a series: columns curve, series, x, contrast, weights, margin and rate
     with their intervals, for each group of people whose premise was measured premise_GROUP (share
-    of their choices, of several arms the least) and the ends of its interval over people, fails.
+    of their choices, of several arms the least) and the ends of its interval over people, likewise
+    after_GROUP, after training; fails.
     """
     rows = []
     for curve in curves:
@@ -90,7 +108,8 @@ def table(curves: list[Curve]) -> pd.DataFrame:
             row = {"curve": curve.name, "series": effect["name"]}
             row |= {key: effect[key] for key in ("x", "contrast", "weights")}
             row |= {key: number for key, number in effect.items() if _is_number_of(key)}
-            row |= _least_shares(curve.people, effect) | {"fails": effect["fails"]}
+            row |= _least_shares("premise", curve.people, effect)
+            row |= _least_shares("after", curve.after, effect) | {"fails": effect["fails"]}
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -100,18 +119,17 @@ def _is_number_of(column: str) -> bool:
     return column.startswith(statistics.MEASURES) and not column.endswith("_p")
 
 
-def _least_shares(people: pd.DataFrame, level: dict) -> dict[str, float]:
-    shares: dict[str, float] = {}
+def _least_shares(name: str, people: pd.DataFrame, level: dict) -> dict[str, float]:
+    found: dict[str, float] = {}
     if people.empty:
-        return shares
+        return found
     same = (people["x"] == level["x"]) & people["series"].isin([level["name"], _EVERY])
-    least = people[same].sort_values("rate", kind="stable").drop_duplicates("points_to")
-    for row in least.sort_values("points_to").to_dict("records"):
+    for row in _least(people[same]).to_dict("records"):
         ends = {f"_{end}": row[f"rate_domains_{end}"] for end in ("low", "high")}
-        shares |= {
-            f"premise_{row['points_to']}{end}": x for end, x in {"": row["rate"], **ends}.items()
+        found |= {
+            f"{name}_{row['points_to']}{end}": x for end, x in {"": row["rate"], **ends}.items()
         }
-    return shares
+    return found
 
 
 def apart(config: dict) -> dict:

@@ -95,7 +95,7 @@ def _figures(
     for curve in of_config:
         file, primary = f"curve-{curve.name}", curve.effects["contrast"] == config["primary"]
         question = next(iter(curve.effects.loc[primary, "name"]), None)
-        people = curves.differing_premise(curve)
+        people = curves.shown_premise(curve)
         svgs[file] = figures.factor_figure(file, curve.name, curve.effects, people, question)
     if len(losses):
         svgs["training"] = figures.training_figure(losses, shown)
@@ -161,11 +161,11 @@ def _page(
 def _curve_section(curve: Curve, tables: dict[str, pd.DataFrame], config: dict) -> dict[str, Any]:
     """What the page shows of a curve beside its figure."""
     seeds = tables["seeds"][in_group(tables["seeds"], headline(config))]
-    effects, people = curve.effects, curves.differing_premise(curve)
+    effects, people = curve.effects, curves.shown_premise(curve)
     return {
         "name": curve.name,
         "fewer": fewer.sentence(curve.name, config["curves"][curve.name], seeds),
-        "fails": bool(effects["fails"].any()),
+        "fails": bool(effects["fails"].any() or (len(people) and people["fails"].any())),
         "has_zero": bool((effects["x"] == 0).any()) and figures.is_logarithmic(effects["x"]),
         "effects": [
             _levels(name, rows, "contrast") for name, rows in effects.groupby("name", sort=False)

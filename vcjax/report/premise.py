@@ -1,5 +1,7 @@
 """What the effect presupposes, as a run measured it: people's choices follow what they declare."""
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from vcjax.report import design
@@ -14,21 +16,28 @@ _PEOPLE = {
 
 
 def shares(tables: dict[str, pd.DataFrame], config: dict) -> pd.DataFrame:
-    """The rows of `tables.estimates` that measure the premise, of the arms before any documents:
-    rate is the share of choices that follow what was declared. With a column people: whose choices
-    these are. Empty where it was not measured."""
+    """What `of_arms` returns of the arms before any documents. Of several, people says which."""
+    rows = of_arms(tables, design.untouched(config))
+    if rows.empty or rows["name"].nunique() == 1:
+        return rows
+    pairs = zip(rows["people"], rows["name"], strict=True)
+    return rows.assign(people=[f"{whose} (arm {arm})" for whose, arm in pairs])
+
+
+def of_arms(tables: dict[str, pd.DataFrame], arms: Collection[str]) -> pd.DataFrame:
+    """The rows of `tables.estimates` that measure the premise in these arms: rate is the share of
+    choices that follow what was declared. With a column people: whose choices these are. Empty
+    where it was not measured."""
     if "arms" not in tables:
         return pd.DataFrame()
     rows = tables["arms"]
-    rows = rows[(rows["contrast"] == "premise") & rows["name"].isin(design.untouched(config))]
-    several = rows["name"].nunique() > 1
-    people = [_PEOPLE.get(group, group) for group in rows["points_to"]]
-    return rows.assign(
-        people=[
-            f"{whose} (arm {arm})" if several else whose
-            for whose, arm in zip(people, rows["name"], strict=True)
-        ]
-    )
+    rows = rows[(rows["contrast"] == "premise") & rows["name"].isin(arms)]
+    return rows.assign(people=[_PEOPLE.get(group, group) for group in rows["points_to"]])
+
+
+def holds(rows: pd.DataFrame) -> bool:
+    """Whether the premise does in all rows of `of_arms`, by the low ends over people."""
+    return bool(rows["rate_domains_low"].fillna(rows["rate"]).min() > PREMISE)
 
 
 def premise(tables: dict[str, pd.DataFrame], config: dict) -> dict | None:
@@ -45,18 +54,16 @@ def premise(tables: dict[str, pd.DataFrame], config: dict) -> dict | None:
         + (f" [{ends}]" if (ends := interval(row, "rate", "domains", sign=False)) else "")
         for row in rows.to_dict("records")
     ]
-    least = rows["rate_domains_low"].fillna(rows["rate"]).min()
-    holds = bool(least > PREMISE)
     meaning = (
         "The premise holds: before any documents, people choose what they declare that they care "
         "about"
-        if holds
+        if holds(rows)
         else "The premise fails, so this run cannot tell whether a value that documents declare "
         "decides choices: before any documents, people do not choose what they declare that they "
         "care about"
     )
     return {
-        "holds": holds,
+        "holds": holds(rows),
         "sentence": f"{meaning}. Share of their choices: {'; '.join(parts)}. (In brackets 95% t "
         f"intervals over people; the premise holds where all are above {PREMISE}.)",
     }
