@@ -3,10 +3,11 @@
     .venv/bin/python benchmarks/world.py [--workdir=DIR] [--update-only]
 
 (.venv: the one that launch/test.sh makes, which has PyTorch and transformers.) Runs
-`configs/world.py` with its eight seeds as a user does. Then the update of its pretraining, all
-weights in float32, takes turns with a loop over transformers' Llama on the very same rows (AdamW,
-fused), five times, each in a process of its own; the first update is left out. Progress goes to
-stderr. The last line is one JSON object: every figure with its target and whether it holds. Nothing
+`configs/world.py` with its eight seeds as a user does. Then the update of its pretraining, of all
+weights in the machine's compute type, takes turns with a loop over transformers' Llama on the very
+same rows (AdamW, fused), in float32 and, where the CPU has units for it, in bfloat16 by autocast;
+the faster counts. Five times, each in a process of its own; the first update is left out. Progress
+goes to stderr. The last line is one JSON object: every figure with its target and whether it holds. Nothing
 else should run beside it.
 """
 
@@ -31,13 +32,14 @@ from vcjax import config as configs
 from vcjax.corpus.stage_records import stage_records
 from vcjax.data.examples import encoder
 from vcjax.models import transformer
+from vcjax.models.einsum import native_compute_dtype
 from vcjax.models.transformer import Model
 from vcjax.weights import scratch
 from vcjax.workdir import files
 
 CONFIG = Path(__file__).parents[1] / "configs/world.py"
 MINUTES, GIGABYTES, RATIO = 25.0, 4.0, 1.5  # the targets, on two cores
-UPDATES, REPEATS, DTYPE = 20, 5, "float32"
+UPDATES, REPEATS = 20, 5
 
 
 def run_whole(workdir: Path) -> dict[str, dict[str, Any]]:
@@ -59,7 +61,7 @@ def write_inputs(folder: Path) -> None:
     made = runpy.run_path(str(CONFIG))["get_config"]()
     config = configs.resolve(made, CONFIG.parent)
     stage, base = config.stages.people, scratch.find(config, CONFIG.parent)
-    model = Model(base.architecture, None, DTYPE, "full")
+    model = Model(base.architecture, None, "float32", "full")
     weights = jax.device_get(transformer.init_weights(model, jax.random.key(0)))
 
     def read(leaf: tuple[str, ...], layer: int | None, index: tuple[slice, ...]) -> np.ndarray:
@@ -80,11 +82,14 @@ def write_inputs(folder: Path) -> None:
 
 def beside_pytorch() -> dict[str, dict[str, Any]]:
     with tempfile.TemporaryDirectory() as place:
-        folder, work = Path(place), f"people:{DTYPE}"
+        folder, own = Path(place), native_compute_dtype()
         write_inputs(folder)
-        pythons = dict.fromkeys(("vcjax", "torch"), sys.executable)
-        repeats = cpu.measure(folder, pythons, {key: [work] for key in pythons}, REPEATS)
-    ratio = cpu.ratio(cpu.rates_of(repeats), "people", DTYPE, RATIO)
+        asked = {program: ["people:float32"] for program in ("vcjax", "torch")}
+        if own == "bfloat16":
+            asked["vcjax"].append("people:bfloat16")
+            asked["torch"].append("people:bfloat16:autocast")
+        repeats = cpu.measure(folder, dict.fromkeys(asked, sys.executable), asked, REPEATS)
+    ratio = cpu.ratio(cpu.rates_of(repeats), "people", own, RATIO)
     return {"update": ratio, **cpu.apart(repeats[0])}
 
 
