@@ -7,8 +7,8 @@
 weights in the machine's compute type, takes turns with a loop over transformers' Llama on the very
 same rows (AdamW, fused), in float32 and, where the CPU has units for it, in bfloat16 by autocast;
 the faster counts. Five times, each in a process of its own; the first update is left out. Progress
-goes to stderr. The last line is one JSON object: every figure with its target and whether it holds. Nothing
-else should run beside it.
+goes to stderr. The last line is one JSON object: every figure with its target and whether it holds.
+Nothing else should run beside it.
 """
 
 import argparse
