@@ -17,7 +17,7 @@ from ml_collections.config_dict import placeholder
 from vcjax.data.sources import split_source
 from vcjax.data.templates import read_template
 from vcjax.errors import InputError, missing_of_config
-from vcjax.schema import check, keys
+from vcjax.schema import check, keys, values
 
 RECIPE: dict[str, Any] = keys.Recipe.defaults()
 
@@ -216,7 +216,7 @@ def seed_of(config: ConfigDict, name: str, seed: int) -> int:
 
 def profiled(config: ConfigDict) -> range:
     """The updates that config.profile names, from 1, the last one included; of "", none."""
-    return keys.profiled_updates(config.profile)
+    return values.profiled_updates(config.profile)
 
 
 def missing_files(config: ConfigDict, folder: Path) -> list[str]:

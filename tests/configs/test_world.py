@@ -23,7 +23,7 @@ def small(seeds=1, **people):
     """The smoke run with a smaller model, adapters, and fewer texts."""
     config = small_run.load(CONFIGS / "world.py")
     config.recipe.update(train="lora", rank=16, alpha=32.0)
-    config.update(seeds=seeds, shape=SMALL, checkpoint_every=5)
+    config.update(seeds=seeds, shape=SMALL, checkpoint_every=5, compute_dtype="float32")
     names = ("durability", "comfort")
     for name in names:
         config.stages[name].documents = 40

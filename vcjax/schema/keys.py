@@ -3,105 +3,32 @@
 Validators raise ValueError; its text goes on from the key: ": 1.5; it is a share".
 """
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from vcjax.data.sources import is_world, split_source
-from vcjax.models.remat import SAVED
 from vcjax.schema.shown import shown
-
-
-def _share(value: float) -> float:
-    if not 0 <= value < 1:
-        raise ValueError(f": {value}; it is a share, 0 <= x < 1")
-    return value
-
-
-def _part(value: float) -> float:
-    if not 0 <= value <= 1:
-        raise ValueError(f": {value}; it is a share, 0 <= x <= 1")
-    return value
-
-
-def _rate(value: float) -> float:
-    if value <= 0:
-        raise ValueError(f": {value}; it must be above 0, else the stage would train nothing")
-    return value
-
-
-def _text(value: str) -> str:
-    if not value.isascii() and re.search(r"[\ud800-\udfff]", value):
-        raise ValueError(f": {value!r} is no valid Unicode; expected text")
-    return value
-
-
-def _filled(value: str) -> str:
-    if not value.strip():
-        raise ValueError(": it is empty; expected text")
-    return value
-
-
-def _name(value: str) -> str:
-    is_short = 0 < len(value.encode(errors="replace")) <= 100
-    if not is_short or not value.isprintable() or re.search(r"[\s/\\.]", value):
-        raise ValueError(
-            f": {shown(value)} cannot name files; expected 1 to 100 printable characters "
-            "without spaces, '/', '\\' and '.'"
-        )
-    return value
-
-
-def _arm_name(value: str) -> str:
-    if "-" in value:
-        raise ValueError(f": {value!r} may not hold '-'; it names files")
-    return value
-
-
-def _stage_name(value: str) -> str:
-    if "@" in value:
-        raise ValueError(f": {value!r} may not hold '@'; in an arm an update stands behind it")
-    return value
-
-
-def _lead(value: str) -> str:
-    if value != value.strip():
-        raise ValueError(
-            f": {value!r} begins or ends with a space; leave it out, one stands before each option"
-        )
-    return value
-
-
-def _remat(value: str) -> str:
-    if value not in SAVED:
-        raise ValueError(f": {value!r} is not one of {', '.join(SAVED)}")
-    return value
-
-
-def _profile(value: Any) -> Any:
-    profiled_updates(value)
-    return value
-
-
-def _names(value: dict[str, str]) -> dict[str, str]:
-    if missing := {"model_name", "provider_name"} - value.keys():
-        raise ValueError(f": it lacks {', '.join(sorted(missing))}")
-    return value
-
-
-Text = Annotated[str, AfterValidator(_text)]
-Filled = Annotated[Text, AfterValidator(_filled)]
-Name = Annotated[str, AfterValidator(_name)]
-Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
-Texts = Annotated[tuple[Filled, ...], Listed]
-Names = Annotated[dict[str, Text], AfterValidator(_names)]
-Share = Annotated[float, AfterValidator(_share)]
-Part = Annotated[float, AfterValidator(_part)]  # a share that may be all
-Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1, lt=2**31)]
-Amount = Annotated[int, Field(ge=0)]
+from vcjax.schema.values import (
+    Amount,
+    ArmName,
+    Count,
+    Filled,
+    Lead,
+    Listed,
+    Name,
+    Names,
+    Part,
+    Positive,
+    Profile,
+    Rate,
+    Remat,
+    Share,
+    StageName,
+    Text,
+    Texts,
+    Weight,
+)
 
 
 class Section(BaseModel, strict=True, extra="forbid", allow_inf_nan=False, validate_default=True):
@@ -119,7 +46,7 @@ class Recipe(Section):
     train: Literal["lora", "full"] = "lora"  # full: all weights
     rank: Count = 64
     alpha: Positive = 128.0
-    lr: Annotated[float, AfterValidator(_rate)] = 1e-4
+    lr: Rate = 1e-4
     schedule: Literal["cosine", "linear"] = "cosine"  # both to 0
     warmup: Share = 0.05  # of the stage's updates
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
@@ -361,11 +288,11 @@ class Experiment(Section):
     recipe: Recipe = Recipe()
     # Name -> pretrain(...), rationale(...), behavior(...) or adapter(...).
     stages: dict[
-        Annotated[Name, AfterValidator(_stage_name)],
+        StageName,
         Annotated[Pretrain | Rationale | Behavior | Adapter, Field(discriminator="kind")],
     ] = dict()
     # Name -> stages in order; () is the untouched model; the last may be "name@update".
-    arms: dict[Annotated[Name, AfterValidator(_arm_name)], Texts] = dict()
+    arms: dict[ArmName, Texts] = dict()
     contrasts: dict[Name, dict[str, Weight]] = dict()  # name -> {arm: weight}
     primary: Text = ""  # the contrast that answers the question, chosen before the run
     exclude: Texts = ()  # ids of probes that every comparison leaves out
@@ -376,17 +303,17 @@ class Experiment(Section):
     toward: Text = ""  # the value that rates and margins point to
     probes: Texts = ()  # probe files, relative to the config file
     # The answer's beginning; the option's text follows.
-    lead: Annotated[Text, AfterValidator(_lead)] = "I prefer"
+    lead: Lead = "I prefer"
     # auto: bfloat16 where the machine has it, else float32.
     compute_dtype: Literal["auto", "bfloat16", "float32"] = "auto"
-    remat: Annotated[str, AfterValidator(_remat)] = "full"
+    remat: Remat = "full"
     mesh: Mesh = Mesh()
     checkpoint_every: Count = 20  # updates
     keep_checkpoints: Count = 2
     log_every: Count = 5  # updates
     eval_every: Count = 20  # updates between losses on the held-out documents
     # Updates of each stage to write an XProf trace of: "3", or "10:13", four.
-    profile: Annotated[Any, AfterValidator(_profile)] = ""
+    profile: Profile = ""
     # Where a stage's metrics go beside TensorBoard; the extra of that name installs it.
     tracker: Literal["", "wandb", "trackio"] = ""
     on_change: Literal["refuse", "retrain"] = "refuse"  # a workdir whose settings changed
@@ -407,15 +334,3 @@ def _check_source(stage: Stage, specs: list[str], count_key: str, count: int) ->
             f".batch_tokens: {stage.batch_tokens} is not a multiple of length x accumulation "
             f"({stage.length} x {stage.accumulation})"
         )
-
-
-def profiled_updates(profile: str | int) -> range:
-    """The updates, from 1, of "3" or of "10:13" (the last one included); of "", none."""
-    text = str(profile)
-    if not text:
-        return range(0)
-    parts = re.fullmatch(r"(\d{1,9})(?::(\d{1,9}))?", text)
-    first, last = (int(parts[1]), int(parts[2] or parts[1])) if parts else (0, 0)
-    if not 1 <= first <= last:
-        raise ValueError(f": {text}; give an update, as 3, or the first and the last, as 10:13")
-    return range(first, last + 1)

@@ -1,0 +1,121 @@
+"""What the value of a key may be: types with their checks.
+
+Validators raise ValueError; its text goes on from the key: ": 1.5; it is a share".
+"""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from vcjax.models.remat import SAVED
+from vcjax.schema.shown import shown
+
+
+def _share(value: float) -> float:
+    if not 0 <= value < 1:
+        raise ValueError(f": {value}; it is a share, 0 <= x < 1")
+    return value
+
+
+def _part(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(f": {value}; it is a share, 0 <= x <= 1")
+    return value
+
+
+def _rate(value: float) -> float:
+    if value <= 0:
+        raise ValueError(f": {value}; it must be above 0, else the stage would train nothing")
+    return value
+
+
+def _text(value: str) -> str:
+    if not value.isascii() and re.search(r"[\ud800-\udfff]", value):
+        raise ValueError(f": {value!r} is no valid Unicode; expected text")
+    return value
+
+
+def _filled(value: str) -> str:
+    if not value.strip():
+        raise ValueError(": it is empty; expected text")
+    return value
+
+
+def _name(value: str) -> str:
+    is_short = 0 < len(value.encode(errors="replace")) <= 100
+    if not is_short or not value.isprintable() or re.search(r"[\s/\\.]", value):
+        raise ValueError(
+            f": {shown(value)} cannot name files; expected 1 to 100 printable characters "
+            "without spaces, '/', '\\' and '.'"
+        )
+    return value
+
+
+def _arm_name(value: str) -> str:
+    if "-" in value:
+        raise ValueError(f": {value!r} may not hold '-'; it names files")
+    return value
+
+
+def _stage_name(value: str) -> str:
+    if "@" in value:
+        raise ValueError(f": {value!r} may not hold '@'; in an arm an update stands behind it")
+    return value
+
+
+def _lead(value: str) -> str:
+    if value != value.strip():
+        raise ValueError(
+            f": {value!r} begins or ends with a space; leave it out, one stands before each option"
+        )
+    return value
+
+
+def _remat(value: str) -> str:
+    if value not in SAVED:
+        raise ValueError(f": {value!r} is not one of {', '.join(SAVED)}")
+    return value
+
+
+def _profile(value: Any) -> Any:
+    profiled_updates(value)
+    return value
+
+
+def _names(value: dict[str, str]) -> dict[str, str]:
+    if missing := {"model_name", "provider_name"} - value.keys():
+        raise ValueError(f": it lacks {', '.join(sorted(missing))}")
+    return value
+
+
+def profiled_updates(profile: str | int) -> range:
+    """The updates, from 1, of "3" or of "10:13" (the last one included); of "", none."""
+    text = str(profile)
+    if not text:
+        return range(0)
+    parts = re.fullmatch(r"(\d{1,9})(?::(\d{1,9}))?", text)
+    first, last = (int(parts[1]), int(parts[2] or parts[1])) if parts else (0, 0)
+    if not 1 <= first <= last:
+        raise ValueError(f": {text}; give an update, as 3, or the first and the last, as 10:13")
+    return range(first, last + 1)
+
+
+Text = Annotated[str, AfterValidator(_text)]
+Filled = Annotated[Text, AfterValidator(_filled)]
+Name = Annotated[str, AfterValidator(_name)]
+Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+Texts = Annotated[tuple[Filled, ...], Listed]
+Names = Annotated[dict[str, Text], AfterValidator(_names)]
+Share = Annotated[float, AfterValidator(_share)]
+Part = Annotated[float, AfterValidator(_part)]  # a share that may be all
+Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
+Amount = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, AfterValidator(_rate)]
+StageName = Annotated[Name, AfterValidator(_stage_name)]
+ArmName = Annotated[Name, AfterValidator(_arm_name)]
+Lead = Annotated[Text, AfterValidator(_lead)]
+Remat = Annotated[str, AfterValidator(_remat)]
+Profile = Annotated[Any, AfterValidator(_profile)]
