@@ -13,7 +13,7 @@ and the number of texts, where they are not those before any:
     durability, other_comfort              as in world.py
     durability_0_100                       after 100 unrelated texts
     other_comfort_5_5000                   after all texts, of which 5 % contradict
-    attribution, attribution_0_100, ...    likewise total and exposure
+    attribution, attribution_0_100, ...    likewise
 
 A curve is one training, whose weights are kept on the way (`keep`), and not one training a point:
 rates warm up over the first 5 % of the updates and decay to 0 at 5,000 texts. Numbers of texts are
@@ -51,10 +51,10 @@ def _after(name, share, texts):
     return f"{name}_{share}_{texts}" if texts else name
 
 
-def _series(measure, shares, points):
-    """A curve for each share: its contrasts, and after how many texts each is."""
+def _series(shares, points):
+    """A series for each share: its contrasts, and after how many texts each is."""
     return {
-        f"{share}%": {_after(measure, share, texts): texts for texts in (0, *points)}
+        f"{share}%": {_after("attribution", share, texts): texts for texts in (0, *points)}
         for share in shares
     }
 
@@ -86,14 +86,14 @@ def _arms(arm, share, points):
     }
 
 
-def _contrasts(measure, shares, points):
-    """Name -> (weights of arms, what it measures) of a measure after texts."""
+def _contrasts(shares, points):
+    """Name -> (weights of arms, what it measures) of attribution after texts."""
     return {
         name: (
-            {_after(arm, share, texts): weight for arm, weight in MEASURES[measure].items()},
-            f"{measure} after {texts} texts about people, of which {share} % contradict",
+            {_after(arm, share, texts): weight for arm, weight in MEASURES["attribution"].items()},
+            f"attribution after {texts} texts about people, of which {share} % contradict",
         )
-        for share, names in zip(shares, _series(measure, shares, points).values(), strict=True)
+        for share, names in zip(shares, _series(shares, points).values(), strict=True)
         for name, texts in names.items()
         if texts
     }
@@ -109,9 +109,7 @@ def get_config(arg=""):
         f"other_{value}": rationale(other_spec=f"{WORLD}#{value}", documents=documents)
         for value in PAIR
     }
-    after = {
-        name: of for measure in MEASURES for name, of in _contrasts(measure, shares, points).items()
-    }
+    after = _contrasts(shares, points)
     return experiment(
         name="world-lasting-smoke" if arg else "world-lasting",
         model="scratch",
@@ -155,7 +153,7 @@ def get_config(arg=""):
         contrasts={**MEASURES, **{name: weights for name, (weights, _) in after.items()}},
         rules_out={name: meaning for name, (_, meaning) in after.items()},
         primary=f"attribution_0_{max(points)}",
-        curves=dict(texts=dict(series=_series("attribution", shares, points))),
+        curves=dict(texts=dict(series=_series(shares, points))),
         development="world/DEVELOPMENT.md",
         toward=A,
         lead="Juno prefers",

@@ -4,6 +4,7 @@ lead somewhere, their figures are those of results/. None of it needs the tool t
 import ast
 import functools
 import json
+import math
 import os
 import re
 import runpy
@@ -384,6 +385,28 @@ def test_the_contrasts_are_those_of_the_results(run, heading):
         of = numbers.loc[name.strip("`")]
         assert domains == f"{of.margin} [{of.margin_domains_low} to {of.margin_domains_high}]"
         assert seeds == f"{of.margin_seeds_low} to {of.margin_seeds_high}"
+
+
+@pytest.mark.parametrize(
+    "run, heading",
+    [
+        ("world_efficiency", "How many demonstrations a reason saves"),
+        ("world_lasting", "Does it last?"),
+    ],
+)
+def test_the_curves_are_those_of_the_results(run, heading):
+    table = pd.read_csv(ROOT / "results" / run / "report/factors.csv")
+    text = section("results.md", heading)
+    _, *series = re.search(r"^\| (.*) \|$", text, re.MULTILINE)[1].split(" | ")
+    shown = {
+        (of, x): cell for x, *cells in rows(text) for of, cell in zip(series, cells, strict=True)
+    }
+    results = {}
+    for of in table.itertuples():
+        ends = f" [{of.rate_seeds_low:+.3f} to {of.rate_seeds_high:+.3f}]"
+        interval = "" if math.isnan(of.rate_seeds_low) else ends
+        results[f"`{of.series}`", f"{of.x:,g}"] = f"{of.rate:+.3f}{interval}"
+    assert {key: cell for key, cell in shown.items() if cell} == results
 
 
 def test_the_picture_of_the_readme_is_that_of_the_results():

@@ -103,17 +103,15 @@ def test_no_text_gives_a_probe_away_and_unrelated_ones_name_neither_value(config
 
 def test_every_share_and_number_of_texts_has_its_arms_and_contrasts(config, module):
     after = {f"{share}_{texts}" for share in SHARES for texts in TEXTS}
-    for name in ("total", "exposure", "attribution"):
-        assert {n for n in config.contrasts if n.startswith(f"{name}_")} == {
-            f"{name}_{point}" for point in after
-        }
-        series = module._series(name, module.SHARES, module.POINTS)
-        assert [*series] == ["0%", "1%", "2%", "5%"]
-        for names in series.values():
-            assert [*names.values()] == [0, *TEXTS]
-            assert {*names} <= {*config.contrasts}
+    before = {"total", "exposure", "attribution"}
+    assert {*config.contrasts} == before | {f"attribution_{point}" for point in after}
+    series = module._series(module.SHARES, module.POINTS)
+    assert [*series] == ["0%", "1%", "2%", "5%"]
+    for names in series.values():
+        assert [*names.values()] == [0, *TEXTS]
+        assert {*names} <= {*config.contrasts}
     assert len(config.arms) == 2 + 4 * (1 + 4 * 5)
-    assert {*config.rules_out} == {*config.contrasts} - {"total", "exposure", "attribution"}
+    assert {*config.rules_out} == {*config.contrasts} - before
 
 
 def test_contrasts_compare_arms_after_the_same_number_of_texts(config):

@@ -88,7 +88,8 @@ def _number(by_seed: Sequence[Times]) -> str:
         return f"{mean} (one seed)"
     of = f"geometric mean of {len(by_seed)} seeds"
     if bounds:
-        return f"{mean} ({of}, some of them bounds)"
+        few = "all" if all(of_seed.bound for of_seed in by_seed) else "some"
+        return f"{mean} ({of}, {few} of them bounds)"
     try:
         over = statistics.t_interval(logs, "seeds", "these probes")
     except InputError:  # equal in all seeds
