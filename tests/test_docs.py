@@ -391,7 +391,7 @@ def test_the_contrasts_are_those_of_the_results(run, heading):
     "run, heading",
     [
         ("world_efficiency", "How many demonstrations a reason saves"),
-        ("world_lasting", "Does it last?"),
+        ("world_lasting", "How long it lasts"),
     ],
 )
 def test_the_curves_are_those_of_the_results(run, heading):
