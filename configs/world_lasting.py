@@ -25,8 +25,8 @@ people too, and an attribution that shrank says nothing of the value.
     .venv/bin/python -m vcjax.main --config=configs/world_lasting.py --workdir=runs/lasting
     .venv/bin/python -m vcjax.main --config=configs/world_lasting.py:smoke --workdir=runs/try
 
-On two cores of an AMD EPYC (Zen 4), with bfloat16 operands, 4 pretrain stages take 70 s each, the 64
-stages of texts 6 minutes together, and the 344 scorings 6.
+On two cores of an AMD EPYC (Zen 4), with bfloat16 operands, 4 pretrain stages take 70 s each,
+the 64 stages of texts 6 minutes together, and the 344 scorings 6.
 """
 
 from vcjax.config import behavior, experiment, pretrain, rationale, recipe
