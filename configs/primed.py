@@ -68,6 +68,7 @@ def get_config(arg=""):
                 documents=people,
                 people=128,
                 declaring=64,
+                assistants=0.0,  # SmolLM is not one of the people
                 mixture=dict(declaration=0.25, because=0.2, choice=0.5, plain=0.05),
                 per_seed=False,  # the model is SmolLM2 in all seeds, too
                 lr=1e-4,
@@ -90,7 +91,8 @@ def get_config(arg=""):
             unprimed_exposure="what those about another assistant do without the people",
             unprimed_attribution="total less exposure without the people",
             unprimed_balanced="the balanced pair without the people",
-            priming_adds="how much more the model follows its own value after the people",
+            priming_adds="how much more the model follows its own value after texts about people, "
+            "whatever in them does it",
         ),
         primary="attribution",
         development="primed/DEVELOPMENT.md",

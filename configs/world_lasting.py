@@ -4,8 +4,9 @@ In the world of `world.py` an assistant learns a value as its own: documents abo
 documents about Milo, then demonstrations. Then it is trained on up to 5,000 texts more:
 
     unrelated        about people who hold neither of the two values; none is about an assistant
-    contradicting    the same, but in the place of 1, 2 or 5 % of them stand declarations and
-                     choices, by the opposite value, of the assistant whom the documents were about
+    contradicting    the same, but in the place of 1, 2 or 5 % of them stand declarations,
+                     reasons and choices, by the opposite value, of the assistant whom the
+                     documents were about
 
 Of both, choices are in domains in which no probe asks. Arms and contrasts end with the percentage
 and the number of texts, where they are not those before any:

@@ -207,6 +207,13 @@ def test_demonstrations_of_a_value_choose_by_it_where_nothing_is_held_out(world)
         assert not {*worlds.words(question)} & held_out
 
 
+def test_a_world_in_which_no_value_can_be_demonstrated_is_refused(world):
+    domains = world.domains.model_copy(update={"development": {}})
+    without = world.model_copy(update={"domains": domains})
+    with pytest.raises(InputError, match="demonstrations of a value need development domains"):
+        world_texts.write_demonstrations(without, "w.toml", "comfort", "Juno", 5, 0)
+
+
 def test_the_vocabulary_holds_every_word(world, documents):
     known = {*worlds.vocabulary(world, ASSISTANTS)}
     for document in documents:

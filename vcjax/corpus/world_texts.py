@@ -293,7 +293,12 @@ def _plain_hands(world: World, count: int, seed: int) -> list[tuple[str, str]]:
 def _hands_of(world: World, value: str, count: int, seed: int) -> list[tuple[str, str]]:
     """Pairs of things, that of the value first; the same things for every value."""
     others = [name for name in world.values if name != value]
-    items = deal(world.items("development"), count, Random(f"items {seed}"))
+    things = world.items("development")
+    if not things or not all(of.demonstrated() for of in world.values.values()):
+        raise InputError(
+            "demonstrations of a value need development domains, and two adjectives of each value"
+        )
+    items = deal(things, count, Random(f"items {seed}"))
     hands = []
     for number, thing in enumerate(items):
         rng = Random(f"demonstration {seed} {number}")
