@@ -171,8 +171,9 @@ def _plan_stage(
         "parent": parent,
         "numerics": vcjax.NUMERICS,
     }
-    if settings.keep:  # what a stage leaves; one without it is as before there was this key
-        determines["keep"] = sorted(set(settings.keep))
+    keep = tuple(sorted(set(settings.keep)))
+    if keep:  # what a stage leaves; one without it is as before there was this key
+        determines["keep"] = keep
     fingerprint = hashlib.sha256(json.dumps(determines, sort_keys=True).encode()).hexdigest()[:16]
     return StagePlan(
         fingerprint,
@@ -185,7 +186,7 @@ def _plan_stage(
         rows_per_update,
         updates,
         warmup,
-        tuple(sorted(set(settings.keep))),
+        keep,
     )
 
 

@@ -67,9 +67,9 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     tables["training"] = training(losses, record.plan).round(6)
     tables["curves"] = losses.round(6)
     tables["factors"] = curves.table(of_config)
-    added = _added_probes(workdir, record)
-    svgs = _figures(tables, losses, of_config, config)
-    page = _page(workdir, record, answers, tables, corrected, of_config, svgs, added)
+    added = _added_probes(workdir, record, shown)
+    svgs = _figures(own, losses, of_config, shown)
+    page = _page(workdir, record, answers, tables, own, shown, corrected, of_config, svgs, added)
 
     contents = {f"{name}.svg": svg for name, svg in svgs.items()}
     contents |= output.csv(tables)
@@ -84,16 +84,17 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
 
 
 def _figures(
-    tables: dict[str, pd.DataFrame], losses: pd.DataFrame, of_config: list[Curve], config: dict
+    own: dict[str, pd.DataFrame], losses: pd.DataFrame, of_config: list[Curve], shown: dict
 ) -> dict[str, str]:
-    """Name -> SVG text; a figure of which nothing was measured is missing."""
+    """Name -> SVG text; a figure of which nothing was measured is missing.
+
+    own, shown: tables and config without what curves alone are about. of_config: the curves.
+    """
     svgs = {}
-    shown = curves.apart(config)
-    own = curves.rows_of(tables, shown)
-    if view.primary(tables):
+    if view.primary(own):
         svgs["arms"] = figures.arms_figure(own["arms"], own["contrasts"], own["seeds"], shown)
     for curve in of_config:
-        file, primary = f"curve-{curve.name}", curve.effects["contrast"] == config["primary"]
+        file, primary = f"curve-{curve.name}", curve.effects["contrast"] == shown["primary"]
         question = next(iter(curve.effects.loc[primary, "name"]), None)
         people = curves.shown_premise(curve)
         svgs[file] = figures.factor_figure(file, curve.name, curve.effects, people, question)
@@ -107,14 +108,15 @@ def _page(
     record: Record,
     answers: pd.DataFrame,
     tables: dict[str, pd.DataFrame],
+    own: dict[str, pd.DataFrame],
+    shown: dict,
     corrected: dict[str, int],
     of_config: list[Curve],
     svgs: dict[str, str],
     added: list[dict],
 ) -> str:
-    """index.html. of_config: its curves. added: what `_added_probes` returns."""
-    config, shown = record.config, curves.apart(record.config)
-    own = curves.rows_of(tables, shown)
+    """index.html. own, shown, of_config: as of `_figures`. added: what `_added_probes` returns."""
+    config = record.config
     numbers, groups = view.numbers(own, shown), view.groups(own, shown)
     arms = {arm: record.plan.arms[arm] for arm in shown["arms"]}
     plan = dataclasses.replace(record.plan, arms=arms)
@@ -235,12 +237,12 @@ def _trained_by(workdir: epath.Path, record: Record) -> list[dict[str, Any]]:
     return [{"stages": titles, "environment": json.loads(key)} for key, titles in stages_of.items()]
 
 
-def _added_probes(workdir: epath.Path, record: Record) -> list[dict]:
+def _added_probes(workdir: epath.Path, record: Record, shown: dict) -> list[dict]:
     """The probe files that were scored after the run, one a folder.
 
     A folder that is not complete is shown as that; it does not stop the report of the run.
     """
-    sections, shown = [], curves.apart(record.config)
+    sections = []
     for folder in sorted(path for path in (workdir / "probes").iterdir() if path.is_dir()):
         missing = missing_answers(folder, record)
         tables: dict[str, pd.DataFrame] = {}
