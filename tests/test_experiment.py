@@ -453,7 +453,7 @@ def test_an_adapter_that_somebody_else_trained_can_be_the_rationale_stage(copy, 
     run = record.read(epath.Path(workdir))
     rationale, behavior = run.plan.arms["america"][0]
     loaded = load_model(ConfigDict(run.config), pretrained.find(small_run.load(config_file).model))
-    model, params, _ = loaded.after(workdir, run.plan, rationale, 0)
+    model, params, _ = loaded.before(workdir, run.plan, run.plan.stages[behavior])
     trained = jax.device_get(params["adapter"])
     peft.write_adapter(config_file.parent, trained, model.lora, "somebody/model")
 

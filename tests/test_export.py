@@ -98,9 +98,7 @@ def our_logits(workdir, document, arm="america"):
     """Of the arm's last stage, as the run itself probes it."""
     run = record.read(epath.Path(workdir))
     loaded = load_model(experiment.ConfigDict(run.config), pretrained_of(epath.Path(workdir), run))
-    chain = run.plan.arms[arm][0]
-    last, end = chain[-1] if chain else None, run.plan.ends.get(arm)
-    model, params, base = loaded.after(workdir, run.plan, last, 0, end)
+    model, params, base = loaded.after(workdir, run.plan, arm, 0)
     return np.asarray(tiny.logits(params, base, document, model))
 
 

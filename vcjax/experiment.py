@@ -213,7 +213,7 @@ def _probe(
     scored: dict[str, pd.DataFrame] = {}  # by model: the untouched one is the same for all seeds
     # Seed by seed: the arms of one may share a base that the others do not.
     for seed, arm in itertools.product(range(record.config["seeds"]), plan.arms):
-        chain, model = plan.arms[arm][seed], record.model_of(arm, seed)
+        model = record.model_of(arm, seed)
         name = f"{subfolder}/{arm}-{seed}.parquet"
         path = workdir / name
         is_current = functools.partial(answer_files.is_current, path, model, lead, hashes)
@@ -223,8 +223,7 @@ def _probe(
         started = time.monotonic()
         if model not in scored:
             loaded = load()
-            last = chain[-1] if chain else None
-            weights = loaded.after(workdir, plan, last, seed, plan.ends.get(arm))
+            weights = loaded.after(workdir, plan, arm, seed)
             scored[model] = loaded.answers(weights, probes, lead)
             del weights  # the next may not fit beside them
         table = scored[model].assign(arm=arm, seed=seed)

@@ -51,7 +51,7 @@ def run(workdir):
 
 def our_logits(workdir, run, arm, tokens):
     loaded = load_model(ConfigDict(run.config), pretrained_of(workdir, run))
-    model, params, base = loaded.after(workdir, run.plan, run.plan.arms[arm][0][-1], 0)
+    model, params, base = loaded.after(workdir, run.plan, arm, 0)
     batch = {
         "tokens": tokens[None].astype(np.int32),
         "positions": np.arange(len(tokens), dtype=np.int32)[None],

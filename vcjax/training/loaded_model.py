@@ -54,17 +54,13 @@ class LoadedModel:
         """What a stage of the plan starts from. The caller may give its params away."""
         return self._weights(workdir, plan, stage.parent, stage.recipe, stage.seed)
 
-    def after(
-        self,
-        workdir: epath.Path,
-        plan: Plan,
-        fingerprint: str | None,
-        seed: int,
-        end: int | None = None,
-    ) -> Weights:
-        """What a finished stage left, or kept after its update `end`; None: the untouched model."""
-        recipe = _recipe(self.config) if fingerprint is None else plan.stages[fingerprint].recipe
-        return self._weights(workdir, plan, fingerprint, recipe, seed, end)
+    def after(self, workdir: epath.Path, plan: Plan, arm: str, seed: int) -> Weights:
+        """What the finished stages of an arm left where it ends; of none, the untouched model."""
+        chain = plan.arms[arm][seed]
+        if not chain:
+            return self._weights(workdir, plan, None, _recipe(self.config), seed)
+        recipe = plan.stages[chain[-1]].recipe
+        return self._weights(workdir, plan, chain[-1], recipe, seed, plan.ends.get(arm))
 
     def answers(self, weights: Weights, probes: answers.Probes, lead: str) -> pd.DataFrame:
         """What `probes.answers.score` returns of these weights."""
@@ -84,16 +80,17 @@ class LoadedModel:
         """The weights after the stage `last`, or after its update `end`, as a recipe trains them
         further."""
         model = make_model(self.config, self.pretrained.architecture, self.mesh, recipe)
+        left = None if last is None else stages.weights(workdir, last, end)
         if model.lora is None:
             self._bases.clear()  # it may not fit beside all weights with their optimizer
-            if last is None:
+            if left is None:
                 return Weights(model, self._untouched(model, seed), {})
-            return Weights(model, self._restored(workdir, last, model, end), {})
+            return Weights(model, self._restored(left, model), {})
         first = None if last is None else plan.pretraining(last)
         pretraining = None if first is None else first.fingerprint
         base = self._base(workdir, pretraining, model)
-        if last is not None and last != pretraining:
-            return Weights(model, self._restored(workdir, last, model, end), base)
+        if left is not None and last != pretraining:
+            return Weights(model, self._restored(left, model), base)
         adapter = transformer.init_adapter(model, jax.random.key(seed))
         placed = param_shardings(adapter, model, self.mesh)
         return Weights(model, sharding.put(adapter, placed), base)
@@ -106,7 +103,7 @@ class LoadedModel:
                 base = load_weights(self.pretrained, model, weight_dtype(model), self.mesh)
             else:
                 all_train = dataclasses.replace(model, lora=None)
-                restored = self._restored(workdir, pretraining, all_train)
+                restored = self._restored(stages.weights(workdir, pretraining), all_train)
                 base = placement.frozen(restored, weight_dtype(model))
             self._bases[pretraining] = base
         return self._bases[pretraining]
@@ -118,17 +115,15 @@ class LoadedModel:
         weights = transformer.init_weights(model, jax.random.key(seed))
         return sharding.put(weights, param_shardings(weights, model, self.mesh))
 
-    def _restored(
-        self, workdir: epath.Path, fingerprint: str, model: Model, end: int | None = None
-    ) -> PyTree:
-        """The parameters that a finished stage left, or those after its update `end`."""
+    def _restored(self, folder: epath.Path, model: Model) -> PyTree:
+        """The parameters in the folder of a checkpoint."""
         shapes = transformer.trained_shapes(model)
         like = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
             shapes,
             param_shardings(shapes, model, self.mesh),
         )
-        return checkpoint.restore_params(stages.weights(workdir, fingerprint, end), like)
+        return checkpoint.restore_params(folder, like)
 
 
 def load_model(config: ConfigDict, pretrained: Pretrained) -> LoadedModel:
