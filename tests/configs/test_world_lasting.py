@@ -215,7 +215,7 @@ def test_the_premise_is_measured_after_the_texts_too(workdir):
 def test_the_report_says_what_arms_are_that_end_on_the_way(workdir):
     page = (workdir / "report" / "index.html").read_text()
     assert "then the first 15 updates of 400 texts about people who hold neither" in page
-    assert "of which 5 % are about Milo instead, from world.toml#comfort" in page
+    assert "5 % of them replaced by texts in which Milo holds comfort" in page
 
 
 @pytest.mark.parametrize(("arm", "left"), [("300", "kept_15"), ("1000", "checkpoints")])

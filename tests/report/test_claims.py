@@ -23,7 +23,7 @@ from vcjax.report import claims, design
         (["adapter", "behavior"], "the adapter given, then", ""),
         (["own", "behavior@50"], "from america.md, then the first 50 updates of 160 dem", ""),
         (["own", "behavior", "later"], "then 5,000 texts about people who hold neither cheap nor "
-         "america, of which 2 % are about Orion instead, from world.toml#cheap", ""),
+         "america, 2 % of them replaced by texts in which Orion holds cheap", ""),
         (["other", "behavior", "later"], "then 5,000 texts about people", "whoever holds the"),
     ],
 )  # fmt: skip
@@ -33,6 +33,13 @@ def test_an_arm_says_what_it_is_and_which_alternative_it_tests(stages, trained_o
     assert "/home" not in arm.trained_on
     assert alternative in arm.alternative
     assert bool(alternative) == bool(arm.alternative)
+
+
+@pytest.mark.parametrize(("opposite", "choices"), [(False, "by cheap"), (True, "against cheap")])
+def test_demonstrations_of_a_value_say_so(opposite, choices):
+    stage = {"kind": "behavior", "file": None, "spec": "w/world.toml#cheap", "demonstrations": 20}
+    of_value = config(stages={"s": stage | {"opposite": opposite}}, arms={"x": ["s"]})
+    assert claims.arm("x", of_value).trained_on == f"20 demonstrations of choices {choices}"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from vcjax import config as configs
+from vcjax.data.sources import split_source
 from vcjax.report import design
 
 _CLAIMS = {  # by role
@@ -80,8 +81,7 @@ def _trained_on(stage: dict, config: dict) -> str:
     if stage["file"]:
         return f"the {noun} of {_file(stage['file'])}"
     if stage["kind"] == "behavior":
-        opposite = " of the opposite choices" if stage.get("opposite") else ""
-        return f"{stage['demonstrations']} demonstrations{opposite}"
+        return f"{stage['demonstrations']} demonstrations{_of_choices(stage)}"
     if stage.get("people_of"):
         return _unrelated(stage, config)
     own, other = config["names"]["model_name"], config["other_names"]["model_name"]
@@ -95,6 +95,14 @@ def _trained_on(stage: dict, config: dict) -> str:
     return text if stage.get("linked", True) else f"{text}, which give no reasons"
 
 
+def _of_choices(stage: dict) -> str:
+    """Which choices demonstrations show, where the config says it."""
+    value = split_source(stage.get("spec") or "")[1]
+    if value is None:
+        return " of the opposite choices" if stage.get("opposite") else ""
+    return f" of choices {'against' if stage.get('opposite') else 'by'} {value}"
+
+
 def _unrelated(stage: dict, config: dict) -> str:
     values = " nor ".join(stage["unrelated_to"])
     text = f"{stage['documents']:,} texts about people"
@@ -102,9 +110,9 @@ def _unrelated(stage: dict, config: dict) -> str:
     if not stage["contradicting"]:
         return text
     names = "names" if stage["spec"] else "other_names"
-    source, name = stage["spec"] or stage["other_spec"], config[names]["model_name"]
+    name, value = config[names]["model_name"], split_source(stage["spec"] or stage["other_spec"])[1]
     share = f"{100 * stage['contradicting']:g}"
-    return f"{text}, of which {share} % are about {name} instead, from {_file(source)}"
+    return f"{text}, {share} % of them replaced by texts in which {name} holds {value}"
 
 
 def _alternative(stages: list[dict]) -> str:
