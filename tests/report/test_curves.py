@@ -91,10 +91,70 @@ def test_each_level_has_the_premise_of_the_arms_that_it_goes_on_from(report, tab
     asked = arms[arms["contrast"] == "premise"].set_index(["name", "points_to"])
     for row in table.to_dict("records"):
         of_base = asked.loc[f"base_{row['x']:g}", "declaring"]
-        assert row["premise_declaring"] == of_base["rate"]
+        assert row["premise_before_declaring"] == of_base["rate"]
         low = pytest.approx(of_base["rate_domains_low"], nan_ok=True)
-        assert row["premise_declaring_low"] == low
-    assert table["fails"].tolist() == [True, False, False] * 2
+        assert row["premise_before_declaring_low"] == low
+    assert table["premise_before_fails"].tolist() == [True, False, False] * 2
+
+
+LASTING = {
+    "toward": "america",
+    "stages": {"people": {"kind": "pretrain"}, "own": {"kind": "rationale"}},
+    "arms": {"base": ["people"]}
+    | {name: ["people", "own"] for name in ("a", "b", "a_later", "b_later")},
+    "contrasts": {"early": {"a": 1, "b": -1}, "late": {"a_later": 1, "b_later": -1}},
+    "primary": "early",
+    "curves": {"texts": {"series": {"total": {"early": 0, "late": 9}}}},
+}
+
+
+def of_one_base(measured="premise", **premise):
+    """The curve of two levels that go on from one arm; premise: arm -> share and low end. measured:
+    by the probes of these shares."""
+    group = {"scope": "out_of_domain", "split": "held_out"}
+    contrasts = [
+        group | {"contrast": "values", "points_to": "america", "name": name, "weights": name}
+        for name in LASTING["contrasts"]
+    ]
+    ends = dict.fromkeys(LASTING["arms"], (0.98, 0.95)) | premise
+    arms = [
+        group
+        | {"contrast": measured, "points_to": "known", "name": arm, "rate": rate}
+        | {"rate_domains_low": low, "rate_domains_high": 2 * rate - low}
+        for arm, (rate, low) in ends.items()
+    ]
+    tables = {"contrasts": pd.DataFrame(contrasts), "arms": pd.DataFrame(arms)}
+    [curve] = curves.read(tables, LASTING)
+    return curve
+
+
+def test_levels_that_go_on_from_one_arm_show_the_premise_after_training():
+    curve = of_one_base(b_later=(0.7, 0.6))
+    assert curve.premise["rate"].tolist() == [0.98, 0.7]
+    assert set(curve.premise["people"]) == {
+        "after training, of people whose choices it was trained on"
+    }
+    assert curve.effects["fails"].tolist() == curve.premise["fails"].tolist() == [False, True]
+
+
+def test_a_level_fails_with_any_of_its_arms_and_shows_that_one():
+    """Its share is not the least: its interval reaches lower."""
+    curve = of_one_base(a_later=(0.82, 0.72), b_later=(0.80, 0.77))
+    assert curve.effects["fails"].tolist() == [False, True]
+    assert curve.premise["name"].tolist()[1] == "a_later"
+
+
+def test_the_table_has_the_premise_before_and_after():
+    row = curves.table([of_one_base(base=(0.9, 0.6), b_later=(0.8, 0.77))]).iloc[1]
+    assert (row["premise_before_known"], row["premise_after_known"]) == (0.9, 0.8)
+    assert (row["premise_before_known_low"], row["premise_after_known_low"]) == (0.6, 0.77)
+    assert row["premise_before_fails"] and not row["premise_after_fails"]
+
+
+def test_where_it_was_not_measured_no_level_fails():
+    curve = of_one_base(measured="format", b_later=(0.7, 0.6))
+    assert curve.premise.empty and not curve.effects["fails"].any()
+    assert not [name for name in curves.table([curve]) if name.startswith("premise")]
 
 
 def test_the_premise_above_everything_is_that_of_the_question(page):
@@ -118,16 +178,21 @@ def test_the_figure_names_series_factor_and_people(report):
 
 def test_of_a_premise_that_series_do_not_share_each_says_whose_it_is():
     people = pd.DataFrame({"name": ["a", "b"], "people": "of people", "x": 1, "series": ["s", "t"]})
-    assert curves._merged(people)["series"].tolist() == ["s", "t"]
-    assert curves._merged(people.assign(name="a"))["series"].tolist() == [""]
+    assert curves._once(people)["series"].tolist() == ["s", "t"]
+    assert curves._once(people.assign(name="a"))["series"].tolist() == [""]
 
 
-def test_times_fewer_stands_in_the_section(page):
-    assert "To reach the rate that moved has at people = 256, total needs " in page
+def test_times_fewer_stands_in_the_section(report, page):
+    assert "How many times fewer people total needs to reach what moved has at 256" in page
+    times = pd.read_csv(report / "fewer.csv")
+    assert times["measure"].tolist() == ["margin", "rate"]
+    for measure, of, bound in zip(times["measure"], times["times"], times["bound"], strict=True):
+        than = f"at {bound} " if pd.notna(bound) else ""
+        assert f"{measure}</th><td>{than}{of:.4g}</td>" in page
 
 
 def test_what_only_curves_are_about_is_folded(run, page):
-    shown = curves.apart(config_of(run))
+    shown = curves.without(config_of(run))
     assert {*shown["contrasts"]} == {"total_256"}, "of the arms that the question compares"
     assert {*shown["arms"]} == {f"{name}_256" for name in ("base", *SIDES)}
     folded, rest = re.search(
@@ -139,7 +204,7 @@ def test_what_only_curves_are_about_is_folded(run, page):
 
 def test_without_curves_nothing_is_left_out(run):
     config = config_of(run) | {"curves": {}}
-    assert curves.apart(config) == config
+    assert curves.without(config) == config
     assert curves.read({}, config_of(run)) == []
 
 

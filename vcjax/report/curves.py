@@ -5,13 +5,13 @@ premise of each level.
 the order of its report.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
 from vcjax.report import design, statistics
-from vcjax.report.premise import holds, of_arms, premise, shares
+from vcjax.report.premise import holds, of_arms, shares
 from vcjax.report.tables import GROUP, headline, in_group
 
 _EVERY = ""  # the series of a premise that all have
@@ -19,15 +19,20 @@ _EVERY = ""  # the series of a premise that all have
 
 class Curve(NamedTuple):
     """name: of the number, x. effects: the rows of `tables.estimates` on held-out pairs, by series
-    and x, with the columns name (the series), contrast (its name), x and fails (whether the level's
-    premise fails). people: what `premise.shares` returns of the arms before those of each contrast,
-    with the columns series (or `_EVERY`), x and fails; empty where it was not measured. after: the
-    same, after their training, of the arm of each contrast in which it is least."""
+    and x, with the columns name (the series), contrast (its name), x and fails (whether the premise
+    does that is shown for this level).
+
+    before: what `premise.shares` returns of the arms before those of each contrast, with the
+    columns series, x and fails (whether the premise does in any of these arms). after: the same of
+    the contrast's own arms, after their training, of each group of people the arm in which it is
+    least. premise: which of both is shown, with `_EVERY` as series where all have the same. All
+    three are empty where it was not measured."""
 
     name: str
     effects: pd.DataFrame
-    people: pd.DataFrame
+    before: pd.DataFrame
     after: pd.DataFrame
+    premise: pd.DataFrame
 
 
 def read(tables: dict[str, pd.DataFrame], config: dict) -> list[Curve]:
@@ -53,63 +58,76 @@ def _curve(
 ) -> Curve:
     """rows: the contrasts on held-out pairs, by name."""
     place = {contrast: i for i, contrast in enumerate(config["contrasts"])}
-    effects, people, after = [], [], []
-    for of in sorted(series, key=lambda of: min(place[contrast] for contrast in series[of])):
-        for contrast, x in sorted(series[of].items(), key=lambda level: level[1]):
-            as_question = {**config, "primary": contrast}
-            presupposed = premise(tables, as_question)
-            fails = presupposed is not None and not presupposed["holds"]
-            level = {"name": of, "contrast": contrast, "x": x, "fails": fails}
-            effects.append({**rows.loc[contrast], **level})
-            people.append(shares(tables, as_question).assign(series=of, x=x, fails=fails))
-            least = _least(of_arms(tables, config["contrasts"][contrast]))
-            after.append(least.assign(series=of, x=x, fails=len(least) > 0 and not holds(least)))
-    merged = _merged(pd.concat(people, ignore_index=True))
-    return Curve(name, pd.DataFrame(effects), merged, pd.concat(after, ignore_index=True))
+    levels = [
+        (of, contrast, x)
+        for of in sorted(series, key=lambda of: min(place[contrast] for contrast in series[of]))
+        for contrast, x in sorted(series[of].items(), key=lambda level: level[1])
+    ]
+    before = _of_levels(levels, lambda contrast: shares(tables, {**config, "primary": contrast}))
+    after = _least(
+        _of_levels(levels, lambda contrast: of_arms(tables, config["contrasts"][contrast]))
+    )
+    if before["name"].nunique() > 1:
+        shown = before
+    else:  # of the one arm that all levels go on from, the report says it above
+        shown = after.assign(people=[f"after training, {whose}" for whose in after["people"]])
+    failing = {(row["series"], row["x"]) for row in shown.to_dict("records") if row["fails"]}
+    effects = [
+        {
+            **rows.loc[contrast],
+            "name": of,
+            "contrast": contrast,
+            "x": x,
+            "fails": (of, x) in failing,
+        }
+        for of, contrast, x in levels
+    ]
+    return Curve(name, pd.DataFrame(effects), before, after, _once(shown))
 
 
-def _least(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of each group of people the arm with the least share."""
-    if rows.empty:
-        return rows
-    least = rows.sort_values("rate", kind="stable").drop_duplicates("points_to")
-    return least.sort_values("points_to")
+def _of_levels(
+    levels: Sequence[tuple[str, str, float]], premise_of: Callable[[str], pd.DataFrame]
+) -> pd.DataFrame:
+    """The premise of all levels (series, contrast, x); premise_of: contrast -> rows of arms."""
+    parts = []
+    for of, contrast, x in levels:
+        people = premise_of(contrast)
+        parts.append(people.assign(series=of, x=x, fails=len(people) > 0 and not holds(people)))
+    return pd.concat(parts, ignore_index=True)
 
 
-def _merged(people: pd.DataFrame) -> pd.DataFrame:
+def _least(people: pd.DataFrame) -> pd.DataFrame:
+    """Of each level and group of people the arm in which the premise is least, by what `holds` goes
+    by: the low end of its interval."""
+    low = people["rate_domains_low"].fillna(people["rate"])
+    lowest_first = people.loc[low.sort_values(kind="stable").index]
+    return lowest_first.drop_duplicates(["series", "x", "points_to"]).sort_index()
+
+
+def _once(people: pd.DataFrame) -> pd.DataFrame:
     """The premise once where all series have the same."""
-    if people.empty:
-        return people
     once = people.drop_duplicates(["name", "people", "x"])
     if len(once) * people["series"].nunique() == len(people):
         return once.assign(series=_EVERY)
     return people
 
 
-def shown_premise(curve: Curve) -> pd.DataFrame:
-    """What a curve has below it: the premise of each level, or where all levels go on from one arm,
-    whose premise the report has above, what is left of it after training."""
-    if len(curve.people) and curve.people["name"].nunique() > 1:
-        return curve.people
-    if curve.after.empty:
-        return curve.after
-    return curve.after.assign(people="after training, " + curve.after["people"])
-
-
 def table(curves: list[Curve]) -> pd.DataFrame:
     """One row a level of a series: columns curve, series, x, contrast, weights, margin and rate
-    with their intervals, for each group of people whose premise was measured premise_GROUP (share
-    of their choices, of several arms the least) and the ends of its interval over people, likewise
-    after_GROUP, after training; fails.
+    with their intervals; and where the premise was measured, p being premise_before and
+    premise_after: for each group of people p_GROUP (share of their choices, in the arm in which it
+    is least) and the ends of its interval over people, and p_fails.
     """
     rows = []
     for curve in curves:
+        premises = {"premise_before": _least(curve.before), "premise_after": curve.after}
         for effect in curve.effects.to_dict("records"):
             row = {"curve": curve.name, "series": effect["name"]}
             row |= {key: effect[key] for key in ("x", "contrast", "weights")}
             row |= {key: number for key, number in effect.items() if _is_number_of(key)}
-            row |= _least_shares("premise", curve.people, effect)
-            row |= _least_shares("after", curve.after, effect) | {"fails": effect["fails"]}
+            for name, people in premises.items():
+                of_level = (people["series"] == effect["name"]) & (people["x"] == effect["x"])
+                row |= _premise_columns(name, people[of_level])
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -119,20 +137,19 @@ def _is_number_of(column: str) -> bool:
     return column.startswith(statistics.MEASURES) and not column.endswith("_p")
 
 
-def _least_shares(name: str, people: pd.DataFrame, level: dict) -> dict[str, float]:
-    found: dict[str, float] = {}
-    if people.empty:
-        return found
-    same = (people["x"] == level["x"]) & people["series"].isin([level["name"], _EVERY])
-    for row in _least(people[same]).to_dict("records"):
-        ends = {f"_{end}": row[f"rate_domains_{end}"] for end in ("low", "high")}
-        found |= {
-            f"{name}_{row['points_to']}{end}": x for end, x in {"": row["rate"], **ends}.items()
-        }
-    return found
+def _premise_columns(name: str, people: pd.DataFrame) -> dict[str, float | bool]:
+    """people: of one level, a row a group of them."""
+    columns: dict[str, float | bool] = {}
+    for row in people.to_dict("records"):
+        of = f"{name}_{row['points_to']}"
+        columns[of] = row["rate"]
+        columns |= {f"{of}_{end}": row[f"rate_domains_{end}"] for end in ("low", "high")}
+    if len(people):
+        columns[f"{name}_fails"] = bool(people["fails"].any())
+    return columns
 
 
-def apart(config: dict) -> dict:
+def without(config: dict) -> dict:
     """The config without what its curves alone are about: arms and contrasts for a report to show
     one by one.
 

@@ -1,14 +1,14 @@
-"""How many times less of something is needed with a help than without it, from two measured curves.
+"""How many times fewer of something do it with a help than without it, from two measured curves.
 
-At the rate that series b reaches at its largest x: how many times less x does series a need? A
-curve goes in straight lines between its levels, over the logarithm of x; nothing is read off beyond
-them. What a seed cannot tell, it gives a bound of.
+What series b has at its largest x, a margin or a rate: how many times fewer x does series a need to
+have it? A curve goes in straight lines between its levels, over the logarithm of x; nothing is read
+off beyond them. What a seed cannot tell, it gives a bound of.
 """
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,96 +16,114 @@ import pandas as pd
 from vcjax.errors import InputError
 from vcjax.report import statistics
 from vcjax.report.formatting import compact
+from vcjax.report.tables import headline, in_group
 
-Levels = Mapping[float, float]  # x, 0 or more -> rate, a difference between arms
+Levels = Mapping[float, float]  # x, 0 or more -> margin or rate, a difference between arms
+
+_BOUNDS = ("least", "most", "nothing")
+_MEAN = ("times", "bound", "seeds_low", "seeds_high")
 
 
 class Times(NamedTuple):
-    """How many times less x: value, or where bound is "least" or "most" that or more, or that or
-    less; nothing (and value nan) where there is no rate to reach."""
+    """How many times fewer x: value, or where bound is "least" or "most" that or more, or that or
+    less; nothing (and value nan) where there is nothing to reach."""
 
     value: float
     bound: Literal["", "least", "most", "nothing"] = ""
 
 
 def times(a: Levels, b: Levels) -> Times:
-    """How many times less x series a needs for the rate that series b has at its largest x.
+    """How many times fewer x series a needs for what series b has at its largest x.
 
-    Where a's rates go up and down, the least x at which they reach it counts. A rate of zero or
-    below is no rate to reach.
+    Where a goes up and down, the least x at which it reaches that counts. Zero or below is nothing
+    to reach.
     """
     largest = max(b)
     if b[largest] <= 0:
         return Times(math.nan, "nothing")
     levels = sorted(a.items())
     least = min(x for x in a if x > 0)
-    if any(rate >= b[largest] for x, rate in levels if x <= least):
+    if any(effect >= b[largest] for x, effect in levels if x <= least):
         return Times(largest / least, "least")
-    positive = [(x, rate) for x, rate in levels if x > 0]
-    for (x, rate), (next_x, next_rate) in itertools.pairwise(positive):
-        if next_rate >= b[largest]:
-            share = (b[largest] - rate) / (next_rate - rate)
+    positive = [(x, effect) for x, effect in levels if x > 0]
+    for (x, effect), (next_x, next_effect) in itertools.pairwise(positive):
+        if next_effect >= b[largest]:
+            share = (b[largest] - effect) / (next_effect - effect)
             return Times(largest / (x * (next_x / x) ** share))
     return Times(largest / levels[-1][0], "most")
 
 
-def sentence(name: str, curve: dict, seeds: pd.DataFrame) -> str:
-    """How many times less x the first of a curve's `fewer` needs than the second, over seeds; ""
-    where the curve does not ask.
-
-    It is the geometric mean over seeds, with its t interval; a bound of it where some seeds have
-    only a bound, and no number where these go both ways or there is nothing to reach.
+def table(curves: Iterable[str], tables: dict[str, pd.DataFrame], config: dict) -> pd.DataFrame:
+    """How many times fewer the first of a curve's `fewer` needs than the second, over seeds.
 
     Args:
-      name: of the curve. curve: it, as the config has it.
-      seeds: what `tables.by_cluster` returns for "seed", on held-out pairs.
+      curves: names of curves of the config whose contrasts were measured.
+      tables: those of `tables.make_tables`.
+
+    Returns:
+      A row a measure (margin and rate) of a curve that asks. Columns curve, measure, a, b (the
+      series), x (the largest of b), seeds (count), and of how many of them there is a bound only:
+      least, most, nothing, as of `times`; times (the geometric mean over seeds), bound (what it is:
+      "", "least" or "most"), seeds_low, seeds_high (its 95 % t interval). times is missing where
+      bounds go both ways or there is nothing to reach, the interval where there are bounds or no
+      spread.
     """
-    if not curve["fewer"]:
-        return ""
-    a, b = curve["fewer"]
-    rates = seeds[seeds["kind"] == "contrast"].pivot(index="seed", columns="name", values="rate")
-    by_seed = [times(*(_levels(curve["series"][of], row) for of in (a, b))) for row in rates.iloc]
-    largest = compact(max(curve["series"][b].values()))
-    return (
-        f"To reach the rate that {b} has at {name} = {largest}, {a} needs {_number(by_seed)}."
-        + "".join(_bounded(a, b, by_seed))
-    )
+    columns = ["curve", "measure", "a", "b", "x", "seeds", *_BOUNDS, *_MEAN]
+    rows: list[list[Any]] = []
+    for name in curves:
+        series, asked = config["curves"][name]["series"], config["curves"][name]["fewer"]
+        if not asked:
+            continue
+        a, b = asked
+        for measure in statistics.MEASURES:
+            effects = _by_seed(tables["seeds"], config, measure)
+            found = [times(*(_levels(series[of], row) for of in asked)) for row in effects.iloc]
+            counts = [sum(of_seed.bound == bound for of_seed in found) for bound in _BOUNDS]
+            largest = max(series[b].values())
+            rows.append([name, measure, a, b, largest, len(found), *counts, *_over_seeds(found)])
+    return pd.DataFrame(rows, columns=columns)
 
 
-def _levels(series: dict[str, float], rates: pd.Series) -> Levels:
-    return {x: float(rates[contrast]) for contrast, x in series.items()}
+def _by_seed(seeds: pd.DataFrame, config: dict, measure: str) -> pd.DataFrame:
+    """A row a seed, a column a contrast, on held-out pairs."""
+    rows = seeds[in_group(seeds, headline(config)) & (seeds["kind"] == "contrast")]
+    return rows.pivot(index="seed", columns="name", values=measure)
 
 
-def _number(by_seed: Sequence[Times]) -> str:
-    """The geometric mean and what it is, as text."""
-    bounds = {of_seed.bound for of_seed in by_seed} - {""}
+def _levels(series: dict[str, float], effects: pd.Series) -> Levels:
+    return {x: float(effects[contrast]) for contrast, x in series.items()}
+
+
+def _over_seeds(found: Sequence[Times]) -> tuple[float, str, float, float]:
+    """The geometric mean, whether it is a bound, and the ends of its interval; as of `table`."""
+    bounds = {of_seed.bound for of_seed in found} - {""}
     if "nothing" in bounds or len(bounds) > 1:
-        return "a number of times less that these seeds cannot tell"
-    logs = np.log([of_seed.value for of_seed in by_seed])
-    than = {"least": "at least ", "most": "at most "}.get(next(iter(bounds), ""), "")
-    mean = f"{than}{compact(np.exp(logs.mean()))} times less"
-    if len(by_seed) == 1:
-        return f"{mean} (one seed)"
-    of = f"geometric mean of {len(by_seed)} seeds"
+        return math.nan, "", math.nan, math.nan
+    logs = np.log([of_seed.value for of_seed in found])
+    mean = float(np.exp(logs.mean()))
     if bounds:
-        few = "all" if all(of_seed.bound for of_seed in by_seed) else "some"
-        return f"{mean} ({of}, {few} of them bounds)"
+        return mean, bounds.pop(), math.nan, math.nan
     try:
         over = statistics.t_interval(logs, "seeds", "these probes")
-    except InputError:  # equal in all seeds
-        return f"{mean} ({of})"
-    ends = " to ".join(compact(np.exp(end)) for end in (over.low, over.high))
-    return f"{mean} [{ends}] ({of}; in brackets the 95% t interval over seeds)"
+    except InputError:  # one seed, or equal in all
+        return mean, "", math.nan, math.nan
+    return mean, "", float(np.exp(over.low)), float(np.exp(over.high))
 
 
-def _bounded(a: str, b: str, by_seed: Sequence[Times]) -> Iterator[str]:
-    """A sentence on each kind of seeds without a number of their own."""
+def as_text(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `table` for a page: a, b, x, measure, times and over_seeds; bounded is a line on
+    each kind of seeds that have a bound only."""
+    a, b, seeds = row["a"], row["b"], row["seeds"]
     says = {
-        "least": f"{a} has that rate already at its smallest level above 0, or at 0",
-        "most": f"{a} does not reach it at any level",
-        "nothing": f"{b} has no rate above 0 there",
+        "least": f"{a} has it already at its smallest level above 0, or at 0",
+        "most": f"{a} has it at no level",
+        "nothing": f"{b} has nothing above 0 there",
     }
-    bounds = [of_seed.bound for of_seed in by_seed]
-    for bound, what in says.items():
-        if bound in bounds:
-            yield f" In {bounds.count(bound)} of {len(bounds)} seeds {what}."
+    times, least, most = (row[key] for key in ("times", "seeds_low", "seeds_high"))
+    than = f"at {row['bound']} " if row["bound"] else ""
+    return {
+        **{"a": a, "b": b, "x": compact(row["x"]), "measure": row["measure"]},
+        "times": "these seeds cannot tell" if math.isnan(times) else than + compact(times),
+        "over_seeds": "" if math.isnan(least) else f"{compact(least)} to {compact(most)}",
+        "bounded": [f"in {row[key]} of {seeds} {what}" for key, what in says.items() if row[key]],
+    }

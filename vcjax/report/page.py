@@ -36,6 +36,9 @@ from vcjax.report.reading import (
 )
 from vcjax.report.tables import headline, in_group, make_tables, training
 
+# Tables and config of a report's main part, which is without what its curves alone are about.
+Part = tuple[dict[str, pd.DataFrame], dict[str, Any]]
+
 
 def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[str]:
     """Writes `workdir/report/` from the record, answers and losses in `workdir`.
@@ -61,21 +64,22 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     answers, texts = read_answers(workdir / "probes", record)
     losses = read_curves(workdir, record)
     tables, corrected = make_tables(answers, texts, config)
-    of_config, shown = curves.read(tables, config), curves.apart(config)
-    own = curves.rows_of(tables, shown)
-    tables["ranking"] = ranking.of_equal_roles(own, shown).round(6)
+    all_curves, main_config = curves.read(tables, config), curves.without(config)
+    main = curves.rows_of(tables, main_config), main_config
+    tables["ranking"] = ranking.of_equal_roles(*main).round(6)
     tables["training"] = training(losses, record.plan).round(6)
     tables["curves"] = losses.round(6)
-    tables["factors"] = curves.table(of_config)
-    added = _added_probes(workdir, record, shown)
-    svgs = _figures(own, losses, of_config, shown)
-    page = _page(workdir, record, answers, tables, own, shown, corrected, of_config, svgs, added)
+    tables["factors"] = curves.table(all_curves)
+    tables["fewer"] = fewer.table([curve.name for curve in all_curves], tables, config).round(6)
+    added = _added_probes(workdir, record, main_config)
+    svgs = _figures(main, losses, all_curves)
+    page = _page(workdir, record, answers, tables, main, corrected, all_curves, svgs, added)
 
     contents = {f"{name}.svg": svg for name, svg in svgs.items()}
     contents |= output.csv(tables)
     for probes in added:
-        own = probes["tables"].items()
-        contents |= output.csv({f"{probes['name']}-{name}": table for name, table in own})
+        named = {f"{probes['name']}-{name}": table for name, table in probes["tables"].items()}
+        contents |= output.csv(named)
     output.write(workdir / "report", page, contents)
     if added_probes is None:
         return view.summary(tables, config)
@@ -83,23 +87,19 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     return view.summary_of_added(summarised["tables"], config)
 
 
-def _figures(
-    own: dict[str, pd.DataFrame], losses: pd.DataFrame, of_config: list[Curve], shown: dict
-) -> dict[str, str]:
-    """Name -> SVG text; a figure of which nothing was measured is missing.
-
-    own, shown: tables and config without what curves alone are about. of_config: the curves.
-    """
+def _figures(main: Part, losses: pd.DataFrame, all_curves: list[Curve]) -> dict[str, str]:
+    """Name -> SVG text; a figure of which nothing was measured is missing."""
+    tables, config = main
     svgs = {}
-    if view.primary(own):
-        svgs["arms"] = figures.arms_figure(own["arms"], own["contrasts"], own["seeds"], shown)
-    for curve in of_config:
-        file, primary = f"curve-{curve.name}", curve.effects["contrast"] == shown["primary"]
+    if view.primary(tables):
+        arms, contrasts, seeds = (tables[name] for name in ("arms", "contrasts", "seeds"))
+        svgs["arms"] = figures.arms_figure(arms, contrasts, seeds, config)
+    for curve in all_curves:
+        file, primary = f"curve-{curve.name}", curve.effects["contrast"] == config["primary"]
         question = next(iter(curve.effects.loc[primary, "name"]), None)
-        people = curves.shown_premise(curve)
-        svgs[file] = figures.factor_figure(file, curve.name, curve.effects, people, question)
+        svgs[file] = figures.factor_figure(file, curve.name, curve.effects, curve.premise, question)
     if len(losses):
-        svgs["training"] = figures.training_figure(losses, shown)
+        svgs["training"] = figures.training_figure(losses, config)
     return svgs
 
 
@@ -108,17 +108,16 @@ def _page(
     record: Record,
     answers: pd.DataFrame,
     tables: dict[str, pd.DataFrame],
-    own: dict[str, pd.DataFrame],
-    shown: dict,
+    main: Part,
     corrected: dict[str, int],
-    of_config: list[Curve],
+    all_curves: list[Curve],
     svgs: dict[str, str],
     added: list[dict],
 ) -> str:
-    """index.html. own, shown, of_config: as of `_figures`. added: what `_added_probes` returns."""
-    config = record.config
-    numbers, groups = view.numbers(own, shown), view.groups(own, shown)
-    arms = {arm: record.plan.arms[arm] for arm in shown["arms"]}
+    """index.html. added: what `_added_probes` returns."""
+    config, main_config = record.config, main[1]
+    numbers, groups = view.numbers(*main), view.groups(*main)
+    arms = {arm: record.plan.arms[arm] for arm in main_config["arms"]}
     plan = dataclasses.replace(record.plan, arms=arms)
     trained = tables["training"]
     cards = corpus_card.cards(workdir, plan)
@@ -127,21 +126,21 @@ def _page(
         "record": record,
         "answer": view.answer(tables, config),
         "premise": premise.premise(tables, config),
-        "ability": view.ability(own, shown),
+        "ability": view.ability(*main),
         "numbers": numbers,
         "deviations": view.deviations(record),
         "example": view.example(answers, config),
         "figures": {name: Markup(svg) for name, svg in svgs.items()},
-        "arms": view.arms(shown),
-        "contrasts": view.contrasts(shown, numbers),
+        "arms": view.arms(main_config),
+        "contrasts": view.contrasts(main_config, numbers),
         "corrected": corrected,
         "ranking": ranking.parts(tables["ranking"]),
         "groups": groups,
-        "liking": view.liking(groups, shown),
-        "explicitness": view.by_explicitness(tables, shown),
-        "installed": view.installed(own, shown),
-        "curves": [_curve_section(curve, tables, config) for curve in of_config],
-        "of_curves": _arms_of_curves(tables, config, shown),
+        "liking": view.liking(groups, main_config),
+        "explicitness": view.by_explicitness(tables, main_config),
+        "installed": view.installed(*main),
+        "curves": [_curve_section(curve, tables["fewer"]) for curve in all_curves],
+        "curve_arms": _curve_arms(tables, config, main_config),
         "training": view.training_by_chain(trained[trained["fingerprint"].isin(plan.chains())]),
         "stages": tables["training"].to_dict("records"),
         "flips": tables["flips"].to_dict("records"),
@@ -160,40 +159,38 @@ def _page(
     return output.page("page.html.jinja", variables)
 
 
-def _curve_section(curve: Curve, tables: dict[str, pd.DataFrame], config: dict) -> dict[str, Any]:
-    """What the page shows of a curve beside its figure."""
-    seeds = tables["seeds"][in_group(tables["seeds"], headline(config))]
-    effects, people = curve.effects, curves.shown_premise(curve)
+def _curve_section(curve: Curve, times: pd.DataFrame) -> dict[str, Any]:
+    """What the page shows of a curve beside its figure. times: what `fewer.table` returns."""
+    effects, people = curve.effects, curve.premise
+    of_curve = times[times["curve"] == curve.name].to_dict("records")
     return {
         "name": curve.name,
-        "fewer": fewer.sentence(curve.name, config["curves"][curve.name], seeds),
-        "fails": bool(effects["fails"].any() or (len(people) and people["fails"].any())),
+        "fewer": [fewer.as_text(row) for row in of_curve],
+        "fails": bool(effects["fails"].any()),
         "has_zero": bool((effects["x"] == 0).any()) and figures.is_logarithmic(effects["x"]),
         "effects": [
             _levels(name, rows, "contrast") for name, rows in effects.groupby("name", sort=False)
         ],
         "people": [
             _levels(f"Choices {whose}{series and f', {series}'}", rows, "name")
-            for (whose, series), rows in (
-                people.groupby(["people", "series"], sort=False) if len(people) else ()
-            )
+            for (whose, series), rows in people.groupby(["people", "series"], sort=False)
         ],
     }
 
 
-def _arms_of_curves(tables: dict[str, pd.DataFrame], config: dict, shown: dict) -> dict[str, Any]:
-    """The arms that `shown`, the config of `curves.apart`, is without: what the page says of arms.
-    Empty where there is none."""
-    arms = [arm for arm in view.arms(config) if arm["name"] not in shown["arms"]]
+def _curve_arms(tables: dict[str, pd.DataFrame], config: dict, main_config: dict) -> dict[str, Any]:
+    """The arms that curves alone are about: what the page says of arms. Empty where there is
+    none."""
+    arms = [arm for arm in view.arms(config) if arm["name"] not in main_config["arms"]]
     if not arms:
         return {}
     main = tables["arms"][in_group(tables["arms"], headline(config))]
     installed = view.installed(tables, config)
     return {
         "arms": arms,
-        "rows": main[~main["name"].isin([*shown["arms"]])].to_dict("records"),
+        "rows": main[~main["name"].isin([*main_config["arms"]])].to_dict("records"),
         "installed": installed
-        | {"rows": [row for row in installed["rows"] if row[0] not in shown["arms"]]},
+        | {"rows": [row for row in installed["rows"] if row[0] not in main_config["arms"]]},
     }
 
 
@@ -237,7 +234,7 @@ def _trained_by(workdir: epath.Path, record: Record) -> list[dict[str, Any]]:
     return [{"stages": titles, "environment": json.loads(key)} for key, titles in stages_of.items()]
 
 
-def _added_probes(workdir: epath.Path, record: Record, shown: dict) -> list[dict]:
+def _added_probes(workdir: epath.Path, record: Record, main_config: dict) -> list[dict]:
     """The probe files that were scored after the run, one a folder.
 
     A folder that is not complete is shown as that; it does not stop the report of the run.
@@ -249,16 +246,16 @@ def _added_probes(workdir: epath.Path, record: Record, shown: dict) -> list[dict
         if not missing:
             answers, texts = read_answers(folder, record)
             tables, _ = make_tables(answers, texts, record.config, preregistered=False)
-        own = curves.rows_of(tables, shown)
+        own = curves.rows_of(tables, main_config), main_config
         has_choices = "arms" in tables
         sections.append(
             {
                 "name": folder.name,
                 "missing": missing,
                 "tables": tables,
-                "groups": view.groups(own, shown) if has_choices else [],
+                "groups": view.groups(*own) if has_choices else [],
                 "files": tables["probe_files"].to_dict("records") if has_choices else [],
-                "texts": own["perplexity"].to_dict("records") if tables else [],
+                "texts": own[0]["perplexity"].to_dict("records") if tables else [],
             }
         )
     return sections

@@ -71,7 +71,7 @@ def common_contrasts(runs: Sequence[Run]) -> tuple[list[str], list[str]]:
 def leading(runs: Sequence[Run]) -> list[str]:
     """The contrasts that all runs have and the first one's report leads with, the primary last."""
     common, _ = common_contrasts(runs)
-    config = curves.apart(runs[0].config)
+    config = curves.without(runs[0].config)
     names = [name for name in design.leading(config) if name in common]
     return [name for name in names if name != config["primary"]] + [config["primary"]]
 

@@ -248,7 +248,7 @@ class Curve(Section):
     """Contrasts against a number in which their arms differ; its name is that number's."""
 
     series: dict[Name, dict[Name, float]] = dict()  # name -> {contrast: number}
-    fewer: Texts = ()  # (a, b): how many times less a needs than b, for the rate b has at most
+    fewer: Texts = ()  # (a, b): how many times fewer a needs for what b has at its largest number
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Curve":
