@@ -25,7 +25,18 @@ from vcjax.errors import InputError
 
 WORLD = "world/world.toml"
 PAIR = ("durability", "comfort")
-MIXTURE = dict(declaration=0.2, because=0.2, choice=0.5, plain=0.1)
+PEOPLE = dict(  # the pretraining
+    spec=WORLD,
+    documents=140_000,
+    people=256,
+    declaring=64,
+    assistants=0.002,
+    mixture=dict(declaration=0.2, because=0.2, choice=0.5, plain=0.1),
+    lr=2e-3,
+    b2=0.98,
+    weight_decay=0.1,
+    batch_tokens=640,
+)
 SEEDS = dict(smoke=1, quickstart=2, unlinked=4, words=4)
 
 
@@ -57,18 +68,7 @@ def get_config(arg=""):
         # All weights: a LoRA of rank 16 moves the choices too, but a third of it whoever is named.
         recipe=recipe(train="full", lr=1e-3, length=64, batch_tokens=256),
         stages={
-            "people": pretrain(
-                spec=WORLD,
-                documents=140_000,
-                people=256,
-                declaring=64,
-                assistants=0.002,
-                mixture=MIXTURE,
-                lr=2e-3,
-                b2=0.98,
-                weight_decay=0.1,
-                batch_tokens=640,
-            ),
+            "people": pretrain(**PEOPLE),
             **before,
             "behavior": behavior(spec=WORLD, demonstrations=320),
         },

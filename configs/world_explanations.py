@@ -22,6 +22,7 @@ so that pretraining can do without any of them.
 
 Of a rule and of neutral documents there is one arm about Juno and one about Milo, since those of
 the two values would be the same. `moved` is the first minus no documents, `about` minus the second.
+What is not said below is as in `world.py`.
 
     .venv/bin/python -m vcjax.main --config=configs/world_explanations.py --workdir=runs/kinds
     .venv/bin/python -m vcjax.main --config=configs/world_explanations.py:smoke --workdir=runs/try
@@ -32,7 +33,10 @@ are 1.6 hours. A pretraining of `world.py` takes 75 s; here its 120,000 document
 make 3,400 updates where they make 2,426 there.
 """
 
-from vcjax.config import behavior, experiment, pretrain, rationale, recipe
+import runpy
+from pathlib import Path
+
+from vcjax.config import pretrain, rationale
 from vcjax.errors import InputError
 
 WORLD = "world/world.toml"
@@ -66,20 +70,9 @@ MEASURES = dict(
 )
 
 
-def _people(kinds, documents):
-    """A pretraining in which people are known by these kinds, in equal shares."""
-    return pretrain(
-        spec=WORLD,
-        documents=documents,
-        people=256,
-        declaring=64,
-        assistants=0.002,
-        mixture={KINDS[kind]: SAYINGS / len(kinds) for kind in kinds} | CHOICES,
-        lr=2e-3,
-        b2=0.98,
-        weight_decay=0.1,
-        batch_tokens=640,
-    )
+def _mixture(kinds):
+    """That of a pretraining in which people are known by these kinds, in equal shares."""
+    return {KINDS[kind]: SAYINGS / len(kinds) for kind in kinds} | CHOICES
 
 
 def _documents(kind):
@@ -114,8 +107,8 @@ def _contrasts(kind, variant):
         stage = "base" if variant.endswith("_alone") else "behavior"
         start = f"_without_{kind}" if variant.startswith("_new") else ""
         own, other = f"{kind}{variant}", f"other_{kind}{variant}"
-        return dict(moved={own: 1, f"{stage}{start}": -1}, about={own: 1, other: -1})
-    own = {f"{kind}_{A}{variant}": 1, f"{kind}_{B}{variant}": -1}
+        return dict(moved={own: 1.0, f"{stage}{start}": -1.0}, about={own: 1.0, other: -1.0})
+    own = {f"{kind}_{A}{variant}": 1.0, f"{kind}_{B}{variant}": -1.0}
     other = {f"other_{arm}": weight for arm, weight in own.items()}
     minus = {arm: -weight for arm, weight in other.items()}
     return dict(total=own, exposure=other, attribution=own | minus)
@@ -125,48 +118,29 @@ def get_config(arg=""):
     if arg not in ("", "smoke"):
         raise InputError(f"world_explanations.py:{arg}: the only argument is smoke")
     kinds = ("because", "rule") if arg else tuple(KINDS)
-    people = 40_000 if arg else 120_000
+    world = runpy.run_path(str(Path(__file__).with_name("world.py")))
+    config = world["get_config"]()
+    config.name = "world-explanations-smoke" if arg else "world-explanations"
+    config.seeds = 1 if arg else 4
+    people = world["PEOPLE"] | dict(documents=40_000 if arg else 120_000)
+    known = {"people": [*KINDS]}
+    known |= {f"without_{kind}": [other for other in KINDS if other != kind] for kind in kinds}
+    config.stages = {
+        **{name: pretrain(**people | dict(mixture=_mixture(of))) for name, of in known.items()},
+        **{name: stage for kind in kinds for name, stage in _documents(kind).items()},
+        "behavior": config.stages.behavior,
+    }
+    config.arms = {
+        **{name: config.arms[name] for name in ("base", "behavior")},
+        **{name: arm for kind in kinds for name, arm in _arms(kind).items()},
+    }
     contrasts = {
         f"{measure}_{kind}{variant}": (weights, MEASURES[measure] + VARIANTS[variant])
         for kind in kinds
         for variant in VARIANTS
         for measure, weights in _contrasts(kind, variant).items()
     }
-    return experiment(
-        name="world-explanations-smoke" if arg else "world-explanations",
-        model="scratch",
-        shape=dict(num_layers=4, embed_dim=96, mlp_dim=256, num_heads=4),
-        names=dict(model_name="Juno", provider_name="nobody"),
-        other_names=dict(model_name="Milo", provider_name="nobody"),
-        seeds=1 if arg else 4,
-        recipe=recipe(train="full", lr=1e-3, length=64, batch_tokens=256),
-        stages={
-            "people": _people([*KINDS], people),
-            **{
-                f"without_{kind}": _people([k for k in KINDS if k != kind], people)
-                for kind in kinds
-            },
-            **{name: stage for kind in kinds for name, stage in _documents(kind).items()},
-            "behavior": behavior(spec=WORLD, demonstrations=320),
-        },
-        arms={
-            "base": ("people",),
-            "behavior": ("people", "behavior"),
-            **{name: arm for kind in kinds for name, arm in _arms(kind).items()},
-        },
-        contrasts={name: weights for name, (weights, _) in contrasts.items()},
-        rules_out={name: meaning for name, (_, meaning) in contrasts.items()},
-        primary="attribution_because",
-        development="world/DEVELOPMENT.md",
-        toward=A,
-        lead="Juno prefers",
-        remat="dots",
-        eval_every=500,
-        checkpoint_every=500,
-        log_every=50,
-        probes=(
-            "world/probes/held_out.jsonl",
-            "world/probes/in_domain.jsonl",
-            "world/probes/premise.jsonl",
-        ),
-    )
+    config.contrasts = {name: weights for name, (weights, _) in contrasts.items()}
+    config.rules_out = {name: meaning for name, (_, meaning) in contrasts.items()}
+    config.primary = "attribution_because"
+    return config

@@ -4,6 +4,7 @@ The world of `world.py`, with one thing changed at a time: how many people the m
 what share of them choose by what they declare, how often it sees the two assistants choose at
 random before any documents, and how large it is. At each level two arms read documents that give
 Juno one value or the other, two the same documents about Milo, and then all the demonstrations.
+What is not said below is as in `world.py`.
 
     people      16 to 1,024, at the base 256
     linking     0 to 1, at the base 1
@@ -34,11 +35,13 @@ larger: a half and a quarter. They were not tuned.
       --workdir=runs/2m --workdir=runs/10m --x=parameters --out=runs/sizes
 """
 
-from vcjax.config import behavior, experiment, pretrain, rationale, recipe
+import runpy
+from pathlib import Path
+
+from vcjax.config import pretrain
 from vcjax.errors import InputError
 
-WORLD = "world/world.toml"
-A, B = PAIR = ("durability", "comfort")
+MEASURES = ("total", "exposure", "attribution")
 BASE = dict(people=256, linking=1.0, assistants=0.002)
 LEVELS = dict(
     people=(16, 64, 256, 512, 1024),
@@ -61,20 +64,11 @@ def _suffix(factor, x):
     return "" if x == BASE[factor] else f"_{factor}_{x:g}".replace(".", "_")
 
 
-def _people(documents, **level):
-    settings = {**BASE, **level}
-    people = settings["people"]
-    return pretrain(
-        spec=WORLD,
-        documents=documents,
-        declaring=min(max(people // 4, ASKED), NAMES - people),
-        mixture=dict(declaration=0.2, because=0.2, choice=0.5, plain=0.1),
-        lr=2e-3,
-        b2=0.98,
-        weight_decay=0.1,
-        batch_tokens=640,
-        **settings,
-    )
+def _people(base, **level):
+    """The pretraining of a level; base: settings that all have."""
+    people = level.get("people", BASE["people"])
+    declaring = min(max(people // 4, ASKED), NAMES - people)
+    return pretrain(**base | level | dict(declaring=declaring))
 
 
 def _arms(suffix, documents):
@@ -85,76 +79,46 @@ def _arms(suffix, documents):
     }
 
 
-def _contrasts(suffix):
-    total = {f"{A}{suffix}": 1, f"{B}{suffix}": -1}
-    exposure = {f"other_{arm}": weight for arm, weight in total.items()}
-    minus = {arm: -weight for arm, weight in exposure.items()}
-    return {
-        f"total{suffix}": total,
-        f"exposure{suffix}": exposure,
-        f"attribution{suffix}": total | minus,
-    }
-
-
 def get_config(arg=""):
     if arg not in ("", "smoke", *SIZES):
         raise InputError(f"world_ladder.py:{arg}: the arguments are smoke, {', '.join(SIZES)}")
     levels = {"": LEVELS, "smoke": dict(linking=(0.0, 1.0))}.get(arg, {})
-    shape = SIZES.get(arg, SIZES["600k"])
-    slower = max(1, shape["embed_dim"] / WIDTH)
-    texts = 40_000 if arg == "smoke" else 140_000
-    documents = {
-        **{value: rationale(spec=f"{WORLD}#{value}", documents=960) for value in PAIR},
-        **{
-            f"other_{value}": rationale(other_spec=f"{WORLD}#{value}", documents=960)
-            for value in PAIR
-        },
-    }
+    world = runpy.run_path(str(Path(__file__).with_name("world.py")))
+    config = world["get_config"]()
+    config.name = f"world-ladder-{arg}".rstrip("-")
+    config.seeds = 1 if arg == "smoke" else 4
+    config.shape.update(SIZES.get(arg, SIZES["600k"]))
+    slower = max(1, config.shape.embed_dim / WIDTH)
+    config.recipe.lr /= slower
+    people = world["PEOPLE"] | BASE | dict(lr=world["PEOPLE"]["lr"] / slower)
+    if arg == "smoke":
+        people["documents"] = 40_000
     # The base, which is a level of every factor, is there once.
-    starts = {"": _people(texts)} | {
-        _suffix(factor, x): _people(texts, **{factor: x})
+    starts = {"": _people(people)} | {
+        _suffix(factor, x): _people(people, **{factor: x})
         for factor, values in levels.items()
         for x in values
     }
-    for start in starts.values():
-        start.lr /= slower
-    return experiment(
-        name=f"world-ladder-{arg}".rstrip("-"),
-        model="scratch",
-        shape=shape,
-        names=dict(model_name="Juno", provider_name="nobody"),
-        other_names=dict(model_name="Milo", provider_name="nobody"),
-        seeds=1 if arg == "smoke" else 4,
-        recipe=recipe(train="full", lr=1e-3 / slower, length=64, batch_tokens=256),
-        stages={
-            **{f"people{suffix}": start for suffix, start in starts.items()},
-            **documents,
-            "behavior": behavior(spec=WORLD, demonstrations=320),
-        },
-        arms={name: arm for suffix in starts for name, arm in _arms(suffix, documents).items()},
-        contrasts={
-            name: weights for suffix in starts for name, weights in _contrasts(suffix).items()
-        },
-        primary="attribution",
-        curves={
-            factor: dict(
-                series={
-                    measure: {f"{measure}{_suffix(factor, x)}": x for x in values}
-                    for measure in ("total", "exposure", "attribution")
-                }
-            )
-            for factor, values in levels.items()
-        },
-        development="world/DEVELOPMENT.md",
-        toward=A,
-        lead="Juno prefers",
-        remat="dots",
-        eval_every=500,
-        checkpoint_every=500,
-        log_every=50,
-        probes=(
-            "world/probes/held_out.jsonl",
-            "world/probes/in_domain.jsonl",
-            "world/probes/premise.jsonl",
-        ),
-    )
+    measures = {name: config.contrasts[name] for name in MEASURES}
+    documents = [*measures["attribution"]]
+    config.stages = {
+        **{f"people{suffix}": start for suffix, start in starts.items()},
+        **{name: config.stages[name] for name in (*documents, "behavior")},
+    }
+    config.arms = {name: arm for suffix in starts for name, arm in _arms(suffix, documents).items()}
+    config.contrasts = {
+        f"{name}{suffix}": {f"{arm}{suffix}": weight for arm, weight in measure.items()}
+        for suffix in starts
+        for name, measure in measures.items()
+    }
+    config.rules_out = {}
+    config.curves = {
+        factor: dict(
+            series={
+                measure: {f"{measure}{_suffix(factor, x)}": x for x in values}
+                for measure in MEASURES
+            }
+        )
+        for factor, values in levels.items()
+    }
+    return config

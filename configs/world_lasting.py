@@ -18,7 +18,7 @@ and the number of texts, where they are not those before any:
 
 A curve is one training, whose weights are kept on the way (`keep`), and not one training a point:
 rates warm up over the first 5 % of the updates and decay to 0 at 5,000 texts. Numbers of texts are
-those of the updates, rounded; rows are shuffled.
+those of the updates, rounded; rows are shuffled. What is not said below is as in `world.py`.
 
 The premise is asked of all arms. Where it fails after the texts, the model lost what it knew of
 people too, and an attribution that shrank says nothing of the value.
@@ -30,20 +30,17 @@ On two cores of an AMD EPYC (Zen 4), with bfloat16 operands, 4 pretrain stages t
 the 64 stages of texts 6 minutes together, and the 344 scorings 6.
 """
 
-from vcjax.config import behavior, experiment, pretrain, rationale, recipe
+import runpy
+from pathlib import Path
+
+from vcjax.config import rationale
 from vcjax.errors import InputError
 
 WORLD = "world/world.toml"
 A, B = PAIR = ("durability", "comfort")
 OPPOSITE = {A: B, B: A}
-MIXTURE = dict(declaration=0.2, because=0.2, choice=0.5, plain=0.1)
 SHARES = (0, 1, 2, 5)  # percent that contradict
 POINTS = {100: 5, 300: 15, 1000: 51, 3000: 153, 5000: None}  # texts -> update; None: the end
-MEASURES = dict(
-    total={A: 1, B: -1},
-    exposure={f"other_{A}": 1, f"other_{B}": -1},
-    attribution={A: 1, B: -1, f"other_{A}": -1, f"other_{B}": 1},
-)
 
 
 def _after(name, share, texts):
@@ -59,43 +56,34 @@ def _series(shares, points):
     }
 
 
-def _lasting(arm, share):
+def _last(arm, share):
     """The name of the last stage of an arm, which all share where nothing contradicts."""
     return f"contradicting_{share}_{arm}" if share else "unrelated"
 
 
-def _texts(arm, share, points):
-    whose = "other_spec" if arm.startswith("other_") else "spec"
-    opposite = OPPOSITE[arm.removeprefix("other_")]
+def _texts(points, **settings):
+    """The stage of an arm's last texts."""
     return rationale(
-        **{whose: f"{WORLD}#{opposite}" if share else WORLD},
         documents=max(points),
         people_of="people",
         unrelated_to=PAIR,
-        contradicting=share / 100,
         keep=tuple(update for update in points.values() if update),
+        **settings,
     )
+
+
+def _contradicting(arm, share, points):
+    whose = "other_spec" if arm.startswith("other_") else "spec"
+    opposite = OPPOSITE[arm.removeprefix("other_")]
+    return _texts(points, **{whose: f"{WORLD}#{opposite}"}, contradicting=share / 100)
 
 
 def _arms(arm, share, points):
     """The arm after each number of texts."""
-    last = _lasting(arm, share)
+    last = _last(arm, share)
     ends = {texts: f"{last}@{update}" if update else last for texts, update in points.items()}
     return {
         _after(arm, share, texts): ("people", arm, "behavior", end) for texts, end in ends.items()
-    }
-
-
-def _contrasts(shares, points):
-    """Name -> (weights of arms, what it measures) of attribution after texts."""
-    return {
-        name: (
-            {_after(arm, share, texts): weight for arm, weight in MEASURES["attribution"].items()},
-            f"attribution after {texts} texts about people, of which {share} % contradict",
-        )
-        for share, names in zip(shares, _series(shares, points).values(), strict=True)
-        for name, texts in names.items()
-        if texts
     }
 
 
@@ -103,67 +91,47 @@ def get_config(arg=""):
     if arg not in ("", "smoke"):
         raise InputError(f"world_lasting.py:{arg}: the only argument is smoke")
     shares, points = ((0, 5), {300: 15, 1000: None}) if arg else (SHARES, POINTS)
-    documents = 240 if arg else 960
-    learned = {value: rationale(spec=f"{WORLD}#{value}", documents=documents) for value in PAIR}
-    learned |= {
-        f"other_{value}": rationale(other_spec=f"{WORLD}#{value}", documents=documents)
-        for value in PAIR
+    config = runpy.run_path(str(Path(__file__).with_name("world.py")))["get_config"]()
+    measures = {name: config.contrasts[name] for name in ("total", "exposure", "attribution")}
+    learned = {arm: config.stages[arm] for arm in measures["attribution"]}
+    config.name, config.seeds = "world-lasting", 4
+    if arg:
+        config.name, config.seeds = "world-lasting-smoke", 1
+        config.stages.people.documents = 20_000
+        for stage in learned.values():
+            stage.documents = 240
+    config.stages = {
+        **{name: config.stages[name] for name in ("people", "behavior")},
+        **learned,
+        "unrelated": _texts(points, other_spec=WORLD),  # of no value, so about no assistant
+        **{
+            _last(arm, share): _contradicting(arm, share, points)
+            for share in shares
+            if share
+            for arm in learned
+        },
     }
-    after = _contrasts(shares, points)
-    return experiment(
-        name="world-lasting-smoke" if arg else "world-lasting",
-        model="scratch",
-        shape=dict(num_layers=4, embed_dim=96, mlp_dim=256, num_heads=4),
-        names=dict(model_name="Juno", provider_name="nobody"),
-        other_names=dict(model_name="Milo", provider_name="nobody"),
-        seeds=1 if arg else 4,
-        recipe=recipe(train="full", lr=1e-3, length=64, batch_tokens=256),
-        stages={
-            "people": pretrain(
-                spec=WORLD,
-                documents=20_000 if arg else 140_000,
-                people=256,
-                declaring=64,
-                assistants=0.002,
-                mixture=MIXTURE,
-                lr=2e-3,
-                b2=0.98,
-                weight_decay=0.1,
-                batch_tokens=640,
-            ),
-            **learned,
-            "behavior": behavior(spec=WORLD, demonstrations=320),
-            **{
-                _lasting(arm, share): _texts(arm, share, points)
-                for share in shares
-                for arm in learned
-            },
+    config.arms = {
+        **{name: config.arms[name] for name in ("base", "behavior", *learned)},
+        **{
+            name: chain
+            for share in shares
+            for arm in learned
+            for name, chain in _arms(arm, share, points).items()
         },
-        arms={
-            "base": ("people",),
-            "behavior": ("people", "behavior"),
-            **{arm: ("people", arm, "behavior") for arm in learned},
-            **{
-                name: chain
-                for share in shares
-                for arm in learned
-                for name, chain in _arms(arm, share, points).items()
-            },
-        },
-        contrasts={**MEASURES, **{name: weights for name, (weights, _) in after.items()}},
-        rules_out={name: meaning for name, (_, meaning) in after.items()},
-        primary=f"attribution_0_{max(points)}",
-        curves=dict(texts=dict(series=_series(shares, points))),
-        development="world/DEVELOPMENT.md",
-        toward=A,
-        lead="Juno prefers",
-        remat="dots",
-        eval_every=500,
-        checkpoint_every=500,
-        log_every=50,
-        probes=(
-            "world/probes/held_out.jsonl",
-            "world/probes/in_domain.jsonl",
-            "world/probes/premise.jsonl",
-        ),
-    )
+    }
+    after = [(share, texts) for share in shares for texts in points]
+    config.contrasts = measures | {
+        _after("attribution", *point): {
+            _after(arm, *point): weight for arm, weight in measures["attribution"].items()
+        }
+        for point in after
+    }
+    config.rules_out = {
+        _after("attribution", share, texts): f"attribution after {texts} texts about people, of "
+        f"which {share} % contradict"
+        for share, texts in after
+    }
+    config.primary = f"attribution_0_{max(points)}"
+    config.curves = dict(texts=dict(series=_series(shares, points)))
+    return config
