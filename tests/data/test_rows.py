@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -57,6 +58,15 @@ def test_every_array_comes_back_in_order(folder, packed):
         assert batch[field].dtype == dtype
         assert batch[field].shape == (1, 21, LENGTH)
         np.testing.assert_array_equal(batch[field][0], getattr(packed, field)[order])
+
+
+def test_a_write_leaves_nothing_beside_the_rows(tmp_path, packed, records, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    rows.write_rows(tmp_path / "rows", packed, records)
+    assert not list(temporary.iterdir())
+    assert {path.name for path in tmp_path.iterdir()} == {"temporary", "rows"}
 
 
 def test_records_come_back(tmp_path):

@@ -163,6 +163,13 @@ def _hash(array: Callable[[str], np.ndarray]) -> str:
     return digest.hexdigest()
 
 
+class _Info(tfds.core.DatasetInfo):
+    """Not looked for in the bucket of TFDS, for which it would leave a folder in TMPDIR."""
+
+    def initialize_from_bucket(self) -> None:
+        pass
+
+
 class PackedRows(tfds.core.GeneratorBasedBuilder):
     """Packed rows as TFDS takes them from a builder."""
 
@@ -174,7 +181,7 @@ class PackedRows(tfds.core.GeneratorBasedBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         length = self._packed.tokens.shape[1]
-        return tfds.core.DatasetInfo(
+        return _Info(
             builder=self,
             description="Packed rows of a vcjax stage.",
             features=tfds.features.FeaturesDict(
