@@ -1,6 +1,8 @@
 """Rows are made once, by a key of their inputs, and made anew where one of these changes."""
 
+import errno
 import json
+import os
 import tempfile
 
 import pytest
@@ -8,9 +10,11 @@ import small_run
 
 from vcjax import config as configs
 from vcjax import stage_inputs
+from vcjax.data import rows
 from vcjax.errors import InputError
 from vcjax.probes import answers
 from vcjax.weights import pretrained
+from vcjax.workdir import disk
 
 
 @pytest.fixture
@@ -49,18 +53,32 @@ def test_a_file_is_encoded_once_for_all_seeds(setting, encodings):
     assert len(encodings) == len(set(encodings)) == 2 * 12, "two files, two seeds"
 
 
-def test_new_rows_wait_on_a_disk_and_leave_nothing_there(setting, tmp_path, monkeypatch):
-    waiting = tmp_path / "waiting"
-    waiting.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(waiting))
+def test_new_rows_wait_where_a_kill_leaves_nothing(setting, tmp_path, monkeypatch):
+    """In a file without a name, on the workdir's disk; no file has one before the plan stands."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    before = sorted(tmp_path.rglob("*"))
     inputs = prepare(setting)
-    assert not setting[3].exists(), "nothing of the workdir is written before the plan is agreed on"
-    assert len(list(waiting.glob("vcjax-*"))) == len(inputs)
+    assert sorted(tmp_path.rglob("*")) == before
+    [waiting] = {file for file, _ in (one.new_rows for one in inputs.values())}
+    assert os.fstat(waiting.fileno()).st_nlink == 0
     stage_inputs.write(inputs, setting[3])
-    assert not list(waiting.glob("vcjax-*"))
-    assert {path.name for path in (setting[3] / "rows").iterdir()} >= {
-        one.data.rows_id for one in inputs.values()
-    }
+    assert waiting.closed and not list(temporary.iterdir())
+    for one in inputs.values():
+        records = rows.read_records(setting[3] / "rows" / one.data.rows_id)
+        assert len(records) == one.data.documents
+
+
+def test_a_disk_without_room_for_new_rows_is_named(setting, monkeypatch):
+    def refuse(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(stage_inputs.pickle, "dump", refuse)
+    with pytest.raises(OSError) as error:
+        prepare(setting)
+    said = disk.explain(error.value)
+    assert said.startswith(f"{setting[3].parent}: No space left on device; free some space and")
 
 
 def test_a_second_start_reads_nothing_again(setting, encodings):

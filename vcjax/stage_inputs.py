@@ -8,15 +8,18 @@ with the same key uses the rows that are there.
     inputs/<key>.json     what the plan needs to know of the rows that these inputs give
 """
 
+import contextlib
 import dataclasses
 import functools
+import gzip
 import hashlib
 import importlib.metadata
 import json
+import pickle
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jax
 import numpy as np
@@ -40,7 +43,7 @@ from vcjax.probes import overlap, world_probes
 from vcjax.probes.answers import Probes, choices, sha256_of
 from vcjax.weights import peft
 from vcjax.weights.pretrained import Pretrained
-from vcjax.workdir import files, hashes, processes
+from vcjax.workdir import disk, files, hashes, processes, storage
 
 Key = tuple[str, int]  # a stage's name in the config, a seed
 
@@ -64,7 +67,7 @@ class StageInput:
     data: StageData
     licences: dict[str, list[str | None]]  # path in the config -> licences that its records state
     compared_with: list[str]  # what `_comparison` returns of probes that no record gives away
-    new_rows: tempfile.TemporaryDirectory | None = None  # until `write`; a folder named by each id
+    new_rows: tuple[IO[bytes], int] | None = None  # until `write`: a file, and where they begin
 
     def as_json(self) -> dict[str, Any]:
         """The content of inputs/<key>.json."""
@@ -82,9 +85,8 @@ def prepare(
 ) -> dict[Key, StageInput]:
     """The input of every stage that an arm trains; writes nothing to the workdir.
 
-    New rows wait in temporary folders, since those of all stages may not fit into memory. folder:
-    where the config's relative paths start. The first process does the work and the others receive
-    what the plan needs. Raises InputError for files that cannot be used, and for a record
+    folder: where the config's relative paths start. The first process does the work and the others
+    receive what the plan needs. Raises InputError for files that cannot be used, and for a record
     that gives a probe away.
     """
     names = [name for name in configs.used_stages(config) if config.stages[name].kind != "adapter"]
@@ -136,6 +138,11 @@ def _prepare(
     _check_overlap(probes, [*(train for train, _ in new.values()), *not_compared])
     del not_compared  # packing needs the memory
 
+    # New rows of all stages may not fit into memory. They wait on the workdir's disk, in a file
+    # without a name: it is gone with this process, however that ends.
+    place = storage.disk_of(workdir)
+    with disk.writing(place):
+        waiting = tempfile.TemporaryFile(dir=place, prefix=".vcjax-")  # noqa: SIM115 (until `write`)
     inputs = {}
     for name in names:
         stage = config.stages[name]
@@ -144,7 +151,10 @@ def _prepare(
             stage_input = saved[name, seed]
             if stage_input is None:
                 split = new.pop((name, seed), None) or records(name, seed)
-                stage_input = _new_input(keys[name, seed], stage, split, encode, folder)
+                with disk.writing(place):
+                    stage_input = _new_input(
+                        keys[name, seed], stage, split, encode, folder, waiting
+                    )
             if comparison not in stage_input.compared_with:
                 stage_input.compared_with.append(comparison)
             inputs[name, seed] = stage_input
@@ -157,16 +167,18 @@ def _new_input(
     split: Split,
     encode: Callable[[Records], list[Example]],
     folder: Path,
+    waiting: IO[bytes],
 ) -> StageInput:
+    """Packs the rows and adds them to `waiting`: of the train split, then of what is held out."""
     train, held_out = split
-    new_rows = tempfile.TemporaryDirectory(prefix="vcjax-")
-    ids, counts = [], []
-    for records in filter(None, split):
-        packed = pack(encode(records), stage.length, stage.overlong)
-        ids.append(rows.content_hash(packed)[:16])
-        counts.append(packed.counts)
-        if ids.count(ids[-1]) == 1:
-            rows.write_rows(Path(new_rows.name) / ids[-1], packed, records)
+    begin, ids, counts = waiting.tell(), [], []
+    with gzip.open(waiting, "wb", compresslevel=1) as file:  # packed rows shrink to a seventh
+        for records in filter(None, split):
+            packed = pack(encode(records), stage.length, stage.overlong)
+            ids.append(rows.content_hash(packed)[:16])
+            counts.append(packed.counts)
+            pickle.dump((packed, records), file)
+    waiting.flush()
     data = StageData(
         rows_id=ids[0],
         held_out_id=ids[1] if held_out else None,
@@ -181,7 +193,7 @@ def _new_input(
     )
     paths = [split_source(stage[key])[0] for key in configs.SOURCES if stage.get(key)]
     stated = {path: licences.stated(folder / path, train) for path in paths}
-    return StageInput(key, data, stated, [], new_rows)
+    return StageInput(key, data, stated, [], (waiting, begin))
 
 
 def _check_overlap(probes: Probes, parts: list[Records]) -> None:
@@ -197,15 +209,25 @@ def _comparison(probes: Probes) -> str:
 
 
 def write(inputs: dict[Key, StageInput], workdir: epath.Path) -> None:
-    """Moves the rows that the workdir lacks there, and writes what is known of them."""
-    for one in inputs.values():
-        if one.new_rows is not None:
-            for new in Path(one.new_rows.name).iterdir():
-                if not _exist(workdir, new.name):
-                    rows.copy_rows(new, workdir / "rows" / new.name)
-            one.new_rows.cleanup()
-            one.new_rows = None
-        files.write_json(_path(workdir, one.key), one.as_json())
+    """Writes the rows that the workdir lacks, and what is known of them."""
+    with contextlib.ExitStack() as opened:
+        for one in inputs.values():
+            if one.new_rows is not None:
+                waiting, begin = one.new_rows
+                opened.callback(waiting.close)
+                waiting.seek(begin)
+                _write_rows(one.data, waiting, workdir)
+                one.new_rows = None
+            files.write_json(_path(workdir, one.key), one.as_json())
+
+
+def _write_rows(data: StageData, waiting: IO[bytes], workdir: epath.Path) -> None:
+    """waiting: as `_new_input` left it, at the rows of this stage."""
+    with gzip.open(waiting) as file:
+        for rows_id in filter(None, (data.rows_id, data.held_out_id)):
+            packed, records = pickle.load(file)
+            if not _exist(workdir, rows_id):
+                rows.write_rows(workdir / "rows" / rows_id, packed, records)
 
 
 def input_key(config: ConfigDict, name: str, seed: int, base: Pretrained, folder: Path) -> str:
@@ -252,8 +274,8 @@ def _path(workdir: epath.Path, key: str) -> epath.Path:
     return workdir / "inputs" / f"{key}.json"
 
 
-def _exist(workdir: epath.Path, rows_id: str | None) -> bool:
-    return rows_id is None or rows.exist(workdir / "rows" / rows_id)
+def _exist(workdir: epath.Path, rows_id: str) -> bool:
+    return rows.exist(workdir / "rows" / rows_id)
 
 
 def _saved(workdir: epath.Path, key: str) -> StageInput | None:
@@ -262,7 +284,8 @@ def _saved(workdir: epath.Path, key: str) -> StageInput | None:
         saved = StageInput.from_json(key, files.read_json(_path(workdir, key)))
     except (InputError, KeyError, TypeError):  # it can be made again
         return None
-    whole = all(_exist(workdir, i) for i in (saved.data.rows_id, saved.data.held_out_id))
+    ids = filter(None, (saved.data.rows_id, saved.data.held_out_id))
+    whole = all(_exist(workdir, rows_id) for rows_id in ids)
     return saved if whole else None
 
 

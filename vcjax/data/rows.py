@@ -73,12 +73,6 @@ def write_rows(
     return counts
 
 
-def copy_rows(source: Path, folder: epath.PathLike) -> None:
-    """Copies rows from a disk to a folder that holds none yet, but for damaged ones."""
-    with _whole(epath.Path(folder)) as unfinished:
-        shutil.copytree(source, unfinished, dirs_exist_ok=True)
-
-
 def exist(folder: epath.PathLike) -> bool:
     """Whether rows were written here; half a write does not count, nor do damaged rows."""
     folder = epath.Path(folder)

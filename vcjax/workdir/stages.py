@@ -59,11 +59,10 @@ def check_disk(workdir: epath.Path, needed: int, unfinished: Iterable[str]) -> N
     """
     if not storage.is_local(workdir):
         return
-    place = Path(workdir).absolute()
-    existing = next(path for path in (place, *place.parents) if path.exists())
-    begun = [Path(folder(place, fingerprint)) for fingerprint in unfinished]
+    begun = [Path(folder(workdir, fingerprint)) for fingerprint in unfinished]
     replaced = [path for stage in begun for path in stage.rglob("*") if path.is_file()]
-    free = shutil.disk_usage(existing).free + sum(path.stat().st_size for path in replaced)
+    free = shutil.disk_usage(storage.disk_of(workdir)).free
+    free += sum(path.stat().st_size for path in replaced)
     if free < needed:
         raise InputError(
             f"{workdir}: {free / 1e9:.1f} GB are free, the plan needs about {needed / 1e9:.1f} GB; "

@@ -111,6 +111,14 @@ def local_folder(folder: epath.Path, last: str = "") -> Iterator[Path]:
         upload(Path(temporary), folder, last)
 
 
+def disk_of(workdir: epath.Path) -> Path:
+    """A folder that is there, on the disk of a workdir that may not be; of a bucket, TMPDIR."""
+    if not is_local(workdir):
+        return Path(tempfile.gettempdir())
+    place = Path(workdir).absolute()
+    return next(path for path in (place, *place.parents) if path.is_dir())
+
+
 def read_bytes(path: epath.Path) -> bytes:
     """The content of a file at one moment.
 
