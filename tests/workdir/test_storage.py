@@ -1,6 +1,8 @@
 """Where a workdir lies: what is refused, and that folders come back from a bucket as they were."""
 
 import importlib.util
+import tempfile
+from pathlib import Path
 
 import pytest
 from etils import epath
@@ -41,6 +43,14 @@ def test_a_folder_goes_up_and_comes_back(bucket, tmp_path):
     storage.download(bucket / "folder", tmp_path)
     files = {str(p.relative_to(tmp_path)): p for p in tmp_path.rglob("*") if p.is_file()}
     assert {name: path.read_bytes() for name, path in files.items()} == contents
+
+
+def test_a_workdir_that_is_not_there_yet_has_a_disk(bucket, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "file").touch()
+    for given, place in {"run": "run", "new/run": ".", "file/run": "."}.items():
+        assert storage.disk_of(epath.Path(tmp_path / given)) == tmp_path / place
+    assert storage.disk_of(bucket / "run") == Path(tempfile.gettempdir())
 
 
 def test_what_another_process_wrote_is_seen(bucket):
