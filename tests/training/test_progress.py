@@ -26,6 +26,17 @@ def test_the_first_update_is_left_out_of_the_time_left(monkeypatch, capsys):
     assert "100 s left" in capsys.readouterr().out.splitlines()[-1]
 
 
+def test_what_does_not_come_again_is_left_out_of_the_time_left(monkeypatch, capsys):
+    clock = iter([0.0, 1.0, 1.0, 101.0, 111.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    shown = Progress("x", total=12, done=0)
+    shown.update({})
+    with shown.paused():  # 100 s
+        pass
+    shown.update({})
+    assert "100 s left" in capsys.readouterr().out.splitlines()[-1]
+
+
 def test_only_what_is_known_is_described():
     figures = {"goodput": 0.875, "step_seconds": 0.25, "input_wait": 0.001, "peak_memory_gb": 1.5}
     text = "0.25 s an update, input wait 0.1%, peak memory 1.50 GB, goodput 87.5%"

@@ -2,6 +2,8 @@
 
 import json
 import re
+import time
+from types import SimpleNamespace
 
 import jax
 import pandas as pd
@@ -11,7 +13,7 @@ from etils import epath
 
 from vcjax import experiment
 from vcjax.errors import InputError
-from vcjax.training import progress
+from vcjax.training import checkpoint, progress, throughput
 from vcjax.workdir import stages
 from vcjax.workdir.files import read_json
 
@@ -87,6 +89,28 @@ def test_what_is_kept_on_the_way_is_an_arm_and_survives_interruptions(
         assert kept == {f"kept_{u}" for u in (2, 5, 6) if u < update}
     experiment.run(config, folder, epath.Path(tmp_path / "parts"), False)
     assert small_run.result(tmp_path / "parts") == expected
+
+
+def test_keeping_weights_is_no_time_of_an_update(one_stage, tmp_path, monkeypatch):
+    """Update 3 is kept between two lines of metrics."""
+    config, folder = one_stage
+    config.stages.behavior.keep, config.log_every = (3,), 100
+    config.checkpoint_every = config.eval_every = 100
+    save, late = checkpoint.save_alone, 0
+
+    def save_for_an_hour(*arguments):
+        nonlocal late
+        late = 3600
+        save(*arguments)
+
+    clock = vars(time) | {"monotonic": lambda: time.monotonic() + late}
+    monkeypatch.setattr(throughput, "time", SimpleNamespace(**clock))
+    monkeypatch.setattr(checkpoint, "save_alone", save_for_an_hour)
+    experiment.run(config, folder, epath.Path(tmp_path / "run"), False)
+    times = read_json(tmp_path / "run" / "times.json")
+    [took] = [figures for what, figures in times.items() if what.startswith("stages/")]
+    [facts] = read_json(tmp_path / "run" / "config.json")["plan"]["stages"].values()
+    assert late == 3600 > took["step_seconds"] * facts["updates"]
 
 
 def test_every_update_and_its_rate_are_logged(one_stage, tmp_path):

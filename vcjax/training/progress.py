@@ -1,8 +1,9 @@
 """Shows how far a stage is: a bar on a terminal, plain lines in a log."""
 
+import contextlib
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from tqdm import tqdm
 
@@ -36,6 +37,7 @@ class Progress:
     def __init__(self, title: str, total: int, done: int):
         self._title, self._total, self._done = title, total, done
         self._first: tuple[int, float] | None = None  # this process' first update, and when
+        self._paused = 0.0  # seconds
         self._last_line = time.monotonic()
         self._bar = None
         if sys.stderr.isatty() and processes.is_first():
@@ -49,6 +51,13 @@ class Progress:
             self._first = self._done, now
         with best_effort("progress"):
             self._show(describe(figures, ("loss", "tokens_per_second", "mfu")), now)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """For what does not come again with the updates: the time left does not count it."""
+        began = time.monotonic()
+        yield
+        self._paused += time.monotonic() - began
 
     def _show(self, text: str, now: float) -> None:
         if self._bar is not None:
@@ -64,7 +73,8 @@ class Progress:
         """0 before there is anything to measure."""
         assert self._first is not None
         done, then = self._first
-        return (self._total - self._done) * (now - then) / max(self._done - done, 1)
+        seconds = now - then - self._paused
+        return (self._total - self._done) * seconds / max(self._done - done, 1)
 
     def close(self) -> None:
         if self._bar is not None:

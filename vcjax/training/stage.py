@@ -106,8 +106,9 @@ def run_stage(
         # --- Loop. Grain reads batches ahead; which one is next, the step says.
         traced = [step for step in profiled(config) if step > first]
         # Metrics are fetched, which waits for the device, after the first update, since it compiles
-        # and is not to count as speed, and around a trace, so that it holds no other updates.
-        fetches = {first + 1, *(step - 1 for step in traced[:1]), *traced[-1:]}
+        # and is not to count as speed, before weights are kept, since saving them is not to count
+        # either, and around a trace, so that it holds no other updates.
+        fetches = {first + 1, *stage.keep, *(step - 1 for step in traced[:1]), *traced[-1:]}
         trace = contextlib.ExitStack()
         opened.callback(_close, trace)
         remaining = speed.batches(rows.in_order(batches, first))
@@ -136,9 +137,10 @@ def run_stage(
             if evaluation_due:
                 evaluate_held_out(step)
             if step in stage.keep:  # before a checkpoint: whoever goes on from that has this, too
-                manager.wait_until_finished()
-                kept = stages.weights(workdir, stage.fingerprint, step)
-                checkpoint.save_alone(kept, step, state.params)
+                with progress.paused():
+                    manager.wait_until_finished()
+                    kept = stages.weights(workdir, stage.fingerprint, step)
+                    checkpoint.save_alone(kept, step, state.params)
             if checkpoint_due:
                 speed.save(step)
                 log.save()
