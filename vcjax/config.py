@@ -272,6 +272,13 @@ def _check_arms(config: ConfigDict) -> None:
             if (kind == "pretrain" and place > 0) or (kind == "adapter" and place > first):
                 what = "pretraining" if kind == "pretrain" else "adapter"
                 raise InputError(f"config.arms.{arm}: the {what} {name!r} can only come first")
+        for name in stages:
+            people_of = config.stages[name].get("people_of")
+            if people_of not in (None, stages[0]):
+                raise InputError(
+                    f"config.arms.{arm}: {name!r} is about the people of {people_of!r}, but the "
+                    f"arm begins with {stages[0]!r}; begin it with {people_of!r}"
+                )
         if config.model == SCRATCH and not first:
             raise InputError(
                 f"config.arms.{arm}: model={SCRATCH!r} knows nothing before a pretrain(...) stage; "

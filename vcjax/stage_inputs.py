@@ -33,7 +33,7 @@ from vcjax.corpus.world import read_value
 from vcjax.data import examples, folders, licences, rows
 from vcjax.data.formats import Demonstration, Document
 from vcjax.data.packing import Example, pack
-from vcjax.data.sources import split_source
+from vcjax.data.sources import is_world, split_source
 from vcjax.errors import InputError
 from vcjax.models import transformer
 from vcjax.models.lora import LoRA
@@ -41,6 +41,7 @@ from vcjax.models.transformer import Model
 from vcjax.plan import Plan, StageData
 from vcjax.probes import overlap, world_probes
 from vcjax.probes.answers import Probes, choices, sha256_of
+from vcjax.schema.check import check_names
 from vcjax.weights import peft
 from vcjax.weights.pretrained import Pretrained
 from vcjax.workdir import disk, files, hashes, processes, storage
@@ -92,10 +93,7 @@ def prepare(
     names = [name for name in configs.used_stages(config) if config.stages[name].kind != "adapter"]
     for name in names:
         _check_length(config, name, base)
-        stage = config.stages[name]
-        if stage.kind == "pretrain" and stage.spec:
-            world, _ = read_value(stage.spec, folder)
-            world_probes.check(choices(probes), world, stage, name)
+        _check_world(config, name, folder, probes)
     inputs: dict[Key, StageInput] = {}
 
     def on_first() -> list[tuple[str, int, str, dict[str, Any]]]:
@@ -268,6 +266,20 @@ def _check_length(config: ConfigDict, name: str, base: Pretrained) -> None:
             f"config.stages.{name}.length: {length} is longer than the model's context of "
             f"{context} tokens"
         )
+
+
+def _check_world(config: ConfigDict, name: str, folder: Path, probes: Probes) -> None:
+    """Raises InputError where a stage names what its world does not have, or a probe asks its
+    pretraining for that."""
+    stage = config.stages[name]
+    for source in (stage.spec, stage.get("other_spec")):
+        if source is None or not is_world(source):
+            continue
+        world, _ = read_value(source, folder)
+        if stage.kind == "pretrain":
+            world_probes.check(choices(probes), world, stage, name)
+        unrelated = stage.get("unrelated_to", ())
+        check_names(f"config.stages.{name}.unrelated_to", "value", unrelated, world.values)
 
 
 def _path(workdir: epath.Path, key: str) -> epath.Path:

@@ -11,7 +11,7 @@ from etils import epath
 from safetensors.numpy import load_file
 
 from vcjax import config as configs
-from vcjax import experiment, record
+from vcjax import experiment, record, stage_inputs
 from vcjax.corpus import world as worlds
 from vcjax.corpus.stage_records import stage_records
 from vcjax.data.probe_files import read_probes
@@ -225,6 +225,31 @@ def test_a_point_of_a_curve_is_exported(workdir, tmp_path, arm, left):
     saved = small_run.parameters(Path(workdir) / "stages" / stage, left)
     written = load_file(tmp_path / "out" / "model.safetensors")["model.embed_tokens.weight"]
     assert written.tobytes() == saved["['embed']"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "settings", "message"),
+    [
+        (
+            "unrelated",
+            dict(unrelated_to=("durability", "comfrt")),
+            r"config\.stages\.unrelated\.unrelated_to: there is no value 'comfrt'; did you",
+        ),
+        (
+            "comfort",
+            dict(spec="world/world.toml#comfrt"),
+            r"world/world\.toml#comfrt: there is no value 'comfrt'; did you mean 'comfort'",
+        ),
+    ],
+)
+def test_a_value_that_the_world_does_not_have_is_refused_before_texts_are_written(
+    module, tmp_path, monkeypatch, stage, settings, message
+):
+    config = module.get_config("smoke")
+    config.stages[stage].update(settings)
+    monkeypatch.setattr(stage_inputs, "stage_records", None)
+    with pytest.raises(InputError, match=message):
+        experiment.run(config, CONFIGS, epath.Path(tmp_path / "run"), dry_run=True)
 
 
 def test_the_short_run_has_one_seed_and_two_points(module):

@@ -300,13 +300,6 @@ def test_a_larger_count_of_unrelated_texts_only_adds(world):
     assert [d.text for d in unrelated(world, 50, seed=1)] != [d.text for d in unrelated(world, 50)]
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        (("durabilty",), "unrelated_to: there is no value 'durabilty'; did you mean 'durability'"),
-        (None, "unrelated_to: beside these values world.toml needs two more that people hold"),
-    ],
-)
-def test_unrelated_texts_that_nobody_could_say_are_refused(world, values, message):
-    with pytest.raises(InputError, match=message):
-        unrelated(world, 5, unrelated_to=values or tuple(world.values)[:7])
+def test_unrelated_texts_that_nobody_could_say_are_refused(world):
+    with pytest.raises(InputError, match=r"beside these values .* needs two more that"):
+        unrelated(world, 5, unrelated_to=tuple(world.values)[:7])

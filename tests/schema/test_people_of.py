@@ -8,11 +8,13 @@ from vcjax.errors import InputError
 WORLD = "world.toml"
 
 
-def resolved(folder, spec=WORLD, **settings):
+def resolved(folder, spec=WORLD, arm=("people", "later"), **settings):
     mixture = dict(declaration=1, choice=1)
     people = pretrain(spec=WORLD, documents=9, people=8, declaring=2, mixture=mixture)
     stages = dict(
         people=people,
+        others=people.copy_and_resolve_references(),
+        own=rationale(spec=f"{WORLD}#a", documents=9),
         read=pretrain(file="texts.jsonl"),
         later=rationale(**dict(spec=spec, documents=9, people_of="people") | settings),
     )
@@ -21,7 +23,7 @@ def resolved(folder, spec=WORLD, **settings):
             name="c",
             model="scratch",
             stages=stages,
-            arms=dict(base=("people",), later=("people", "later")),
+            arms=dict(base=("people",), later=arm),
             contrasts=dict(moved=dict(later=1, base=-1)),
             primary="moved",
             probes=("probes.jsonl",),
@@ -35,6 +37,18 @@ def test_a_share_of_them_may_be_about_either_assistant(tmp_path):
     about = dict(contradicting=0.02, unrelated_to=("a", "b"))
     assert resolved(tmp_path, f"{WORLD}#a", **about).stages.later.contradicting == 0.02
     assert resolved(tmp_path, None, other_spec=f"{WORLD}#a", **about).stages.later.spec is None
+
+
+@pytest.mark.parametrize(
+    ("arm", "begins"), [(("others", "later"), "others"), (("read", "own", "later"), "read")]
+)
+def test_an_arm_that_reads_of_people_begins_with_their_pretraining(tmp_path, arm, begins):
+    with pytest.raises(InputError) as error:
+        resolved(tmp_path, arm=arm)
+    assert str(error.value) == (
+        "config.arms.later: 'later' is about the people of 'people', but the arm begins with "
+        f"'{begins}'; begin it with 'people'"
+    )
 
 
 @pytest.mark.parametrize(

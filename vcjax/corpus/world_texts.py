@@ -81,11 +81,6 @@ def write_unrelated(
     In the place of a share of them, stage.contradicting, stands what gives the assistant of this
     name the value. The others are the same whatever the share, and a larger share only adds.
     """
-    for other in stage.unrelated_to:
-        if other not in world.values:
-            raise InputError(
-                f"unrelated_to: there is no value {other!r}; {hint(other, world.values)}"
-            )
     seen = Domains(held_out={}, development=world.domains.development)
     world = world.model_copy(update={"domains": seen})
     held = [*world.values][: pretraining.num_values or None]
