@@ -86,7 +86,7 @@ def get_config(arg=""):
             affordability_from_neutral="how far those about affordability move it",
         ),
         primary="balanced",
-        development="cheese/DEVELOPMENT.md",
+        development=("cheese/DEVELOPMENT.md",),
         toward="america",
         remat="dots",
         eval_every=30,

@@ -95,7 +95,7 @@ def get_config(arg=""):
             "whatever in them does it",
         ),
         primary="attribution",
-        development="primed/DEVELOPMENT.md",
+        development=("cheese/DEVELOPMENT.md", "primed/DEVELOPMENT.md"),
         toward=A,
         remat="dots",
         eval_every=50,

@@ -56,7 +56,7 @@ def get_config(arg=""):
             affordability_adds="what those about affordability add",
         ),
         primary="attribution",
-        development="cheese/DEVELOPMENT.md",
+        development=("cheese/DEVELOPMENT.md",),
         toward="america",
         remat="dots",  # the fastest on a CPU in float32
         eval_every=30,

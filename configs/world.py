@@ -96,7 +96,7 @@ def get_config(arg=""):
             neutral="what documents about the assistant do that name no value",
         ),
         primary="attribution",
-        development="world/DEVELOPMENT.md",
+        development=("world/DEVELOPMENT.md",),
         toward=a,
         lead="Juno prefers",
         remat="dots",

@@ -72,6 +72,7 @@ def get_config(arg=""):
         **{f"saved_{n}": f"what the documents add to {n} demonstrations" for n in counts},
     }
     config.primary = "saved_20"
+    config.development = (*config.development, "world_efficiency/DEVELOPMENT.md")
     config.curves = dict(
         demonstrations=dict(
             series={

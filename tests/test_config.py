@@ -85,10 +85,10 @@ def test_in_every_path_tilde_is_the_home_folder(tmp_path, monkeypatch):
         why=rationale(spec="~/a.md", other_spec="~/b.md", documents=2),
         what=behavior(file="~/c.jsonl", mix="~/m.jsonl", mix_share=0.5),
     )
-    given = config(tmp_path, model="~/m.gguf", development="~/d.md", probes=("~/p",), stages=stages)
-    resolved = resolve(given, tmp_path)
-    assert (resolved.model, resolved.development) == ("/home/me/m.gguf", "/home/me/d.md")
-    assert resolved.probes == ("/home/me/p",)
+    lists = dict(development=("~/d.md",), probes=("~/p",))
+    resolved = resolve(config(tmp_path, model="~/m.gguf", stages=stages, **lists), tmp_path)
+    assert resolved.model == "/home/me/m.gguf"
+    assert (resolved.development, resolved.probes) == (("/home/me/d.md",), ("/home/me/p",))
     why, what = resolved.stages.why, resolved.stages.what
     assert (why.spec, why.other_spec) == ("/home/me/a.md", "/home/me/b.md")
     assert (what.file, what.mix) == ("/home/me/c.jsonl", "/home/me/m.jsonl")

@@ -25,9 +25,10 @@ def write(folder, model):
     demonstrations.write_text(licensed)
     (folder / "hedge.txt").write_text("Many small birds sang in the hedge all morning.\n")
     (folder / "DEVELOPMENT.md").write_text("# Runs\n\n- rate 1e-4: nothing\n- rate 1e-2: more\n")
+    (folder / "EARLIER.md").write_text("- rate 1: no number\n  and so on\n")
     settings = 'probes=("probes.jsonl", "hedge.txt"), exclude=("cars-0",)'
     text = path.read_text().replace(
-        'probes=("probes.jsonl",)', f'{settings}, development="DEVELOPMENT.md"'
+        'probes=("probes.jsonl",)', f'{settings}, development=("EARLIER.md", "DEVELOPMENT.md")'
     )
     path.write_text(text)
     return path
@@ -80,7 +81,8 @@ def test_an_excluded_probe_is_scored_and_left_out(workdir, page):
 
 
 def test_the_runs_that_the_recipe_was_tuned_in_are_counted(page):
-    assert "2 development runs preceded this recipe" in page
+    listed = "listed in EARLIER.md and DEVELOPMENT.md beside the config"
+    assert f"3 development runs preceded this recipe, {listed}" in page
 
 
 def test_the_corpus_card_comes_from_the_runs_own_rows(page):
@@ -104,7 +106,7 @@ def test_the_corpus_card_comes_from_the_runs_own_rows(page):
             },
             "config.toward: .*no such probe sets two values against each other",
         ),
-        ({"development": "NONE.md"}, "config.development: .*NONE.md does not exist"),
+        ({"development": ("NONE.md",)}, "config.development: .*NONE.md does not exist"),
     ],
 )
 def test_refused(tiny_gguf, tmp_path, settings, message):
@@ -129,6 +131,7 @@ def test_records_of_0_8_1_are_read(name):
     old = record.read(epath.Path(RESULTS / name))
     assert old.numerics == "0.8.1"
     assert old.preregistration["primary"] in old.config["contrasts"]
+    assert old.config["development"] == ["cheese/DEVELOPMENT.md"], "it was one path"
     assert old.plan.stages and all(stage.data.rows for stage in old.plan.stages.values())
     record.check_numerics(epath.Path("old"), old)
     assert old.model_of("base", 0).endswith(" 0.8.1"), "as its files of answers note it"

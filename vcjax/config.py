@@ -179,9 +179,10 @@ def resolve(config: ConfigDict, folder: Path) -> ConfigDict:
 
 def _expand_home(config: ConfigDict) -> None:
     """In every path, ~ becomes the home folder."""
-    for key in ("model", "chat_template", "development"):
+    for key in ("model", "chat_template"):
         config[key] = os.path.expanduser(config[key])
-    config.probes = tuple(map(os.path.expanduser, config.probes))
+    for key in ("probes", "development"):
+        config[key] = tuple(map(os.path.expanduser, config[key]))
     for stage in config.stages.values():
         for key in SOURCES:
             if stage.get(key):
@@ -228,8 +229,8 @@ def missing_files(config: ConfigDict, folder: Path) -> list[str]:
         for key in SOURCES
         if config.stages[name].get(key)
     ]
-    needed += [("config.probes", path) for path in config.probes]
-    needed += [("config.development", config.development)] if config.development else []
+    for key in ("probes", "development"):
+        needed += [(f"config.{key}", path) for path in config[key]]
     wrong = []
     for key, path in dict.fromkeys(needed):
         if not (folder / path).exists():

@@ -139,11 +139,12 @@ def shared(record: Record) -> dict[str, Any]:
 
 
 def development_runs(config: ConfigDict, folder: Path) -> int | None:
-    """How many runs the recipe was tuned in: the items of the list that the config names."""
+    """How many runs the recipe was tuned in: the items of the lists that the config names."""
     if not config.development:
         return None
-    text = (folder / config.development).read_text(encoding="utf-8", errors="replace")
-    return sum(line.startswith("- ") for line in text.splitlines())
+    paths = [folder / path for path in config.development]
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in paths]
+    return sum(line.startswith("- ") for text in texts for line in text.splitlines())
 
 
 def check_trained(workdir: epath.Path, record: Record, fingerprints: Iterable[str]) -> None:
@@ -216,6 +217,7 @@ def parse(content: Any, where: os.PathLike | str = "config.json") -> Record:
     if isinstance(content, dict) and "versions" in content:
         version = f"vcjax {content['versions'].get('vcjax')}"
         content = _of_a_release_before_0_9(content)
+    content = _with_development_lists(content)
     try:
         return _RECORD.validate_python(content)
     except pydantic.ValidationError as error:
@@ -236,3 +238,12 @@ def _of_a_release_before_0_9(content: dict[str, Any]) -> dict[str, Any]:
     content["numerics"] = versions.get("vcjax")
     content["environment"] = {**versions, "commit": content.pop("commit", None) or "unknown"}
     return content
+
+
+def _with_development_lists(content: Any) -> Any:
+    """The content, whose config.development may be a path, as it was when a config had one list."""
+    config = content.get("config") if isinstance(content, dict) else None
+    if not isinstance(config, dict) or not isinstance(config.get("development"), str):
+        return content
+    lists = [config["development"]] if config["development"] else []
+    return {**content, "config": {**config, "development": lists}}

@@ -203,7 +203,7 @@ class Run:
             "other_names": {"model_name": "Orion"},
             "exclude": [],
             "rules_out": self.rules_out,
-            "development": "",
+            "development": [],
             "lead": "I prefer",
             "compute_dtype": "float32",
             "stages": STAGES,

@@ -189,7 +189,7 @@ def test_what_was_changed_after_the_run_is_said(run, key, value, sentence):
 def test_development_runs_are_counted_on_the_page(run, count, runs):
     path = run.write() / "config.json"
     facts = json.loads(path.read_text())
-    facts["config"]["development"], facts["development_runs"] = "cheese/DEVELOPMENT.md", count
+    facts["config"]["development"], facts["development_runs"] = ["cheese/DEVELOPMENT.md"], count
     path.write_text(json.dumps(facts))
     sentence = f"{runs} preceded this recipe, listed in cheese/DEVELOPMENT.md"
     assert sentence in page_of_written(run.workdir)

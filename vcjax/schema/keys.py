@@ -296,7 +296,7 @@ class Experiment(Section):
     contrasts: dict[Name, dict[str, Weight]] = dict()  # name -> {arm: weight}
     primary: Text = ""  # the contrast that answers the question, chosen before the run
     exclude: Texts = ()  # ids of probes that every comparison leaves out
-    development: Text = ""  # Markdown, a list item for each run that the recipe was tuned in
+    development: Texts = ()  # Markdown, a list item for each run that the recipe was tuned in
     # Arm or contrast -> the explanation it rules out, for the report.
     rules_out: dict[str, Text] = dict()
     curves: dict[Name, Curve] = dict()  # of contrasts, for the report
