@@ -15,11 +15,10 @@ import gzip
 import hashlib
 import importlib.metadata
 import json
-import pickle
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal, cast
 
 import jax
 import numpy as np
@@ -170,12 +169,12 @@ def _new_input(
     """Packs the rows and adds them to `waiting`: of the train split, then of what is held out."""
     train, held_out = split
     begin, ids, counts = waiting.tell(), [], []
-    with gzip.open(waiting, "wb", compresslevel=1) as file:  # packed rows shrink to a seventh
+    with _compressed(waiting, "wb") as file:
         for records in filter(None, split):
             packed = pack(encode(records), stage.length, stage.overlong)
             ids.append(rows.content_hash(packed)[:16])
             counts.append(packed.counts)
-            pickle.dump((packed, records), file)
+            rows.save(file, packed, records)
     waiting.flush()
     data = StageData(
         rows_id=ids[0],
@@ -221,11 +220,16 @@ def write(inputs: dict[Key, StageInput], workdir: epath.Path) -> None:
 
 def _write_rows(data: StageData, waiting: IO[bytes], workdir: epath.Path) -> None:
     """waiting: as `_new_input` left it, at the rows of this stage."""
-    with gzip.open(waiting) as file:
+    with _compressed(waiting, "rb") as file:
         for rows_id in filter(None, (data.rows_id, data.held_out_id)):
-            packed, records = pickle.load(file)
+            packed, records = rows.load(file)
             if not _exist(workdir, rows_id):
                 rows.write_rows(workdir / "rows" / rows_id, packed, records)
+
+
+def _compressed(file: IO[bytes], mode: Literal["rb", "wb"]) -> IO[bytes]:
+    """Packed rows shrink to a seventh."""
+    return cast(IO[bytes], gzip.open(file, mode, compresslevel=1))
 
 
 def input_key(config: ConfigDict, name: str, seed: int, base: Pretrained, folder: Path) -> str:

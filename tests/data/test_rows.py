@@ -1,5 +1,6 @@
 """Rows come back as they were packed, in an order that the seed and the step decide alone."""
 
+import io
 import json
 import os
 import shutil
@@ -48,6 +49,22 @@ def folder(tmp_path_factory, packed, records):
 def first_tokens(batches):
     """Which row stands where: the first token tells."""
     return [token for batch in batches for token in batch["tokens"][..., 0].ravel().tolist()]
+
+
+@pytest.mark.parametrize("kind", ["documents", "demonstrations"])
+def test_rows_that_wait_come_back(packed, records, kind):
+    if kind == "demonstrations":
+        turn = {"role": "assistant", "content": "Käse", "tool_calls": [{"id": "1"}]}
+        records = [Demonstration((turn,), {"id": str(i)}, f"a:{i}") for i in range(21)]
+    file = io.BytesIO()
+    for _ in range(2):
+        rows.save(file, packed, records)
+    file.seek(0)
+    for _ in range(2):
+        again, same = rows.load(file)
+        assert same == records
+        assert rows.content_hash(again) == rows.content_hash(packed)
+        assert (again.placements, again.counts) == (packed.placements, packed.counts)
 
 
 def test_every_array_comes_back_in_order(folder, packed):

@@ -24,15 +24,17 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import grain
 import numpy as np
+import pydantic
 import tensorflow_datasets as tfds
 from etils import epath
 
+from vcjax.data.examples import Records
 from vcjax.data.formats import Demonstration, Document
-from vcjax.data.packing import Packed
+from vcjax.data.packing import Packed, Placement
 from vcjax.errors import InputError
 from vcjax.workdir import checksums, disk, storage
 
@@ -51,10 +53,12 @@ FIELDS = {
     "loss_weights": np.float32,
 }
 
+_SAVED = pydantic.TypeAdapter(
+    tuple[list[Placement], dict[str, int | float], list[Document | Demonstration]]
+)
 
-def write_rows(
-    folder: epath.PathLike, packed: Packed, records: Sequence[Document | Demonstration]
-) -> dict[str, Any]:
+
+def write_rows(folder: epath.PathLike, packed: Packed, records: Records) -> dict[str, Any]:
     """Writes the rows and the records they came from; returns what read_counts will.
 
     records[i] is the record of the examples whose source is i. The folder must hold no rows yet,
@@ -71,6 +75,20 @@ def write_rows(
         (unfinished / "rows.json").write_text(text, encoding="utf-8")
         checksums.write(epath.Path(unfinished))
     return counts
+
+
+def save(file: IO[bytes], packed: Packed, records: Records) -> None:
+    """Adds rows and their records to a file, for `load` in the same process."""
+    for name in FIELDS:
+        np.lib.format.write_array(file, getattr(packed, name), allow_pickle=False)
+    file.write(_SAVED.dump_json((packed.placements, packed.counts, list(records))) + b"\n")
+
+
+def load(file: IO[bytes]) -> tuple[Packed, Records]:
+    """The next rows and records that `save` added."""
+    arrays = {name: np.lib.format.read_array(file, allow_pickle=False) for name in FIELDS}
+    placements, counts, records = _SAVED.validate_json(file.readline())
+    return Packed(**arrays, placements=placements, counts=counts), records
 
 
 def exist(folder: epath.PathLike) -> bool:
@@ -230,9 +248,7 @@ def _write_data_set(folder: Path, packed: Packed) -> None:
     shutil.rmtree(folder / "downloads")  # made empty by TFDS
 
 
-def _write_documents(
-    path: Path, packed: Packed, records: Sequence[Document | Demonstration]
-) -> None:
+def _write_documents(path: Path, packed: Packed, records: Records) -> None:
     pieces = defaultdict(list)
     for placement in packed.placements:
         pieces[placement.document].append(
