@@ -29,7 +29,8 @@ from vcjax.models.remat import SAVED
 from vcjax.sharding import constrain
 
 PyTree = Any
-Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+# (q, k, v, what belongs to the layer) -> (the shape of q, what to keep of the layer)
+Attend = Callable[[jax.Array, jax.Array, jax.Array, PyTree], tuple[jax.Array, PyTree]]
 
 # By the names of `remat.SAVED`; the input of each block is stored beside them.
 _save = jax.checkpoint_policies.save_only_these_names
@@ -142,10 +143,12 @@ class Block(nnx.Module):
             for name in ("q", "k", "v", "o", "gate", "up", "down")
         )
 
-    def __call__(self, x: jax.Array, cos: jax.Array, sin: jax.Array, attend: Attend) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, cos: jax.Array, sin: jax.Array, attend: Callable
+    ) -> tuple[jax.Array, PyTree]:
         """x: [batch, length, embed]; cos, sin: of `attention.rope_angles`.
 
-        attend: attention with its mask, (q, k, v) -> the shape of q.
+        attend: attention with its mask, (q, k, v) -> (the shape of q, what to keep).
         """
         x = saveable(x, "input")
         y = self.attention_norm(x)
@@ -154,7 +157,7 @@ class Block(nnx.Module):
             q, k = self.q_norm(q), self.k_norm(k)
         q, k = attention.rotate(q, cos, sin), attention.rotate(k, cos, sin)
         group = self.architecture.num_heads // self.architecture.num_kv_heads
-        y = attend(q.reshape(len(x), -1, group, *q.shape[2:]), k, v)
+        y, kept = attend(q.reshape(len(x), -1, group, *q.shape[2:]), k, v)
         y = y.reshape(q.shape).swapaxes(1, 2).reshape(*x.shape[:2], -1)
         x = constrain(x + self.o(y), "batch", "length", "embed")
         x = saveable(x, "middle")
@@ -162,7 +165,7 @@ class Block(nnx.Module):
         gate, up = saveable(self.gate(y), "gate"), saveable(self.up(y), "up")
         y = jax.nn.silu(gate.astype(jnp.float32)) * up.astype(jnp.float32)
         y = self.down(y.astype(x.dtype))
-        return constrain(x + y, "batch", "length", "embed")
+        return constrain(x + y, "batch", "length", "embed"), kept
 
     def heads(self, x: jax.Array, name: str) -> jax.Array:
         """[batch, length, heads x size] -> [batch, heads, length, size], saveable by `name`."""
@@ -258,9 +261,6 @@ def hidden(
     `models/attention.py`), all int32[batch, length]. max_documents: as in `models/kernels.py`.
     Returns [batch, length, embed] in the compute type, after the last norm.
     """
-    weights = {**base, **params}
-    graphdef = _abstract_block(model)[0]
-    cos, sin = attention.rope_angles(batch["positions"], model.architecture)
     if "seen_until" in batch:
         mask = attention.visible_in_trees(batch["seen_until"])
         attend = functools.partial(attention.attend, mask=mask)
@@ -271,17 +271,40 @@ def hidden(
             kernel=model.attention,
             max_documents=max_documents,
         )
+    nothing_kept = lambda q, k, v, _: (attend(q, k, v), None)  # noqa: E731
+    return through_layers(params, base, batch["tokens"], batch["positions"], model, nothing_kept)[0]
+
+
+def through_layers(
+    params: PyTree,
+    base: PyTree,
+    tokens: jax.Array,
+    positions: jax.Array,
+    model: Model,
+    attend: Attend,
+    of_layers: PyTree = None,
+) -> tuple[jax.Array, PyTree]:
+    """The decoder without its head, with any attention.
+
+    tokens, positions: int32[batch, length]. of_layers: [layer, ...], of which `attend` is given
+    each layer's. Returns [batch, length, embed] in the compute type, after the last norm, and what
+    `attend` keeps, stacked [layer, ...].
+    """
+    weights = {**base, **params}
+    graphdef = _abstract_block(model)[0]
+    cos, sin = attention.rope_angles(positions, model.architecture)
 
     def layer(x, states):
-        adapter, blocks = states
-        block = nnx.merge(graphdef, adapter, jax.tree.map(from_bits, blocks))
-        return block(x, cos, sin, attend), None
+        *weights, of_layer = states
+        block = nnx.merge(graphdef, *jax.tree.map(from_bits, weights))
+        return block(x, cos, sin, lambda q, k, v: attend(q, k, v, of_layer))
 
     layer = jax.checkpoint(layer, policy=REMAT_POLICIES[model.remat], prevent_cse=False)
-    x = weights["embed"][batch["tokens"]].astype(model.compute_dtype)
+    x = weights["embed"][tokens].astype(model.compute_dtype)
     x = constrain(x, "batch", "length", "embed")
-    x, _ = jax.lax.scan(layer, x, (weights.get("adapter", {}), weights["blocks"]))
-    return rms_norm(x, weights["norm"], model.architecture.norm_eps)
+    stacked = weights.get("adapter", {}), weights["blocks"], of_layers
+    x, kept = jax.lax.scan(layer, x, stacked)
+    return rms_norm(x, weights["norm"], model.architecture.norm_eps), kept
 
 
 def head_weight(params: PyTree, base: PyTree) -> jax.Array:
