@@ -19,6 +19,7 @@ import tiny
 
 from vcjax import sharding
 from vcjax.models import sampling, transformer
+from vcjax.models.cache import empty
 from vcjax.models.lora import LoRA
 from vcjax.models.sampling import Choice
 from vcjax.training.compiled_step import param_shardings
@@ -51,7 +52,7 @@ def sample(adapters, base, model, prompts, steps, temperature=0.0):
     """(tokens, log-probabilities), [arm, prompt, steps] each: every arm answers every prompt."""
     stacked, model = sampling.stack_adapters(adapters, model)
     arms, slots = len(adapters) or 1, len(prompts)
-    cache = sampling.empty_cache(model, arms, slots, LENGTH)
+    cache = empty(model, arms, slots, LENGTH)
     lengths = np.array([*map(len, prompts)], np.int32)
     padded = np.stack([np.pad(p, (0, 32 - len(p))) for p in prompts]).astype(np.int32)
     numbers = np.arange(slots, dtype=np.int32)
@@ -252,7 +253,7 @@ def on_devices():
 def gathered(adapters, base, model):
     """The sizes of what a step's all-gathers make."""
     stacked, model = sampling.stack_adapters(adapters, model)
-    cache = sampling.empty_cache(model, 2, 8, LENGTH)
+    cache = empty(model, 2, 8, LENGTH)
     ones = np.ones((2, 8), np.int32)
     lowered = sampling.next_tokens.lower(
         stacked, base, cache, ones, ones, choice(16, 1.0), model, LENGTH

@@ -13,6 +13,7 @@ from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 from vcjax.generation.text import Text
 from vcjax.models import sampling
+from vcjax.models.cache import empty
 from vcjax.models.sampling import Choice
 from vcjax.models.transformer import Model
 
@@ -91,7 +92,7 @@ class Sampler:
         self._base, self._tokenizer, self._stop_ids = base, tokenizer, stop_ids
         self._adapters, self._model = sampling.stack_adapters(adapters or [], model)
         arms = len(adapters or [None])
-        self._cache = sampling.empty_cache(self._model, arms, slots, length)
+        self._cache = empty(self._model, arms, slots, length)
         self._running: list[list[Answer | None]] = [[None] * slots for _ in range(arms)]
         self._waiting = [collections.deque[Answer]() for _ in range(arms)]
 

@@ -17,19 +17,13 @@ import jax.numpy as jnp
 
 from vcjax import sharding
 from vcjax.models import kernels, transformer
-from vcjax.models.bits import from_bits, to_bits
+from vcjax.models.bits import to_bits
+from vcjax.models.cache import Cache, Places, of_layer, write
 from vcjax.models.einsum import dot
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
 
 PyTree = Any
-
-
-class Cache(NamedTuple):
-    """Keys and values, each [arm, layer, slot, kv_head, length, head_dim]; see `bits.to_bits`."""
-
-    k: jax.Array
-    v: jax.Array
 
 
 class Choice(NamedTuple):
@@ -62,19 +56,6 @@ def stack_adapters(adapters: Sequence[PyTree], model: Model) -> tuple[PyTree, Mo
     return stack(adapters), dataclasses.replace(model, lora=LoRA(rank, alpha=rank))
 
 
-def empty_cache(model: Model, arms: int, slots: int, length: int) -> Cache:
-    """A cache for texts of at most `length` tokens, on the mesh in use."""
-    architecture = model.architecture
-    heads, size = architecture.num_kv_heads, architecture.head_dim
-    shape = (arms, architecture.num_layers, slots, heads, length, size)
-
-    @jax.jit
-    def zeros():
-        return Cache(*(_placed(to_bits(jnp.zeros(shape, model.compute_dtype))) for _ in range(2)))
-
-    return zeros()
-
-
 @functools.partial(jax.jit, static_argnames="model", donate_argnames="cache")
 def read_prompts(
     adapters: PyTree,
@@ -103,18 +84,14 @@ def read_prompts(
     within = (positions < lengths[:, None]).astype(jnp.int32)
 
     def attend(q, k, v, _):
-        return kernels.attend_in_documents(q, k, v, within, model.attention), (k, v)
+        return kernels.attend_in_documents(q, k, v, within, model.attention), Cache(k, v)
 
     x, kept = transformer.through_layers(params, base, tokens, positions, model, attend)
     last = jnp.take_along_axis(x, (lengths - 1)[:, None, None], axis=1)
     logits = _logits(params, base, last, model)[:, 0]
 
-    def write(cached, new):  # new: [layer, prompts, kv_head, length, head_dim]
-        new = to_bits(new[:, prompt_of].swapaxes(0, 1))
-        # Advanced indices on both sides of a slice come first: [texts, layer, ...].
-        return _placed(cached.at[arm, :, slots, :, :length].set(new, mode="drop"))
-
-    cache = Cache(*map(write, cache, kept))
+    places = Places(jnp.full_like(slots, arm), slots, jnp.zeros_like(slots))
+    cache = write(cache, kept, prompt_of, places)
     return cache, *choose(logits[prompt_of], choice, lengths[prompt_of])
 
 
@@ -138,13 +115,13 @@ def next_tokens(
     """
     of_arms = jax.vmap(functools.partial(_next_logits, model=model, seen=seen), (1, None, 0, 0, 0))
     logits, kept = of_arms(adapters, base, cache, tokens, positions)
-    arm, slot = jnp.indices(tokens.shape)
-
-    def write(cached, new):  # new: [arm, layer, kv_head, slot, head_dim]
-        new = to_bits(new.transpose(0, 3, 1, 2, 4))
-        return _placed(cached.at[arm, :, slot, :, positions].set(new))
-
-    cache = Cache(*map(write, cache, kept))
+    layers, heads, size = kept.k.shape[1], kept.k.shape[2], kept.k.shape[4]
+    # [arm, layer, kv_head, slot, head_dim] -> [layer, arm x slot, kv_head, 1, head_dim]
+    kept = Cache(
+        *(x.transpose(1, 0, 3, 2, 4).reshape(layers, -1, heads, 1, size) for x in kept)
+    )
+    places = Places(*(x.ravel() for x in (*jnp.indices(tokens.shape), positions)))
+    cache = write(cache, kept, jnp.arange(tokens.size), places)
     chosen = choose(logits.reshape(tokens.size, -1), choice, positions.ravel() + 1)
     return cache, *(x.reshape(tokens.shape) for x in chosen)
 
@@ -157,8 +134,8 @@ def _next_logits(adapter, base, cache, tokens, positions, model, seen):
     """
 
     def attend(q, k, v, layer):  # [1, kv_head, (group,) slot, head_dim]
-        before = (_of_layer(x, layer, seen) for x in cache)
-        return _attend_before(q[0], k[0], v[0], *before, positions)[None], (k[0], v[0])
+        before = (of_layer(x, layer, seen) for x in cache)
+        return _attend_before(q[0], k[0], v[0], *before, positions)[None], Cache(k[0], v[0])
 
     params = {"adapter": adapter}
     layers = jnp.arange(model.architecture.num_layers)
@@ -166,12 +143,6 @@ def _next_logits(adapter, base, cache, tokens, positions, model, seen):
         params, base, tokens[None], positions[None], model, attend, layers
     )
     return _logits(params, base, x, model)[0], kept
-
-
-def _of_layer(cached: jax.Array, layer: jax.Array, seen: int) -> jax.Array:
-    """[slot, kv_head, seen, head_dim] of a cache [layer, slot, kv_head, length, head_dim]."""
-    sizes = (1, *cached.shape[1:3], seen, cached.shape[4])
-    return from_bits(jax.lax.dynamic_slice(cached, (layer, 0, 0, 0, 0), sizes)[0])
 
 
 def _attend_before(q, k, v, keys, values, positions):
@@ -190,10 +161,6 @@ def _attend_before(q, k, v, keys, values, positions):
     out = dot("skgt,skth->skgh", odds.astype(q.dtype), values)
     out += own_odds * v.swapaxes(0, 1)[:, :, None].astype(jnp.float32)
     return (out / total).astype(q.dtype).transpose(1, 2, 0, 3)
-
-
-def _placed(cached: jax.Array) -> jax.Array:
-    return sharding.constrain(cached, None, "layer", "batch", "heads", None, None)
 
 
 def _logits(params, base, x, model):
