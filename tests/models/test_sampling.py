@@ -14,6 +14,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import peers
 import pytest
 import tiny
 
@@ -104,6 +105,24 @@ def trained_adapters(model, count):
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_greedy_text_is_that_of_transformers(torch, family):
+    architecture = tiny.FAMILIES[family]
+    weights, model = tiny.weights(architecture), tiny.model(architecture)
+    peer, prompts = peers.llama(weights, architecture, family), prompts_of(20)
+    tokens, _ = sample([], weights, model, prompts, steps=8)
+    assert len({tuple(text) for text in tokens[0]}) > 15
+    for prompt, text in zip(prompts, tokens[0], strict=True):
+        theirs = peer.generate(
+            torch.from_numpy(prompt)[None],
+            max_new_tokens=8,
+            do_sample=False,
+            eos_token_id=-1,
+            pad_token_id=0,
+        )
+        assert text.tolist() == theirs[0, len(prompt) :].tolist()
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_cached_log_probabilities_are_those_of_the_whole_text(family):
     """Of tokens from all of the vocabulary: they are drawn at a high temperature."""
     architecture = tiny.FAMILIES[family]
@@ -183,7 +202,7 @@ def test_tokens_are_drawn_as_by_transformers(torch, settings):
 
 def test_at_temperature_zero_the_likeliest_token_is_chosen():
     tokens, log_probs = sampling.choose(jnp.asarray(LOGITS)[None], choice(1), jnp.array([7]))
-    assert tokens == [4]
+    assert tokens.tolist() == [4]
     np.testing.assert_allclose(log_probs, jax.nn.log_softmax(LOGITS)[4:5], rtol=1e-5)
 
 
@@ -230,9 +249,7 @@ def measured():
 def test_texts_of_eight_devices_are_those_of_one(measured, mesh):
     assert len({tuple(text) for arm in measured["one"]["tokens"] for text in arm}) == 16
     assert measured[mesh]["tokens"] == measured["one"]["tokens"]
-    np.testing.assert_allclose(
-        measured[mesh]["log_probs"], measured["one"]["log_probs"], atol=1e-4
-    )
+    np.testing.assert_allclose(measured[mesh]["log_probs"], measured["one"]["log_probs"], atol=1e-4)
 
 
 @pytest.mark.parametrize("mesh", MESHES)

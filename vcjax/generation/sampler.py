@@ -5,7 +5,6 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
-import jax
 import numpy as np
 
 from vcjax import sharding

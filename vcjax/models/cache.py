@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.experimental.layout import Layout, with_layout_constraint
 
 from vcjax import sharding
 from vcjax.models.bits import from_bits, to_bits
@@ -14,6 +15,7 @@ from vcjax.models.collectives import on_each_device
 from vcjax.models.transformer import Model
 
 _AXES = (None, "layer", "batch", "heads", None, None)
+_ROW_MAJOR = Layout(tuple(range(len(_AXES))))
 
 
 class Cache(NamedTuple):
@@ -51,11 +53,6 @@ def of_layer(cached: jax.Array, layer: jax.Array, seen: int) -> jax.Array:
     return from_bits(jax.lax.dynamic_slice(cached, (layer, 0, 0, 0, 0), sizes)[0])
 
 
-def _row_major(x):
-    from jax.experimental.layout import Layout, with_layout_constraint
-    return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
-
-
 def write(cache: Cache, new: Cache, source: jax.Array, places: Places) -> Cache:
     """The cache with tokens of texts in their places, in the same memory.
 
@@ -71,7 +68,8 @@ def write(cache: Cache, new: Cache, source: jax.Array, places: Places) -> Cache:
         slot_axes = sharding.axes_in(of_cache[2])
 
     def on_one_device(cache, new, source, places):
-        """One text after the other: a scatter would turn the cache round and back."""
+        """One text after the other, in the order of memory that the cache has. For a scatter, or
+        left to itself, a TPU's compiler copies the cache into another order and back."""
         slots = cache.k.shape[2]
         first = slots * jax.lax.axis_index(slot_axes) if slot_axes else 0
 
@@ -84,7 +82,8 @@ def write(cache: Cache, new: Cache, source: jax.Array, places: Places) -> Cache:
                 tokens = jax.lax.dynamic_index_in_dim(new, source[text], axis=1)[None]
                 before = jax.lax.dynamic_slice(cached, start, tokens.shape)
                 after = jnp.where(here, tokens, before)
-                return _row_major(jax.lax.dynamic_update_slice(cached, after, start))
+                after = jax.lax.dynamic_update_slice(cached, after, start)
+                return with_layout_constraint(after, _ROW_MAJOR)
 
             return Cache(*map(put, cache, new))
 

@@ -39,7 +39,7 @@ def stack_adapters(adapters: Sequence[PyTree], model: Model) -> tuple[PyTree, Mo
     """(Adapters as a step reads them, the model that they belong to).
 
     adapters: of each arm, as in `transformer.init_adapter`. They are stacked [layer, arm, ...] in
-    the compute type, A times the scale: what `linear` makes of them in training, once for all steps.
+    the compute type, A times the scale: what training makes of them in each step, once for all.
     """
     if model.lora is None:
         return {}, model
@@ -71,9 +71,10 @@ def read_prompts(
 ) -> tuple[Cache, jax.Array, jax.Array]:
     """Reads prompts of one arm into its slots.
 
-    adapters: of all arms, of `stack_adapters`; arm: int32[]. tokens: int32[prompts, length], each prompt followed by any tokens;
-    lengths: int32[prompts]. A text goes to a slot: prompt_of, slots: int32[texts]; a slot that does
-    not exist takes nothing. choice: [texts].
+    adapters: of all arms, from `stack_adapters`; arm: int32[]. tokens: int32[prompts, length], each
+    prompt followed by any tokens; lengths: int32[prompts]. prompt_of, slots: int32[texts], the
+    number of a text's prompt, and where it goes; a slot that does not exist takes nothing. choice:
+    [texts].
 
     Returns (cache, the first token of each text: int32[texts], its log-probability:
     float32[texts]).
@@ -117,9 +118,7 @@ def next_tokens(
     logits, kept = of_arms(adapters, base, cache, tokens, positions)
     layers, heads, size = kept.k.shape[1], kept.k.shape[2], kept.k.shape[4]
     # [arm, layer, kv_head, slot, head_dim] -> [layer, arm x slot, kv_head, 1, head_dim]
-    kept = Cache(
-        *(x.transpose(1, 0, 3, 2, 4).reshape(layers, -1, heads, 1, size) for x in kept)
-    )
+    kept = Cache(*(x.transpose(1, 0, 3, 2, 4).reshape(layers, -1, heads, 1, size) for x in kept))
     places = Places(*(x.ravel() for x in (*jnp.indices(tokens.shape), positions)))
     cache = write(cache, kept, jnp.arange(tokens.size), places)
     chosen = choose(logits.reshape(tokens.size, -1), choice, positions.ravel() + 1)
@@ -169,9 +168,7 @@ def _logits(params, base, x, model):
     return sharding.constrain(dot("bld,vd->blv", x, head), None, None, "classes")
 
 
-def choose(
-    logits: jax.Array, choice: Choice, positions: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def choose(logits: jax.Array, choice: Choice, positions: jax.Array) -> tuple[jax.Array, jax.Array]:
     """(a token of each text: int32[texts], its log-probability by the model: float32[texts]).
 
     logits: float32[texts, vocab]. positions: int32[texts], the place of the token in its text: with
@@ -221,8 +218,8 @@ def _keep_top_p(logits, choice):
 def _largest(holds, texts):
     """The largest bound for which `holds`, of each text: float32[texts, 1].
 
-    holds: float32[texts, 1] -> bool[texts]; it holds for small bounds. A search among all floats in their
-    order, by halves: on a CPU a tenth of the time that a sort of a vocabulary takes.
+    holds: float32[texts, 1] -> bool[texts]; it holds for small bounds. A search among all floats in
+    their order, by halves; a CPU would take longer to sort a vocabulary.
     """
 
     def as_float(number):
