@@ -13,7 +13,7 @@ FLOORS = (
     ("errors",),
     ("workdir", "sharding"),
     ("data", "models"),
-    ("schema",),
+    ("schema", "generation"),
     ("corpus", "config", "command"),
     ("probes", "plan"),
     ("record",),
@@ -21,7 +21,7 @@ FLOORS = (
     ("weights",),
     ("training", "stage_inputs"),
     ("experiment", "export", "topology"),
-    ("main", "probe", "aot"),
+    ("main", "probe", "aot", "serve"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -128,14 +128,16 @@ def test_a_request_that_has_no_room_is_refused(tokenizer):
     at_work = sampler(tokenizer, slots=1, length=20)
     for request in (Request((5,) * 15, 6), Request((), 3), Request((5,), 0)):
         with pytest.raises(InputError, match="there is room for 20"):
-            at_work.add(request)
+            at_work.prepare(request)
     fits = Request((5,) * 15, 5)
     assert len(answered(at_work, [fits])[fits][0]) == 5
 
 
 def test_a_dropped_answer_frees_its_place(tokenizer):
     at_work = sampler(tokenizer, slots=1)
-    first, second = (at_work.add(Request(p, max_tokens=20)) for p in prompts(2))
+    first, second = (at_work.prepare(Request(p, max_tokens=20)) for p in prompts(2))
+    at_work.add(first)
+    at_work.add(second)
     at_work.step()
     assert first.tokens
     assert not second.tokens

@@ -59,7 +59,7 @@ def sample(adapters, base, model, prompts, steps, temperature=0.0):
     numbers = np.arange(slots, dtype=np.int32)
     tokens, log_probs = np.zeros((2, arms, slots, steps))
     for arm in range(arms):
-        cache, *first = sampling.read_prompts(
+        cache, first = sampling.read_prompts(
             stacked,
             base,
             cache,
@@ -71,10 +71,11 @@ def sample(adapters, base, model, prompts, steps, temperature=0.0):
             choice(slots, temperature),
             model,
         )
-        tokens[arm, :, 0], log_probs[arm, :, 0] = sharding.to_host(tuple(first))
+        first = sharding.to_host(first)
+        tokens[arm, :, 0], log_probs[arm, :, 0] = first.token, first.log_prob
     seeds = np.tile(numbers[::-1].astype(np.uint32), arms)
     for step in range(1, steps):
-        cache, *following = sampling.next_tokens(
+        cache, following = sampling.next_tokens(
             stacked,
             base,
             cache,
@@ -84,8 +85,9 @@ def sample(adapters, base, model, prompts, steps, temperature=0.0):
             model,
             LENGTH,
         )
-        following = sharding.to_host(tuple(following))
-        tokens[:, :, step], log_probs[:, :, step] = (x[:, ::-1] for x in following)
+        following = sharding.to_host(following)
+        tokens[:, :, step] = following.token[:, ::-1]
+        log_probs[:, :, step] = following.log_prob[:, ::-1]
     return tokens.astype(int), log_probs
 
 
@@ -157,14 +159,29 @@ def test_in_bfloat16_the_cache_is_close_to_the_whole_text():
         np.testing.assert_allclose(cached, anew, atol=0.3)
 
 
+def test_log_probabilities_of_given_texts():
+    model, base = tiny.model(lora=LORA), tiny.weights()
+    adapters = trained_adapters(model, 2)
+    stacked, stacked_model = sampling.stack_adapters(adapters, model)
+    texts = np.random.default_rng(0).integers(3, tiny.VOCAB_SIZE, (3, 20)).astype(np.int32)
+    said = sampling.log_probs(stacked, base, np.int32(1), texts, stacked_model, top=2)
+    np.testing.assert_array_equal(said.token, texts[:, 1:])
+    for row, text in enumerate(texts):
+        anew = computed_anew(adapters[1], base, model, text[:1], text[1:])
+        np.testing.assert_allclose(said.log_prob[row], anew, atol=1e-4)
+    best = said.likeliest_log_probs[..., 0]
+    assert (best >= said.likeliest_log_probs[..., 1]).all()
+    assert ((said.likeliest[..., 0] == said.token) == (best == said.log_prob)).all()
+
+
 # --- The choice of a token
 
 
 def drawn(logits, count=4000, **settings):
     """How often each token is drawn, with seeds 0, 1, ..."""
     repeated = jnp.broadcast_to(jnp.asarray(logits), (count, len(logits)))
-    tokens, _ = sampling.choose(repeated, choice(count, **settings), jnp.full(count, 7))
-    return np.bincount(tokens, minlength=len(logits)) / count
+    chosen = sampling.choose(repeated, choice(count, **settings), jnp.full(count, 7))
+    return np.bincount(chosen.token, minlength=len(logits)) / count
 
 
 LOGITS = np.array([2.0, 1.5, -1.0, 0.5, 3.0, -30.0, 0.4, 0.0], np.float32)
@@ -201,9 +218,18 @@ def test_tokens_are_drawn_as_by_transformers(torch, settings):
 
 
 def test_at_temperature_zero_the_likeliest_token_is_chosen():
-    tokens, log_probs = sampling.choose(jnp.asarray(LOGITS)[None], choice(1), jnp.array([7]))
-    assert tokens.tolist() == [4]
-    np.testing.assert_allclose(log_probs, jax.nn.log_softmax(LOGITS)[4:5], rtol=1e-5)
+    chosen = sampling.choose(jnp.asarray(LOGITS)[None], choice(1), jnp.array([7]))
+    assert chosen.token.tolist() == [4]
+    np.testing.assert_allclose(chosen.log_prob, jax.nn.log_softmax(LOGITS)[4:5], rtol=1e-5)
+
+
+def test_the_likeliest_tokens_are_told_with_their_log_probabilities():
+    hot = choice(1, temperature=5.0)
+    chosen = sampling.choose(jnp.asarray(LOGITS)[None], hot, jnp.array([7]), top=3)
+    assert chosen.likeliest.tolist() == [[4, 0, 1]]
+    expected = jax.nn.log_softmax(LOGITS)
+    np.testing.assert_allclose(chosen.likeliest_log_probs[0], expected[jnp.array([4, 0, 1])])
+    np.testing.assert_allclose(chosen.log_prob, expected[chosen.token])
 
 
 def test_each_text_has_its_own_settings():
@@ -214,15 +240,15 @@ def test_each_text_has_its_own_settings():
         np.full(4, 3, np.uint32),
     )
     logits = jnp.stack([jnp.asarray(LOGITS)] * 3 + [jnp.arange(8.0) * 0])
-    tokens, log_probs = sampling.choose(logits, settings, jnp.full(4, 5))
-    np.testing.assert_array_equal(tokens[:3], [4, 4, 4])
-    np.testing.assert_allclose(log_probs[3], -np.log(8), rtol=1e-5)
+    chosen = sampling.choose(logits, settings, jnp.full(4, 5))
+    np.testing.assert_array_equal(chosen.token[:3], [4, 4, 4])
+    np.testing.assert_allclose(chosen.log_prob[3], -np.log(8), rtol=1e-5)
 
 
 def test_a_draw_belongs_to_its_seed_and_place():
     logits = jnp.zeros((6, 1000))
     settings = choice(6, temperature=1.0)._replace(seed=np.array([1, 1, 1, 2, 2, 2], np.uint32))
-    tokens, _ = sampling.choose(logits, settings, jnp.array([5, 5, 6, 5, 6, 6]))
+    tokens = sampling.choose(logits, settings, jnp.array([5, 5, 6, 5, 6, 6])).token
     assert tokens[0] == tokens[1]
     assert tokens[4] == tokens[5]
     assert len({*np.asarray(tokens).tolist()}) == 4

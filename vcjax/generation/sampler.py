@@ -2,8 +2,8 @@
 
 import collections
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -13,12 +13,13 @@ from vcjax.errors import InputError
 from vcjax.generation.text import Text
 from vcjax.models import sampling
 from vcjax.models.cache import empty
-from vcjax.models.sampling import Choice
+from vcjax.models.sampling import Choice, Chosen
 from vcjax.models.transformer import Model
 
 PyTree = Any
 
 SHORTEST = 64  # tokens; lengths are powers of 2 from here on, so that few programs are compiled
+TOP = 20  # of the likeliest tokens, at most, a request can ask for
 READ_AT_ONCE = 4096  # tokens of prompts, with what they are padded by, unless one is longer
 
 
@@ -29,7 +30,8 @@ class Request:
     arm: the number of the adapter. temperature: 0 for the likeliest token each time. top_k: choose
     among so many of the likeliest tokens, 0 for all; top_p: among the fewest that have this
     probability together. seed: decides, with the prompt, the text. stop: strings that end it and
-    are not part of it.
+    are not part of it. top: how many of the likeliest tokens to tell beside each, at most TOP.
+    echo: tell of the prompt's tokens, too.
     """
 
     prompt: tuple[int, ...]
@@ -40,32 +42,45 @@ class Request:
     top_p: float = 1.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    top: int = 0
+    echo: bool = False
+
+
+class Said(NamedTuple):
+    """A token, its log-probability by the model at temperature 1, and the likeliest with theirs."""
+
+    token: int
+    log_prob: float
+    likeliest: tuple[tuple[int, float], ...]
 
 
 class Answer:
     """What a model answers to a request; it grows with each step.
 
-    tokens: all that were sampled, with the one that ended the text; log_probs: of each by the
-    model, at temperature 1. finish: "stop" for a stop token or string, "length" after max_tokens,
-    None while there is more to come.
+    said: all tokens that were sampled, with the one that ended the text. of_prompt: the prompt's
+    tokens but the first, where the request asks for them. finish: "stop" for a stop token or
+    string, "length" after max_tokens, None while there is more to come.
     """
 
     def __init__(self, request: Request, tokenizer: Tokenizer):
         self.request = request
-        self.tokens: list[int] = []
-        self.log_probs: list[float] = []
+        self.said: list[Said] = []
+        self.of_prompt: list[Said] = []
         self.text = Text(tokenizer, request.prompt, request.stop)
         self.finish: Literal["stop", "length"] | None = None
 
-    def add(self, token: int, log_prob: float, stop_ids: frozenset[int]) -> None:
+    @property
+    def tokens(self) -> list[int]:
+        return [said.token for said in self.said]
+
+    def add(self, said: Said, stop_ids: frozenset[int]) -> None:
         """Adds the next token."""
-        self.tokens.append(token)
-        self.log_probs.append(log_prob)
-        if token not in stop_ids:
-            self.text.add(token)
-        if token in stop_ids or self.text.stopped:
+        self.said.append(said)
+        if said.token not in stop_ids:
+            self.text.add(said.token)
+        if said.token in stop_ids or self.text.stopped:
             self.finish = "stop"
-        elif len(self.tokens) == self.request.max_tokens:
+        elif len(self.said) == self.request.max_tokens:
             self.finish = "length"
 
 
@@ -95,8 +110,11 @@ class Sampler:
         self._running: list[list[Answer | None]] = [[None] * slots for _ in range(arms)]
         self._waiting = [collections.deque[Answer]() for _ in range(arms)]
 
-    def add(self, request: Request) -> Answer:
-        """Puts a request in its arm's queue; the answer grows with each `step` from now on."""
+    def prepare(self, request: Request) -> Answer:
+        """The empty answer of a request; InputError where it could not be given."""
+        tokens = range(self._model.architecture.vocab_size)
+        if wrong := [id_ for id_ in request.prompt if id_ not in tokens]:
+            raise InputError(f"a prompt: {wrong[0]} is no token; there are {len(tokens):,}")
         size = len(request.prompt) + request.max_tokens
         if not request.prompt or request.max_tokens < 1 or size > self.length:
             raise InputError(
@@ -104,9 +122,11 @@ class Sampler:
                 f"{request.max_tokens:,}; both need at least one, and there is room for "
                 f"{self.length:,} together"
             )
-        answer = Answer(request, self._tokenizer)
-        self._waiting[request.arm].append(answer)
-        return answer
+        return Answer(request, self._tokenizer)
+
+    def add(self, answer: Answer) -> None:
+        """Puts an answer in its arm's queue; it grows with each `step` from now on."""
+        self._waiting[answer.request.arm].append(answer)
 
     def drop(self, answer: Answer) -> None:
         """Frees the place of an answer that nobody waits for."""
@@ -149,7 +169,8 @@ class Sampler:
         padding = len(self._running[arm]) - len(taken)
         prompt_of = [prompts[answer.request.prompt] for answer in taken] + [0] * padding
         places = slots[: len(taken)] + [len(self._running[arm])] * padding  # which does not exist
-        self._cache, *chosen = sampling.read_prompts(
+        requests = [answer.request for answer in taken]
+        self._cache, chosen = sampling.read_prompts(
             self._adapters,
             self._base,
             self._cache,
@@ -158,13 +179,35 @@ class Sampler:
             lengths.astype(np.int32),
             np.array(prompt_of, np.int32),
             np.array(places, np.int32),
-            _choice([answer.request for answer in taken], len(prompt_of)),
+            _choice(requests, len(prompt_of)),
             self._model,
+            _top(requests),
         )
+        if any(request.echo for request in requests):
+            self._tell_prompts(arm, tokens, prompts, taken)
         for slot, answer in zip(slots, taken, strict=False):
             self._running[arm][slot] = answer
-        new_tokens, log_probs = (x[: len(taken)] for x in sharding.to_host(tuple(chosen)))
-        return self._deliver(arm, slots[: len(taken)], new_tokens, log_probs)
+        return self._deliver(arm, slots[: len(taken)], sharding.to_host(chosen))
+
+    def _tell_prompts(
+        self,
+        arm: int,
+        tokens: np.ndarray,
+        prompts: Mapping[tuple[int, ...], int],
+        answers: Sequence[Answer],
+    ) -> None:
+        """Fills `of_prompt` of answers; prompts: with the row of `tokens` that each is in."""
+        echoed = [answer for answer in answers if answer.request.echo]
+        top = _top([answer.request for answer in echoed])
+        said = sampling.log_probs(
+            self._adapters, self._base, np.int32(arm), tokens, self._model, top
+        )
+        said = sharding.to_host(said)
+        for answer in echoed:
+            row, request = prompts[answer.request.prompt], answer.request
+            answer.of_prompt = [
+                _said(said, (row, place), request.top) for place in range(len(request.prompt) - 1)
+            ]
 
     def _next_tokens(self) -> list[Answer]:
         """Adds a token to each answer in a slot."""
@@ -177,30 +220,35 @@ class Sampler:
             if answer is not None:
                 tokens[place] = answer.tokens[-1]
                 positions[place] = len(answer.request.prompt) + len(answer.tokens) - 1
-        self._cache, *chosen = sampling.next_tokens(
+        requests = [None if answer is None else answer.request for answer in flat]
+        self._cache, chosen = sampling.next_tokens(
             self._adapters,
             self._base,
             self._cache,
             tokens.reshape(shape),
             positions.reshape(shape),
-            _choice([answer and answer.request for answer in flat], len(flat)),
+            _choice(requests, len(flat)),
             self._model,
             min(_bucket(positions.max()), self.length),
+            _top(requests),
         )
-        new_tokens, log_probs = sharding.to_host(tuple(chosen))
+        chosen = sharding.to_host(chosen)
         finished: list[Answer] = []
         for arm, slots in enumerate(self._running):
             here = [slot for slot, answer in enumerate(slots) if answer is not None]
-            finished += self._deliver(arm, here, new_tokens[arm, here], log_probs[arm, here])
+            finished += self._deliver(arm, here, Chosen(*(x[arm, here] for x in chosen)))
         return finished
 
-    def _deliver(self, arm: int, slots: list[int], tokens, log_probs) -> list[Answer]:
-        """Adds tokens to the answers in these slots; returns and removes those that they finish."""
+    def _deliver(self, arm: int, slots: Sequence[int], chosen: Chosen) -> list[Answer]:
+        """Adds tokens to the answers in these slots; returns and removes those that they finish.
+
+        chosen: of the slots, then perhaps of others.
+        """
         finished = []
-        for slot, token, log_prob in zip(slots, tokens, log_probs, strict=True):
+        for place, slot in enumerate(slots):
             answer = self._running[arm][slot]
             assert answer is not None
-            answer.add(int(token), float(log_prob), self._stop_ids)
+            answer.add(_said(chosen, (place,), answer.request.top), self._stop_ids)
             if answer.finish:
                 finished.append(answer)
                 self._running[arm][slot] = None
@@ -210,7 +258,7 @@ class Sampler:
 def answers_to(sampler: Sampler, requests: Iterable[Request]) -> Iterator[Answer]:
     """The answers to requests, each as it is finished."""
     for request in requests:
-        sampler.add(request)
+        sampler.add(sampler.prepare(request))
     while not sampler.is_idle:
         yield from sampler.step()
 
@@ -234,3 +282,18 @@ def _choice(requests: Sequence[Request | None], count: int) -> Choice:
     kinds = (np.float32, np.int32, np.float32, np.uint32)
     columns = zip(*fields, strict=True)
     return Choice(*(np.array(c, kind) for c, kind in zip(columns, kinds, strict=True)))
+
+
+def _top(requests: Sequence[Request | None]) -> int:
+    """As many as a request can ask for, so that how many they do is no reason to compile."""
+    return TOP if any(request and request.top for request in requests) else 0
+
+
+def _said(chosen: Chosen, place: tuple[int, ...], top: int) -> Said:
+    """One of the tokens, with so many of the likeliest."""
+    likeliest = zip(
+        chosen.likeliest[place][:top].tolist(),
+        chosen.likeliest_log_probs[place][:top].tolist(),
+        strict=True,
+    )
+    return Said(int(chosen.token[place]), float(chosen.log_prob[place]), tuple(likeliest))

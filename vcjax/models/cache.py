@@ -3,7 +3,7 @@
 Stored as `bits.to_bits`. On a mesh, slots lie as rows of a batch do and heads as those of weights.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,18 +19,18 @@ _ROW_MAJOR = Layout(tuple(range(len(_AXES))))
 
 
 class Cache(NamedTuple):
-    """Each [arm, layer, slot, kv_head, length, head_dim]."""
+    """Each [arm, layer, slot, kv_head, length, head_dim]; or what stands for it: shape, place."""
 
-    k: jax.Array
-    v: jax.Array
+    k: Any
+    v: Any
 
 
 class Places(NamedTuple):
     """Where texts go in the cache, int32[texts] each. A slot that does not exist takes nothing."""
 
-    arm: jax.Array
-    slot: jax.Array
-    position: jax.Array  # of the first token
+    arm: Any
+    slot: Any
+    position: Any  # of the first token
 
 
 def empty(model: Model, arms: int, slots: int, length: int) -> Cache:
@@ -61,11 +61,9 @@ def write(cache: Cache, new: Cache, source: jax.Array, places: Places) -> Cache:
     """
     new = Cache(*map(to_bits, new))
     mesh = sharding.mesh_in_use()
-    of_cache, of_new, slot_axes = jax.P(), jax.P(), ()
-    if mesh is not None:
-        of_cache = sharding.spec(_AXES, cache.k.shape, mesh)
-        of_new = jax.P(None, None, of_cache[3])
-        slot_axes = sharding.axes_in(of_cache[2])
+    of_cache = jax.P(*[None] * 6) if mesh is None else sharding.spec(_AXES, cache.k.shape, mesh)
+    of_new = jax.P(None, None, of_cache[3])
+    slot_axes = sharding.axes_in(of_cache[2])
 
     def on_one_device(cache, new, source, places):
         """One text after the other, in the order of memory that the cache has. For a scatter, or

@@ -35,6 +35,19 @@ class Choice(NamedTuple):
     seed: Any  # uint32
 
 
+class Chosen(NamedTuple):
+    """Tokens, and what the model says of them: each of shape [...], the last two [..., top].
+
+    log_prob: of the token by the model, at temperature 1. likeliest: the tokens that would have
+    been likeliest, with their log-probabilities.
+    """
+
+    token: jax.Array  # int32
+    log_prob: jax.Array  # float32
+    likeliest: jax.Array  # int32
+    likeliest_log_probs: jax.Array  # float32
+
+
 def stack_adapters(adapters: Sequence[PyTree], model: Model) -> tuple[PyTree, Model]:
     """(Adapters as a step reads them, the model that they belong to).
 
@@ -56,7 +69,7 @@ def stack_adapters(adapters: Sequence[PyTree], model: Model) -> tuple[PyTree, Mo
     return stack(adapters), dataclasses.replace(model, lora=LoRA(rank, alpha=rank))
 
 
-@functools.partial(jax.jit, static_argnames="model", donate_argnames="cache")
+@functools.partial(jax.jit, static_argnames=("model", "top"), donate_argnames="cache")
 def read_prompts(
     adapters: PyTree,
     base: PyTree,
@@ -68,16 +81,14 @@ def read_prompts(
     slots: jax.Array,
     choice: Choice,
     model: Model,
-) -> tuple[Cache, jax.Array, jax.Array]:
+    top: int = 0,
+) -> tuple[Cache, Chosen]:
     """Reads prompts of one arm into its slots.
 
     adapters: of all arms, from `stack_adapters`; arm: int32[]. tokens: int32[prompts, length], each
     prompt followed by any tokens; lengths: int32[prompts]. prompt_of, slots: int32[texts], the
     number of a text's prompt, and where it goes; a slot that does not exist takes nothing. choice:
-    [texts].
-
-    Returns (cache, the first token of each text: int32[texts], its log-probability:
-    float32[texts]).
+    [texts]. Returns (cache, the first token of each text: [texts]).
     """
     params = {"adapter": jax.tree.map(lambda x: x[:, arm], adapters)}
     count, length = tokens.shape
@@ -93,10 +104,10 @@ def read_prompts(
 
     places = Places(jnp.full_like(slots, arm), slots, jnp.zeros_like(slots))
     cache = write(cache, kept, prompt_of, places)
-    return cache, *choose(logits[prompt_of], choice, lengths[prompt_of])
+    return cache, choose(logits[prompt_of], choice, lengths[prompt_of], top)
 
 
-@functools.partial(jax.jit, static_argnames=("model", "seen"), donate_argnames="cache")
+@functools.partial(jax.jit, static_argnames=("model", "seen", "top"), donate_argnames="cache")
 def next_tokens(
     adapters: PyTree,
     base: PyTree,
@@ -106,13 +117,13 @@ def next_tokens(
     choice: Choice,
     model: Model,
     seen: int,
-) -> tuple[Cache, jax.Array, jax.Array]:
+    top: int = 0,
+) -> tuple[Cache, Chosen]:
     """One more token of every text.
 
     tokens, positions: int32[arm, slot], the last token of each text and its place in it; choice:
-    [arm x slot]. seen: more than any of the positions; what lies later in the cache is not read.
-
-    Returns (cache, tokens: int32[arm, slot], their log-probabilities: float32[arm, slot]).
+    [arm x slot]. seen: at least the largest position; what lies later in the cache is not read.
+    Returns (cache, the tokens: [arm, slot]).
     """
     of_arms = jax.vmap(functools.partial(_next_logits, model=model, seen=seen), (1, None, 0, 0, 0))
     logits, kept = of_arms(adapters, base, cache, tokens, positions)
@@ -121,8 +132,32 @@ def next_tokens(
     kept = Cache(*(x.transpose(1, 0, 3, 2, 4).reshape(layers, -1, heads, 1, size) for x in kept))
     places = Places(*(x.ravel() for x in (*jnp.indices(tokens.shape), positions)))
     cache = write(cache, kept, jnp.arange(tokens.size), places)
-    chosen = choose(logits.reshape(tokens.size, -1), choice, positions.ravel() + 1)
-    return cache, *(x.reshape(tokens.shape) for x in chosen)
+    chosen = choose(logits.reshape(tokens.size, -1), choice, positions.ravel() + 1, top)
+    return cache, Chosen(*(x.reshape(*tokens.shape, *x.shape[1:]) for x in chosen))
+
+
+@functools.partial(jax.jit, static_argnames=("model", "top"))
+def log_probs(
+    adapters: PyTree, base: PyTree, arm: jax.Array, tokens: jax.Array, model: Model, top: int
+) -> Chosen:
+    """What the model says of given texts, each token after those before it: [texts, length - 1].
+
+    tokens: int32[texts, length]; other arguments as of `read_prompts`.
+    """
+    params = {"adapter": jax.tree.map(lambda x: x[:, arm], adapters)}
+    batch = {
+        "tokens": tokens,
+        "positions": jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape),
+        "segment_ids": jnp.ones_like(tokens),
+    }
+    x = transformer.hidden(params, base, batch, model)
+
+    def predicted(place):  # place by place: all logits at once would take much memory
+        x, following = place
+        return _what_is_said(_logits(params, base, x[:, None], model)[:, 0], following, top)
+
+    said = jax.lax.map(predicted, (x.swapaxes(0, 1)[:-1], tokens.T[1:]))
+    return Chosen(*(x.swapaxes(0, 1) for x in said))
 
 
 def _next_logits(adapter, base, cache, tokens, positions, model, seen):
@@ -168,8 +203,8 @@ def _logits(params, base, x, model):
     return sharding.constrain(dot("bld,vd->blv", x, head), None, None, "classes")
 
 
-def choose(logits: jax.Array, choice: Choice, positions: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(a token of each text: int32[texts], its log-probability by the model: float32[texts]).
+def choose(logits: jax.Array, choice: Choice, positions: jax.Array, top: int = 0) -> Chosen:
+    """A token of each text: [texts].
 
     logits: float32[texts, vocab]. positions: int32[texts], the place of the token in its text: with
     the seed it decides the draw. Of the likeliest top_k tokens those are kept that are among top_p,
@@ -190,8 +225,15 @@ def choose(logits: jax.Array, choice: Choice, positions: jax.Array) -> tuple[jax
         return jnp.where(choice.temperature > 0, drawn, likeliest)
 
     tokens = jax.lax.cond((choice.temperature > 0).any(), draw, lambda: likeliest)
-    picked = jnp.take_along_axis(logits, tokens[:, None], axis=1)[:, 0]
-    return tokens.astype(jnp.int32), picked - jax.nn.logsumexp(logits, axis=-1)
+    return _what_is_said(logits, tokens.astype(jnp.int32), top)
+
+
+def _what_is_said(logits, tokens, top):
+    """Chosen of logits [texts, vocab] and tokens [texts]."""
+    total = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
+    picked = jnp.take_along_axis(logits, tokens[:, None], axis=1)
+    highest, likeliest = jax.lax.top_k(logits, top)
+    return Chosen(tokens, (picked - total)[:, 0], likeliest, highest - total)
 
 
 def _keep_all(logits, _):

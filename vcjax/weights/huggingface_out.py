@@ -11,12 +11,11 @@ from etils import epath
 from safetensors.numpy import save_file
 from tokenizers.processors import TemplateProcessing
 
-from vcjax.data.chat import encode_conversation
 from vcjax.data.tokenizer import Tokenizer
-from vcjax.errors import InputError
 from vcjax.models.architecture import Architecture
 from vcjax.weights.huggingface import is_transposed, tensor_name, weight_sizes
 from vcjax.weights.placement import Reader
+from vcjax.weights.stop_tokens import stop_ids
 from vcjax.workdir import files
 
 FILE_BYTES = 5 * 10**9  # of one weight file at most, unless a single tensor is larger
@@ -168,20 +167,5 @@ def write_generation_config(
     if generation is None:
         names = ("bos_token_id", "eos_token_id", "pad_token_id")
         generation = {name: config[name] for name in names if config.get(name) is not None}
-    own = generation.get("eos_token_id")
-    own = own if isinstance(own, list) else [] if own is None else [own]
-    ends = [*own, tokenizer.eos_id, *_end_of_turn(tokenizer)]
-    generation["eos_token_id"] = list(dict.fromkeys(ends))
+    generation["eos_token_id"] = stop_ids(base, tokenizer)
     files.write_json(folder / "generation_config.json", generation)
-
-
-def _end_of_turn(tokenizer: Tokenizer) -> list[int]:
-    """The token that ends an assistant's turn; [] without a template for plain conversations."""
-    word = min(tokenizer.words or {"a"})
-    messages = [{"role": role, "content": word} for role in ("user", "assistant")]
-    try:
-        ids, weights = encode_conversation(tokenizer, messages, "the chat template")[0]
-    except InputError:
-        return []
-    trained = [id_ for id_, weight in zip(ids, weights, strict=True) if weight]
-    return [id_ for id_ in trained if id_ in tokenizer.control.values()][-1:]

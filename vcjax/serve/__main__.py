@@ -1,0 +1,131 @@
+"""Serves a run's models by OpenAI's protocol: python -m vcjax.serve --workdir=DIR
+
+Each arm and seed is a model, ARM-SEED; `base` is the model before training. --arms and --seeds
+choose among them. It listens on this machine alone, at http://127.0.0.1:8000/v1; with another
+--host it wants a key in VCJAX_API_KEY, which clients have to send.
+"""
+
+import contextlib
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from absl import flags
+from etils import epath
+
+from vcjax import command
+from vcjax.errors import InputError, hint
+from vcjax.workdir import storage
+
+if TYPE_CHECKING:
+    from vcjax.training.loaded_model import LoadedModel
+    from vcjax.training.samplers import Speaker
+
+LONGEST = 4096  # tokens, without --length; the cache takes memory for each slot
+LOCAL = ("127.0.0.1", "localhost", "::1")
+KEY = "VCJAX_API_KEY"
+
+flags.DEFINE_string("workdir", None, "Folder of a run.")
+ARMS = flags.DEFINE_list("arms", None, "Arms to serve, A,B; by default all.")
+SEEDS = flags.DEFINE_list("seeds", ["0"], "Seeds to serve, 0,1.")
+HOST = flags.DEFINE_string("host", LOCAL[0], "Address to listen on.")
+PORT = flags.DEFINE_integer("port", 8000, "Port to listen on.", lower_bound=0, upper_bound=65535)
+SLOTS = flags.DEFINE_integer("slots", 8, "Answers at once of each model.", lower_bound=1)
+LENGTH = flags.DEFINE_integer(
+    "length", None, "Tokens of a prompt and its answer, at most.", lower_bound=2
+)
+QUEUE = flags.DEFINE_integer(
+    "queue",
+    1024,
+    "Answers that may be awaited at once; more clients are told to come back.",
+    lower_bound=1,
+)
+
+
+def main() -> None:
+    workdir = storage.workdir(flags.FLAGS.workdir)
+    key = os.environ.get(KEY)
+    if HOST.value not in LOCAL and not key:
+        raise InputError(
+            f"--host={HOST.value}: others could use it; set a key in {KEY}, or leave out --host"
+        )
+    # These import JAX: --help and errors in flags need not wait for it.
+    from vcjax.serve.app import make_app
+    from vcjax.serve.worker import Worker
+
+    loaded, speakers = _load(workdir)
+
+    def failed(error: BaseException) -> None:
+        traceback.print_exception(error)
+        server.should_exit = True
+
+    samplers = {id(speaker.sampler): speaker.sampler for speaker in speakers.values()}
+    worker = Worker(samplers.values(), loaded.mesh, QUEUE.value, failed)
+    app = make_app(speakers, loaded.pretrained.tokenizer, worker, key)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    with _listen(HOST.value, PORT.value) as listening, worker.running():
+        print(f"models: {', '.join(speakers)}")
+        port = listening.getsockname()[1]
+        print(f"serving at http://{HOST.value}:{port}/v1; Ctrl-C stops it", flush=True)
+        server.run(sockets=[listening])
+    if worker.failed:
+        sys.exit(1)
+
+
+def _load(workdir: epath.Path) -> tuple["LoadedModel", dict[str, "Speaker"]]:
+    """The run's model, and those that the flags choose by their names."""
+    from ml_collections import ConfigDict
+
+    from vcjax.record import check_trained
+    from vcjax.report.reading import read_ordered
+    from vcjax.training.loaded_model import load_model, pretrained_of
+    from vcjax.training.samplers import samplers
+
+    record = read_ordered(workdir)
+    arms = record.plan.arms
+    chosen = _chosen(arms, ARMS.value, SEEDS.value, record.config["seeds"])
+    untouched = next(((arm, 0) for arm in arms if not arms[arm][0]), None)
+    wanted = list(dict.fromkeys([*([untouched] if untouched else []), *chosen]))
+    trained = {fingerprint for arm, seed in wanted for fingerprint in arms[arm][seed]}
+    check_trained(workdir, record, trained)
+    pretrained = pretrained_of(workdir, record)
+    context = pretrained.architecture.context_length
+    length = LENGTH.value or min(context, LONGEST)
+    if length > context:
+        raise InputError(f"--length={length}: the model's context has {context:,} tokens")
+    loaded = load_model(ConfigDict(record.config), pretrained)
+    models = samplers(loaded, workdir, record.plan, wanted, SLOTS.value, length)
+    named = {f"{arm}-{seed}": models[arm, seed] for arm, seed in chosen}
+    return loaded, ({"base": models[untouched]} if untouched else {}) | named
+
+
+@contextlib.contextmanager
+def _listen(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise InputError(f"--host={host} --port={port}: {error.strerror or error}") from None
+    with listening:
+        yield listening
+
+
+def _chosen(
+    arms: Mapping[str, Any], names: Sequence[str] | None, seeds: Sequence[str], count: int
+) -> list[tuple[str, int]]:
+    """(arm, seed) of what --arms and --seeds name."""
+    for name in names or ():
+        if name not in arms:
+            raise InputError(f"--arms: {name!r} is none of the run's; {hint(name, [*arms])}")
+    for seed in seeds:
+        if seed not in map(str, range(count)):
+            raise InputError(f"--seeds: {seed!r} is none of the run's {count}; they begin with 0")
+    return [(arm, int(seed)) for arm in names or arms for seed in seeds]
+
+
+if __name__ == "__main__":
+    command.run(main, required=["workdir"])

@@ -1,0 +1,155 @@
+"""The server's routes: which models there are, completions, chat completions."""
+
+import contextlib
+import hmac
+import json
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pydantic
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from vcjax.data.tokenizer import Tokenizer
+from vcjax.errors import InputError, hint
+from vcjax.serve import protocol
+from vcjax.serve.protocol import ChatCompletions, Completions, Json, Since
+from vcjax.serve.worker import Busy, Job, Worker
+from vcjax.training.samplers import Speaker
+
+BODY_BYTES = 16 * 2**20  # of a request, at most
+RETRY_SECONDS = 5  # what a client is told to wait where too many answers are awaited
+
+
+def make_app(
+    speakers: Mapping[str, Speaker], tokenizer: Tokenizer, worker: Worker, key: str | None
+) -> Starlette:
+    """speakers: by the names of models. key: what clients have to send as a bearer token, None for
+    nothing."""
+
+    def check_key(request: Request) -> None:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if key is not None and not hmac.compare_digest(given.encode(), key.encode()):
+            raise HTTPException(401, "this server wants a key; send the one that it was given")
+
+    async def models(request: Request) -> Response:
+        check_key(request)
+        listed = [{"id": name, "object": "model", "owned_by": "vcjax"} for name in speakers]
+        return JSONResponse({"object": "list", "data": listed})
+
+    async def answer(request: Request, kind: type[Completions] | type[ChatCompletions]) -> Response:
+        check_key(request)
+        asked = kind.model_validate_json(await _read(request))
+        speaker = speakers.get(asked.model)
+        if speaker is None:
+            raise HTTPException(404, f"no model {asked.model!r}; {hint(asked.model, [*speakers])}")
+        requests = asked.requests(tokenizer, speaker.sampler.length, speaker.arm)
+        job = worker.job(speaker.sampler, requests)
+        if asked.stream:
+            stream = contextlib.ExitStack()
+            events = _events(stream, stream.enter_context(job), asked, tokenizer)
+            return StreamingResponse(events, media_type="text/event-stream")
+        with job as waiting:
+            while not waiting.done:
+                await waiting.wait()
+                if await request.is_disconnected():
+                    return Response(status_code=499)  # nobody reads it
+            choices = [
+                asked.choice(number, answer, tokenizer, Since())
+                for number, answer in enumerate(waiting.answers)
+            ]
+            return JSONResponse(
+                protocol.body(asked, _id(), choices, protocol.usage(waiting.answers))
+            )
+
+    async def completions(request: Request) -> Response:
+        return await answer(request, Completions)
+
+    async def chat_completions(request: Request) -> Response:
+        return await answer(request, ChatCompletions)
+
+    return Starlette(
+        routes=[
+            Route("/v1/models", models),
+            Route("/v1/completions", completions, methods=["POST"]),
+            Route("/v1/chat/completions", chat_completions, methods=["POST"]),
+        ],
+        exception_handlers={
+            HTTPException: _refused,
+            pydantic.ValidationError: _invalid,
+            InputError: lambda _, error: _error(400, str(error)),
+            Busy: _busy,
+            ClientDisconnect: lambda *_: Response(status_code=499),
+            Exception: lambda *_: _error(500, "the server failed; its log says why"),
+        },
+    )
+
+
+async def _read(request: Request) -> bytes:
+    """The body of a request; HTTPException where it is too large."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > BODY_BYTES:
+            raise HTTPException(413, f"a request may have {BODY_BYTES // 2**20} MiB")
+    return bytes(body)
+
+
+async def _events(
+    stream: contextlib.ExitStack,
+    job: Job,
+    asked: Completions | ChatCompletions,
+    tokenizer: Tokenizer,
+) -> AsyncIterator[str]:
+    """The events of a stream, each with what is new; `stream` is closed at the end, or when the
+    client leaves."""
+    with stream:
+        id_, sent = _id(), [Since() for _ in job.answers]
+        finished: set[int] = set()
+        while len(finished) < len(job.answers):
+            if not job.done:
+                await job.wait()
+            for number, (answer, since) in enumerate(zip(job.answers, sent, strict=True)):
+                if number in finished or not (answer.finish or since.text(answer)):
+                    continue
+                choice = asked.choice(number, answer, tokenizer, since)
+                since.has_all(answer)
+                yield _event(protocol.body(asked, id_, [choice], None))
+                if choice["finish_reason"]:
+                    finished.add(number)
+        if asked.stream_options and asked.stream_options.include_usage:
+            yield _event(protocol.body(asked, id_, [], protocol.usage(job.answers)))
+        yield "data: [DONE]\n\n"
+
+
+def _event(content: Json) -> str:
+    return f"data: {json.dumps(content)}\n\n"
+
+
+def _id() -> str:
+    return f"vcjax-{secrets.token_hex(8)}"
+
+
+def _error(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """As OpenAI writes errors."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    content = {"message": message, "type": kind, "param": None, "code": None}
+    return JSONResponse({"error": content}, status, dict(headers or {}))
+
+
+async def _refused(request: Request, error: Any) -> Response:
+    return _error(error.status_code, error.detail)
+
+
+async def _invalid(request: Request, error: Any) -> Response:
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(map(str, first["loc"])) or "the body"
+    return _error(400, f"{place}: {first['msg']}")
+
+
+async def _busy(request: Request, error: Exception) -> Response:
+    return _error(429, "too many answers are awaited", {"Retry-After": str(RETRY_SECONDS)})
