@@ -7,6 +7,7 @@ import json
 import sys
 
 import cpu
+import hbm_bytes
 import numpy as np
 import pytest
 import restart
@@ -179,3 +180,53 @@ def test_texts_of_a_restart_have_a_large_vocabulary():
     assert len(set(words)) == restart.WORDS
     text = restart.sentences(words, draw, 20000)
     assert len(text.split()) == 20000 and len(set(text.lower().split())) > 2000
+
+
+# --- The bytes that a program reads
+
+HLO = """
+HloModule step
+
+%fused (param_0.1: bf16[4,8,16], param_1.1: s32[], param_2.1: f32[8]) -> f32[8,16] {
+  %param_0.1 = bf16[4,8,16]{2,1,0} parameter(0)
+  %param_1.1 = s32[]{:T(128)} parameter(1)
+  %constant.1 = s32[] constant(0)
+  %dynamic-slice.1 = bf16[1,8,16]{2,1,0} dynamic-slice(%param_0.1, %param_1.1, %param_1.1)
+  %param_2.1 = f32[8]{0} parameter(2)
+  ROOT %add.1 = f32[8,16]{1,0} add(%dynamic-slice.1, %param_2.1)
+}
+
+%body (arg: (s32[], bf16[4,8,16], f32[8])) -> (s32[], bf16[4,8,16], f32[8]) {
+  %arg = (s32[], bf16[4,8,16]{2,1,0}, f32[8]{0:S(1)}) parameter(0)
+  %i = s32[]{:T(128)S(6)} get-tuple-element(%arg), index=0
+  %weights = bf16[4,8,16]{2,1,0} get-tuple-element(%arg), index=1
+  %x = f32[8]{0:S(1)} get-tuple-element(%arg), index=2
+  %y = f32[8,16]{1,0} fusion(%weights, %i, %x), kind=kLoop, calls=%fused
+  %z = f32[8]{0:S(1)} reduce(%y, %x), dimensions={1}, to_apply=%sum
+  ROOT %out = (s32[], bf16[4,8,16]{2,1,0}, f32[8]{0:S(1)}) tuple(%i, %weights, %z)
+}
+
+%condition (arg.2: (s32[], bf16[4,8,16], f32[8])) -> pred[] {
+  %arg.2 = (s32[], bf16[4,8,16]{2,1,0}, f32[8]{0:S(1)}) parameter(0)
+  %i.2 = s32[]{:T(128)S(6)} get-tuple-element(%arg.2), index=0
+  %limit = s32[] constant(4)
+  ROOT %less = pred[]{:S(6)} compare(%i.2, %limit), direction=LT
+}
+
+ENTRY %main (a: bf16[4,8,16], b: f32[8], c: f32[100]) -> f32[100] {
+  %a = bf16[4,8,16]{2,1,0} parameter(0)
+  %b = f32[8]{0} parameter(1)
+  %c = f32[100]{0} parameter(2)
+  %b.near = f32[8]{0:S(1)} copy(%b)
+  %start = (s32[], bf16[4,8,16]{2,1,0}, f32[8]{0:S(1)}) tuple(%b.near, %a, %b.near)
+  %loop = (s32[], bf16[4,8,16]{2,1,0}, f32[8]{0:S(1)}) while(%start), condition=%condition, body=%body
+  %last = f32[8]{0:S(1)} get-tuple-element(%loop), index=2
+  ROOT %c.new = f32[100]{0} dynamic-update-slice(%c, %last, %last)
+}
+"""
+
+
+def test_bytes_read_are_those_of_slices_in_every_iteration():
+    weights, copied, reduced = 8 * 16 * 2, 8 * 4, 8 * 16 * 4
+    # The cache `c` is written in place, and what lies on the chip (S) costs nothing.
+    assert hbm_bytes.bytes_read(HLO) == copied + 4 * (weights + reduced)

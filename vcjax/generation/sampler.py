@@ -102,6 +102,8 @@ class Sampler:
         slots: int,
         length: int,
     ):
+        # A CPU multiplies a matrix in bfloat16 by one vector in ten times the time of two.
+        slots = max(2, slots)
         self.length = length
         self._base, self._tokenizer, self._stop_ids = base, tokenizer, stop_ids
         self._adapters, self._model = sampling.stack_adapters(adapters or [], model)

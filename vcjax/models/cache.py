@@ -14,8 +14,8 @@ from vcjax.models.bits import from_bits, to_bits
 from vcjax.models.collectives import on_each_device
 from vcjax.models.transformer import Model
 
-_AXES = (None, "layer", "batch", "heads", None, None)
-_ROW_MAJOR = Layout(tuple(range(len(_AXES))))
+AXES = (None, "layer", "batch", "heads", None, None)  # of k and v, as `sharding.RULES` has them
+_ROW_MAJOR = Layout(tuple(range(len(AXES))))
 
 
 class Cache(NamedTuple):
@@ -41,7 +41,7 @@ def empty(model: Model, arms: int, slots: int, length: int) -> Cache:
 
     @jax.jit
     def zeros() -> Cache:
-        x = sharding.constrain(to_bits(jnp.zeros(shape, model.compute_dtype)), *_AXES)
+        x = sharding.constrain(to_bits(jnp.zeros(shape, model.compute_dtype)), *AXES)
         return Cache(x, x)
 
     return zeros()
@@ -61,7 +61,7 @@ def write(cache: Cache, new: Cache, source: jax.Array, places: Places) -> Cache:
     """
     new = Cache(*map(to_bits, new))
     mesh = sharding.mesh_in_use()
-    of_cache = jax.P(*[None] * 6) if mesh is None else sharding.spec(_AXES, cache.k.shape, mesh)
+    of_cache = jax.P(*[None] * 6) if mesh is None else sharding.spec(AXES, cache.k.shape, mesh)
     of_new = jax.P(None, None, of_cache[3])
     slot_axes = sharding.axes_in(of_cache[2])
 

@@ -103,7 +103,7 @@ def count(text: str, conditionals: bool = True) -> Counts:
 
     conditionals: False leaves out what is inside conditionals, as other counters do.
     """
-    computations, entry = _parse(text)
+    computations, entry = parse(text)
 
     @functools.cache
     def of(name: str) -> Counts:
@@ -121,11 +121,11 @@ def count(text: str, conditionals: bool = True) -> Counts:
         if match := COLLECTIVE.search(line):
             return own + _once(match[1], line, line)
         if match := WHILE.search(line):
-            return own + of(match[2]).times(_bound(computations[match[1]]))
+            return own + of(match[2]).times(iterations(computations[match[1]]))
         if match := CALL.search(line):
             return own + of(match[1])
-        if conditionals and (branches := _branches(line)):
-            return own + max(map(of, branches), key=lambda counts: counts.cycles)
+        if conditionals and (taken := branches(line)):
+            return own + max(map(of, taken), key=lambda counts: counts.cycles)
         return own
 
     def of_fusion(name: str, line: str) -> Counts:
@@ -152,7 +152,7 @@ def count(text: str, conditionals: bool = True) -> Counts:
     return of(entry)
 
 
-def _parse(text: str) -> tuple[dict[str, list[str]], str]:
+def parse(text: str) -> tuple[dict[str, list[str]], str]:
     """(computation -> its lines, the entry computation)."""
     computations: dict[str, list[str]] = collections.defaultdict(list)
     entry, current = "", ""
@@ -167,14 +167,15 @@ def _parse(text: str) -> tuple[dict[str, list[str]], str]:
     return computations, entry
 
 
-def _branches(line: str) -> list[str]:
+def branches(line: str) -> list[str]:
+    """The computations that a conditional chooses among; [] of another operation."""
     if match := BRANCHES.search(line):
         return [name.strip().lstrip("%") for name in match[1].split(",")]
     match = TRUE_AND_FALSE.search(line)
     return [*match.groups()] if match else []
 
 
-def _bound(condition: Iterable[str]) -> int:
+def iterations(condition: Iterable[str]) -> int:
     """A loop's number of iterations: it counts from 0 to the constant in its condition."""
     return max((int(match[1]) for x in condition if (match := CONSTANT.search(x))), default=1)
 
