@@ -219,7 +219,7 @@ ENTRY %main (a: bf16[4,8,16], b: f32[8], c: f32[100]) -> f32[100] {
   %c = f32[100]{0} parameter(2)
   %b.near = f32[8]{0:S(1)} copy(%b)
   %start = (s32[], bf16[4,8,16]{2,1,0}, f32[8]{0:S(1)}) tuple(%b.near, %a, %b.near)
-  %loop = (s32[], bf16[4,8,16]{2,1,0}, f32[8]{0:S(1)}) while(%start), condition=%condition, body=%body
+  %loop = (s32[], bf16[4,8,16], f32[8]{0:S(1)}) while(%start), condition=%condition, body=%body
   %last = f32[8]{0:S(1)} get-tuple-element(%loop), index=2
   ROOT %c.new = f32[100]{0} dynamic-update-slice(%c, %last, %last)
 }
