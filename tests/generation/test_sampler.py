@@ -8,7 +8,7 @@ import tiny
 
 from vcjax.errors import InputError
 from vcjax.generation.sampler import Request, Sampler, answers_to
-from vcjax.models import transformer
+from vcjax.models import sampling, transformer
 from vcjax.models.lora import LoRA
 from vcjax.weights.gguf import read_tokenizer
 
@@ -102,6 +102,24 @@ def test_equal_prompts_with_other_seeds_have_other_answers(tokenizer):
     assert answered(sampler(tokenizer, slots=1), requests) == found
 
 
+def test_a_prompt_that_a_slot_still_has_is_not_read_again(tokenizer, monkeypatch):
+    first, second = prompts(2)
+    requests = [
+        Request(prompt, max_tokens=5, temperature=1.0, seed=seed)
+        for seed, prompt in enumerate([first, first, second, first, second, first, first])
+    ]
+    alone = {r: answered(sampler(tokenizer, slots=1), [r])[r] for r in requests}
+    counted, read = [], sampling.read_prompts
+
+    def read_prompts(*arguments):
+        counted.append(arguments)
+        return read(*arguments)
+
+    monkeypatch.setattr(sampling, "read_prompts", read_prompts)
+    assert answered(sampler(tokenizer, slots=2), requests) == alone
+    assert len(counted) == 2
+
+
 def test_a_text_ends_at_a_stop_token(tokenizer):
     (prompt,) = prompts(1)
     request = Request(prompt, max_tokens=30)
@@ -134,15 +152,15 @@ def test_a_request_that_has_no_room_is_refused(tokenizer):
 
 
 def test_a_dropped_answer_frees_its_place(tokenizer):
-    at_work = sampler(tokenizer, slots=1)
-    first, second = (at_work.prepare(Request(p, max_tokens=20)) for p in prompts(2))
-    at_work.add(first)
-    at_work.add(second)
+    at_work = sampler(tokenizer, slots=2)
+    first, second, third = (at_work.prepare(Request(p, max_tokens=20)) for p in prompts(3))
+    for answer in (first, second, third):
+        at_work.add(answer)
     at_work.step()
-    assert first.tokens
-    assert not second.tokens
+    assert [len(answer.said) for answer in (first, second, third)] == [1, 1, 0]
     at_work.drop(first)
     at_work.step()
-    assert second.tokens
+    assert [len(answer.said) for answer in (first, second, third)] == [1, 2, 1]
     at_work.drop(second)
+    at_work.drop(third)
     assert at_work.is_idle

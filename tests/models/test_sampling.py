@@ -57,37 +57,29 @@ def sample(adapters, base, model, prompts, steps, temperature=0.0):
     lengths = np.array([*map(len, prompts)], np.int32)
     padded = np.stack([np.pad(p, (0, 32 - len(p))) for p in prompts]).astype(np.int32)
     numbers = np.arange(slots, dtype=np.int32)
-    tokens, log_probs = np.zeros((2, arms, slots, steps))
+    places = numbers[::-1]  # a prompt's number is not its slot's
     for arm in range(arms):
-        cache, first = sampling.read_prompts(
-            stacked,
-            base,
-            cache,
-            np.int32(arm),
-            padded,
-            lengths,
-            numbers,
-            numbers[::-1],  # a prompt's number is not its slot's
-            choice(slots, temperature),
-            model,
+        cache = sampling.read_prompts(
+            stacked, base, cache, np.int32(arm), padded, numbers, places, model
         )
-        first = sharding.to_host(first)
-        tokens[arm, :, 0], log_probs[arm, :, 0] = first.token, first.log_prob
-    seeds = np.tile(numbers[::-1].astype(np.uint32), arms)
-    for step in range(1, steps):
-        cache, following = sampling.next_tokens(
+    seeds = np.tile(places.astype(np.uint32), arms)
+    last = np.tile([prompt[-1] for prompt in prompts], (arms, 1))
+    tokens, log_probs = np.zeros((2, arms, slots, steps))
+    for step in range(steps):
+        before = tokens[:, :, step - 1] if step else last
+        cache, chosen = sampling.next_tokens(
             stacked,
             base,
             cache,
-            tokens[:, ::-1, step - 1].astype(np.int32),
+            before[:, ::-1].astype(np.int32),
             np.tile(lengths[::-1] + step - 1, (arms, 1)).astype(np.int32),
             choice(arms * slots, temperature)._replace(seed=seeds),
             model,
             LENGTH,
         )
-        following = sharding.to_host(following)
-        tokens[:, :, step] = following.token[:, ::-1]
-        log_probs[:, :, step] = following.log_prob[:, ::-1]
+        chosen = sharding.to_host(chosen)
+        tokens[:, :, step] = chosen.token[:, ::-1]
+        log_probs[:, :, step] = chosen.log_prob[:, ::-1]
     return tokens.astype(int), log_probs
 
 

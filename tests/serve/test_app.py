@@ -280,6 +280,6 @@ def test_a_worker_that_fails_tells_all_who_wait(tokenizer, monkeypatch):
         monkeypatch.setattr(sampler, "step", lambda: 1 / 0)
         client = openai.OpenAI(base_url=address, api_key="none", max_retries=0)
         for _ in range(2):
-            with pytest.raises(openai.InternalServerError, match="the server failed"):
+            with pytest.raises(openai.InternalServerError, match="the server has failed"):
                 client.completions.create(model="base", prompt="I")
     assert [type(error) for error in failures] == [ZeroDivisionError]

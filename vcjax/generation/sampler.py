@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -17,6 +18,7 @@ from vcjax.models.sampling import Choice, Chosen
 from vcjax.models.transformer import Model
 
 PyTree = Any
+Prompt = tuple[int, ...]
 
 SHORTEST = 64  # tokens; lengths are powers of 2 from here on, so that few programs are compiled
 TOP = 20  # of the likeliest tokens, at most, a request can ask for
@@ -34,7 +36,7 @@ class Request:
     echo: tell of the prompt's tokens, too.
     """
 
-    prompt: tuple[int, ...]
+    prompt: Prompt
     max_tokens: int
     arm: int = 0
     temperature: float = 0.0
@@ -110,6 +112,8 @@ class Sampler:
         arms = len(adapters or [None])
         self._cache = empty(self._model, arms, slots, length)
         self._running: list[list[Answer | None]] = [[None] * slots for _ in range(arms)]
+        # The prompts whose keys and values the slots have, at work or not.
+        self._held: list[list[Prompt | None]] = [[None] * slots for _ in range(arms)]
         self._waiting = [collections.deque[Answer]() for _ in range(arms)]
 
     def prepare(self, request: Request) -> Answer:
@@ -144,72 +148,98 @@ class Sampler:
         return not any(map(any, self._running)) and not any(self._waiting)
 
     def step(self) -> list[Answer]:
-        """Reads prompts into free slots, then adds a token to each answer there. Returns those that
-        it finished."""
-        finished = [a for arm in range(len(self._running)) for a in self._read(arm)]
-        return finished + self._next_tokens()
+        """Fills free slots, then adds a token to each answer in a slot. Returns those that it
+        finished."""
+        for arm in range(len(self._running)):
+            self._fill(arm)
+        return self._next_tokens()
 
-    def _read(self, arm: int) -> list[Answer]:
-        """Reads prompts into the free slots of an arm, which gives each answer its first token."""
-        slots = [slot for slot, answer in enumerate(self._running[arm]) if answer is None]
+    def _fill(self, arm: int) -> None:
+        """Takes waiting answers into the free slots of an arm, with their prompts in the cache.
+
+        A prompt that a slot still has, free or not, is copied; the others are read, equal ones
+        once.
+        """
+        running, held, waiting = self._running[arm], self._held[arm], self._waiting[arm]
+        free = [slot for slot, answer in enumerate(running) if answer is None]
+        read: dict[Prompt, list[int]] = {}
         taken: list[Answer] = []
-        prompts: dict[tuple[int, ...], int] = {}  # with their numbers; equal ones are read once
-        while self._waiting[arm] and len(taken) < len(slots):
-            prompt = self._waiting[arm][0].request.prompt
-            shape = _padded_shape([*{**prompts, prompt: 0}])
-            if prompts and shape[0] * shape[1] > READ_AT_ONCE:
+        while waiting and free:
+            prompt = waiting[0].request.prompt
+            source = held.index(prompt) if prompt in held else None
+            if source is None and read and math.prod(_shape([*read, prompt])) > READ_AT_ONCE:
                 break
-            prompts.setdefault(prompt, len(prompts))
-            taken.append(self._waiting[arm].popleft())
-        if not taken:
-            return []
-        count, length = _padded_shape([*prompts])
-        tokens, lengths = np.zeros((count, min(length, self.length)), np.int32), np.ones(count)
-        for prompt, number in prompts.items():
-            tokens[number, : len(prompt)], lengths[number] = prompt, len(prompt)
+            slot = source if source in free else free[0]
+            free.remove(slot)
+            if source is None:
+                read.setdefault(prompt, []).append(slot)
+                held[slot] = None  # until it is read
+            elif source != slot:
+                self._copy(arm, source, slot)
+            taken.append(waiting.popleft())
+            running[slot] = taken[-1]
+        if read:
+            self._read(arm, read)
+        self._tell_prompts(arm, [answer for answer in taken if answer.request.echo])
+
+    def _copy(self, arm: int, source: int, slot: int) -> None:
+        prompt = self._held[arm][source]
+        assert prompt is not None
+        length = min(_bucket(len(prompt)), self.length)
+        self._cache = sampling.copy_prompt(
+            self._cache, np.int32(arm), np.int32(source), np.int32(slot), length
+        )
+        self._held[arm][slot] = prompt
+
+    def _read(self, arm: int, read: Mapping[Prompt, Sequence[int]]) -> None:
+        """read: prompts with the slots that each goes to."""
+        texts = [(number, slot) for number, slots in enumerate(read.values()) for slot in slots]
         # As many texts as slots, so that their number is not another reason to compile.
-        padding = len(self._running[arm]) - len(taken)
-        prompt_of = [prompts[answer.request.prompt] for answer in taken] + [0] * padding
-        places = slots[: len(taken)] + [len(self._running[arm])] * padding  # which does not exist
-        requests = [answer.request for answer in taken]
-        self._cache, chosen = sampling.read_prompts(
+        count = len(self._running[arm])
+        texts += [(0, count)] * (count - len(texts))  # into a slot that does not exist
+        prompt_of, slots = np.array(texts, np.int32).T
+        self._cache = sampling.read_prompts(
             self._adapters,
             self._base,
             self._cache,
             np.int32(arm),
-            tokens,
-            lengths.astype(np.int32),
-            np.array(prompt_of, np.int32),
-            np.array(places, np.int32),
-            _choice(requests, len(prompt_of)),
+            self._padded([*read]),
+            prompt_of,
+            slots,
             self._model,
-            _top(requests),
         )
-        if any(request.echo for request in requests):
-            self._tell_prompts(arm, tokens, prompts, taken)
-        for slot, answer in zip(slots, taken, strict=False):
-            self._running[arm][slot] = answer
-        return self._deliver(arm, slots[: len(taken)], sharding.to_host(chosen))
+        for prompt, places in read.items():
+            for slot in places:
+                self._held[arm][slot] = prompt
 
-    def _tell_prompts(
-        self,
-        arm: int,
-        tokens: np.ndarray,
-        prompts: Mapping[tuple[int, ...], int],
-        answers: Sequence[Answer],
-    ) -> None:
-        """Fills `of_prompt` of answers; prompts: with the row of `tokens` that each is in."""
-        echoed = [answer for answer in answers if answer.request.echo]
-        top = _top([answer.request for answer in echoed])
+    def _tell_prompts(self, arm: int, answers: Sequence[Answer]) -> None:
+        """Fills `of_prompt` of answers."""
+        if not answers:
+            return
+        prompts = list(dict.fromkeys(answer.request.prompt for answer in answers))
         said = sampling.log_probs(
-            self._adapters, self._base, np.int32(arm), tokens, self._model, top
+            self._adapters,
+            self._base,
+            np.int32(arm),
+            self._padded(prompts),
+            self._model,
+            _top([answer.request for answer in answers]),
         )
         said = sharding.to_host(said)
-        for answer in echoed:
-            row, request = prompts[answer.request.prompt], answer.request
+        for answer in answers:
+            request = answer.request
+            row = prompts.index(request.prompt)
             answer.of_prompt = [
                 _said(said, (row, place), request.top) for place in range(len(request.prompt) - 1)
             ]
+
+    def _padded(self, prompts: Sequence[Prompt]) -> np.ndarray:
+        """int32[rows, length]; both are powers of 2, but for a length that would be too long."""
+        rows, length = _shape(prompts)
+        tokens = np.zeros((rows, min(length, self.length)), np.int32)
+        for row, prompt in enumerate(prompts):
+            tokens[row, : len(prompt)] = prompt
+        return tokens
 
     def _next_tokens(self) -> list[Answer]:
         """Adds a token to each answer in a slot."""
@@ -220,8 +250,9 @@ class Sampler:
         tokens, positions = np.zeros((2, len(flat)), np.int32)
         for place, answer in enumerate(flat):
             if answer is not None:
-                tokens[place] = answer.tokens[-1]
-                positions[place] = len(answer.request.prompt) + len(answer.tokens) - 1
+                said = len(answer.said)
+                tokens[place] = answer.said[-1].token if said else answer.request.prompt[-1]
+                positions[place] = len(answer.request.prompt) + said - 1
         requests = [None if answer is None else answer.request for answer in flat]
         self._cache, chosen = sampling.next_tokens(
             self._adapters,
@@ -229,7 +260,7 @@ class Sampler:
             self._cache,
             tokens.reshape(shape),
             positions.reshape(shape),
-            _choice(requests, len(flat)),
+            _choice(requests),
             self._model,
             min(_bucket(positions.max()), self.length),
             _top(requests),
@@ -238,19 +269,16 @@ class Sampler:
         finished: list[Answer] = []
         for arm, slots in enumerate(self._running):
             here = [slot for slot, answer in enumerate(slots) if answer is not None]
-            finished += self._deliver(arm, here, Chosen(*(x[arm, here] for x in chosen)))
+            finished += self._deliver(arm, here, chosen)
         return finished
 
     def _deliver(self, arm: int, slots: Sequence[int], chosen: Chosen) -> list[Answer]:
-        """Adds tokens to the answers in these slots; returns and removes those that they finish.
-
-        chosen: of the slots, then perhaps of others.
-        """
+        """Adds tokens to the answers in these slots; returns and removes those that they finish."""
         finished = []
-        for place, slot in enumerate(slots):
+        for slot in slots:
             answer = self._running[arm][slot]
             assert answer is not None
-            answer.add(_said(chosen, (place,), answer.request.top), self._stop_ids)
+            answer.add(_said(chosen, (arm, slot), answer.request.top), self._stop_ids)
             if answer.finish:
                 finished.append(answer)
                 self._running[arm][slot] = None
@@ -265,8 +293,8 @@ def answers_to(sampler: Sampler, requests: Iterable[Request]) -> Iterator[Answer
         yield from sampler.step()
 
 
-def _padded_shape(prompts: Sequence[Sequence[int]]) -> tuple[int, int]:
-    """(rows, tokens) of the array that prompts are read in."""
+def _shape(prompts: Sequence[Prompt]) -> tuple[int, int]:
+    """(rows, length) of the array that prompts are read in."""
     return 1 << (len(prompts) - 1).bit_length(), _bucket(max(map(len, prompts)))
 
 
@@ -275,11 +303,11 @@ def _bucket(length: int) -> int:
     return max(SHORTEST, 1 << (int(length) - 1).bit_length())
 
 
-def _choice(requests: Sequence[Request | None], count: int) -> Choice:
+def _choice(requests: Sequence[Request | None]) -> Choice:
     """How the tokens of texts are chosen; where there is no text, the likeliest."""
     fields = [
         (r.temperature, r.top_k, r.top_p, r.seed) if r is not None else (0, 0, 1, 0)
-        for r in (*requests, *[None] * (count - len(requests)))
+        for r in requests
     ]
     kinds = (np.float32, np.int32, np.float32, np.uint32)
     columns = zip(*fields, strict=True)

@@ -69,42 +69,50 @@ def stack_adapters(adapters: Sequence[PyTree], model: Model) -> tuple[PyTree, Mo
     return stack(adapters), dataclasses.replace(model, lora=LoRA(rank, alpha=rank))
 
 
-@functools.partial(jax.jit, static_argnames=("model", "top"), donate_argnames="cache")
+@functools.partial(jax.jit, static_argnames="model", donate_argnames="cache")
 def read_prompts(
     adapters: PyTree,
     base: PyTree,
     cache: Cache,
     arm: jax.Array,
     tokens: jax.Array,
-    lengths: jax.Array,
     prompt_of: jax.Array,
     slots: jax.Array,
-    choice: Choice,
     model: Model,
-    top: int = 0,
-) -> tuple[Cache, Chosen]:
+) -> Cache:
     """Reads prompts of one arm into its slots.
 
     adapters: of all arms, from `stack_adapters`; arm: int32[]. tokens: int32[prompts, length], each
-    prompt followed by any tokens; lengths: int32[prompts]. prompt_of, slots: int32[texts], the
-    number of a text's prompt, and where it goes; a slot that does not exist takes nothing. choice:
-    [texts]. Returns (cache, the first token of each text: [texts]).
+    prompt followed by any tokens. prompt_of, slots: int32[texts], the number of a text's prompt,
+    and where it goes; a slot that does not exist takes nothing.
     """
     params = {"adapter": jax.tree.map(lambda x: x[:, arm], adapters)}
-    count, length = tokens.shape
-    positions = jnp.broadcast_to(jnp.arange(length), (count, length))
-    within = (positions < lengths[:, None]).astype(jnp.int32)
+    positions = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
+    one_text = jnp.ones_like(tokens)
 
     def attend(q, k, v, _):
-        return kernels.attend_in_documents(q, k, v, within, model.attention), Cache(k, v)
+        return kernels.attend_in_documents(q, k, v, one_text, model.attention), Cache(k, v)
 
-    x, kept = transformer.through_layers(params, base, tokens, positions, model, attend)
-    last = jnp.take_along_axis(x, (lengths - 1)[:, None, None], axis=1)
-    logits = _logits(params, base, last, model)[:, 0]
+    _, kept = transformer.through_layers(params, base, tokens, positions, model, attend)
+    return write(cache, kept, prompt_of, _beginnings(arm, slots))
 
-    places = Places(jnp.full_like(slots, arm), slots, jnp.zeros_like(slots))
-    cache = write(cache, kept, prompt_of, places)
-    return cache, choose(logits[prompt_of], choice, lengths[prompt_of], top)
+
+@functools.partial(jax.jit, static_argnames="length", donate_argnames="cache")
+def copy_prompt(
+    cache: Cache, arm: jax.Array, source: jax.Array, slot: jax.Array, length: int
+) -> Cache:
+    """The first `length` tokens of a slot in another one of its arm; arm, source, slot: int32[]."""
+
+    def of_source(cached):  # [layer, 1, kv_head, length, head_dim]
+        of_slot = jax.lax.dynamic_slice_in_dim(cached[arm], source, 1, axis=1)
+        return of_slot[:, :, :, :length]
+
+    only = jnp.zeros(1, jnp.int32)
+    return write(cache, Cache(*map(of_source, cache)), only, _beginnings(arm, slot[None]))
+
+
+def _beginnings(arm: jax.Array, slots: jax.Array) -> Places:
+    return Places(jnp.full_like(slots, arm), slots, jnp.zeros_like(slots))
 
 
 @functools.partial(jax.jit, static_argnames=("model", "seen", "top"), donate_argnames="cache")
@@ -119,11 +127,11 @@ def next_tokens(
     seen: int,
     top: int = 0,
 ) -> tuple[Cache, Chosen]:
-    """One more token of every text.
+    """One more token of every text, of a prompt that was just read the first.
 
-    tokens, positions: int32[arm, slot], the last token of each text and its place in it; choice:
-    [arm x slot]. seen: at least the largest position; what lies later in the cache is not read.
-    Returns (cache, the tokens: [arm, slot]).
+    tokens, positions: int32[arm, slot], the last token of each text and its place in it; the cache
+    has those before it. choice: [arm x slot]. seen: at least the largest position; what lies later
+    in the cache is not read. Returns (cache, the tokens: [arm, slot]).
     """
     of_arms = jax.vmap(functools.partial(_next_logits, model=model, seen=seen), (1, None, 0, 0, 0))
     logits, kept = of_arms(adapters, base, cache, tokens, positions)

@@ -18,7 +18,7 @@ from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError, hint
 from vcjax.serve import protocol
 from vcjax.serve.protocol import ChatCompletions, Completions, Json, Since
-from vcjax.serve.worker import Busy, Job, Worker
+from vcjax.serve.worker import Busy, Failed, Job, Worker
 from vcjax.training.samplers import Speaker
 
 BODY_BYTES = 16 * 2**20  # of a request, at most
@@ -81,10 +81,10 @@ def make_app(
         exception_handlers={
             HTTPException: _refused,
             pydantic.ValidationError: _invalid,
-            InputError: lambda _, error: _error(400, str(error)),
+            InputError: _wrong,
             Busy: _busy,
-            ClientDisconnect: lambda *_: Response(status_code=499),
-            Exception: lambda *_: _error(500, "the server failed; its log says why"),
+            ClientDisconnect: _left,
+            Failed: _failed,
         },
     )
 
@@ -151,5 +151,17 @@ async def _invalid(request: Request, error: Any) -> Response:
     return _error(400, f"{place}: {first['msg']}")
 
 
+async def _wrong(request: Request, error: Exception) -> Response:
+    return _error(400, str(error))
+
+
+async def _left(request: Request, error: Exception) -> Response:
+    return Response(status_code=499)
+
+
 async def _busy(request: Request, error: Exception) -> Response:
     return _error(429, "too many answers are awaited", {"Retry-After": str(RETRY_SECONDS)})
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return _error(500, "the server has failed and stops; its log says why")

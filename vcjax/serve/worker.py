@@ -16,6 +16,10 @@ class Busy(Exception):
     """As many answers are awaited as may be."""
 
 
+class Failed(Exception):
+    """The worker has stopped with an error."""
+
+
 @dataclasses.dataclass(eq=False)
 class Job:
     """Answers that one client waits for. changed is set in the client's event loop as they grow."""
@@ -31,12 +35,12 @@ class Job:
         return all(answer.finish for answer in self.answers)
 
     async def wait(self) -> None:
-        """Until the answers have grown or a second has passed; RuntimeError if none will grow."""
+        """Until the answers have grown or a second has passed; Failed if they will not."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.changed.wait(), timeout=1)
         self.changed.clear()
         if self.failed:
-            raise RuntimeError("the worker has failed")
+            raise Failed
 
     def tell(self) -> None:
         """Sets `changed`, from any thread."""
