@@ -25,6 +25,8 @@ from vcjax.models.transformer import Model
 
 PyTree = Any
 
+BLOCK = 128  # tokens of the vocabulary, in `_draw`
+
 
 class Choice(NamedTuple):
     """How the next token of each text is chosen; each of shape [texts]."""
@@ -224,16 +226,37 @@ def choose(logits: jax.Array, choice: Choice, positions: jax.Array, top: int = 0
         scaled = logits / jnp.where(choice.temperature > 0, choice.temperature, 1)[:, None]
         scaled = jax.lax.cond((choice.top_k > 0).any(), _keep_top_k, _keep_all, scaled, choice)
         scaled = jax.lax.cond((choice.top_p < 1).any(), _keep_top_p, _keep_all, scaled, choice)
-
-        def noise(seed, position):
-            key = jax.random.fold_in(jax.random.key(seed), position)
-            return jax.random.gumbel(key, logits.shape[1:])
-
-        drawn = (scaled + jax.vmap(noise)(choice.seed, positions)).argmax(axis=-1)
-        return jnp.where(choice.temperature > 0, drawn, likeliest)
+        return jnp.where(choice.temperature > 0, _draw(scaled, choice.seed, positions), likeliest)
 
     tokens = jax.lax.cond((choice.temperature > 0).any(), draw, lambda: likeliest)
     return _what_is_said(logits, tokens.astype(jnp.int32), top)
+
+
+def _draw(logits, seeds, positions):
+    """int32[texts]: the token at which the sum of all before it passes a part of the whole.
+
+    One random number a text: noise for each token (Gumbel's trick) takes a CPU as long as the
+    layers. Sums are taken in blocks, then in one block.
+    """
+    texts, vocab = logits.shape
+    odds = jnp.exp(logits - logits.max(axis=-1, keepdims=True))
+    blocks = jnp.pad(odds, ((0, 0), (0, -vocab % BLOCK))).reshape(texts, -1, BLOCK)
+    sums = blocks.sum(axis=-1)
+    ends = sums.cumsum(axis=-1)
+
+    def part(seed, position):
+        return jax.random.uniform(jax.random.fold_in(jax.random.key(seed), position))
+
+    passed = jax.vmap(part)(seeds, positions)[:, None] * ends[:, -1:]
+    block = _first(ends > passed, sums)[:, None]
+    inside = jnp.take_along_axis(blocks, block[..., None], axis=1)[:, 0]
+    passed -= jnp.take_along_axis(ends - sums, block, axis=1)
+    return BLOCK * block[:, 0] + _first(inside.cumsum(axis=-1) > passed, inside)
+
+
+def _first(flags, odds):
+    """The first that is true; where none is, by rounding, that with the largest odds."""
+    return jnp.where(flags.any(axis=-1), flags.argmax(axis=-1), odds.argmax(axis=-1))
 
 
 def _what_is_said(logits, tokens, top):
