@@ -120,6 +120,14 @@ def test_a_prompt_that_a_slot_still_has_is_not_read_again(tokenizer, monkeypatch
     assert len(counted) == 2
 
 
+def test_a_prompt_stays_whole_while_its_slot_is_free(tokenizer):
+    first, second = prompts(2)
+    requests = [Request(first, 1), Request(second, 30), Request(first, 8)]
+    alone = [answered(sampler(tokenizer), [request])[request] for request in requests]
+    at_work = sampler(tokenizer, slots=2)
+    assert [answered(at_work, [request])[request] for request in requests] == alone
+
+
 def test_a_text_ends_at_a_stop_token(tokenizer):
     (prompt,) = prompts(1)
     request = Request(prompt, max_tokens=30)

@@ -162,6 +162,7 @@ class Sampler:
         """
         running, held, waiting = self._running[arm], self._held[arm], self._waiting[arm]
         free = [slot for slot, answer in enumerate(running) if answer is None]
+        free.sort(key=lambda slot: held[slot] is not None)  # those that hold no prompt first
         read: dict[Prompt, list[int]] = {}
         taken: list[Answer] = []
         while waiting and free:
@@ -247,12 +248,16 @@ class Sampler:
         if not any(flat):
             return []
         shape = len(self._running), len(self._running[0])
-        tokens, positions = np.zeros((2, len(flat)), np.int32)
+        tokens = np.zeros(len(flat), np.int32)
+        # A free slot gets a token, too: in its last place, where no prompt is.
+        positions = np.full(len(flat), self.length - 1, np.int32)
+        seen = 0
         for place, answer in enumerate(flat):
             if answer is not None:
                 said = len(answer.said)
                 tokens[place] = answer.said[-1].token if said else answer.request.prompt[-1]
                 positions[place] = len(answer.request.prompt) + said - 1
+                seen = max(seen, positions[place])
         requests = [None if answer is None else answer.request for answer in flat]
         self._cache, chosen = sampling.next_tokens(
             self._adapters,
@@ -262,7 +267,7 @@ class Sampler:
             positions.reshape(shape),
             _choice(requests),
             self._model,
-            min(_bucket(positions.max()), self.length),
+            min(_bucket(seen), self.length),
             _top(requests),
         )
         chosen = sharding.to_host(chosen)
