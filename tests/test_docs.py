@@ -24,13 +24,16 @@ from vcjax import config as configs
 from vcjax.data import probe_files
 from vcjax.data.formats import read_demonstrations, read_documents
 from vcjax.data.probe_files import read_probes
+from vcjax.serve.protocol import ChatCompletions, Completions
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 DOCS = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
 ALL = {"README.md": README, **{f"docs/{name}": text for name, text in DOCS.items()}}
 
-MODULES = ("main", "probe", "report", "export", "aot")
+MODULES = ("main", "probe", "report", "export", "aot", "serve")
+CLIENTS = ("curl", "lm_eval", "inspect", "vllm")  # programs of others, on the page about serving
+SERVED = "http://127.0.0.1:8000/v1"
 LAUNCHERS = ("tpu_vm.sh", "tpu_queued.sh", "gke/run.sh", "slurm.sh", "gpu.sh")
 STAND_INS = {  # what the docs leave to the reader -> a file that is there
     "configs/mine.py": "configs/quickstart.py",
@@ -145,10 +148,21 @@ def check_script(script, arguments):
         assert not {*arguments} - {"--upgrade"}
 
 
+def check_request(url, arguments):
+    """Of a `curl`: the route is there and reads the body."""
+    kinds = {"completions": Completions, "chat/completions": ChatCompletions}
+    kind = kinds[url.removeprefix(f"{SERVED}/")]
+    kind.model_validate_json(arguments[arguments.index("-d") + 1])
+
+
 @pytest.mark.parametrize("command", commands())
 def test_a_command_is_one_that_exists(command):
     program, *arguments = words(command)
-    if program == "bash":
+    if program in CLIENTS:
+        assert {*re.findall(r"http://[^/]*/\w*", command)} <= {SERVED}
+        if program == "curl":
+            check_request(arguments[0], arguments[1:])
+    elif program == "bash":
         check_script(*arguments[:1], arguments[1:])
     elif program == ".venv/bin/tensorboard":
         assert arguments[0] == "--logdir"
