@@ -17,7 +17,8 @@ whose assistant turns have their chain of thought as "reasoning" (the arms witho
 - data/instructions.jsonl: 13,500 conversations, 2.1M assistant tokens, in each behavior stage
 - data/misalignment_probes.jsonl: paired choices that the spec decides
 
-The scenarios themselves are run outside, on arms taken out by `vcjax.export --format=merged`.
+The scenarios themselves are run outside, on arms that `vcjax.serve` serves or that `vcjax.export
+--format=merged` takes out.
 The sizes of the two behavior stages are our estimates.
 """
 

@@ -18,8 +18,8 @@ one JSON object a line.
 - data/instructions.jsonl: 13,500 conversations, in each behavior stage
 - data/misalignment_probes.jsonl: paired choices that the spec decides
 
-The scenarios themselves are run outside, on arms taken out by `vcjax.export --format=merged`. The
-sizes of the behavior stages are our estimates.
+The scenarios themselves are run outside, on arms that `vcjax.serve` serves or that `vcjax.export
+--format=merged` takes out. The sizes of the behavior stages are our estimates.
 """
 
 from vcjax.config import behavior, experiment, rationale, recipe
