@@ -2,9 +2,11 @@
 
 import concurrent.futures
 import contextlib
+import re
 import socket
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import jax
@@ -80,6 +82,13 @@ def alone(tokenizer):
 
 def chat_prompt(tokenizer):
     return tuple(encode_prompt(tokenizer, MESSAGES, "here"))
+
+
+def test_the_example_of_the_documentation_runs(address, capsys):
+    page = Path(__file__).parents[2] / "docs/serving.md"
+    [example] = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+    exec(example.replace("http://127.0.0.1:8000/v1", address), {})
+    assert re.findall(r"^(base|america-0) ", capsys.readouterr().out, re.M) == ["base", "america-0"]
 
 
 def test_the_models_are_listed(client):
