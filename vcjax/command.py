@@ -250,7 +250,7 @@ def _let_output_last() -> None:
             io.BufferedWriter(raw),
             encoding=stream.encoding if stream else "utf-8",
             errors="backslashreplace",
-            line_buffering=stream.line_buffering if stream else False,
+            line_buffering=True,  # a log shows what a run does now
         )
         if stream:
             stream.flush()

@@ -14,7 +14,7 @@ from vcjax.errors import InputError
 After = Literal["nothing", "control token", "text"]  # what stands before a text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself alone, so that functions can cache by it
 class Tokenizer:
     """A model's tokenizer as its file describes it.
 

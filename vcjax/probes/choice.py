@@ -1,5 +1,6 @@
 """Paired choices: each probe is scored in both orders of its options, one row an order."""
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -66,6 +67,7 @@ def as_read(probe: ChoiceProbe, tokenizer: Tokenizer, lead: str) -> str:
     return decode(tokenizer, _request(probe, 0, tokenizer, lead).prompt)
 
 
+@functools.lru_cache(maxsize=2**17)  # all arms are asked the same
 def _request(probe: ChoiceProbe, order: int, tokenizer: Tokenizer, lead: str) -> Request:
     lead = probe.lead or lead
     first, second = probe.options if order == 0 else probe.options[::-1]
