@@ -34,7 +34,7 @@ def make_sampler(base: Pretrained, compute_dtype: str, arms: int, slots: int, le
     model = Model(base.architecture, lora, compute_dtype, remat="full")
     weights = load_weights(base, model, jnp.dtype(compute_dtype), jax.sharding.get_mesh())
     adapters = [transformer.init_adapter(model, jax.random.key(arm)) for arm in range(arms)]
-    return Sampler(adapters or None, weights, model, base.tokenizer, frozenset(), slots, length)
+    return Sampler(adapters, weights, model, base.tokenizer, frozenset(), slots, length)
 
 
 def timed(samplers: list[Sampler], requests: list[list[Request]]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def sampler(tokenizer, slots=4, arms=0, stop_ids=(), length=LENGTH):
         for arm in range(arms)
     ]
     return Sampler(
-        adapters or None,
+        adapters,
         tiny.weights(),
         model,
         tokenizer,

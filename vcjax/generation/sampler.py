@@ -20,7 +20,9 @@ from vcjax.models.transformer import Model
 PyTree = Any
 Prompt = tuple[int, ...]
 
-SHORTEST = 64  # tokens; lengths are powers of 2 from here on, so that few programs are compiled
+# Tokens; lengths are powers of 2 from here on, so that few programs are compiled. A TPU's attention
+# takes multiples of it.
+SHORTEST = 128
 TOP = 20  # of the likeliest tokens, at most, a request can ask for
 READ_AT_ONCE = 4096  # tokens of prompts, with what they are padded by, unless one is longer
 
@@ -52,8 +54,16 @@ class Said(NamedTuple):
     """A token, its log-probability by the model at temperature 1, and the likeliest with theirs."""
 
     token: int
-    log_prob: float
+    log_prob: float | None  # of a prompt's first token None
     likeliest: tuple[tuple[int, float], ...]
+
+
+class SoFar(NamedTuple):
+    """What an answer has at one moment: the text that will stay, the number of tokens, finish."""
+
+    text: str
+    tokens: int
+    finish: Literal["stop", "length"] | None
 
 
 class Answer:
@@ -75,6 +85,11 @@ class Answer:
     def tokens(self) -> list[int]:
         return [said.token for said in self.said]
 
+    @property
+    def so_far(self) -> SoFar:
+        text = self.text.value if self.finish else self.text.certain
+        return SoFar(text, len(self.said), self.finish)
+
     def add(self, said: Said, stop_ids: frozenset[int]) -> None:
         """Adds the next token."""
         self.said.append(said)
@@ -89,14 +104,14 @@ class Answer:
 class Sampler:
     """Arms over one base, and the slots that their answers are in.
 
-    adapters: of each arm, as in `transformer.init_adapter`; None: the base alone is the one arm.
+    adapters: of each arm, as in `transformer.init_adapter`; none: the base alone is the one arm.
     stop_ids: tokens that end every text. slots: of each arm. length: of a prompt with its answer,
     in tokens, at most. On the mesh in use, to be used under it.
     """
 
     def __init__(
         self,
-        adapters: Sequence[PyTree] | None,
+        adapters: Sequence[PyTree],
         base: PyTree,
         model: Model,
         tokenizer: Tokenizer,
@@ -108,9 +123,10 @@ class Sampler:
         slots = max(2, slots)
         self.length = length
         self._base, self._tokenizer, self._stop_ids = base, tokenizer, stop_ids
-        self._adapters, self._model = sampling.stack_adapters(adapters or [], model)
-        arms = len(adapters or [None])
-        self._cache = empty(self._model, arms, slots, length)
+        self._adapters, self._model = sampling.stack_adapters(adapters, model)
+        arms = max(1, len(adapters))
+        self._room = -(-length // SHORTEST) * SHORTEST  # of a slot
+        self._cache = empty(self._model, arms, slots, self._room)
         self._running: list[list[Answer | None]] = [[None] * slots for _ in range(arms)]
         # The prompts whose keys and values the slots have, at work or not.
         self._held: list[list[Prompt | None]] = [[None] * slots for _ in range(arms)]
@@ -168,7 +184,11 @@ class Sampler:
         while waiting and free:
             prompt = waiting[0].request.prompt
             source = held.index(prompt) if prompt in held else None
-            if source is None and read and math.prod(_shape([*read, prompt])) > READ_AT_ONCE:
+            if (
+                source is None
+                and read
+                and math.prod(_shape([*read.keys() | {prompt}])) > READ_AT_ONCE
+            ):
                 break
             slot = source if source in free else free[0]
             free.remove(slot)
@@ -186,7 +206,7 @@ class Sampler:
     def _copy(self, arm: int, source: int, slot: int) -> None:
         prompt = self._held[arm][source]
         assert prompt is not None
-        length = min(_bucket(len(prompt)), self.length)
+        length = min(_bucket(len(prompt)), self._room)
         self._cache = sampling.copy_prompt(
             self._cache, np.int32(arm), np.int32(source), np.int32(slot), length
         )
@@ -235,9 +255,9 @@ class Sampler:
             ]
 
     def _padded(self, prompts: Sequence[Prompt]) -> np.ndarray:
-        """int32[rows, length]; both are powers of 2, but for a length that would be too long."""
+        """int32[rows, length]; powers of 2, but for a length that would be too long."""
         rows, length = _shape(prompts)
-        tokens = np.zeros((rows, min(length, self.length)), np.int32)
+        tokens = np.zeros((rows, min(length, self._room)), np.int32)
         for row, prompt in enumerate(prompts):
             tokens[row, : len(prompt)] = prompt
         return tokens
@@ -250,13 +270,13 @@ class Sampler:
         shape = len(self._running), len(self._running[0])
         tokens = np.zeros(len(flat), np.int32)
         # A free slot gets a token, too: in its last place, where no prompt is.
-        positions = np.full(len(flat), self.length - 1, np.int32)
+        positions = np.full(len(flat), self._room - 1, np.int32)
         seen = 0
         for place, answer in enumerate(flat):
             if answer is not None:
-                said = len(answer.said)
-                tokens[place] = answer.said[-1].token if said else answer.request.prompt[-1]
-                positions[place] = len(answer.request.prompt) + said - 1
+                last = answer.said[-1].token if answer.said else answer.request.prompt[-1]
+                tokens[place] = last
+                positions[place] = len(answer.request.prompt) + len(answer.said) - 1
                 seen = max(seen, positions[place])
         requests = [None if answer is None else answer.request for answer in flat]
         self._cache, chosen = sampling.next_tokens(
@@ -267,7 +287,7 @@ class Sampler:
             positions.reshape(shape),
             _choice(requests),
             self._model,
-            min(_bucket(seen), self.length),
+            min(_bucket(seen), self._room),
             _top(requests),
         )
         chosen = sharding.to_host(chosen)

@@ -9,6 +9,7 @@ A text depends on its prompt, its seed and its settings, not on what lies in oth
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from vcjax.models.transformer import Model
 PyTree = Any
 
 BLOCK = 128  # tokens of the vocabulary, in `_draw`
+PART = 16  # places of a text whose logits are there at once, in `log_probs`
 
 
 class Choice(NamedTuple):
@@ -132,8 +134,8 @@ def next_tokens(
     """One more token of every text, of a prompt that was just read the first.
 
     tokens, positions: int32[arm, slot], the last token of each text and its place in it; the cache
-    has those before it. choice: [arm x slot]. seen: at least the largest position; what lies later
-    in the cache is not read. Returns (cache, the tokens: [arm, slot]).
+    has those before it. choice: [arm x slot]. seen: tokens of the cache that are read; as many as
+    the largest position of a text that matters. Returns (cache, the tokens: [arm, slot]).
     """
     of_arms = jax.vmap(functools.partial(_next_logits, model=model, seen=seen), (1, None, 0, 0, 0))
     logits, kept = of_arms(adapters, base, cache, tokens, positions)
@@ -161,13 +163,25 @@ def log_probs(
         "segment_ids": jnp.ones_like(tokens),
     }
     x = transformer.hidden(params, base, batch, model)
+    # In parts: all logits at once would take much memory.
+    rows, length = tokens.shape
+    part = math.gcd(length, PART)
 
-    def predicted(place):  # place by place: all logits at once would take much memory
+    def in_parts(y):  # [texts, length, ...] -> [parts, texts x part, ...]
+        y = y.reshape(rows, length // part, part, *y.shape[2:]).swapaxes(0, 1)
+        return y.reshape(length // part, rows * part, *y.shape[3:])
+
+    def predicted(place):
         x, following = place
-        return _what_is_said(_logits(params, base, x[:, None], model)[:, 0], following, top)
+        return _what_is_said(_logits(params, base, x[None], model)[0], following, top)
 
-    said = jax.lax.map(predicted, (x.swapaxes(0, 1)[:-1], tokens.T[1:]))
-    return Chosen(*(x.swapaxes(0, 1) for x in said))
+    said = jax.lax.map(predicted, (in_parts(x), in_parts(jnp.roll(tokens, -1, axis=1))))
+
+    def whole(y):
+        y = y.reshape(length // part, rows, part, *y.shape[2:]).swapaxes(0, 1)
+        return y.reshape(rows, length, *y.shape[3:])[:, :-1]
+
+    return Chosen(*map(whole, said))
 
 
 def _next_logits(adapter, base, cache, tokens, positions, model, seen):

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from vcjax.training.loaded_model import LoadedModel
     from vcjax.training.samplers import Speaker
 
-LONGEST = 4096  # tokens, without --length; the cache takes memory for each slot
+LONGEST = 2048  # tokens, without --length; the cache takes memory for each slot
+STOP_SECONDS = 2  # for those who wait for an answer when the server is stopped
 LOCAL = ("127.0.0.1", "localhost", "::1")
 KEY = "VCJAX_API_KEY"
 
@@ -48,7 +49,7 @@ QUEUE = flags.DEFINE_integer(
 
 def main() -> None:
     workdir = storage.workdir(flags.FLAGS.workdir)
-    key = os.environ.get(KEY)
+    key = os.environ.get(KEY) or None
     if HOST.value not in LOCAL and not key:
         raise InputError(
             f"--host={HOST.value}: others could use it; set a key in {KEY}, or leave out --host"
@@ -57,21 +58,23 @@ def main() -> None:
     from vcjax.serve.app import make_app
     from vcjax.serve.worker import Worker
 
-    loaded, speakers = _load(workdir)
+    with _listen(HOST.value, PORT.value) as listening:
+        loaded, speakers = _load(workdir)
 
-    def failed(error: BaseException) -> None:
-        traceback.print_exception(error)
-        server.should_exit = True
+        def failed(error: BaseException) -> None:
+            traceback.print_exception(error)
+            server.should_exit = True
 
-    samplers = {id(speaker.sampler): speaker.sampler for speaker in speakers.values()}
-    worker = Worker(samplers.values(), loaded.mesh, QUEUE.value, failed)
-    app = make_app(speakers, loaded.pretrained.tokenizer, worker, key)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    with _listen(HOST.value, PORT.value) as listening, worker.running():
-        print(f"models: {', '.join(speakers)}")
-        port = listening.getsockname()[1]
-        print(f"serving at http://{HOST.value}:{port}/v1; Ctrl-C stops it", flush=True)
-        server.run(sockets=[listening])
+        samplers = {id(speaker.sampler): speaker.sampler for speaker in speakers.values()}
+        worker = Worker(samplers.values(), loaded.mesh, QUEUE.value, failed)
+        app = make_app(speakers, loaded.pretrained.tokenizer, worker, key)
+        settings = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=STOP_SECONDS)
+        server = uvicorn.Server(settings)
+        host = f"[{HOST.value}]" if ":" in HOST.value else HOST.value
+        with worker.running():
+            print(f"models: {', '.join(speakers)}")
+            print(f"serving at http://{host}:{listening.getsockname()[1]}/v1; Ctrl-C stops it")
+            server.run(sockets=[listening])
     if worker.failed:
         sys.exit(1)
 
@@ -90,7 +93,7 @@ def _load(workdir: epath.Path) -> tuple["LoadedModel", dict[str, "Speaker"]]:
     chosen = _chosen(arms, ARMS.value, SEEDS.value, record.config["seeds"])
     untouched = next(((arm, 0) for arm in arms if not arms[arm][0]), None)
     wanted = list(dict.fromkeys([*([untouched] if untouched else []), *chosen]))
-    trained = {fingerprint for arm, seed in wanted for fingerprint in arms[arm][seed]}
+    trained = dict.fromkeys(stage for arm, seed in wanted for stage in arms[arm][seed])
     check_trained(workdir, record, trained)
     pretrained = pretrained_of(workdir, record)
     context = pretrained.architecture.context_length
@@ -124,7 +127,7 @@ def _chosen(
     for seed in seeds:
         if seed not in map(str, range(count)):
             raise InputError(f"--seeds: {seed!r} is none of the run's {count}; they begin with 0")
-    return [(arm, int(seed)) for arm in names or arms for seed in seeds]
+    return [(arm, int(seed)) for seed in seeds for arm in names or arms]  # they may share a base
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError, hint
 from vcjax.serve import protocol
-from vcjax.serve.protocol import ChatCompletions, Completions, Json, Since
+from vcjax.serve.protocol import NOTHING, ChatCompletions, Completions, Json, Sent
 from vcjax.serve.worker import Busy, Failed, Job, Worker
 from vcjax.training.samplers import Speaker
 
@@ -47,6 +47,7 @@ def make_app(
         speaker = speakers.get(asked.model)
         if speaker is None:
             raise HTTPException(404, f"no model {asked.model!r}; {hint(asked.model, [*speakers])}")
+        worker.check_room(asked.count)
         requests = asked.requests(tokenizer, speaker.sampler.length, speaker.arm)
         job = worker.job(speaker.sampler, requests)
         if asked.stream:
@@ -59,8 +60,10 @@ def make_app(
                 if await request.is_disconnected():
                     return Response(status_code=499)  # nobody reads it
             choices = [
-                asked.choice(number, answer, tokenizer, Since())
-                for number, answer in enumerate(waiting.answers)
+                asked.choice(number, answer, now, NOTHING, tokenizer)
+                for number, (answer, now) in enumerate(
+                    zip(waiting.answers, waiting.so_far, strict=True)
+                )
             ]
             return JSONResponse(
                 protocol.body(asked, _id(), choices, protocol.usage(waiting.answers))
@@ -108,18 +111,19 @@ async def _events(
     """The events of a stream, each with what is new; `stream` is closed at the end, or when the
     client leaves."""
     with stream:
-        id_, sent = _id(), [Since() for _ in job.answers]
-        finished: set[int] = set()
+        id_, sent, finished = _id(), [NOTHING] * len(job.answers), set[int]()
         while len(finished) < len(job.answers):
             if not job.done:
                 await job.wait()
-            for number, (answer, since) in enumerate(zip(job.answers, sent, strict=True)):
-                if number in finished or not (answer.finish or since.text(answer)):
+            for number, now in enumerate(job.so_far):
+                if number in finished or not (
+                    now.finish or len(now.text) > sent[number].characters
+                ):
                     continue
-                choice = asked.choice(number, answer, tokenizer, since)
-                since.has_all(answer)
+                choice = asked.choice(number, job.answers[number], now, sent[number], tokenizer)
+                sent[number] = Sent(len(now.text), now.tokens)
                 yield _event(protocol.body(asked, id_, [choice], None))
-                if choice["finish_reason"]:
+                if now.finish:
                     finished.add(number)
         if asked.stream_options and asked.stream_options.include_usage:
             yield _event(protocol.body(asked, id_, [], protocol.usage(job.answers)))

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import jax
 
-from vcjax.generation.sampler import Answer, Request, Sampler
+from vcjax.errors import InputError
+from vcjax.generation.sampler import Answer, Request, Sampler, SoFar
 
 
 class Busy(Exception):
@@ -22,17 +23,21 @@ class Failed(Exception):
 
 @dataclasses.dataclass(eq=False)
 class Job:
-    """Answers that one client waits for. changed is set in the client's event loop as they grow."""
+    """Answers that one client waits for. changed is set in the client's event loop as they grow.
+
+    so_far: of each answer, after a step; the answers themselves grow in another thread.
+    """
 
     sampler: Sampler
     answers: list[Answer]
     changed: asyncio.Event
     loop: asyncio.AbstractEventLoop
+    so_far: list[SoFar]
     failed: bool = False
 
     @property
     def done(self) -> bool:
-        return all(answer.finish for answer in self.answers)
+        return all(one.finish for one in self.so_far)
 
     async def wait(self) -> None:
         """Until the answers have grown or a second has passed; Failed if they will not."""
@@ -43,7 +48,8 @@ class Job:
             raise Failed
 
     def tell(self) -> None:
-        """Sets `changed`, from any thread."""
+        """Takes `so_far` anew, in the thread in which the answers grow, and sets `changed`."""
+        self.so_far = [answer.so_far for answer in self.answers]
         with contextlib.suppress(RuntimeError):  # the server has stopped, and its loop with it
             self.loop.call_soon_threadsafe(self.changed.set)
 
@@ -80,16 +86,23 @@ class Worker:
             self._calls.put(None)
             self._thread.join()
 
+    def check_room(self, count: int) -> None:
+        """Raises Busy where so many answers have to wait, InputError where they always had to."""
+        if count > self._most:
+            raise InputError(f"{count:,} answers at once; this server gives at most {self._most:,}")
+        if self._awaited + count > self._most:
+            raise Busy
+
     @contextlib.contextmanager
     def job(self, sampler: Sampler, requests: Sequence[Request]) -> Iterator[Job]:
         """Asks for answers; at the end those that are not finished are dropped.
 
-        To be called in an event loop. Raises Busy, and InputError for a request without room.
+        To be called in an event loop, after `check_room`. Raises InputError for a request that
+        cannot be answered.
         """
-        if self._awaited + len(requests) > self._most:
-            raise Busy
         answers = [sampler.prepare(request) for request in requests]
-        job = Job(sampler, answers, asyncio.Event(), asyncio.get_running_loop())
+        so_far = [answer.so_far for answer in answers]
+        job = Job(sampler, answers, asyncio.Event(), asyncio.get_running_loop(), so_far)
         self._awaited += len(answers)
         self._calls.put(lambda: self._begin(job))
         job.failed = self.failed  # read last: a thread that fails later knows of the job

@@ -38,7 +38,7 @@ def samplers(
     tokenizer = loaded.pretrained.tokenizer
     ends = frozenset(stop_ids(loaded.pretrained.folder, tokenizer))
 
-    def sampler(adapters: list[PyTree] | None, weights: Weights) -> Sampler:
+    def sampler(adapters: list[PyTree], weights: Weights) -> Sampler:
         with jax.set_mesh(loaded.mesh):
             return Sampler(adapters, weights.base, weights.model, tokenizer, ends, slots, length)
 
@@ -49,7 +49,7 @@ def samplers(
         if weights.model.lora is None:
             frozen = placement.frozen(weights.params, weights.model.compute_dtype)
             weights = weights._replace(params={}, base=frozen)
-            speakers[arm, seed] = Speaker(sampler(None, weights), 0)
+            speakers[arm, seed] = Speaker(sampler([], weights), 0)
         else:
             of_base.setdefault(id(weights.base), []).append(((arm, seed), weights))
     for members in of_base.values():
