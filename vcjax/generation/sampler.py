@@ -12,7 +12,7 @@ from vcjax import sharding
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 from vcjax.generation.text import Text
-from vcjax.models import sampling
+from vcjax.models import kernels, sampling
 from vcjax.models.cache import empty
 from vcjax.models.sampling import Choice, Chosen
 from vcjax.models.transformer import Model
@@ -20,9 +20,8 @@ from vcjax.models.transformer import Model
 PyTree = Any
 Prompt = tuple[int, ...]
 
-# Tokens; lengths are powers of 2 from here on, so that few programs are compiled. A TPU's attention
-# takes multiples of it.
-SHORTEST = 128
+SHORTEST = 128  # tokens; what a step reads of the cache is a power of 2 from here on
+UNIT = 16  # tokens; prompts are padded to a multiple of it, at least
 TOP = 20  # of the likeliest tokens, at most, a request can ask for
 READ_AT_ONCE = 4096  # tokens of prompts, with what they are padded by, unless one is longer
 
@@ -125,7 +124,8 @@ class Sampler:
         self._base, self._tokenizer, self._stop_ids = base, tokenizer, stop_ids
         self._adapters, self._model = sampling.stack_adapters(adapters, model)
         arms = max(1, len(adapters))
-        self._room = -(-length // SHORTEST) * SHORTEST  # of a slot
+        self._unit = kernels.LANES if model.attention == "splash" else UNIT
+        self._room = _multiple(length, SHORTEST)  # of a slot
         self._cache = empty(self._model, arms, slots, self._room)
         self._running: list[list[Answer | None]] = [[None] * slots for _ in range(arms)]
         # The prompts whose keys and values the slots have, at work or not.
@@ -184,11 +184,8 @@ class Sampler:
         while waiting and free:
             prompt = waiting[0].request.prompt
             source = held.index(prompt) if prompt in held else None
-            if (
-                source is None
-                and read
-                and math.prod(_shape([*read.keys() | {prompt}])) > READ_AT_ONCE
-            ):
+            shape = self._shape([*read.keys() | {prompt}])
+            if source is None and read and math.prod(shape) > READ_AT_ONCE:
                 break
             slot = source if source in free else free[0]
             free.remove(slot)
@@ -206,7 +203,7 @@ class Sampler:
     def _copy(self, arm: int, source: int, slot: int) -> None:
         prompt = self._held[arm][source]
         assert prompt is not None
-        length = min(_bucket(len(prompt)), self._room)
+        length = min(_power(len(prompt)), self._room)
         self._cache = sampling.copy_prompt(
             self._cache, np.int32(arm), np.int32(source), np.int32(slot), length
         )
@@ -255,12 +252,17 @@ class Sampler:
             ]
 
     def _padded(self, prompts: Sequence[Prompt]) -> np.ndarray:
-        """int32[rows, length]; powers of 2, but for a length that would be too long."""
-        rows, length = _shape(prompts)
-        tokens = np.zeros((rows, min(length, self._room)), np.int32)
+        """int32[rows, length]: the prompts, each followed by zeros."""
+        tokens = np.zeros(self._shape(prompts), np.int32)
         for row, prompt in enumerate(prompts):
             tokens[row, : len(prompt)] = prompt
         return tokens
+
+    def _shape(self, prompts: Sequence[Prompt]) -> tuple[int, int]:
+        """(rows, length) that prompts are read in: a power of 2; a multiple of an eighth of one."""
+        longest = max(map(len, prompts))
+        eighth = max(self._unit, (1 << (longest - 1).bit_length()) // 8)
+        return 1 << (len(prompts) - 1).bit_length(), min(_multiple(longest, eighth), self._room)
 
     def _next_tokens(self) -> list[Answer]:
         """Adds a token to each answer in a slot."""
@@ -287,7 +289,7 @@ class Sampler:
             positions.reshape(shape),
             _choice(requests),
             self._model,
-            min(_bucket(seen), self._room),
+            min(_power(seen), self._room),
             _top(requests),
         )
         chosen = sharding.to_host(chosen)
@@ -318,14 +320,13 @@ def answers_to(sampler: Sampler, requests: Iterable[Request]) -> Iterator[Answer
         yield from sampler.step()
 
 
-def _shape(prompts: Sequence[Prompt]) -> tuple[int, int]:
-    """(rows, length) of the array that prompts are read in."""
-    return 1 << (len(prompts) - 1).bit_length(), _bucket(max(map(len, prompts)))
-
-
-def _bucket(length: int) -> int:
-    """The next power of 2."""
+def _power(length: int) -> int:
+    """The next power of 2 from SHORTEST on."""
     return max(SHORTEST, 1 << (int(length) - 1).bit_length())
+
+
+def _multiple(length: int, unit: int) -> int:
+    return -(-length // unit) * unit
 
 
 def _choice(requests: Sequence[Request | None]) -> Choice:
