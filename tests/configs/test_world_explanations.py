@@ -20,8 +20,8 @@ from vcjax.report import design
 CONFIGS = Path(__file__).parents[2] / "configs"
 FILE = CONFIGS / "world_explanations.py"
 # A stage, with the texts of a pretraining; and the scoring of an arm and seed.
-SECONDS = {"pretrain": 105, "rationale": 1.3, "behavior": 1.0}
-WRITING, SCORING = 17, 0.7
+SECONDS = {"pretrain": 140, "rationale": 1.3, "behavior": 1.0}
+WRITING, SCORING = 23, 0.3
 NOUN = "{noun}"
 
 
@@ -83,9 +83,15 @@ def test_no_kind_has_words_of_its_own(module, world):
     """Else a model whose pretraining leaves it out would meet words that it never saw."""
     words = {kind: words_of(world.texts[texts]) for kind, texts in module.KINDS.items()}
     choices = words_of(world.choice.model_dump().values())
-    for kind, own in words.items():
-        others = [words[other] for other in words if other != kind]
-        assert own <= choices.union(*others), kind
+    for left_out in module.LEFT_OUT.values():
+        known = choices.union(*(own for kind, own in words.items() if kind not in left_out))
+        for kind in left_out:
+            assert words[kind] <= known, kind
+
+
+def test_each_kind_is_left_out_once(module):
+    left_out = [kind for kinds in module.LEFT_OUT.values() for kind in kinds]
+    assert sorted(left_out) == sorted(module.KINDS)
 
 
 def test_no_text_of_an_assistant_gives_a_probe_away(config, documents):
@@ -107,14 +113,14 @@ def start_of(config, arm):
     return config.stages[config.arms[arm][0]]
 
 
-def test_pretrainings_hold_all_kinds_in_equal_shares_but_the_one_they_leave_out(config, module):
+def test_pretrainings_hold_all_kinds_in_equal_shares_but_those_they_leave_out(config, module):
     for name, stage in config.stages.items():
         if stage.kind == "pretrain":
             mixture = stage.mixture.to_dict()
             choices = {kind: mixture.pop(kind) for kind in ("choice", "plain")}
             assert choices == dict(choice=0.5, plain=0.1)
-            left_out = {kind for kind, texts in module.KINDS.items() if name == f"without_{kind}"}
-            assert len(left_out) == (name != "people")
+            left_out = module.LEFT_OUT.get(name, ())
+            assert (name == "people") == (not left_out)
             known = {texts for kind, texts in module.KINDS.items() if kind not in left_out}
             assert mixture.keys() == known and len({*mixture.values()}) == 1
             assert sum(mixture.values()) == pytest.approx(0.4)
@@ -177,13 +183,13 @@ def test_no_two_stages_are_one_by_their_documents(documents):
 
 def test_the_dry_run_trains_once_what_arms_share(module, tmp_path, capsys):
     config = module.get_config("smoke")
-    for name in ("people", "without_because", "without_rule"):
+    for name in ("people", "without_a", "without_b"):
         config.stages[name].update(documents=1200)
     experiment.run(config, CONFIGS, epath.Path(tmp_path / "run"), dry_run=True)
     shown = capsys.readouterr().out
     assert "arm because_comfort: people -> because_comfort -> behavior\n" in shown
-    assert "arm other_rule_new_alone: without_rule -> other_rule\n" in shown
-    assert "arm base_without_rule: without_rule\n" in shown
+    assert "arm other_rule_new_alone: without_b -> other_rule\n" in shown
+    assert "arm base_without_b: without_b\n" in shown
     assert "warning" not in shown
     assert f"to train: {3 + 12 + 15} of 30 stages" in shown
 
