@@ -74,7 +74,7 @@ def test_a_disk_without_room_for_new_rows_is_named(setting, monkeypatch):
     def refuse(*arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(stage_inputs.pickle, "dump", refuse)
+    monkeypatch.setattr(stage_inputs.rows, "save", refuse)
     with pytest.raises(OSError) as error:
         prepare(setting)
     said = disk.explain(error.value)

@@ -3,13 +3,14 @@
 import concurrent.futures
 import contextlib
 import functools
+import http.client
+import json
 import re
 import socket
 import threading
 import time
 from pathlib import Path
 
-import httpx
 import jax
 import openai
 import pytest
@@ -62,6 +63,15 @@ def serving(tokenizer, key=None, most=64, failures=None):
         finally:
             server.should_exit = True
             thread.join()
+
+
+@contextlib.contextmanager
+def call(address, route, body=None, timeout=60):
+    """The response; a client without manners, which leaves when it is done."""
+    server, _, version = address.removeprefix("http://").partition("/")
+    with contextlib.closing(http.client.HTTPConnection(server, timeout=timeout)) as connection:
+        connection.request("GET" if body is None else "POST", f"/{version}/{route}", body)
+        yield connection.getresponse()
 
 
 @pytest.fixture(scope="module")
@@ -233,16 +243,17 @@ def test_a_token_that_does_not_exist_is_refused(client):
 
 
 def test_a_body_that_is_no_json_or_too_large_is_refused(address):
-    wrong = httpx.post(f"{address}/chat/completions", content=b"{not json")
-    assert wrong.status_code == 400
-    assert "Invalid JSON" in wrong.json()["error"]["message"]
-    large = httpx.post(f"{address}/completions", content=b" " * (16 * 2**20 + 1))
-    assert large.status_code == 413
+    with call(address, "chat/completions", b"{not json") as wrong:
+        assert wrong.status == 400
+        assert "Invalid JSON" in json.load(wrong)["error"]["message"]
+    with call(address, "completions", b" " * (16 * 2**20 + 1)) as large:
+        assert large.status == 413
 
 
 def test_with_a_key_others_are_refused(tokenizer):
     with serving(tokenizer, key="secret") as (address, _):
-        assert httpx.get(f"{address}/models").status_code == 401
+        with call(address, "models") as refused:
+            assert refused.status == 401
         with pytest.raises(openai.AuthenticationError, match="wants a key"):
             openai.OpenAI(base_url=address, api_key="wrong").models.list()
         assert [*openai.OpenAI(base_url=address, api_key="secret").models.list()]
@@ -270,12 +281,9 @@ def test_too_many_answers_are_refused_until_there_is_room(tokenizer, monkeypatch
 def test_a_client_that_leaves_frees_its_places(tokenizer, stream):
     with serving(tokenizer) as (address, sampler):
         body = dict(model="base", prompt="I", max_tokens=250, n=8, stream=stream)
-        with contextlib.suppress(httpx.ReadTimeout), httpx.Client(timeout=0.5) as client:
-            if stream:
-                with client.stream("POST", f"{address}/completions", json=body) as response:
-                    next(response.iter_lines())
-            else:
-                client.post(f"{address}/completions", json=body)
+        body = json.dumps(body).encode()
+        with contextlib.suppress(TimeoutError), call(address, "completions", body, 0.5) as response:
+            response.readline()
         deadline = time.monotonic() + 60
         while not sampler.is_idle and time.monotonic() < deadline:
             time.sleep(0.05)
