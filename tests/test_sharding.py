@@ -6,13 +6,11 @@ run as a program.
 
 import functools
 import json
-import os
 import re
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
+import eight_devices
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,17 +39,9 @@ LR = np.float32(1e-3)
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory):
+def measured():
     """What `main` below prints, from its own process."""
-    flags = "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=8"
-    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-    cpus = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
-    env = {**os.environ, **cpus, "PYTHONPATH": os.pathsep.join(paths)}
-    done = subprocess.run(
-        [sys.executable, __file__], env=env, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return eight_devices.said_by(__file__)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -5,12 +5,9 @@ run as a program.
 """
 
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
+import eight_devices
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -252,15 +249,7 @@ def test_a_draw_belongs_to_its_seed_and_place():
 @pytest.fixture(scope="module")
 def measured():
     """What `main` below prints, from its own process."""
-    flags = "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=8"
-    paths = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
-    cpus = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
-    env = {**os.environ, **cpus, "PYTHONPATH": os.pathsep.join(paths)}
-    done = subprocess.run(
-        [sys.executable, __file__], env=env, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return eight_devices.said_by(__file__)
 
 
 @pytest.mark.parametrize("mesh", MESHES)
