@@ -131,21 +131,29 @@ def last_line(stdout: str) -> dict[str, dict[str, Any]]:
 
 def run(python: str, program: str, folder: Path, asked: list[str]) -> dict[str, dict[str, Any]]:
     command = [python, str(FOLDER / SCRIPTS[program]), str(folder), *asked]
-    env = {
-        **os.environ,
+    said = call(command, beside(folder) | (HUGE_PAGES if program == "vcjax" else {}))
+    for work, what in said.items():
+        note(f"  {program} {work}: {rate(what):,.2f} a second")
+    return said
+
+
+def beside(folder: Path) -> dict[str, str]:
+    """The environment of programs that are compared on the CPU, with a cache of their own."""
+    return {
         "HF_HUB_OFFLINE": "1",
         "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
         "JAX_PLATFORMS": "cpu",
-        **(HUGE_PAGES if program == "vcjax" else {}),
     }
+
+
+def call(command: list[str], env: dict[str, str]) -> dict[str, Any]:
+    """What a script says; where it fails, its errors are shown, and that is the end."""
+    env = {**os.environ, **env}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
         note(done.stderr[-4000:])
         sys.exit(f"failed: {' '.join(command)}")
-    said = last_line(done.stdout)
-    for work, what in said.items():
-        note(f"  {program} {work}: {rate(what):,.2f} a second")
-    return said
+    return last_line(done.stdout)
 
 
 def measure(

@@ -35,11 +35,11 @@ def bytes_read(text: str) -> int:
     """text: `compiled.as_text()`."""
     computations, entry = hlo.parse(text)
 
-    def operations(name: str) -> Iterator[Operation]:
-        for line in computations[name]:
+    def operations(computation: str) -> Iterator[Operation]:
+        for line in computations[computation]:
             if match := OPERATION.match(line):
-                name, kind, operation, rest = match.groups()
-                yield Operation(name, kind, operation, _operands(rest), line)
+                name, type_, kind, rest = match.groups()
+                yield Operation(name, type_, kind, _operands(rest), line)
 
     @functools.cache
     def of(name: str) -> int:

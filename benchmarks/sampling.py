@@ -16,8 +16,6 @@ should run beside it.
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -54,15 +52,8 @@ def write_inputs(folder: Path) -> None:
     files.write_json(folder / "settings.json", dict(prompts=prompts, new_tokens=NEW_TOKENS))
 
 
-def run(python: str, script: str, arguments: list[str], env: dict[str, str]) -> dict[str, Any]:
-    command = [python, str(cpu.FOLDER / script), *arguments]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, **env}
-    )
-    if done.returncode:
-        cpu.note(done.stderr[-4000:])
-        sys.exit(f"failed: {' '.join(command)}")
-    return cpu.last_line(done.stdout)
+def command(program: str) -> list[str]:
+    return [sys.executable, str(cpu.FOLDER / SCRIPTS[program])]
 
 
 def on_cpu(repeats: int) -> dict[str, dict[str, Any]]:
@@ -77,28 +68,19 @@ def on_cpu(repeats: int) -> dict[str, dict[str, Any]]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         write_inputs(folder)
-        env = {
-            "HF_HUB_OFFLINE": "1",
-            "JAX_PLATFORMS": "cpu",
-            "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
-        }
-        of_program = {"vcjax": cpu.HUGE_PAGES, "transformers": {}}
+        env = cpu.beside(folder)
         said: list[dict[str, float]] = []
         for number in range(repeats):
             cpu.note(f"repeat {number + 1} of {repeats}")
             rates: dict[str, float] = {}
             for program, works in asked.items():
-                arguments = [str(folder), *works]
-                found = run(
-                    sys.executable, SCRIPTS[program], arguments, {**env, **of_program[program]}
-                )
+                pages = cpu.HUGE_PAGES if program == "vcjax" else {}
+                found = cpu.call([*command(program), str(folder), *works], env | pages)
                 rates |= {f"{program} {work}": cpu.rate(what) for work, what in found.items()}
             for work, rate in rates.items():
                 cpu.note(f"  {work}: {rate:,.1f} tokens a second")
             said.append(rates)
-        (bytes_,) = run(
-            sys.executable, SCRIPTS["vcjax"], [str(folder), f"memory:{own}"], env
-        ).values()
+        (bytes_,) = cpu.call([*command("vcjax"), str(folder), f"memory:{own}"], env).values()
     figures = {
         f"rows_{count}": _ratio(
             said, f"vcjax rows:{own}:{count}", f"transformers rows:{{}}:{count}"
@@ -134,7 +116,7 @@ def main() -> None:
     figures = {}
     if given.tpu:
         here = {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(cpu.FOLDER.parent)}
-        step = run(given.tpu, "sampling_tpu.py", [], here)
+        step = cpu.call([given.tpu, str(cpu.FOLDER / "sampling_tpu.py")], here)
         ratio = step["bytes_read"] / step["bytes_floor"]
         figures["tpu_bytes_read"] = dict(
             value=ratio, target=f"<= {BYTES_READ:g}", holds=ratio <= BYTES_READ, **step
