@@ -38,6 +38,11 @@ class Tokenizer:
     identity: str
     words: frozenset[str] | None = None
 
+    @functools.cached_property
+    def control_names(self) -> dict[int, str]:
+        """`control` the other way round."""
+        return {id_: name for name, id_ in self.control.items()}
+
 
 def check_words(tokenizer: Tokenizer, text: str, where: str) -> None:
     """Raises InputError where words are tokens and the text has one that is none."""
@@ -83,7 +88,7 @@ def decode(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
 
     Not an inverse of encoding: text that spells a control token looks the same as the token.
     """
-    names = {id_: name for name, id_ in tokenizer.control.items()}
+    names = tokenizer.control_names
     runs: list[str] = []
     for is_control, run in groupby(ids, key=lambda id_: id_ in names):
         if is_control:

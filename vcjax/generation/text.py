@@ -20,7 +20,7 @@ class Text:
         self.value = ""
         self.stopped = False
         self._bpe = tokenizer.bpe
-        self._names = {id_: name for name, id_ in tokenizer.control.items()}
+        self._names = tokenizer.control_names
         before = [id_ for id_ in prompt[-CONTEXT:] if id_ not in self._names]
         self._stream = DecodeStream(ids=before, skip_special_tokens=False)
         self._stop = tuple(stop)

@@ -116,9 +116,8 @@ async def _events(
             if not job.done:
                 await job.wait()
             for number, now in enumerate(job.so_far):
-                if number in finished or not (
-                    now.finish or len(now.text) > sent[number].characters
-                ):
+                has_more = now.finish or len(now.text) > sent[number].characters
+                if number in finished or not has_more:
                     continue
                 choice = asked.choice(number, job.answers[number], now, sent[number], tokenizer)
                 sent[number] = Sent(len(now.text), now.tokens)

@@ -138,7 +138,7 @@ def write_tokenizer(folder: epath.Path, base: Path | None, tokenizer: Tokenizer)
 
 def _special_tokens(tokenizer: Tokenizer) -> dict[str, str]:
     """bos_token, eos_token and pad_token, which is the end of a document: it ends no turn."""
-    names = {id_: token for token, id_ in tokenizer.control.items()}
+    names = tokenizer.control_names
     return {**tokenizer.template_tokens, "pad_token": names[tokenizer.eos_id]}
 
 
