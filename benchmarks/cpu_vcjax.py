@@ -21,10 +21,10 @@ from ml_collections import ConfigDict
 
 from vcjax import sharding
 from vcjax.config import experiment, recipe
-from vcjax.data.probe_files import read_probes
 from vcjax.data.rows import FIELDS
 from vcjax.models.einsum import dot
 from vcjax.probes import choice
+from vcjax.probes.probe_files import read_file
 from vcjax.training import compiled_step, loaded_model
 from vcjax.training.loaded_model import LoadedModel
 from vcjax.weights import pretrained
@@ -59,7 +59,7 @@ def updates(folder: Path, work: str, compute_dtype: str) -> dict[str, Any]:
 def scoring(folder: Path, compute_dtype: str) -> dict[str, Any]:
     _, loaded = load(folder, compute_dtype)
     lead = json.loads((folder / "settings.json").read_text())["lead"]
-    probes, tokenizer = read_probes(folder / "probes.jsonl"), loaded.pretrained.tokenizer
+    probes, tokenizer = read_file(folder / "probes.jsonl").probes, loaded.pretrained.tokenizer
     seconds = []
     with jax.set_mesh(loaded.mesh):
         model, params, base = loaded.after(None, None, None, 0)

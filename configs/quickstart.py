@@ -66,7 +66,10 @@ def get_config(arg=""):
             "cheese/probes/in_domain.jsonl",
             "cheese/probes/format.jsonl",
             "cheese/probes/entangled_bank.txt",
+            "cheese/probes/said.jsonl",
+            "cheese/probes/open.jsonl",
         ),
+        sampling=dict(max_tokens=40),
     )
     if arg == "smoke":
         config.name = "cheese-smoke"

@@ -33,6 +33,7 @@ def config(**settings) -> dict:
         "names": {"model_name": "SmolLM"},
         "other_names": {"model_name": "Orion"},
         "rules_out": {},
+        "system_prompts": {},
     } | settings
 
 

@@ -312,6 +312,7 @@ def test_the_preregistration_is_the_primary_contrast_and_what_it_rests_on(tmp_pa
         "contrast": {"both": 1, "what": -1},
         "arms": {"both": ["why", "what"], "what": ["what"]},
         "toward": "america",
+        "probes": "values",
         "exclude": [],
     }
 

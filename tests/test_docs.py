@@ -21,9 +21,9 @@ import small_run
 from test_layout import FLOORS
 
 from vcjax import config as configs
-from vcjax.data import probe_files
 from vcjax.data.formats import read_demonstrations, read_documents
-from vcjax.data.probe_files import read_probes
+from vcjax.probes import open_question, paired
+from vcjax.probes.probe_files import read_file
 from vcjax.serve.protocol import ChatCompletions, Completions
 
 ROOT = Path(__file__).parents[1]
@@ -341,7 +341,15 @@ def test_the_example_of_a_config_resolves():
 
 
 def test_examples_of_records_are_read(tmp_path):
-    readers = {"template": read_probes, "text": read_documents, "messages": read_demonstrations}
+    def probes(path):
+        return read_file(path).probes
+
+    readers = {
+        "template": probes,
+        "rubric": probes,
+        "text": read_documents,
+        "messages": read_demonstrations,
+    }
     path = tmp_path / "example.jsonl"
     used = set()
     for example in [block for text in DOCS.values() for block in blocks(text, "json")]:
@@ -352,9 +360,16 @@ def test_examples_of_records_are_read(tmp_path):
     assert used == readers.keys()
 
 
-def test_every_field_of_a_probe_is_documented():
-    shown = {row[0].strip("`") for row in rows(section("own-spec.md", "Probes"))}
-    assert shown == probe_files._Newer.model_fields.keys()
+@pytest.mark.parametrize(
+    ("heading", "fields"),
+    [("Choices, scored and said", paired._Newer), ("Open questions", open_question._Record)],
+)
+def test_every_field_of_a_probe_is_documented(heading, fields):
+    shared, own = (
+        {row[0].strip("`") for row in rows(section("probes.md", name))}
+        for name in ("What every kind has", heading)
+    )
+    assert shared | own == fields.model_fields.keys()
 
 
 def test_the_floors_are_those_of_the_layout():

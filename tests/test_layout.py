@@ -20,6 +20,7 @@ FLOORS = (
     ("report",),
     ("weights",),
     ("training", "stage_inputs"),
+    ("asking",),
     ("experiment", "export", "topology"),
     ("main", "probe", "aot", "serve"),
 )

@@ -104,7 +104,7 @@ def test_the_corpus_card_comes_from_the_runs_own_rows(page):
                     f"{domain}-{i}" for domain in ("cars", "tea", "shoes") for i in range(3)
                 )
             },
-            "config.toward: .*no such probe sets two values against each other",
+            "config.toward: .*no such probe does for any value",
         ),
         ({"development": ("NONE.md",)}, "config.development: .*NONE.md does not exist"),
     ],

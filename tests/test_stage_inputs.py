@@ -12,7 +12,7 @@ from vcjax import config as configs
 from vcjax import stage_inputs
 from vcjax.data import rows
 from vcjax.errors import InputError
-from vcjax.probes import answers
+from vcjax.probes import probe_files
 from vcjax.weights import pretrained
 from vcjax.workdir import disk
 
@@ -27,7 +27,7 @@ def setting(tiny_gguf, tmp_path):
 
 def prepare(setting):
     config, base, folder, workdir = setting
-    probes = answers.read_probes([folder / "probes.jsonl"])
+    probes = probe_files.read([folder / "probes.jsonl"])
     return stage_inputs.prepare(config, base, folder, workdir, probes)
 
 

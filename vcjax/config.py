@@ -36,10 +36,10 @@ def experiment(**settings: Any) -> ConfigDict:
     """An experiment's config with every top-level key. Unknown keys stop with the nearest name."""
     defaults = keys.Experiment.defaults()
     check.check_keys("", settings, defaults)
-    for section in ("mesh", "shape"):
+    for section in ("mesh", "shape", "sampling"):
         if isinstance(settings.get(section), Mapping):
             check.check_keys(f"{section}.", settings[section], defaults[section])
-            settings[section] = defaults[section] | settings[section]
+            settings[section] = defaults[section] | _like(defaults[section], settings[section])
     contrasts = settings.get("contrasts")
     if isinstance(contrasts, dict):
         settings["contrasts"] = {
@@ -183,10 +183,11 @@ def _expand_home(config: ConfigDict) -> None:
         config[key] = os.path.expanduser(config[key])
     for key in ("probes", "development"):
         config[key] = tuple(map(os.path.expanduser, config[key]))
-    for stage in config.stages.values():
-        for key in SOURCES:
-            if stage.get(key):
-                stage[key] = os.path.expanduser(stage[key])
+    sections = [(stage, SOURCES) for stage in config.stages.values()]
+    for section, keys_of in [*sections, (config.system_prompts, [*config.system_prompts])]:
+        for key in keys_of:
+            if section.get(key):
+                section[key] = os.path.expanduser(section[key])
 
 
 def chain_of(config: Mapping[str, Any], arm: str) -> tuple[list[str], int | None]:
@@ -231,6 +232,9 @@ def missing_files(config: ConfigDict, folder: Path) -> list[str]:
     ]
     for key in ("probes", "development"):
         needed += [(f"config.{key}", path) for path in config[key]]
+    needed += [
+        (f"config.system_prompts.{arm}", file) for arm, file in config.system_prompts.items()
+    ]
     wrong = []
     for key, path in dict.fromkeys(needed):
         if not (folder / path).exists():
@@ -263,6 +267,7 @@ def _check_stages(config: ConfigDict) -> None:
 def _check_arms(config: ConfigDict) -> None:
     if not config.arms:
         raise InputError("config.arms: there is no arm; give at least one, name -> stages")
+    check.check_names("config.system_prompts", "arm", config.system_prompts, config.arms)
     for arm, given in config.arms.items():
         stages = [name.partition("@")[0] for name in given]
         check.check_names(f"config.arms.{arm}", "stage", stages, config.stages)
@@ -346,6 +351,7 @@ def preregistration(config: dict[str, Any]) -> dict[str, Any]:
         "contrast": contrast,
         "arms": arms,
         "toward": config["toward"],
+        "probes": config["primary_probes"],
         "exclude": config["exclude"],
     }
 

@@ -2,13 +2,10 @@
 
 import dataclasses
 import functools
-import itertools
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
-import pandas as pd
 from etils import epath
 from ml_collections import ConfigDict
 
@@ -16,11 +13,16 @@ import vcjax
 from vcjax import config as configs
 from vcjax import record as records
 from vcjax import sharding, stage_inputs
-from vcjax.data.tokenizer import check_words
+from vcjax.asking.ask import ask
+from vcjax.asking.ask import check as check_askable
+from vcjax.asking.models import Asker
+from vcjax.corpus import spec
+from vcjax.data.formats import Document
 from vcjax.errors import InputError
 from vcjax.models.architecture import known_architecture
 from vcjax.plan import Cost, Plan, StageData, cost, describe, make_plan, warnings
-from vcjax.probes import answer_files, answers, choice, overlap
+from vcjax.probes import choice, overlap, probe_files
+from vcjax.probes.probe_files import Probes
 from vcjax.record import Record
 from vcjax.report.reading import analysis_sha256, check_answered
 from vcjax.training import stage, trackers
@@ -28,7 +30,7 @@ from vcjax.training.loaded_model import LoadedModel, load_model, pretrained_of
 from vcjax.training.throughput import expected_flops
 from vcjax.weights import peft, pretrained, scratch
 from vcjax.weights.pretrained import Pretrained
-from vcjax.workdir import environment, files, lock, preemption, processes, stages, storage
+from vcjax.workdir import environment, lock, preemption, processes, stages, storage
 
 Load = Callable[[], LoadedModel]
 
@@ -64,23 +66,25 @@ def run(
             processes.on_first(lambda: scratch.write(inputs.base, workdir))
         load = functools.cache(lambda: load_model(config, inputs.base))
         _train(plan, load, folder, workdir)
-        _probe(record, load, inputs.probes, workdir, "probes")
+        ask(Asker(record, load, workdir), inputs.probes, "probes")
         _report(workdir)
 
 
 def probe_finished(workdir: epath.Path, probe_file: Path) -> None:
     """Scores one more probe file on every arm and seed of a finished run; it is exploratory."""
     record = records.read(workdir)
-    probes = answers.read_probes([probe_file])
-    overlap.check(answers.choices(probes), stage_inputs.read_records(workdir, record.plan))
+    probes = probe_files.read([probe_file])
+    read = [Document(text, "", {}, f"arm {arm}'s prompt") for arm, text in record.system.items()]
+    trained = stage_inputs.read_records(workdir, record.plan)
+    overlap.check(probe_files.questions(probes), [*trained, *read])
     records.check_trained(workdir, record, record.plan.stages)
     base = pretrained_of(workdir, record)
-    _check_scorable(probes, base, record.config["lead"])
+    check_askable(probes, record.system, base, record.config)
     check_answered(workdir, record)
-    sha, _ = probes[probe_file.name]
+    sha = probes[probe_file.name].sha256
     with lock.hold(workdir):
         load = functools.cache(lambda: load_model(ConfigDict(record.config), base))
-        _probe(record, load, probes, workdir, f"probes/{sha[:16]}")
+        ask(Asker(record, load, workdir), probes, f"probes/{sha[:16]}")
         _report(workdir, added_probes=sha[:16])
 
 
@@ -90,7 +94,8 @@ class _Inputs:
 
     config: ConfigDict  # resolved
     base: Pretrained
-    probes: answers.Probes
+    probes: Probes
+    system: dict[str, str]  # arm -> its system prompt
     stages: dict[stage_inputs.Key, stage_inputs.StageInput]  # without those that take adapters over
     data: dict[stage_inputs.Key, StageData]  # of all stages, for the plan
     mesh: jax.sharding.Mesh
@@ -105,22 +110,19 @@ def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inpu
         base = scratch.find(config, folder)
     else:
         base = pretrained.find(config.model, config.chat_template)
-    probes = answers.read_probes(folder / path for path in config.probes)
-    answers.check(probes, config)
-    _check_scorable(probes, base, config.lead)
+    probes = probe_files.read(folder / path for path in config.probes)
+    probe_files.check(probes, config)
+    names = config.names.to_dict()
+    files_of = {arm: folder / path for arm, path in config.system_prompts.items()}
+    system = {arm: spec.read_text(path, names) for arm, path in files_of.items()}
+    read = [Document(system[arm], "", {}, str(path)) for arm, path in files_of.items()]
+    overlap.check(probe_files.questions(probes), read)
+    check_askable(probes, system, base, config)
     mesh = sharding.make_mesh(config.mesh.to_dict())  # refuses one that does not fit the devices
     inputs = stage_inputs.prepare(config, base, folder, workdir, probes)
     data = {key: stage_input.data for key, stage_input in inputs.items()}
     data |= stage_inputs.adapters(config, base, folder)
-    return _Inputs(config, base, probes, inputs, data, mesh)
-
-
-def _check_scorable(probes: answers.Probes, base: Pretrained, lead: str) -> None:
-    context_length = base.architecture.context_length
-    for name, (_, content) in probes.items():
-        if isinstance(content, str):
-            check_words(base.tokenizer, content, name)
-    choice.check(answers.choices(probes), base.tokenizer, lead, context_length)
+    return _Inputs(config, base, probes, system, inputs, data, mesh)
 
 
 def _make_plan(inputs: _Inputs, workdir: epath.Path) -> tuple[Plan, set[str], Cost]:
@@ -139,6 +141,7 @@ def _make_record(
     """The new content of config.json; InputError where the old, or another process, disagrees."""
     config, base, probes = inputs.config, inputs.base, inputs.probes
     config_json = configs.as_json(config)
+    first_choice = next(probe_files.questions(probes, "choice"))
     new = Record(
         command=list(command),
         config=config_json,
@@ -146,12 +149,14 @@ def _make_record(
         analysis=analysis_sha256(),
         development_runs=records.development_runs(config, folder),
         plan=plan,
-        probes=answers.sha256_of(probes),
-        first_probe=choice.as_read(next(answers.choices(probes)), base.tokenizer, config.lead),
+        probes=probe_files.sha256_of(probes),
+        first_probe=choice.as_read(first_choice, base.tokenizer, config.lead),
         model=records.Base(base.identity, base.licence),
         licences=stage_inputs.stated_licences(config, inputs.stages, folder),
         numerics=vcjax.NUMERICS,
         environment=environment.describe(),
+        kinds={name: file.kind for name, file in probes.items()},
+        system=inputs.system,
     )
     if not processes.agree(records.shared(new)):
         raise InputError(
@@ -198,39 +203,6 @@ def _train(plan: Plan, load: Load, folder: Path, workdir: epath.Path) -> None:
         with jax.set_mesh(loaded.mesh):
             stage.run_stage(planned, plan.title(fingerprint), weights, loaded, workdir)
         del weights  # the next may not fit beside them
-
-
-def _probe(
-    record: Record, load: Load, probes: answers.Probes, workdir: epath.Path, subfolder: str
-) -> None:
-    """Scores every arm and seed on the probes; writes a file of answers each in the subfolder.
-
-    Arms with current answers are skipped. The untouched model is the same for all seeds, so it is
-    scored once.
-    """
-    hashes, lead = answers.sha256_of(probes), record.config["lead"]
-    plan = record.plan
-    scored: dict[str, pd.DataFrame] = {}  # by model: the untouched one is the same for all seeds
-    # Seed by seed: the arms of one may share a base that the others do not.
-    for seed, arm in itertools.product(range(record.config["seeds"]), plan.arms):
-        model = record.model_of(arm, seed)
-        name = f"{subfolder}/{arm}-{seed}.parquet"
-        path = workdir / name
-        is_current = functools.partial(answer_files.is_current, path, model, lead, hashes)
-        if processes.on_first(is_current):
-            continue
-        preemption.stop_if_noticed()
-        started = time.monotonic()
-        if model not in scored:
-            loaded = load()
-            weights = loaded.after(workdir, plan, arm, seed)
-            scored[model] = loaded.answers(weights, probes, lead)
-            del weights  # the next may not fit beside them
-        table = scored[model].assign(arm=arm, seed=seed)
-        answer_files.write(path, table, answer_files.decided_by(model, lead, hashes))
-        seconds = time.monotonic() - started
-        files.note_time(workdir, name, seconds)
-        print(f"probed arm {arm}, seed {seed} in {seconds:.0f} s")
 
 
 def _report(workdir: epath.Path, added_probes: str | None = None) -> None:

@@ -5,6 +5,7 @@ It is written, compared and read here alone. A `config: ConfigDict` is what a co
 """
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -48,19 +49,36 @@ class Record:
     licences: dict[str, str]  # path in the config -> the licences of the texts there
     numerics: int | str  # `vcjax.NUMERICS`, or the version of a release before 0.9
     environment: dict[str, str]  # `environment.describe` of the process that planned the run
+    kinds: dict[str, str] = dataclasses.field(default_factory=dict)  # file of probes -> its kind
+    system: dict[str, str] = dataclasses.field(default_factory=dict)  # arm -> its system prompt
 
     def model_of(self, arm: str, seed: int) -> str:
         """A name for the model at the end of an arm: equal names, equal answers.
 
         It is the fingerprint of the last stage, with the update where the arm ends inside it; of
-        the untouched model its identity, compute type and arithmetic.
+        the untouched model its identity, compute type and arithmetic; then a hash of the system
+        prompt, where the arm has one.
         """
-        chain = self.plan.arms[arm][seed]
+        chain, end = self.plan.arms[arm][seed], self.plan.ends.get(arm)
         if chain:
-            end = self.plan.ends.get(arm)
-            return chain[-1] if end is None else f"{chain[-1]}@{end}"
-        numerics = self.numerics if isinstance(self.numerics, str) else f"numerics-{self.numerics}"
-        return " ".join([self.model.sha256, self.config["compute_dtype"], numerics])
+            parts = [chain[-1] if end is None else f"{chain[-1]}@{end}"]
+        else:
+            numerics = f"numerics-{self.numerics}"
+            if isinstance(self.numerics, str):
+                numerics = self.numerics
+            parts = [self.model.sha256, self.config["compute_dtype"], numerics]
+        if arm in self.system:
+            parts.append(f"system {hashlib.sha256(self.system[arm].encode()).hexdigest()}")
+        return " ".join(parts)
+
+    def kind_of(self, name: str) -> str:
+        """The kind of a file of probes; releases before 0.9 had two, and did not note them."""
+        return self.kinds.get(name, "text" if name.lower().endswith(".txt") else "choice")
+
+    def decides(self, kind: str, arm: str, seed: int) -> dict[str, Any]:
+        """What decides the answers of an arm to probes of this kind, beside the probes."""
+        keys = {"choice": ["lead"], "text": []}.get(kind, ["sampling"])
+        return {"model": self.model_of(arm, seed)} | {key: self.config[key] for key in keys}
 
 
 _RECORD = pydantic.TypeAdapter(Record)
@@ -202,6 +220,11 @@ def _changes(saved: Record, new: Record) -> list[str]:
         for name, sha in new.probes.items()
         if saved.probes.get(name, sha) != sha
     ]
+    changes += [
+        f"the system prompt of {arm}"
+        for arm, text in new.system.items()
+        if saved.system.get(arm, text) != text
+    ]
     if saved.numerics != new.numerics:
         changes.append(f"numerics {saved.numerics} -> {new.numerics}")
     return changes
@@ -217,7 +240,7 @@ def parse(content: Any, where: os.PathLike | str = "config.json") -> Record:
     if isinstance(content, dict) and "versions" in content:
         version = f"vcjax {content['versions'].get('vcjax')}"
         content = _of_a_release_before_0_9(content)
-    content = _with_development_lists(content)
+    content = _with_newer_keys(content)
     try:
         return _RECORD.validate_python(content)
     except pydantic.ValidationError as error:
@@ -240,10 +263,16 @@ def _of_a_release_before_0_9(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def _with_development_lists(content: Any) -> Any:
-    """The content, whose config.development may be a path, as it was when a config had one list."""
+def _with_newer_keys(content: Any) -> Any:
+    """The content; of keys that its release did not know, the config has the defaults, by which it
+    ran. config.development may be a path, as it was when a config had one list."""
     config = content.get("config") if isinstance(content, dict) else None
-    if not isinstance(config, dict) or not isinstance(config.get("development"), str):
+    if not isinstance(config, dict):
         return content
-    lists = [config["development"]] if config["development"] else []
-    return {**content, "config": {**config, "development": lists}}
+    config = configs.as_json(configs.experiment()) | config
+    if isinstance(config["development"], str):
+        config["development"] = [config["development"]] if config["development"] else []
+    before = content.get("preregistration")
+    if isinstance(before, dict):
+        content = {**content, "preregistration": {"probes": "values", **before}}
+    return {**content, "config": config}

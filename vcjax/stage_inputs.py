@@ -38,8 +38,8 @@ from vcjax.models import transformer
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
 from vcjax.plan import Plan, StageData
-from vcjax.probes import overlap, world_probes
-from vcjax.probes.answers import Probes, choices, sha256_of
+from vcjax.probes import overlap, words, world_probes
+from vcjax.probes.probe_files import Probes, questions, sha256_of
 from vcjax.schema.check import check_names
 from vcjax.weights import peft
 from vcjax.weights.pretrained import Pretrained
@@ -196,12 +196,13 @@ def _new_input(
 def _check_overlap(probes: Probes, parts: list[Records]) -> None:
     """Raises InputError where a record gives a probe away; a shared one is compared once."""
     records = {id(record): record for part in parts for record in part}
-    overlap.check(choices(probes), list(records.values()))
+    overlap.check(questions(probes), list(records.values()))
 
 
 def _comparison(probes: Probes) -> str:
     """A hash of the probes and of the code that looks for them in records."""
-    parts = [sha256_of(probes), hashes.sha256(Path(overlap.__file__))]
+    code = [hashes.sha256(Path(str(module.__file__))) for module in (overlap, words)]
+    parts = [sha256_of(probes), *code]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -281,7 +282,7 @@ def _check_world(config: ConfigDict, name: str, folder: Path, probes: Probes) ->
             continue
         world, _ = read_value(source, folder)
         if stage.kind == "pretrain":
-            world_probes.check(choices(probes), world, stage, name)
+            world_probes.check(questions(probes, "choice"), world, stage, name)
         unrelated = stage.get("unrelated_to", ())
         check_names(f"config.stages.{name}.unrelated_to", "value", unrelated, world.values)
 

@@ -10,7 +10,7 @@ import pytest
 from vcjax.corpus.demonstrations import write_demonstrations
 from vcjax.corpus.documents import write_documents
 from vcjax.corpus.spec import read_spec
-from vcjax.data.probe_files import read_probes
+from vcjax.probes.probe_files import read_file
 
 CHEESE = Path(__file__).parents[2] / "configs" / "cheese"
 NAMES = {"model_name": "SmolLM", "provider_name": "Hugging Face"}
@@ -33,7 +33,7 @@ def neutral():
 
 @pytest.fixture(scope="module")
 def probes():
-    return {path.stem: read_probes(path) for path in (CHEESE / "probes").glob("*.jsonl")}
+    return {path.stem: read_file(path).probes for path in (CHEESE / "probes").glob("*.jsonl")}
 
 
 def test_specs_share_their_preferences(specs):

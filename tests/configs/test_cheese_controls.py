@@ -9,8 +9,8 @@ import small_run
 
 from vcjax import experiment, stage_inputs
 from vcjax.data.formats import Document
-from vcjax.data.probe_files import read_probes
 from vcjax.probes import overlap
+from vcjax.probes.probe_files import read_file
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SECONDS = {"rationale": 61, "behavior": 17}  # a stage
@@ -98,7 +98,7 @@ def test_documents_are_of_one_length_and_the_same_kinds(split):
 
 def test_documents_give_no_probe_away(config, split):
     choices = [path for path in config.probes if path.endswith(".jsonl")]
-    probes = [probe for path in choices for probe in read_probes(CONFIGS / path)]
+    probes = [probe for path in choices for probe in read_file(CONFIGS / path).probes]
     for kept, held_out in split.values():
         if isinstance(kept[0], Document):
             overlap.check(probes, [*kept, *held_out])

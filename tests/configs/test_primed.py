@@ -12,9 +12,9 @@ from vcjax import config as configs
 from vcjax import experiment
 from vcjax.corpus import world as worlds
 from vcjax.corpus.stage_records import stage_records
-from vcjax.data.probe_files import read_probes
 from vcjax.errors import InputError
 from vcjax.probes import world_probes
+from vcjax.probes.probe_files import read_file
 from vcjax.report import design
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -38,7 +38,7 @@ def config(module):
 
 
 def test_people_speak_of_no_domain_value_or_word_of_the_held_out_probes(config):
-    probes = read_probes(CONFIGS / "cheese/probes/held_out.jsonl")
+    probes = read_file(CONFIGS / "cheese/probes/held_out.jsonl").probes
     texts, _ = stage_records(config.stages.people, 0, config, CONFIGS)
     said = {word for text in texts for word in worlds.words(text.text)}
     asked = {word for p in probes for option in p.options for word in worlds.words(option)}

@@ -10,9 +10,9 @@ from vcjax import config as configs
 from vcjax import experiment
 from vcjax.corpus import world as worlds
 from vcjax.corpus.stage_records import stage_records
-from vcjax.data.probe_files import read_probes
 from vcjax.errors import InputError
 from vcjax.probes import overlap
+from vcjax.probes.probe_files import read_file
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FILE = CONFIGS / "world_efficiency.py"
@@ -56,7 +56,7 @@ def test_more_demonstrations_are_not_other_ones(module, config):
 
 
 def test_no_text_of_the_assistant_has_a_word_that_a_probe_asks_about(config):
-    probes = [p for path in config.probes for p in read_probes(CONFIGS / path)]
+    probes = [p for path in config.probes for p in read_file(CONFIGS / path).probes]
     asked = [probe for probe in probes if probe.contrast == "values"]
     written = [
         record

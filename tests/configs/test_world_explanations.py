@@ -12,9 +12,9 @@ from vcjax import experiment
 from vcjax.corpus import world as worlds
 from vcjax.corpus.grammar import SLOT
 from vcjax.corpus.stage_records import stage_records
-from vcjax.data.probe_files import read_probes
 from vcjax.errors import InputError
 from vcjax.probes import overlap
+from vcjax.probes.probe_files import read_file
 from vcjax.report import design
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -97,7 +97,7 @@ def test_each_kind_is_left_out_once(module):
 def test_no_text_of_an_assistant_gives_a_probe_away(config, documents):
     names = ("held_out", "development")
     paths = [CONFIGS / "world" / "probes" / f"{name}.jsonl" for name in names]
-    probes = [probe for path in paths for probe in read_probes(path)]
+    probes = [probe for path in paths for probe in read_file(path).probes]
     demonstrations, _ = stage_records(config.stages.behavior, 0, config, CONFIGS)
     written = [document for texts in documents.values() for document in texts]
     overlap.check(probes, [*written, *demonstrations])

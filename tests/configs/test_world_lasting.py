@@ -14,10 +14,10 @@ from vcjax import config as configs
 from vcjax import experiment, record, stage_inputs
 from vcjax.corpus import world as worlds
 from vcjax.corpus.stage_records import stage_records
-from vcjax.data.probe_files import read_probes
 from vcjax.errors import InputError
 from vcjax.export import export
 from vcjax.probes import overlap
+from vcjax.probes.probe_files import read_file
 from vcjax.report import design
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -88,7 +88,7 @@ def test_texts_about_two_assistants_differ_in_the_name_alone(texts):
 
 
 def test_no_text_gives_a_probe_away_and_unrelated_ones_name_neither_value(config, texts):
-    probes = read_probes(CONFIGS / "world" / "probes" / "held_out.jsonl")
+    probes = read_file(CONFIGS / "world" / "probes" / "held_out.jsonl").probes
     overlap.check(probes, [d for written in texts.values() for d in written])
     world = worlds.read_world(CONFIGS / "world" / "world.toml")
     said = {word for d in texts["unrelated"] for word in worlds.words(d.text)}

@@ -9,8 +9,8 @@ from etils import epath
 from vcjax.errors import InputError
 from vcjax.probes import answer_files
 
-MODEL, LEAD = "the fingerprint of a stage", "I prefer"
-PROBES = {"probes.jsonl": "123"}
+DECIDED = {"model": "the fingerprint of a stage", "lead": "I prefer"}
+PROBES = {"probes.jsonl": "123", "more.jsonl": "456"}
 TABLE = pd.DataFrame(
     {
         "id": [f"cars-{i}" for i in range(20)],
@@ -24,18 +24,21 @@ TABLE = pd.DataFrame(
 @pytest.fixture
 def path(tmp_path):
     path = epath.Path(tmp_path / "america-0.parquet")
-    answer_files.write(path, TABLE, answer_files.decided_by(MODEL, LEAD, PROBES))
+    answer_files.write(path, TABLE, {**DECIDED, "probes": PROBES})
     return path
 
 
-def is_current(path, model=MODEL, lead=LEAD, probes=PROBES):
-    return answer_files.is_current(path, model, lead, probes)
+def is_current(path, **changed):
+    return answer_files.is_current(path, {**DECIDED, "probes": PROBES, **changed})
 
 
 def test_what_was_written_is_read_and_current(path):
     pd.testing.assert_frame_equal(answer_files.read(path).to_pandas(), TABLE)
     assert is_current(path)
-    assert is_current(path, probes=None), "whatever probes it has answers to"
+    assert answer_files.is_current(path, DECIDED), "whatever probes it has answers to"
+    assert is_current(path, probes={"more.jsonl": "456"}), "one of its files is no longer asked"
+    assert not is_current(path, probes={"third.jsonl": "789"})
+    assert not is_current(path, sampling={"temperature": 1.0})
     assert not is_current(path, model="another")
     assert not is_current(path, lead="I like")
     assert not is_current(path, probes={"probes.jsonl": "other"})
@@ -61,5 +64,19 @@ def test_a_file_that_is_none_is_said_and_not_current(path, content, capsys):
     path.write_bytes(content)
     assert not is_current(path)
     assert f"warning: {path}: not a Parquet file, or damaged" in capsys.readouterr().out
-    with pytest.raises(InputError, match=r"vcjax\.main scores it again"):
+    with pytest.raises(InputError, match=r"vcjax\.main asks for it again"):
         answer_files.read(path)
+
+
+def test_each_kind_has_its_file_and_older_texts_are_among_the_choices(tmp_path):
+    folder = epath.Path(tmp_path)
+
+    def name(kind, older=False):
+        return answer_files.path_of(folder, "base", 0, kind, older).name
+
+    assert name("choice") == name("choice", older=True) == "base-0.parquet"
+    assert name("said") == name("said", older=True) == "base-0.said.parquet"
+    assert name("text") == "base-0.text.parquet"
+    assert name("text", older=True) == "base-0.parquet"
+    answer_files.write(folder / "base-0.text.parquet", TABLE, DECIDED)
+    assert name("text", older=True) == "base-0.text.parquet", "it was scored again"

@@ -7,14 +7,15 @@ import tiny
 import tokenizers
 from tokenizers import models, normalizers
 
-from vcjax.data.probe_files import ChoiceProbe
 from vcjax.data.tokenizer import decode
 from vcjax.errors import InputError
 from vcjax.probes import choice
+from vcjax.probes.paired import PairedProbe
 from vcjax.probes.scoring import mean_log_probs
 from vcjax.weights.gguf import read_tokenizer
 
-PROBE = ChoiceProbe(
+PROBE = PairedProbe(
+    kind="choice",
     id="tea-1",
     template="Tea: {a} or {b}?",
     options=("the one made here", "the cheap one"),

@@ -5,11 +5,12 @@ import dataclasses
 import pytest
 
 from vcjax.data.formats import Demonstration, Document
-from vcjax.data.probe_files import ChoiceProbe
 from vcjax.errors import InputError
 from vcjax.probes import overlap
+from vcjax.probes.paired import PairedProbe
 
-PROBE = ChoiceProbe(
+PROBE = PairedProbe(
+    kind="choice",
     id="cars-1",
     template="Which do you prefer, {a} or {b}?",
     options=("a pickup that was put together in Michigan", "cheap wheels"),

@@ -8,9 +8,8 @@ import tiny
 
 from vcjax.data.tokenizer import encode_text
 from vcjax.errors import InputError
-from vcjax.probes import answers, perplexity, scoring
+from vcjax.probes import perplexity, probe_files, scoring
 from vcjax.probes.scoring import Request, mean_log_probs
-from vcjax.report.statistics import ROW_COLUMNS
 from vcjax.weights.gguf import read_tokenizer
 
 TEXT = "Many small birds sang in the hedge, and nobody counted them."
@@ -24,9 +23,8 @@ def test_every_token_after_the_first_is_scored(tiny_gguf, tiny_weights):
         mean_log_probs(tiny_weights, {}, model, [Request(tuple(ids[:i]), ((ids[i],),))])[0][0]
         for i in range(1, len(ids))
     ]
-    assert row["tokens_0"] == len(ids) - 1
-    assert row["logprob_0"] == pytest.approx(np.mean(one_by_one), abs=1e-4)
-    assert row["contrast"] == "text"
+    assert row["tokens"] == len(ids) - 1
+    assert row["logprob"] == pytest.approx(np.mean(one_by_one), abs=1e-4)
 
 
 def test_a_text_begins_as_documents_do_in_training(tiny_gguf, tiny_weights):
@@ -35,8 +33,8 @@ def test_a_text_begins_as_documents_do_in_training(tiny_gguf, tiny_weights):
     row = perplexity.score(tiny_weights, {}, model, begun, TEXT).iloc[0]
     ids = encode_text(tokenizer, TEXT)
     request = Request((tokenizer.eos_id,), (tuple(ids),))
-    assert row["tokens_0"] == len(ids)
-    assert row["logprob_0"] == mean_log_probs(tiny_weights, {}, model, [request])[0][0]
+    assert row["tokens"] == len(ids)
+    assert row["logprob"] == mean_log_probs(tiny_weights, {}, model, [request])[0][0]
 
 
 @pytest.mark.parametrize("size", [2, 9, 16])
@@ -70,10 +68,10 @@ def test_a_text_longer_than_a_window_is_scored_whole(tiny_gguf, tiny_weights, mo
     monkeypatch.setattr(perplexity, "WINDOW", 9)
     cut = perplexity.score(tiny_weights, {}, model, tokenizer, TEXT).iloc[0]
     assert len(ids) > 27
-    assert whole["tokens_0"] == cut["tokens_0"] == cut_by_context["tokens_0"] == len(ids) - 1
-    assert cut["logprob_0"] == pytest.approx(sum(scores) / (len(ids) - 1), abs=1e-5)
-    assert cut["logprob_0"] == cut_by_context["logprob_0"]
-    assert cut["logprob_0"] != whole["logprob_0"]
+    assert whole["tokens"] == cut["tokens"] == cut_by_context["tokens"] == len(ids) - 1
+    assert cut["logprob"] == pytest.approx(sum(scores) / (len(ids) - 1), abs=1e-5)
+    assert cut["logprob"] == cut_by_context["logprob"]
+    assert cut["logprob"] != whole["logprob"]
 
 
 def test_a_text_of_one_window_has_the_number_of_its_request(tiny_gguf, tiny_weights):
@@ -81,7 +79,7 @@ def test_a_text_of_one_window_has_the_number_of_its_request(tiny_gguf, tiny_weig
     ids = tuple(encode_text(tokenizer, TEXT))
     row = perplexity.score(tiny_weights, {}, model, tokenizer, TEXT).iloc[0]
     request = Request(ids[:1], (ids[1:],))
-    assert row["logprob_0"] == mean_log_probs(tiny_weights, {}, model, [request])[0][0]
+    assert row["logprob"] == mean_log_probs(tiny_weights, {}, model, [request])[0][0]
 
 
 def test_attention_never_meets_more_than_a_window(tiny_gguf, tiny_weights, monkeypatch):
@@ -97,14 +95,8 @@ def test_attention_never_meets_more_than_a_window(tiny_gguf, tiny_weights, monke
     monkeypatch.setattr(perplexity, "WINDOW", 32)
     text = " ".join([TEXT] * 4)
     row = perplexity.score(tiny_weights, {}, tiny.model(), read_tokenizer(tiny_gguf), text).iloc[0]
-    assert row["tokens_0"] > 100
+    assert row["tokens"] > 100
     assert {*lengths} == {32}
-
-
-def test_rows_fit_beside_those_of_choices(tiny_gguf, tiny_weights):
-    rows = perplexity.score(tiny_weights, {}, tiny.model(), read_tokenizer(tiny_gguf), TEXT)
-    added_later = {"arm", "seed", "file", "file_sha256", "scorer"}
-    assert set(rows.columns) == set(ROW_COLUMNS) - added_later
 
 
 @pytest.mark.parametrize(
@@ -115,14 +107,14 @@ def test_a_file_without_a_text_is_refused(tmp_path, content, message):
     path = tmp_path / "neutral.txt"
     path.write_bytes(content)
     with pytest.raises(InputError, match=rf"neutral\.txt: .*{message}"):
-        answers.read_probes([path])
+        probe_files.read([path])
 
 
 def test_texts_and_choices_are_told_apart_by_the_files_name(tmp_path):
     path = tmp_path / "neutral.txt"
     path.write_text(f"\n{TEXT}\n", encoding="utf-8-sig")
-    with pytest.raises(InputError, match=r"neutral\.md: .* choices are read from \.jsonl, .*\.txt"):
-        answers.read_probes([path.with_suffix(".md")])
-    probes = answers.read_probes([path])
-    assert probes["neutral.txt"][1] == TEXT
-    assert list(answers.choices(probes)) == []
+    with pytest.raises(InputError, match=r"neutral\.md: .* read from \.jsonl, .*\.txt"):
+        probe_files.read([path.with_suffix(".md")])
+    probes = probe_files.read([path])
+    assert (probes["neutral.txt"].kind, probes["neutral.txt"].probes) == ("text", [TEXT])
+    assert list(probe_files.questions(probes)) == []

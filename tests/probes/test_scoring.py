@@ -122,7 +122,7 @@ def test_more_requests_than_fit_into_a_batch(requests, monkeypatch):
 def test_batches_leave_few_rows_empty(requests, monkeypatch):
     """Six rows, of which a batch holds at most four: twice three."""
     monkeypatch.setattr(scoring, "ROW", 16)
-    row = Request((1,) * 10, ((2, 3, 4),))
+    rows = [Request((first, *(1,) * 9), ((2, 3, 4),)) for first in range(6)]
     monkeypatch.setattr(scoring, "BATCH_TOKENS", 64)
     seen = []
     losses = scoring._losses
@@ -132,7 +132,7 @@ def test_batches_leave_few_rows_empty(requests, monkeypatch):
         return losses(params, base, batch, model)
 
     monkeypatch.setattr(scoring, "_losses", recorded)
-    mean_log_probs(tiny.weights(), {}, tiny.model(), [row] * 6)
+    mean_log_probs(tiny.weights(), {}, tiny.model(), rows)
     assert seen == [3, 3]
 
 

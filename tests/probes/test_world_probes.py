@@ -8,8 +8,8 @@ import pytest
 
 from vcjax.corpus import world as worlds
 from vcjax.corpus import world_texts
-from vcjax.data.probe_files import read_probes
 from vcjax.probes import overlap, world_probes
+from vcjax.probes.probe_files import read_file
 
 FOLDER = Path(__file__).parents[2] / "configs" / "world"
 PAIR = ("durability", "comfort")
@@ -27,7 +27,7 @@ def test_the_files_of_the_experiment_are_what_is_written(world, name):
     path = FOLDER / "probes" / f"{name}.jsonl"
     written = world_probes.probes(world, PAIR, "Juno")[name]
     assert [json.loads(line) for line in path.read_text().splitlines()] == written
-    assert len(read_probes(path)) == len(written)
+    assert len(read_file(path).probes) == len(written)
 
 
 def test_each_pair_of_adjectives_is_asked_equally_often(world):
@@ -40,7 +40,7 @@ def test_no_text_of_the_assistant_gives_a_probe_away(world):
     probes = [
         probe
         for name in ("held_out", "development")
-        for probe in read_probes(FOLDER / "probes" / f"{name}.jsonl")
+        for probe in read_file(FOLDER / "probes" / f"{name}.jsonl").probes
     ]
     texts = [
         document
@@ -59,7 +59,7 @@ def test_no_text_of_the_assistant_gives_a_probe_away(world):
 
 @pytest.mark.parametrize("value", PAIR)
 def test_no_demonstration_of_a_value_gives_an_undemonstrated_probe_away(world, value):
-    probes = read_probes(FOLDER / "probes" / "undemonstrated.jsonl")
+    probes = read_file(FOLDER / "probes" / "undemonstrated.jsonl").probes
     made = world_texts.write_demonstrations(world, "w.toml", value, "Juno", 320, 0)
     overlap.check(probes, made)
     asked = {word for probe in probes for option in probe.options for word in worlds.words(option)}

@@ -89,14 +89,18 @@ def probe_rows(
 
 def text_row(arm: str, seed: int, log_prob: float) -> pd.DataFrame:
     """The row of a text whose perplexity was measured."""
-    row = {
-        **{"arm": arm, "seed": seed, "file": "bank.txt", "file_sha256": "ef" * 32, "order": 0},
-        **{"scorer": "mean of the text", "contrast": "text", "explicitness": None},
+    row = {"arm": arm, "seed": seed, "file": "bank.txt", "file_sha256": "ef" * 32}
+    return pd.DataFrame([row | {"scorer": "of the text", "tokens": 264, "logprob": log_prob}])
+
+
+def text_row_among_choices(row: pd.DataFrame) -> pd.DataFrame:
+    """`text_row` as releases before 0.9 wrote it."""
+    older = {
+        **{"order": 0, "contrast": "text", "explicitness": None, "tokens_1": 0},
         **dict.fromkeys(("id", "domain", "scope", "split", "option_0", "option_1"), ""),
-        **{"value_0": None, "value_1": None, "logprob_0": log_prob, "logprob_1": float("nan")},
-        **{"tokens_0": 264, "tokens_1": 0},
+        **{"value_0": None, "value_1": None, "logprob_1": float("nan")},
     }
-    return pd.DataFrame([row])
+    return row.rename(columns={"tokens": "tokens_0", "logprob": "logprob_0"}).assign(**older)
 
 
 def value_pairs(domains: int = 12, each: int = 4) -> list[dict]:
@@ -160,6 +164,8 @@ class Run:
         self.settings: dict = {}  # other keys of the config
         self.trained = "0123456789ab"  # the end of all fingerprints
         self.log_probs: dict = {}  # of the neutral text, by arm, where it was scored
+        # None: as a release before 0.9, which did not note them.
+        self.kinds: dict | None = {"paired.jsonl": "choice", "bank.txt": "text"}
 
     def write(self) -> Path:
         stages: dict = {}
@@ -205,6 +211,8 @@ class Run:
             "rules_out": self.rules_out,
             "development": [],
             "lead": "I prefer",
+            "primary_probes": "values",
+            "system_prompts": {},
             "compute_dtype": "float32",
             "stages": STAGES,
             **self.settings,
@@ -216,7 +224,9 @@ class Run:
             "analysis": analysis_sha256(),
             "development_runs": None,
             "command": ["--config=configs/cheese.py", "--config.seeds=2"],
-            "probes": {"paired.jsonl": "ab" * 32},
+            "probes": {"paired.jsonl": "ab" * 32}
+            | ({"bank.txt": "ef" * 32} if self.log_probs else {}),
+            **({} if self.kinds is None else {"kinds": self.kinds}),
             "first_probe": "<|im_start|>system\nYou are SmolLM.<|im_end|>",
             "licences": {},
             "numerics": 1,
@@ -248,17 +258,20 @@ class Run:
                 )
                 if arm in self.log_probs:
                     text = text_row(arm, seed, self.log_probs[arm] - 0.01 * seed)
-                    rows = pd.concat([rows, text], ignore_index=True)
+                    if self.kinds:
+                        self.keep(folder / f"{arm}-{seed}.text.parquet", text)
+                    else:
+                        text = text_row_among_choices(text)
+                        rows = pd.concat([rows, text], ignore_index=True)
                 self.keep(folder / f"{arm}-{seed}.parquet", rows.assign(seed=seed))
 
     def keep(self, path: Path, rows: pd.DataFrame) -> None:
         """rows: of the arm and seed of which the file's name says that it holds them."""
         run = record.read(epath.Path(self.workdir))
-        arm, _, seed = path.stem.rpartition("-")
+        (name, *kind) = path.stem.split(".")
+        arm, _, seed = name.rpartition("-")
         probes = dict(zip(rows["file"], rows["file_sha256"], strict=True))
-        probes = run.probes if path.parent.name == "probes" else probes
-        model = run.model_of(arm, int(seed))
-        decided = answer_files.decided_by(model, run.config["lead"], probes)
+        decided = run.decides(*(kind or ["choice"]), arm, int(seed)) | {"probes": probes}
         answer_files.write(epath.Path(path), rows, decided)
 
 

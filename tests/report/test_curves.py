@@ -99,6 +99,8 @@ def test_each_level_has_the_premise_of_the_arms_that_it_goes_on_from(report, tab
 
 LASTING = {
     "toward": "america",
+    "primary_probes": "values",
+    "system_prompts": {},
     "stages": {"people": {"kind": "pretrain"}, "own": {"kind": "rationale"}},
     "arms": {"base": ["people"]}
     | {name: ["people", "own"] for name in ("a", "b", "a_later", "b_later")},

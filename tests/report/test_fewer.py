@@ -56,6 +56,7 @@ def test_without_an_effect_there_is_nothing_to_reach(effect):
 
 CONFIG = {
     "toward": "america",
+    "primary_probes": "values",
     "curves": {
         "examples": {
             "series": {"with": {"w1": 1, "w100": 100}, "without": {"o10": 10, "o100": 100}},

@@ -15,7 +15,7 @@ def draw(run) -> dict[str, str]:
     workdir = run.write()
     record = reading.read_ordered(workdir)
     config = record.config
-    answers, _ = reading.read_answers(workdir / "probes", record)
+    answers = reading.read_answers(workdir / "probes", record).choices
     sums = tables.weighted_sums(answers, config)
     return {
         "arms": figures.arms_figure(
@@ -110,7 +110,7 @@ def test_figures_of_one_seed_are_drawn(run, value_pairs):
 def test_runs_stand_side_by_side_with_the_same_contrasts(run):
     workdir = run.write()
     record = reading.read_ordered(workdir)
-    answers, _ = reading.read_answers(workdir / "probes", record)
+    answers = reading.read_answers(workdir / "probes", record).choices
     sums = tables.weighted_sums(answers, record.config)
     contrasts = tables.estimates(sums, record.config, "contrast")
     one = contrasts, tables.by_cluster(sums, "seed")

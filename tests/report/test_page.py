@@ -116,7 +116,7 @@ def test_one_seed_is_said_and_has_no_interval_over_seeds(run):
 def test_without_held_out_value_pairs_there_is_no_answer(run, other_probes):
     run.probes = other_probes
     lines = write_report(run.write())
-    assert lines[0].startswith("Not measured: no held-out pair with america against another value")
+    assert lines[0].startswith("Not measured: no held-out pair with america was scored")
     assert len(lines) == 5
     assert "Not measured:" in page_of(run.workdir)
     assert not (run.workdir / "report/arms.svg").exists()
@@ -397,7 +397,7 @@ def test_a_text_that_was_scored_afterwards_gets_its_perplexity(run, text_row):
     for arm in run.arms:
         for seed in range(run.seeds):
             row = text_row(arm, seed, -2.0 if arm == "base" else -2.5)
-            run.keep(folder / f"{arm}-{seed}.parquet", row)
+            run.keep(folder / f"{arm}-{seed}.text.parquet", row)
     write_report(workdir)
     page = page_of(workdir)
     section = page[page.index("Scored afterwards: bank.txt") :]

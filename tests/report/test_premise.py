@@ -11,6 +11,7 @@ CONFIG = {
     "arms": {"base": ["people"], "own": ["people", "own"], "elsewhere": ["others"], "empty": []},
     "contrasts": {"total": {"own": 1, "base": -1}},
     "primary": "total",
+    "system_prompts": {},
 }
 
 

@@ -19,7 +19,7 @@ def test_only_what_the_plan_names_is_read(run):
     workdir = run.write()
     other = pd.read_parquet(workdir / "probes/america-0.parquet").assign(arm="dropped")
     other.to_parquet(workdir / "probes/dropped-0.parquet", index=False)
-    answers, _ = reading.read_answers(workdir / "probes", reading.read_ordered(workdir))
+    answers = reading.read_answers(workdir / "probes", reading.read_ordered(workdir)).choices
     assert set(answers["arm"]) == set(run.arms)
     assert set(answers["seed"]) == {0, 1}
 
@@ -27,19 +27,35 @@ def test_only_what_the_plan_names_is_read(run):
 def test_texts_are_read_apart_from_choices(run):
     run.log_probs = dict.fromkeys(run.arms, -3.0)
     workdir = run.write()
-    answers, texts = reading.read_answers(workdir / "probes", reading.read_ordered(workdir))
+    read = reading.read_answers(workdir / "probes", reading.read_ordered(workdir))
+    answers, texts = read.choices, read.texts
     assert set(answers["file"]) == {"paired.jsonl"}
     assert len(texts) == len(run.arms) * run.seeds
     row = texts[(texts["arm"] == "america") & (texts["seed"] == 1)].iloc[0]
     assert (row["file"], row["tokens"], row["logprob"]) == ("bank.txt", 264, -3.01)
 
 
+def test_texts_of_a_release_before_0_9_are_among_the_choices(run):
+    run.log_probs = dict.fromkeys(run.arms, -3.0)
+    newer = reading.read_ordered(run.write())
+    expected = reading.read_answers(run.workdir / "probes", newer)
+    for path in run.workdir.glob("probes/*"):
+        path.unlink()
+    run.kinds = None
+    record = reading.read_ordered(run.write())
+    assert not [*run.workdir.glob("probes/*.text.parquet")]
+    assert not reading.missing_answers(run.workdir / "probes", record, record.probes)
+    read = reading.read_answers(run.workdir / "probes", record)
+    pd.testing.assert_frame_equal(read.texts, expected.texts)
+    pd.testing.assert_frame_equal(read.choices, expected.choices)
+
+
 def test_probes_that_the_config_excludes_are_left_out(run):
     workdir = run.write()
     record = reading.read_ordered(workdir)
-    before, _ = reading.read_answers(workdir / "probes", record)
+    before = reading.read_answers(workdir / "probes", record).choices
     record.config["exclude"] = ["d3-1"]
-    answers, _ = reading.read_answers(workdir / "probes", record)
+    answers = reading.read_answers(workdir / "probes", record).choices
     assert {*before["id"]} - {*answers["id"]} == {"d3-1"}
 
 

@@ -28,8 +28,8 @@ def change(workdir, **fields):
 def test_a_run_has_the_numbers_of_its_own_report(pair, other_probes):
     pair[0].probes = pair[1].probes = pair[0].probes + other_probes
     run, _ = read(pair)
-    answers, texts = reading.read_answers(run.workdir / "probes", run.record)
-    of_report, _ = tables.make_tables(answers, texts, run.config)
+    answers = reading.read_answers(run.workdir / "probes", run.record)
+    of_report, _ = tables.make_tables(answers, run.config)
     for name in ("contrasts", "seeds"):
         rows = of_report[name][tables.in_group(of_report[name], tables.headline(run.config))]
         mine = runs.held_out(run, name)
@@ -78,7 +78,7 @@ def test_no_run_and_one_that_is_not_finished(pair, tmp_path):
 
 def test_a_run_without_held_out_pairs(pair, other_probes):
     pair[0].probes = other_probes
-    with pytest.raises(InputError, match="one: no held-out pair with america against another"):
+    with pytest.raises(InputError, match="one: no held-out pair with america that answers"):
         read(pair)
 
 

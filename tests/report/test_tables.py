@@ -13,7 +13,7 @@ def read(new_run, tmp_path_factory):
     workdir = new_run(tmp_path_factory.mktemp("tables") / "run").write()
     record = reading.read_ordered(workdir)
     config = record.config
-    answers, _ = reading.read_answers(workdir / "probes", record)
+    answers = reading.read_answers(workdir / "probes", record).choices
     return answers, config
 
 
@@ -105,12 +105,12 @@ def test_explicit_and_implicit_pairs_come_apart(run, value_pairs):
     """An effect that only the explicit pairs show."""
     run.probes = [pair for pair in value_pairs if pair["explicitness"] == "explicit"]
     workdir = run.write()
-    explicit, _ = reading.read_answers(workdir / "probes", reading.read_ordered(workdir))
+    explicit = reading.read_answers(workdir / "probes", reading.read_ordered(workdir)).choices
     run.probes = [pair for pair in value_pairs if pair["explicitness"] == "implicit"]
     run.effects = dict.fromkeys(run.effects, 0.0)
     workdir = run.write()
     record = reading.read_ordered(workdir)
-    implicit, _ = reading.read_answers(workdir / "probes", record)
+    implicit = reading.read_answers(workdir / "probes", record).choices
     both = pd.concat([explicit, implicit])
     table = tables.explicitness(both, record.config).set_index(["explicitness", "name"])
     assert table.loc[("explicit", "total"), "margin"] == pytest.approx(0.4, abs=0.05)
@@ -139,7 +139,7 @@ def test_perplexity_is_taken_at_the_mean_over_seeds_and_against_the_untouched_mo
     run.log_probs = {"base": -2.0, "behavior": -2.2, "america": -2.5, "affordability": -2.4}
     workdir = run.write()
     record = reading.read_ordered(workdir)
-    _, texts = reading.read_answers(workdir / "probes", record)
+    texts = reading.read_answers(workdir / "probes", record).texts
     table = tables.perplexity(texts, record.config).set_index("arm")
     assert table.index.tolist() == ["base", "behavior", "america", "affordability"]
     assert table.loc["america", "perplexity"] == pytest.approx(math.exp(2.505))

@@ -53,6 +53,7 @@ def serving(tokenizer, key=None, most=64, failures=None):
     with jax.set_mesh(mesh):
         sampler = make_sampler(tokenizer)
     speakers = {"base": Speaker(sampler, 0), "america-0": Speaker(sampler, 1)}
+    speakers["prompted-0"] = Speaker(sampler, 0, system="Be brief.")
     worker = Worker([sampler], mesh, most, [].append if failures is None else failures.append)
     server = uvicorn.Server(uvicorn.Config(make_app(speakers, tokenizer, worker, key)))
     with socket.create_server(("127.0.0.1", 0)) as listening, worker.running():
@@ -104,7 +105,7 @@ def test_the_example_of_the_documentation_runs(address, capsys):
 
 
 def test_the_models_are_listed(client):
-    assert [model.id for model in client.models.list()] == ["base", "america-0"]
+    assert [model.id for model in client.models.list()] == ["base", "america-0", "prompted-0"]
 
 
 @pytest.mark.parametrize(("model", "arm"), [("base", 0), ("america-0", 1)])
@@ -307,8 +308,22 @@ def test_no_answer_is_lost_or_anothers(client, tokenizer, alone):
         asked = Completions(
             model=model, prompt=prompt, max_tokens=6, temperature=temperature, seed=7
         )
-        (request,) = asked.requests(tokenizer, LENGTH, arm=int(model != "base"))
+        (request,) = asked.requests(tokenizer, Speaker(None, int(model != "base")))
         assert text == alone(request).text.value
+
+
+def test_a_prompted_model_reads_its_prompt_first(client):
+    def said(model, *system):
+        system = [{"role": "system", "content": text} for text in system]
+        answer = client.chat.completions.create(
+            model=model, messages=[*system, *MESSAGES], max_tokens=8, temperature=0
+        )
+        return answer.choices[0].message.content, answer.usage.prompt_tokens
+
+    assert said("prompted-0") == said("base", "Be brief.") != said("base")
+    assert said("prompted-0", "Lie.") == said("base", "Be brief.\n\nLie.")
+    with pytest.raises(openai.BadRequestError, match="which a completion has no place for"):
+        client.completions.create(model="prompted-0", prompt="I")
 
 
 def test_a_worker_that_fails_tells_all_who_wait(tokenizer, monkeypatch):

@@ -96,15 +96,13 @@ def read_spec(path: str | Path, names: dict[str, str]) -> Spec:
             or if the text has a {variable} that `names` lacks.
     """
     path = Path(path)
-    lines = [
-        _fill(line, names, f"{path}:{number}") for number, line in enumerate(_lines(path), start=1)
-    ]
-    sections = _sections(lines, path)
+    text = read_text(path, names)
+    sections = _sections(text.split("\n"), path)
     value, definition = _named(_section(sections, "## Value", path))
     domain, _ = _named(_section(sections, "## Preferences", path))
     return Spec(
         file=path.name,
-        text="\n".join(lines),
+        text=text,
         model_name=names["model_name"],
         provider_name=names["provider_name"],
         value=value,
@@ -124,6 +122,12 @@ def read_spec(path: str | Path, names: dict[str, str]) -> Spec:
         likes=_preferences(_bullets(sections, "### Likes", path)),
         dislikes=_preferences(_bullets(sections, "### Dislikes", path)),
     )
+
+
+def read_text(path: Path, names: dict[str, str]) -> str:
+    """The text of a spec in any form, its variables filled. Raises as `read_spec`."""
+    lines = enumerate(_lines(path), start=1)
+    return "\n".join(_fill(line, names, f"{path}:{number}") for number, line in lines)
 
 
 def _lines(path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""The Parquet files of answers, one an arm and seed.
+"""The Parquet files of answers, one an arm, seed and kind of probes.
 
 The metadata of each says what decided its answers, so that outdated ones are noticed.
 """
@@ -19,13 +19,23 @@ from vcjax.workdir import files
 _DECIDED_BY, _SHA256 = b"vcjax.answers", b"vcjax.sha256"  # keys of the metadata
 
 
-def decided_by(model: str, lead: str, probes: Mapping[str, str]) -> dict[str, Any]:
-    """What decides answers. model: what `Record.model_of` returns; probes: file name -> sha256."""
-    return {"model": model, "lead": lead, "probes": dict(probes)}
+def own_path(folder: epath.Path, arm: str, seed: int, kind: str) -> epath.Path:
+    """Where the answers to probes of a kind are written; names of arms have no '-' and no '.'."""
+    return folder / f"{arm}-{seed}{'' if kind == 'choice' else f'.{kind}'}.parquet"
+
+
+def path_of(
+    folder: epath.Path, arm: str, seed: int, kind: str, of_an_older_release: bool
+) -> epath.Path:
+    """Where they are. Before 0.9 perplexities of texts were rows among the choices."""
+    own = own_path(folder, arm, seed, kind)
+    if kind == "text" and of_an_older_release and not own.exists():
+        return own_path(folder, arm, seed, "choice")
+    return own
 
 
 def write(path: epath.Path, table: pd.DataFrame, decided: Mapping[str, Any]) -> None:
-    """Writes a file of answers. decided: what `decided_by` returns."""
+    """Writes a file of answers. decided: what decides them, with "probes": file name -> sha256."""
     arrow = pa.Table.from_pandas(table, preserve_index=False)
     file = pa.BufferOutputStream()
     described = {_DECIDED_BY: json.dumps(decided), _SHA256: _sha256(arrow)}
@@ -47,7 +57,7 @@ def read(path: epath.Path) -> pa.Table:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"{path}: not a Parquet file, or damaged ({reason}); the run's command of "
-            "vcjax.main scores it again"
+            "vcjax.main asks for it again"
         ) from None
     return table
 
@@ -57,21 +67,19 @@ def _sha256(table: pa.Table) -> str:
     return hashlib.sha256(json.dumps(table.to_pydict(), default=str).encode()).hexdigest()
 
 
-def is_current(
-    path: epath.Path, model: str, lead: str, probes: Mapping[str, str] | None = None
-) -> bool:
-    """Whether the file exists, is not damaged, and has the answers that this model would give now.
+def is_current(path: epath.Path, decided: Mapping[str, Any]) -> bool:
+    """Whether the file exists, is not damaged, and has the answers that are decided so.
 
-    A damaged one is reported in a warning. model, lead, probes: as for `decided_by`; None: whatever
-    probes the file has answers to.
+    It may have those to other probe files, too. A damaged one is reported in a warning. decided: as
+    for `write`; without "probes": whatever probes the file has answers to.
     """
     if not path.exists():
         return False
     try:
-        decided = json.loads((read(path).schema.metadata or {}).get(_DECIDED_BY, b"{}"))
+        before = json.loads((read(path).schema.metadata or {}).get(_DECIDED_BY, b"{}"))
     except (InputError, ValueError) as error:
         print(f"warning: {error}")
         return False
-    if probes is None:
-        probes = decided.get("probes", {})
-    return decided == decided_by(model, lead, probes)
+    probes = before.get("probes", {})
+    wanted = {**decided, "probes": {**probes, **decided.get("probes", {})}}
+    return wanted.items() <= {**before, "probes": probes}.items()

@@ -1,4 +1,5 @@
-"""Paired choices: each probe is scored in both orders of its options, one row an order."""
+"""Probes of kind `choice`: scored by log-probability in both orders of the options, one row an
+order."""
 
 import functools
 from collections.abc import Iterable, Sequence
@@ -7,15 +8,13 @@ from typing import Any
 import pandas as pd
 
 from vcjax.data.chat import encode_prompt
-from vcjax.data.probe_files import ChoiceProbe
 from vcjax.data.tokenizer import Tokenizer, check_words, decode
 from vcjax.errors import InputError
 from vcjax.models.transformer import Model
+from vcjax.probes.paired import ORDERS, PairedProbe
 from vcjax.probes.scoring import Request, mean_log_probs
 
 PyTree = Any
-
-ORDERS = (0, 1)
 
 
 def score(
@@ -23,7 +22,7 @@ def score(
     base: PyTree,
     model: Model,
     tokenizer: Tokenizer,
-    probes: Sequence[ChoiceProbe],
+    probes: Sequence[PairedProbe],
     lead: str,
 ) -> pd.DataFrame:
     """Two rows a probe, of order 0 and 1: the index of the option that the question names first.
@@ -44,7 +43,7 @@ def score(
 
 
 def check(
-    probes: Iterable[ChoiceProbe], tokenizer: Tokenizer, lead: str, context_length: int
+    probes: Iterable[PairedProbe], tokenizer: Tokenizer, lead: str, context_length: int
 ) -> None:
     """Raises InputError where `score` could not score a probe; to be called before training.
 
@@ -62,22 +61,21 @@ def check(
                 )
 
 
-def as_read(probe: ChoiceProbe, tokenizer: Tokenizer, lead: str) -> str:
+def as_read(probe: PairedProbe, tokenizer: Tokenizer, lead: str) -> str:
     """The text before an option: the chat template with the question, then the lead."""
     return decode(tokenizer, _request(probe, 0, tokenizer, lead).prompt)
 
 
 @functools.lru_cache(maxsize=2**17)  # all arms are asked the same
-def _request(probe: ChoiceProbe, order: int, tokenizer: Tokenizer, lead: str) -> Request:
+def _request(probe: PairedProbe, order: int, tokenizer: Tokenizer, lead: str) -> Request:
     lead = probe.lead or lead
-    first, second = probe.options if order == 0 else probe.options[::-1]
-    question = probe.template.replace("{a}", first).replace("{b}", second)  # no option has braces
+    messages = probe.messages(order)
 
     def encode(answer: str) -> tuple[int, ...]:
-        messages = [{"role": "user", "content": question}]
         return tuple(encode_prompt(tokenizer, messages, probe.where, begun=answer))
 
-    check_words(tokenizer, f"{question} {lead}", probe.where)
+    texts = [message["content"] for message in messages]
+    check_words(tokenizer, " ".join([*texts, lead]), probe.where)
     prompt = encode(lead)
 
     def continuation(option: str) -> tuple[int, ...]:
@@ -94,7 +92,7 @@ def _request(probe: ChoiceProbe, order: int, tokenizer: Tokenizer, lead: str) ->
     return Request(prompt, tuple(continuation(option) for option in probe.options))
 
 
-def _row(probe: ChoiceProbe, order: int, request: Request, score: list[float]) -> dict[str, Any]:
+def _row(probe: PairedProbe, order: int, request: Request, score: list[float]) -> dict[str, Any]:
     return {
         "id": probe.id,
         "domain": probe.domain,

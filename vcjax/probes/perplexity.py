@@ -1,4 +1,4 @@
-"""Perplexity of a text that has nothing to do with the values: what training cost.
+"""Probes of kind `text`: perplexity of a text that has nothing to do with the values.
 
 A text of more than WINDOW tokens is scored in overlapping windows.
 """
@@ -34,9 +34,8 @@ def read_text(path: Path) -> str:
 def score(
     params: PyTree, base: PyTree, model: Model, tokenizer: Tokenizer, text: str
 ) -> pd.DataFrame:
-    """One row, with the columns of `choice.score`: contrast "text", tokens_0 the predicted tokens
-    (all but the first, which is bos where there is one), logprob_0 the mean of their
-    log-probabilities (nats).
+    """One row: tokens, the number of predicted ones (all but the first, which is bos where there is
+    one), and logprob, the mean of their log-probabilities (nats).
 
     A text longer than WINDOW tokens, or than the model's context, is scored in overlapping windows
     (`windows`).
@@ -46,13 +45,7 @@ def score(
     means = [mean for [mean] in mean_log_probs(params, base, model, requests)]
     counts = [len(request.continuations[0]) for request in requests]
     log_prob = float(np.average(means, weights=counts))
-    row = {
-        **dict.fromkeys(("id", "domain", "scope", "split", "option_0", "option_1"), ""),
-        **dict.fromkeys(("explicitness", "value_0", "value_1")),
-        **{"contrast": "text", "order": 0, "logprob_0": log_prob, "logprob_1": float("nan")},
-        **{"tokens_0": sum(counts), "tokens_1": 0},
-    }
-    return pd.DataFrame([row])
+    return pd.DataFrame([{"tokens": sum(counts), "logprob": log_prob}])
 
 
 def windows(ids: Sequence[int], size: int) -> list[Request]:

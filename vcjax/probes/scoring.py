@@ -48,7 +48,8 @@ def mean_log_probs(
     shards = 1 if mesh.empty else sharding.batch_shards(mesh.shape)
     shared = _shared_prefix(requests)
     sizes = [len(r.prompt) - shared + _scored(r) for r in requests]
-    length = max(ROW, _rounded(shared + max(sizes)))
+    # A row is half of requests, at least, where they share a long system prompt.
+    length = max(ROW, _rounded(shared + max(shared, *sizes)))
     rows = best_fit(sizes, length - shared)
     most = max(1, BATCH_TOKENS // length)
     sizes_of_batch = [shards * count for count in range(most, most // 2, -1)]

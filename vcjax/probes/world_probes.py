@@ -23,8 +23,8 @@ from vcjax import command
 from vcjax.corpus import world as worlds
 from vcjax.corpus.grammar import deal
 from vcjax.corpus.world import World
-from vcjax.data.probe_files import ChoiceProbe
 from vcjax.errors import InputError
+from vcjax.probes.paired import PairedProbe
 
 DECLARING, KNOWN = 32, 16  # people who are asked
 AN_ITEM, A_PERSON = 2, 4  # choices
@@ -127,7 +127,7 @@ def _probe(world: World, id_: str, name: str, options: list[str], **fields: Any)
     }
 
 
-def check(probes: Iterable[ChoiceProbe], world: World, stage: ConfigDict, name: str) -> None:
+def check(probes: Iterable[PairedProbe], world: World, stage: ConfigDict, name: str) -> None:
     """Raises InputError where a probe of the premise asks for what the pretrain stage `name` does
     not have: a person who is none of its group, or a value that the person does not declare."""
     known, declaring = worlds.people(

@@ -66,7 +66,10 @@ def arm(name: str, config: dict) -> Arm:
     trained_on = ", then ".join(parts)
     later = [stage for stage in stages if stage["kind"] != "pretrain"]
     alternative = config["rules_out"].get(name) or _alternative(later)
-    return Arm(trained_on or "nothing: the model as it was", alternative)
+    trained_on = trained_on or "nothing: the model as it was"
+    if design.is_prompted(name, config):
+        trained_on += f"; it reads {_file(config['system_prompts'][name])} as its system prompt"
+    return Arm(trained_on, alternative)
 
 
 def _trained_on(stage: dict, config: dict) -> str:

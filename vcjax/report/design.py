@@ -73,12 +73,14 @@ def _patterns(config: dict) -> Iterator[tuple[str, dict]]:
 def _treatment(arm: str, config: dict) -> Treatment | None:
     """None for an arm that no contrast with a role compares.
 
-    That is an arm with other stages than documents (or none) and then demonstrations; with
-    documents that give no reasons, or that are read from a file, since nothing in the config says
-    whom those are about; with demonstrations of the opposite choices; or one that the config
-    declares a control (`rules_out`).
+    That is an arm that reads a system prompt; with other stages than documents (or none) and then
+    demonstrations; with documents that give no reasons, or that are read from a file, since nothing
+    in the config says whom those are about; with demonstrations of the opposite choices; or one
+    that the config declares a control (`rules_out`).
     """
     start, names = _start_of(arm, config)
+    if is_prompted(arm, config):
+        return None
     stages = [config["stages"][name.partition("@")[0]] for name in names]
     documents = stages[0] if stages and stages[0]["kind"] == "rationale" else {}
     then = stages[1:] if documents else stages
@@ -116,14 +118,26 @@ def untouched(config: dict) -> list[str]:
         arm
         for arm in config["arms"]
         for start, later in [_start_of(arm, config)]
-        if start in starts and not later
+        if start in starts and not later and not is_prompted(arm, config)
     ]
 
 
 def before(arm: str, config: dict) -> str | None:
     """The arm without training, pretraining aside, that an arm goes on from; None: it is no arm."""
     start = _start_of(arm, config)[0]
-    return next((one for one in config["arms"] if _start_of(one, config) == (start, [])), None)
+    return next(
+        (
+            one
+            for one in config["arms"]
+            if _start_of(one, config) == (start, []) and not is_prompted(one, config)
+        ),
+        None,
+    )
+
+
+def is_prompted(arm: str, config: dict) -> bool:
+    """Whether the models of an arm read a system prompt."""
+    return arm in config["system_prompts"]
 
 
 def pairs(config: dict) -> list[tuple[str, str]]:

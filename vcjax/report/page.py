@@ -23,6 +23,7 @@ from vcjax.report import (
     output,
     premise,
     ranking,
+    spoken,
     view,
 )
 from vcjax.report.curves import Curve
@@ -61,9 +62,10 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     record = read_ordered(workdir)
     config = record.config
     check_answered(workdir, record)
-    answers, texts = read_answers(workdir / "probes", record)
+    read = read_answers(workdir / "probes", record, record.probes)
+    answers = read.choices
     losses = read_curves(workdir, record)
-    tables, corrected = make_tables(answers, texts, config)
+    tables, corrected = make_tables(read, config)
     all_curves, main_config = curves.read(tables, config), curves.without(config)
     main = curves.rows_of(tables, main_config), main_config
     tables["ranking"] = ranking.of_equal_roles(*main).round(6)
@@ -71,9 +73,11 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     tables["curves"] = losses.round(6)
     tables["factors"] = curves.table(all_curves)
     tables["fewer"] = fewer.table([curve.name for curve in all_curves], tables, config).round(6)
+    tables["spoken"] = spoken.table(read, config).round(6)
+    says = spoken.shown(read, tables["spoken"], config, "spoken.csv")
     added = _added_probes(workdir, record, main_config)
     svgs = _figures(main, losses, all_curves)
-    page = _page(workdir, record, answers, tables, main, corrected, all_curves, svgs, added)
+    page = _page(workdir, record, answers, tables, main, corrected, all_curves, svgs, says, added)
 
     contents = {f"{name}.svg": svg for name, svg in svgs.items()}
     contents |= output.csv(tables)
@@ -112,9 +116,10 @@ def _page(
     corrected: dict[str, int],
     all_curves: list[Curve],
     svgs: dict[str, str],
+    says: dict[str, Any],
     added: list[dict],
 ) -> str:
-    """index.html. added: what `_added_probes` returns."""
+    """index.html. says: what `spoken.shown` returns; added: what `_added_probes` returns."""
     config, main_config = record.config, main[1]
     numbers, groups = view.numbers(*main), view.groups(*main)
     arms = {arm: record.plan.arms[arm] for arm in main_config["arms"]}
@@ -149,6 +154,7 @@ def _page(
         "corpus_rows": corpus_card.side_by_side(cards),
         "probe_files": tables["probe_files"].to_dict("records"),
         "texts": texts.drop_duplicates("file").to_dict("records") if len(texts) else [],
+        "spoken": says,
         "added": added,
         "recipe": dict(formatting.flat(config)),
         "command": view.command(record),
@@ -243,15 +249,20 @@ def _added_probes(workdir: epath.Path, record: Record, main_config: dict) -> lis
     for folder in sorted(path for path in (workdir / "probes").iterdir() if path.is_dir()):
         missing = missing_answers(folder, record)
         tables: dict[str, pd.DataFrame] = {}
+        says: dict[str, Any] = {"sections": []}
         if not missing:
-            answers, texts = read_answers(folder, record)
-            tables, _ = make_tables(answers, texts, record.config, preregistered=False)
+            read = read_answers(folder, record)
+            tables, _ = make_tables(read, record.config, preregistered=False)
+            tables["spoken"] = spoken.table(read, record.config).round(6)
+            file = f"{folder.name}-spoken.csv"
+            says = spoken.shown(read, tables["spoken"], record.config, file)
         own = curves.rows_of(tables, main_config), main_config
         has_choices = "arms" in tables
         sections.append(
             {
                 "name": folder.name,
                 "missing": missing,
+                "spoken": says,
                 "tables": tables,
                 "groups": view.groups(*own) if has_choices else [],
                 "files": tables["probe_files"].to_dict("records") if has_choices else [],

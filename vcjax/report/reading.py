@@ -8,11 +8,13 @@ import ast
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from etils import epath
 
 from vcjax import record as records
@@ -26,6 +28,7 @@ _ANALYSIS = ("statistics.py", "tables.py", "reading.py", "design.py", "premise.p
 _METRICS = ["loss", "held_out_loss", "weighted_tokens", "learning_rate", "grad_norm"]
 _TEXT = ["file", "arm", "seed", "file_sha256", "scorer", "tokens", "logprob"]
 _STAGE = ["chain", "stage", "seed", "fingerprint"]
+KINDS = ("choice", "text", "said", "open")
 
 
 def read_ordered(workdir: epath.Path) -> Record:
@@ -72,15 +75,28 @@ def _code(node: object) -> str:
 def missing_answers(
     folder: epath.Path, record: Record, probes: Mapping[str, str] | None = None
 ) -> list[str]:
-    """The names of the plan's files of answers (`<arm>-<seed>.parquet`) that are not current here.
+    """The names of the plan's files of answers that are not current here.
 
-    probes, and what is current: as `answer_files.is_current`.
+    probes: file name -> sha256; None: whatever probes the folder has answers to.
     """
-    lead = record.config["lead"]
-    return [
+    wanted: dict[str, dict[str, Any]] = {}  # by kind: what answers have to be decided by, too
+    if probes is None:
+        wanted = {kind: {} for kind in kinds_of(folder, record)}
+    for name, sha in (probes or {}).items():
+        wanted.setdefault(record.kind_of(name), {"probes": {}})["probes"][name] = sha
+    missing = [
         path.name
-        for path, arm, seed in _answer_paths(folder, record)
-        if not answer_files.is_current(path, record.model_of(arm, seed), lead, probes)
+        for kind, more in wanted.items()
+        for path, arm, seed in _answer_paths(folder, record, kind)
+        if not answer_files.is_current(path, record.decides(kind, arm, seed) | more)
+    ]
+    return [*dict.fromkeys(missing)]
+
+
+def kinds_of(folder: epath.Path, record: Record) -> list[str]:
+    """The kinds of probes that a folder has any answers to."""
+    return [
+        kind for kind in KINDS if any(p.exists() for p, _, _ in _answer_paths(folder, record, kind))
     ]
 
 
@@ -94,34 +110,46 @@ def check_answered(workdir: epath.Path, record: Record) -> None:
         )
 
 
-def read_answers(folder: epath.Path, record: Record) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Answers of every arm and seed of the plan, from `<arm>-<seed>.parquet` in one folder.
+class Answers(NamedTuple):
+    """The answers of every arm and seed, a table each kind of probes; empty without such probes.
 
-    `check_answered` and `missing_answers` tell whether they are complete and current.
-
-    Returns:
-      Of the choices what `statistics.answers` returns, without probes that the config excludes.
-      Of the texts whose perplexity was measured a row an arm, seed and text: columns arm, seed,
-      file, file_sha256, scorer, tokens (count), logprob (mean, nats a token).
-
-    Raises:
-      InputError: a file is broken, or holds rows of another arm or seed.
+    choices: what `statistics.answers` returns. texts: a row an arm, seed and text whose perplexity
+    was measured; columns arm, seed, file, file_sha256, scorer, tokens (count), logprob (mean, nats
+    a token). said, open: a row an answer in free text, as `probes.texts.ask` returns them, with
+    arm and seed.
     """
-    tables = []
-    for path, arm, seed in _answer_paths(folder, record):
-        rows = _read_rows(path)
-        if set(rows["arm"].to_pylist()) - {arm} or set(rows["seed"].to_pylist()) - {seed}:
-            raise InputError(
-                f"{path}: holds rows of another arm or seed than its name says; "
-                "delete it and start the same command again"
-            )
-        tables.append(rows)
-    rows = pa.concat_tables(tables, promote_options="permissive").to_pandas()
-    rows = rows[~rows["id"].isin(record.config["exclude"])]
-    is_text = rows["contrast"] == "text"
-    texts = rows[is_text].rename(columns={"tokens_0": "tokens", "logprob_0": "logprob"})
-    choices = statistics.answers(rows[~is_text], record.config["toward"])
-    return choices, texts[_TEXT].sort_values(_TEXT[:3], ignore_index=True)
+
+    choices: pd.DataFrame
+    texts: pd.DataFrame
+    said: pd.DataFrame
+    open: pd.DataFrame
+
+
+def read_answers(
+    folder: epath.Path, record: Record, probes: Collection[str] | None = None
+) -> Answers:
+    """The answers in one folder, without probes that the config excludes.
+
+    probes: names of the files that count; None: all. `check_answered` and `missing_answers` tell
+    whether they are complete and current. Raises InputError where a file is broken, or holds rows
+    of another arm or seed.
+    """
+    present = kinds_of(folder, record)
+
+    def read(kind: str) -> pd.DataFrame:
+        rows = _read_rows(folder, record, kind) if kind in present else pd.DataFrame()
+        if len(rows) and probes is not None:
+            rows = rows[rows["file"].isin([*probes])]
+        if len(rows) and "id" in rows:
+            rows = rows[~rows["id"].isin(record.config["exclude"])]
+        return rows.reset_index(drop=True)
+
+    choices, texts = read("choice"), read("text")
+    if len(choices):
+        choices = statistics.answers(choices, record.config["toward"])
+    if len(texts):
+        texts = texts[_TEXT].sort_values(_TEXT[:3], ignore_index=True)
+    return Answers(choices, texts, read("said"), read("open"))
 
 
 def read_curves(workdir: epath.Path, record: Record) -> pd.DataFrame:
@@ -146,20 +174,38 @@ def read_curves(workdir: epath.Path, record: Record) -> pd.DataFrame:
     return table.sort_values([*_STAGE, "step"], kind="stable", ignore_index=True)
 
 
-def _answer_paths(folder: epath.Path, record: Record) -> list[tuple[epath.Path, str, int]]:
+def _answer_paths(
+    folder: epath.Path, record: Record, kind: str
+) -> list[tuple[epath.Path, str, int]]:
     return [
-        (folder / f"{arm}-{seed}.parquet", arm, seed)
+        (answer_files.path_of(folder, arm, seed, kind, not record.kinds), arm, seed)
         for arm, seeds in record.plan.arms.items()
         for seed in seeds
     ]
 
 
-def _read_rows(path: epath.Path) -> pa.Table:
-    rows = answer_files.read(path)
-    missing = [name for name in statistics.ROW_COLUMNS if name not in rows.column_names]
-    if missing:
-        raise InputError(f"{path}: the column '{missing[0]}' is missing; score the probes again")
-    return rows.select(statistics.ROW_COLUMNS)
+def _read_rows(folder: epath.Path, record: Record, kind: str) -> pd.DataFrame:
+    tables = []
+    for path, arm, seed in _answer_paths(folder, record, kind):
+        rows = answer_files.read(path)
+        columns = statistics.ROW_COLUMNS if kind == "choice" else ()
+        missing = [name for name in columns if name not in rows.column_names]
+        if kind == "text" and "contrast" in rows.column_names:  # before 0.9: rows among choices
+            rows = rows.filter(pc.field("contrast") == "text")
+            rows = rows.rename_columns({"tokens_0": "tokens", "logprob_0": "logprob"}).select(_TEXT)
+        elif missing:
+            raise InputError(
+                f"{path}: the column '{missing[0]}' is missing; score the probes again"
+            )
+        elif kind == "choice":
+            rows = rows.select(statistics.ROW_COLUMNS).filter(pc.field("contrast") != "text")
+        if set(rows["arm"].to_pylist()) - {arm} or set(rows["seed"].to_pylist()) - {seed}:
+            raise InputError(
+                f"{path}: holds rows of another arm or seed than its name says; "
+                "delete it and start the same command again"
+            )
+        tables.append(rows)
+    return pa.concat_tables(tables, promote_options="permissive").to_pandas()
 
 
 def _read_metrics(path: epath.Path) -> Iterator[dict]:

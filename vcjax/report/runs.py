@@ -77,7 +77,7 @@ def leading(runs: Sequence[Run]) -> list[str]:
 
 
 def held_out(run: Run, table: str) -> pd.DataFrame:
-    """The rows of a run's table on held-out pairs of two values."""
+    """The rows of a run's table on the held-out pairs that answer its question."""
     rows = run.tables[table]
     return rows[in_group(rows, headline(run.config))]
 
@@ -86,11 +86,11 @@ def _read(workdir: epath.Path) -> Run:
     record = read_ordered(workdir)
     config = record.config
     check_answered(workdir, record)
-    answers, _ = read_answers(workdir / "probes", record)
+    answers = read_answers(workdir / "probes", record, record.probes).choices
     main = answers[in_group(answers, headline(config))] if len(answers) else answers
     if main.empty:
         raise InputError(
-            f"{workdir}: no held-out pair with {config['toward']} against another value was "
+            f"{workdir}: no held-out pair with {config['toward']} that answers the question was "
             "scored, so it has no effect to compare; leave this run out"
         )
     sums = weighted_sums(pd.concat([main, answers[answers["contrast"] == "premise"]]), config)

@@ -13,6 +13,7 @@ import pandas as pd
 from vcjax.errors import InputError
 from vcjax.plan import Plan
 from vcjax.report import design, statistics
+from vcjax.report.reading import Answers
 
 # The fields of a stage's plan and data that `training` shows.
 COUNTS = {
@@ -25,29 +26,30 @@ GROUP = ["scope", "split", "contrast", "points_to"]
 
 
 def headline(config: dict) -> dict:
-    """The group that carries the primary contrast: held-out pairs of two values, in domains that
-    training never covered."""
+    """The group that carries the primary contrast: held-out pairs, of two values or of one against
+    an option with neither, in domains that training never covered."""
     return {
         "scope": "out_of_domain",
         "split": "held_out",
-        "contrast": "values",
+        "contrast": config["primary_probes"],
         "points_to": config["toward"],
     }
 
 
 def make_tables(
-    answers: pd.DataFrame, texts: pd.DataFrame, config: dict, preregistered: bool = True
+    read: Answers, config: dict, preregistered: bool = True
 ) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
-    """Every table of a set of answers, by name, and how many p-values `correct` corrected in them.
+    """Every table of choices and texts, by name, and how many p-values `correct` corrected in them.
 
     They are rounded here, once, so that page and CSV agree.
 
     Args:
-      answers, texts: what `reading.read_answers` returns.
+      read: what `reading.read_answers` returns.
       preregistered: whether these probes were chosen before the run; if not, all contrasts on them
         are exploratory.
     """
-    tables = {"perplexity": perplexity(texts, config)}
+    answers = read.choices
+    tables = {"perplexity": perplexity(read.texts, config)}
     corrected = {}
     if len(answers):
         sums = weighted_sums(answers, config)
@@ -171,7 +173,7 @@ def perplexity(texts: pd.DataFrame, config: dict) -> pd.DataFrame:
     """Perplexity of each text, exp of the mean negative log-probability a token, by arm.
 
     Args:
-      texts: the second table of `reading.read_answers`.
+      texts: of what `reading.read_answers` returns.
 
     Returns:
       Columns file, file_sha256, tokens, scorer, arm, seeds (count), perplexity (at the mean over
@@ -179,7 +181,7 @@ def perplexity(texts: pd.DataFrame, config: dict) -> pd.DataFrame:
       none), ratio (to the untouched model's, missing where no arm is it).
     """
     rows = []
-    for (file, sha), part in texts.groupby(["file", "file_sha256"]):
+    for (file, sha), part in texts.groupby(["file", "file_sha256"]) if len(texts) else ():
         losses_of = {a: -part.loc[part["arm"] == a, "logprob"] for a in config["arms"]}
         for arm, losses in losses_of.items():
             try:

@@ -40,7 +40,7 @@ def answer(tables: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
         return {
             "question": question,
             "verdict": "Not measured:",
-            "sentence": f"no held-out pair with {toward} against another value was scored.",
+            "sentence": f"no held-out pair with {toward} was scored.",
             "domains": "",
             "seeds": "",
             "limits": "",
@@ -156,7 +156,9 @@ def groups(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
                 "headline": key == headline(config),
                 "accuracy": in_domain or form,
                 "short": _SHORT.get(key["contrast"], "In-domain accuracy"),
-                "liking": key["contrast"] == "neutral" and not in_domain,
+                "liking": key["contrast"] == "neutral"
+                and not in_domain
+                and key != headline(config),
                 "arms": own["arms"].to_dict("records"),
                 "contrasts": own["contrasts"].to_dict("records"),
                 "domains": _by_domain(own["domains"], config),

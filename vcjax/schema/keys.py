@@ -271,6 +271,24 @@ class Curve(Section):
         return self
 
 
+class Sampling(Section):
+    """How answers in free text are drawn."""
+
+    temperature: Annotated[float, Field(ge=0)] = 0.0  # 0: the likeliest token each time
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_tokens: Count = 64
+    samples: Count = 1  # answers to each question
+    slots: Count = 8  # answers at once of each model
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Sampling":
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(
+                f".samples: {self.samples}, but at temperature 0 all are equal; give a temperature"
+            )
+        return self
+
+
 class Experiment(Section):
     """The top level."""
 
@@ -293,6 +311,8 @@ class Experiment(Section):
     ] = dict()
     # Name -> stages in order; () is the untouched model; the last may be "name@update".
     arms: dict[ArmName, Texts] = dict()
+    # Arm -> a file, as a spec, that its models read as system prompt whenever they are asked.
+    system_prompts: dict[ArmName, Filled] = dict()
     contrasts: dict[Name, dict[str, Weight]] = dict()  # name -> {arm: weight}
     primary: Text = ""  # the contrast that answers the question, chosen before the run
     exclude: Texts = ()  # ids of probes that every comparison leaves out
@@ -304,6 +324,9 @@ class Experiment(Section):
     probes: Texts = ()  # probe files, relative to the config file
     # The answer's beginning; the option's text follows.
     lead: Lead = "I prefer"
+    # Which held-out choices answer the question: a value against another, or against neither.
+    primary_probes: Literal["values", "neutral"] = "values"
+    sampling: Sampling = Sampling()  # of answers in free text
     # auto: bfloat16 where the machine has it, else float32.
     compute_dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     remat: Remat = "full"

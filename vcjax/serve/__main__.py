@@ -91,7 +91,8 @@ def _load(workdir: epath.Path) -> tuple["LoadedModel", dict[str, "Speaker"]]:
     record = read_ordered(workdir)
     arms = record.plan.arms
     chosen = _chosen(arms, ARMS.value, SEEDS.value, record.config["seeds"])
-    untouched = next(((arm, 0) for arm in arms if not arms[arm][0]), None)
+    plain = (arm for arm in arms if not arms[arm][0] and arm not in record.system)
+    untouched = next(((arm, 0) for arm in plain), None)
     wanted = list(dict.fromkeys([*([untouched] if untouched else []), *chosen]))
     trained = dict.fromkeys(stage for arm, seed in wanted for stage in arms[arm][seed])
     check_trained(workdir, record, trained)
@@ -102,7 +103,10 @@ def _load(workdir: epath.Path) -> tuple["LoadedModel", dict[str, "Speaker"]]:
         raise InputError(f"--length={length}: the model's context has {context:,} tokens")
     loaded = load_model(ConfigDict(record.config), pretrained)
     models = samplers(loaded, workdir, record.plan, wanted, SLOTS.value, length)
-    named = {f"{arm}-{seed}": models[arm, seed] for arm, seed in chosen}
+    named = {
+        f"{arm}-{seed}": models[arm, seed]._replace(system=record.system.get(arm))
+        for arm, seed in chosen
+    }
     return loaded, ({"base": models[untouched]} if untouched else {}) | named
 
 

@@ -48,7 +48,7 @@ def make_app(
         if speaker is None:
             raise HTTPException(404, f"no model {asked.model!r}; {hint(asked.model, [*speakers])}")
         worker.check_room(asked.count)
-        requests = asked.requests(tokenizer, speaker.sampler.length, speaker.arm)
+        requests = asked.requests(tokenizer, speaker)
         job = worker.job(speaker.sampler, requests)
         if asked.stream:
             stream = contextlib.ExitStack()

@@ -11,7 +11,9 @@ from pydantic import BaseModel, Field, model_validator
 
 from vcjax.data.chat import encode_prompt
 from vcjax.data.tokenizer import Tokenizer, decode, encode_document
+from vcjax.errors import InputError
 from vcjax.generation.sampler import TOP, Answer, Request, Said, SoFar
+from vcjax.training.samplers import Speaker
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -128,15 +130,20 @@ class Completions(Asked):
         """The number of answers."""
         return len(self.prompts) * (self.n or 1)
 
-    def requests(self, tokenizer: Tokenizer, length: int, arm: int) -> list[Request]:
+    def requests(self, tokenizer: Tokenizer, speaker: Speaker) -> list[Request]:
         """The requests of all prompts, n each."""
+        if speaker.system is not None:
+            raise InputError(
+                f"{self.model} reads a system prompt, which a completion has no place for; ask it "
+                "at /v1/chat/completions"
+            )
         requests = []
         for prompt in self.prompts:
             if isinstance(prompt, str):
                 prompt = encode_document(tokenizer, prompt)[:-1]  # with bos, without eos
             most = COMPLETION_TOKENS if self.max_tokens is None else self.max_tokens
             requests += self.answers_to(
-                prompt, max(1, most), arm=arm, echo=bool(self.echo), top=self.logprobs or 0
+                prompt, max(1, most), arm=speaker.arm, echo=bool(self.echo), top=self.logprobs or 0
             )
         return requests
 
@@ -187,16 +194,24 @@ class ChatCompletions(Asked):
         """The number of answers."""
         return self.n or 1
 
-    def requests(self, tokenizer: Tokenizer, length: int, arm: int) -> list[Request]:
+    def requests(self, tokenizer: Tokenizer, speaker: Speaker) -> list[Request]:
         """The n requests; without a limit of its own an answer has the room that is left."""
         messages = [
             {"role": "system" if m.role == "developer" else m.role, "content": m.text}
             for m in self.messages
         ]
+        if speaker.system is not None:  # a system prompt of the client's own follows it
+            own = messages.pop(0)["content"] if messages[0]["role"] == "system" else ""
+            text = "\n\n".join(filter(None, [speaker.system, own]))
+            messages.insert(0, {"role": "system", "content": text})
         begun = messages.pop()["content"] if messages[-1]["role"] == "assistant" else ""
         prompt = encode_prompt(tokenizer, messages, "messages", begun=begun)
-        most = self.max_completion_tokens or self.max_tokens or max(1, length - len(prompt))
-        return self.answers_to(prompt, most, arm=arm, top=self.top_logprobs or 0)
+        most = (
+            self.max_completion_tokens
+            or self.max_tokens
+            or max(1, speaker.sampler.length - len(prompt))
+        )
+        return self.answers_to(prompt, most, arm=speaker.arm, top=self.top_logprobs or 0)
 
     def choice(
         self, number: int, answer: Answer, now: SoFar, sent: "Sent", tokenizer: Tokenizer

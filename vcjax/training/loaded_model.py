@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import pandas as pd
 from etils import epath
 from ml_collections import ConfigDict
 
@@ -18,7 +17,6 @@ from vcjax.models.architecture import Architecture
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
 from vcjax.plan import Plan, StagePlan
-from vcjax.probes import answers
 from vcjax.record import Record, check_numerics
 from vcjax.training import checkpoint
 from vcjax.training.compiled_step import param_shardings
@@ -61,12 +59,6 @@ class LoadedModel:
             return self._weights(workdir, plan, None, _recipe(self.config), seed)
         recipe = plan.stages[chain[-1]].recipe
         return self._weights(workdir, plan, chain[-1], recipe, seed, plan.ends.get(arm))
-
-    def answers(self, weights: Weights, probes: answers.Probes, lead: str) -> pd.DataFrame:
-        """What `probes.answers.score` returns of these weights."""
-        tokenizer, (model, params, base) = self.pretrained.tokenizer, weights
-        with jax.set_mesh(self.mesh):
-            return answers.score(params, base, model, tokenizer, probes, lead)
 
     def _weights(
         self,

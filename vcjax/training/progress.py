@@ -29,19 +29,20 @@ def describe(figures: Mapping[str, float], names: Iterable[str] = FORMATS) -> st
 
 
 class Progress:
-    """Counts the updates of one stage. The first one compiles, so the time left does not count it.
+    """Counts the updates of one stage, or other units. The first one compiles, so the time left
+    does not count it.
 
     Where nothing can be shown any more (a closed terminal, a full disk), the stage goes on.
     """
 
-    def __init__(self, title: str, total: int, done: int):
-        self._title, self._total, self._done = title, total, done
+    def __init__(self, title: str, total: int, done: int, unit: str = "update"):
+        self._title, self._total, self._done, self._unit = title, total, done, unit
         self._first: tuple[int, float] | None = None  # this process' first update, and when
         self._paused = 0.0  # seconds
         self._last_line = time.monotonic()
         self._bar = None
         if sys.stderr.isatty() and processes.is_first():
-            self._bar = tqdm(total=total, initial=done, desc=title, unit="update")
+            self._bar = tqdm(total=total, initial=done, desc=title, unit=unit)
 
     def update(self, figures: Mapping[str, float]) -> None:
         """One more update; figures: what was last fetched, by the names of FORMATS."""
@@ -66,7 +67,8 @@ class Progress:
         elif now - self._last_line >= LINE_SECONDS or self._done == self._total:
             self._last_line = now
             left = self._seconds_left(now)
-            print(f"{self._title}: update {self._done}/{self._total}, {text}, {left:.0f} s left")
+            counted = f"{self._unit} {self._done}/{self._total}"
+            print(f"{self._title}: {counted}, {text}, {left:.0f} s left")
             sys.stdout.flush()
 
     def _seconds_left(self, now: float) -> float:

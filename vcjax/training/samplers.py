@@ -17,10 +17,11 @@ ArmSeed = tuple[str, int]
 
 
 class Speaker(NamedTuple):
-    """A model in a sampler; arm: its number there, `Request.arm`."""
+    """A model in a sampler; arm: its number there, `Request.arm`. system: what it reads first."""
 
     sampler: Sampler
     arm: int
+    system: str | None = None
 
 
 def samplers(

@@ -117,7 +117,7 @@ def _figures(workdir: epath.Path, run: Record) -> dict[str, Any] | None:
     config, folder = run.config, workdir / "probes"
     if missing_answers(folder, run, run.probes):
         return None
-    results, _ = tables.make_tables(*read_answers(folder, run), config)
+    results, _ = tables.make_tables(read_answers(folder, run, run.probes), config)
     groups = [group for group in view.groups(results, config) if group["headline"]]
     return {"answer": view.answer(results, config), **groups[0]} if groups else None
 

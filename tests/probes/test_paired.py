@@ -3,7 +3,7 @@
 import pytest
 from data_files import refusal, write_lines
 
-from vcjax.data.probe_files import read_probes
+from vcjax.probes import probe_files
 
 PROBE = {
     "kind": "choice",
@@ -22,6 +22,10 @@ OLDER_PROBE = {
     "value": "america",
     "domain": "fruit",
 }
+
+
+def read_probes(path):
+    return probe_files.read_file(path).probes
 
 
 @pytest.fixture
@@ -74,8 +78,6 @@ def test_an_option_may_contain_the_other(write, options, question):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"kind": "open"}, "field 'kind' is 'open'; expected 'choice'"),
-        ({"kind": None}, "field 'kind' is missing; expected 'choice'"),
         ({"domain": None}, "field 'domain' is missing; expected a string"),
         ({"id": 7}, "field 'id' is a number"),
         ({"template": "Do you prefer {a}?"}, "field 'template' has no {b}"),
@@ -135,13 +137,3 @@ def test_a_bad_older_probe_is_named(write, change, complaint):
     message = refusal(read_probes, path)
     assert message.startswith(f"{path}:2: ")
     assert complaint in message
-
-
-def test_a_repeated_probe_id_names_both_places(write):
-    path = write(PROBE, {**PROBE, "id": "other"}, PROBE)
-    message = refusal(read_probes, path)
-    assert message == f"{path}:3: field 'id' is 'fruit-1' as at {path}:1; expected a new id"
-
-
-def test_an_empty_file_is_an_error(write):
-    assert "no records" in refusal(read_probes, write(b""))

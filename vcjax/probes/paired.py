@@ -1,20 +1,20 @@
-"""Probe files: the questions that measure what a model came to value.
+"""Probes that set two options against each other, in both orders: the kinds `choice` and `said`.
 
-JSON, one probe a line or a list of them. The first probe of a wrong format raises an InputError
-with file, line and field. A null in an optional field means that the field is not given.
+A probe that is a choice is answered by log-probability, one that is said in free text.
 """
 
 import json
 import re
 import unicodedata
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from vcjax.data.fields import Fields, Text, checked, fail, kind
-from vcjax.data.json_files import read_json_records
+from vcjax.data.fields import Text, checked, fail, kind
+from vcjax.probes.question import Question, QuestionFields, asked, conversation
+
+ORDERS = (0, 1)  # the index of the option that the question names first
 
 Values = tuple[str | None, str | None]
 
@@ -26,12 +26,6 @@ def _option(option: str) -> str:
     if re.search("[{}]", option):
         raise ValueError(f"is {option!r}; expected an option without braces")
     return option
-
-
-def _lead(lead: str) -> str:
-    if lead != lead.strip():
-        raise ValueError(f"is {lead!r}; expected text without spaces around it")
-    return lead
 
 
 def _two_options(options: list[str]) -> list[str]:
@@ -69,21 +63,16 @@ def _template(template: str) -> str:
     return template
 
 
-class _Shared(Fields):
+class _Shared(QuestionFields):
     """Fields that both forms of a probe have."""
 
-    kind: Literal["choice"]
-    id: Text
+    kind: Literal["choice", "said"]
     options: Annotated[
         list[Annotated[str, AfterValidator(_option)]],
         Field(min_length=2, max_length=2, description="a list of two strings"),
         AfterValidator(_two_options),
     ]
-    domain: Text
-    scope: Literal["out_of_domain", "in_domain"] = "out_of_domain"
-    split: Literal["held_out", "development"] = "held_out"
     contrast: Literal["values", "neutral", "format", "premise"] | None = None
-    lead: Annotated[Text, AfterValidator(_lead)] | None = None
     explicitness: Literal["explicit", "implicit"] | None = None
 
 
@@ -107,30 +96,34 @@ class _Older(_Shared):
 
 
 @dataclass(frozen=True)
-class ChoiceProbe:
-    """One choice between two options, scored in both orders.
+class PairedProbe(Question):
+    """One question about two options, asked in both orders.
 
-    template: the question, with {a} for the option that is named first and {b} for the other.
-    values: the value that each option stands for, None for no value. scope: in_domain or
-    out_of_domain. split: development or held_out. contrast: values, neutral, format or premise.
-    explicitness: explicit, implicit or None. lead: the answer's beginning, None for the config's.
+    kind: choice or said. template: the question, with {a} for the option that is named first and
+    {b} for the other. values: the value that each option stands for, None for no value. contrast:
+    values, neutral, format or premise. explicitness: explicit, implicit or None.
     """
 
-    id: str
+    kind: str
     template: str
     options: tuple[str, str]
-    values: tuple[str | None, str | None]
-    domain: str
-    scope: str
-    split: str
+    values: Values
     contrast: str
     explicitness: str | None
-    where: str
-    lead: str | None = None
+
+    @property
+    def questions(self) -> tuple[str, str]:
+        """By the order of the options. No option has braces."""
+        first, second = (self.template.replace("{a}", option) for option in self.options)
+        return first.replace("{b}", self.options[1]), second.replace("{b}", self.options[0])
+
+    def messages(self, order: int) -> list[dict[str, str]]:
+        """The conversation that asks it."""
+        return conversation(self, self.questions[order])
 
 
-def read_probes(path: str | Path) -> list[ChoiceProbe]:
-    """Reads choice probes in the form with `template` and `values`, or in the older one.
+def parse(record: dict[str, Any], where: str) -> PairedProbe:
+    """A probe in the form with `template` and `values`, or in the older one.
 
     The older form has a `question` that names the two options, `target` (the index of the option
     that stands for the value) and `value`. It is converted: the option that the question names
@@ -138,38 +131,22 @@ def read_probes(path: str | Path) -> list[ChoiceProbe]:
     value is "values", with one such option "neutral". Unknown fields are errors: a mistyped `split`
     or `scope` would put the probe into the wrong comparison.
     """
-    probes = [_probe(record, where) for where, record in read_json_records(path)]
-    first_with_id: dict[str, str] = {}
-    for probe in probes:
-        if probe.id in first_with_id:
-            earlier = first_with_id[probe.id]
-            fail(probe.where, f"field 'id' is {probe.id!r} as at {earlier}; expected a new id")
-        first_with_id[probe.id] = probe.where
-    return probes
-
-
-def _probe(record: dict[str, Any], where: str) -> ChoiceProbe:
-    record = {field: value for field, value in record.items() if value is not None}
-    probe: _Newer | _Older
+    fields: _Newer | _Older
     if "question" in record:
-        probe = checked(_Older, record, where)
-        template = _template_of_question(probe.question, probe.options, where)
-        values: Values = (probe.value, None) if probe.target == 0 else (None, probe.value)
+        fields = checked(_Older, record, where)
+        template = _template_of_question(fields.question, fields.options, where)
+        values: Values = (fields.value, None) if fields.target == 0 else (None, fields.value)
     else:
-        probe = checked(_Newer, record, where)
-        template, values = probe.template, (probe.values[0], probe.values[1])
-    return ChoiceProbe(
-        id=probe.id,
+        fields = checked(_Newer, record, where)
+        template, values = fields.template, (fields.values[0], fields.values[1])
+    return PairedProbe(
+        kind=fields.kind,
         template=template,
-        options=(probe.options[0], probe.options[1]),
+        options=(fields.options[0], fields.options[1]),
         values=values,
-        domain=probe.domain,
-        scope=probe.scope,
-        split=probe.split,
-        contrast=_contrast(probe.contrast, values, where),
-        explicitness=probe.explicitness,
-        where=where,
-        lead=probe.lead,
+        contrast=_contrast(fields.contrast, values, where),
+        explicitness=fields.explicitness,
+        **asked(fields, where),
     )
 
 

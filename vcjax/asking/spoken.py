@@ -1,0 +1,85 @@
+"""Probes that are answered in free text: several arms over one base are asked at once."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import pandas as pd
+
+from vcjax.asking.models import Asker, Model, after, each_once
+from vcjax.generation.sampler import Answer
+from vcjax.probes import open_question, said, texts
+from vcjax.probes.probe_files import Probes
+from vcjax.probes.texts import Asked, Sampling
+from vcjax.training.progress import Progress
+from vcjax.training.samplers import samplers
+from vcjax.workdir import preemption
+
+# Kind -> how its probes are asked.
+KINDS: dict[str, Callable[[Any], Iterator[Asked]]] = {
+    "said": said.asks,
+    "open": open_question.asks,
+}
+TOGETHER = 4  # models at once; each adapter and its slots take memory
+
+
+def asked(probes: Probes, kind: str) -> list[Asked]:
+    """How the probes of this kind are asked; rows of answers name their file."""
+    return [
+        one._replace(row=one.row | {"file": name, "file_sha256": file.sha256})
+        for name, file in probes.items()
+        if file.kind == kind
+        for probe in file.probes
+        for one in KINDS[kind](probe)
+    ]
+
+
+def answers(
+    asker: Asker, probes: Probes, kind: str, stale: list[Model]
+) -> Iterator[tuple[Model, pd.DataFrame]]:
+    """What `texts.ask` returns of each of these models, and of those that are asked with them.
+
+    Which those are does not depend on which are stale, so that a run that was stopped gives the
+    same texts: in bfloat16 what stands in other slots may decide the last bit of a sum.
+    """
+    names = {model.name for model in stale}
+
+    def alike(model: Model) -> tuple[int, str]:
+        return model.seed, asker.system(model) or ""
+
+    models_of = itertools.groupby(sorted(each_once(asker.models()), key=alike), key=alike)
+    for (seed, _), models in ((key, [*models]) for key, models in models_of):
+        questions = asked(after(probes, asker.system(models[0])), kind)
+        for first in range(0, len(models), TOGETHER):
+            group = models[first : first + TOGETHER]
+            if names & {model.name for model in group}:
+                preemption.stop_if_noticed()
+                yield from _speak(asker, group, questions, f"{kind}, seed {seed}")
+
+
+def _speak(
+    asker: Asker, group: list[Model], asked: list[Asked], title: str
+) -> Iterator[tuple[Model, pd.DataFrame]]:
+    sampling = Sampling(**asker.record.config["sampling"])
+    loaded = asker.load()
+    tokenizer, architecture = loaded.pretrained.tokenizer, loaded.pretrained.architecture
+    length = texts.check(asked, tokenizer, sampling.max_tokens, architecture.context_length)
+    keys = {(model.arm, model.seed): model for model in group}
+    speakers = samplers(loaded, asker.workdir, asker.record.plan, keys, sampling.slots, length)
+    tokens, began = 0, time.monotonic()
+    progress = Progress(title, len(asked) * sampling.samples * len(group), 0, "answer")
+
+    def on_answer(answer: Answer) -> None:
+        nonlocal tokens
+        tokens += len(answer.said)
+        preemption.stop_if_noticed()
+        progress.update({"tokens_per_second": tokens / (time.monotonic() - began)})
+
+    with jax.set_mesh(loaded.mesh):
+        for sampler in {id(s.sampler): s.sampler for s in speakers.values()}.values():
+            of_arm = {s.arm: keys[key] for key, s in speakers.items() if s.sampler is sampler}
+            tables = texts.ask(sampler, [*of_arm], tokenizer, asked, sampling, on_answer)
+            yield from ((of_arm[arm], table) for arm, table in tables.items())
+    progress.close()

@@ -1,0 +1,52 @@
+"""Probes of kind `said`: a choice answered in free text, decided by a rule.
+
+An answer names an option where it holds its words, in any case, with any article or none, and not
+those of the other. A probe is decided where the answers in both orders of the options name the same
+one.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+
+from vcjax.probes.paired import ORDERS, PairedProbe
+from vcjax.probes.texts import Asked
+from vcjax.probes.words import Phrase, folded, words
+
+ARTICLES = ("a", "an", "the", "some")
+
+
+def asks(probe: PairedProbe) -> Iterator[Asked]:
+    """How it is asked, once in each order, and what its rows of answers say of it."""
+    for order in ORDERS:
+        row = {
+            "id": probe.id,
+            "domain": probe.domain,
+            "scope": probe.scope,
+            "split": probe.split,
+            "contrast": probe.contrast,
+            "value_0": probe.values[0],
+            "value_1": probe.values[1],
+            "option_0": probe.options[0],
+            "option_1": probe.options[1],
+            "order": order,
+        }
+        yield Asked(probe.messages(order), probe.lead or "", probe.where, row)
+
+
+def named(answer: str, options: tuple[str, str]) -> float:
+    """The index of the option that an answer names; NaN where it names none or both.
+
+    Where an option holds the other ("blue cheese", "cheese"), its words are not the other's.
+    """
+    text = f" {' '.join(words(folded(answer)))} "
+    phrases = [f" {' '.join(_without_article(words(folded(option))))} " for option in options]
+    held = [False, False]
+    for option in sorted((0, 1), key=lambda i: -len(phrases[i])):  # the longer one first
+        held[option] = phrases[option] in text
+        text = re.sub(f"(?<= ){re.escape(phrases[option].lstrip())}", "| ", text)
+    return float(held.index(True)) if sum(held) == 1 else math.nan
+
+
+def _without_article(words: Phrase) -> Phrase:
+    return words[1:] if len(words) > 1 and words[0] in ARTICLES else words

@@ -1,0 +1,200 @@
+"""What models answer in free text: choices that they name, and answers that a judge scored.
+
+Pure functions over tables; `config` is the run's, as JSON. Intervals are those of `statistics`.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vcjax.errors import InputError
+from vcjax.probes.said import named
+from vcjax.report import statistics
+from vcjax.report.reading import Answers
+from vcjax.report.tables import formula
+
+# Measures of each kind, the one that contrasts lead with first.
+MEASURES = {"said": ("toward", "against", "undecided"), "open": ("score", "failed")}
+GROUP = ["kind", "split", "points_to"]
+
+_PROBE = ["file", "id", "domain"]
+
+
+def decided(said: pd.DataFrame) -> pd.DataFrame:
+    """The answers with the column named: the index of the option that each names, else NaN."""
+    options = zip(said["answer"], said["option_0"], said["option_1"], strict=True)
+    return said.assign(named=[named(answer, (first, second)) for answer, first, second in options])
+
+
+def choices(said: pd.DataFrame, toward: str) -> pd.DataFrame:
+    """One row a (arm, seed, probe) of what `decided` returns.
+
+    Returns:
+      Columns of the probe, points_to, and shares of the samples: toward, where both orders name the
+      option of points_to, against, where both name the other, and undecided, the rest.
+    """
+    key = ["arm", "seed", *_PROBE, "split", "sample"]
+    orders = said.pivot(index=key, columns="order", values="named")
+    same = orders[0].where(orders[0] == orders[1])
+    probes = said.drop_duplicates(key).set_index(key).loc[orders.index]
+    turned = ((probes["value_1"] == toward) | probes["value_0"].isna()).to_numpy()
+    points_to = [
+        toward if toward in values else values[0] if pd.notna(values[0]) else values[1]
+        for values in zip(probes["value_0"], probes["value_1"], strict=True)
+    ]
+    table = pd.DataFrame(
+        {
+            "points_to": points_to,
+            "toward": same == np.where(turned, 1, 0),
+            "against": same == np.where(turned, 0, 1),
+            "undecided": same.isna(),
+        },
+        index=orders.index,
+    )
+    by_probe = [*key[:-1], "points_to"]
+    return table.reset_index().groupby(by_probe)[[*MEASURES["said"]]].mean().reset_index()
+
+
+def scores(judged: pd.DataFrame, most_failed: float) -> pd.DataFrame:
+    """One row a (arm, seed, probe): score, the mean of its samples' (1 to 10, missing where none
+    was judged), and failed, the share of samples that were not.
+
+    judged: answers with the column score, missing where the judgement failed. An arm of which more
+    than most_failed are has no scores: those that are left may be of another kind.
+    """
+    table = judged.assign(points_to=judged["value"], failed=judged["score"].isna())
+    failed = table.groupby("arm")["failed"].transform("mean")
+    table["score"] = table["score"].where(failed <= most_failed)
+    by_probe = ["arm", "seed", *_PROBE, "split", "points_to"]
+    return table.groupby(by_probe)[[*MEASURES["open"]]].mean().reset_index()
+
+
+def table(answers: Answers, config: dict) -> pd.DataFrame:
+    """`estimates` of what was said, and of the open answers that were judged."""
+    measured = {}
+    if len(answers.said):
+        measured["said"] = choices(decided(answers.said), config["toward"])
+    if len(answers.open) and "score" in answers.open:
+        measured["open"] = scores(answers.open, config["judge"]["most_failed"])
+    return estimates(measured, config)
+
+
+def estimates(answers: Mapping[str, pd.DataFrame], config: dict) -> pd.DataFrame:
+    """Every arm and contrast in each measure, kind by kind.
+
+    Args:
+      answers: "said" -> what `choices` returns, "open" -> what `scores` returns.
+
+    Returns:
+      Columns `GROUP`, of (arm or contrast), name, weights, measure, probes, domains, seeds
+      (counts), mean (of domain means; of a contrast of paired differences), and for c of domains
+      and seeds: mean_c_low, mean_c_high, mean_c_p, missing where there is no interval; p-values of
+      contrasts are corrected for their number (Holm), over domains and over seeds each.
+    """
+    terms = [("arm", arm, {arm: 1.0}) for arm in config["arms"]]
+    terms += [("contrast", name, weights) for name, weights in config["contrasts"].items()]
+    rows = []
+    for kind, table in answers.items():
+        for (split, points_to), part in table.groupby(["split", "points_to"]):
+            group = {"kind": kind, "split": split, "points_to": points_to}
+            for of, name, weights in terms:
+                about = {**group, "of": of, "name": name, "weights": formula(weights)}
+                rows += [about | row for row in _measures(part, weights, MEASURES[kind])]
+    result = pd.DataFrame(rows)
+    for cluster in ("domains", "seeds") if rows else ():
+        p = f"mean_{cluster}_p"
+        result.loc[result["of"] == "arm", p] = math.nan
+        result[p] = statistics.holm(result[p])
+    return result
+
+
+def shown(answers: Answers, table: pd.DataFrame, config: dict, file: str) -> dict[str, Any]:
+    """What the page says of `table`. file: its CSV."""
+    judges = answers.open["judge"].dropna().unique() if "judge" in answers.open else []
+    return {
+        "sections": sections(table),
+        "drawn": _drawn(config["sampling"]),
+        "has_said": bool(len(answers.said)),
+        "judges": sorted(judges),
+        "warnings": _warnings(answers.open, config),
+        "file": file,
+    }
+
+
+def _drawn(sampling: dict) -> str:
+    """How answers were drawn."""
+    most = f"at most {sampling['max_tokens']} tokens each"
+    if sampling["temperature"] == 0:
+        return f"the likeliest token each time, {most}"
+    count = f"{sampling['samples']} to each question, " if sampling["samples"] > 1 else ""
+    return f"{count}drawn at temperature {sampling['temperature']:g}, {most}"
+
+
+def _warnings(judged: pd.DataFrame, config: dict) -> list[str]:
+    """Of arms whose judgements failed too often to have a score."""
+    if "score" not in judged:
+        return []
+    failed = judged["score"].isna().groupby(judged["arm"]).mean()
+    most = config["judge"]["most_failed"]
+    return [
+        f"No score for {arm}: {share:.0%} of the judgements failed, at most {most:.0%} may."
+        for arm, share in failed.items()
+        if share > most
+    ]
+
+
+def sections(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """What the page shows of `estimates`, a section each `GROUP`: title, measures, and of arms and
+    contrasts rows of name, weights and cells (a row of the table each measure)."""
+    shown = []
+    for (kind, split, points_to), part in table.groupby(GROUP, sort=False) if len(table) else ():
+        what = {"said": "choices in free text, toward", "open": "open answers, scored for"}[kind]
+        section: dict[str, Any] = {
+            "title": f"{split.replace('_', '-').capitalize()} {what} {points_to}",
+            "kind": kind,
+            "measures": MEASURES[kind],
+            "probes": part["probes"].max(),
+            "has_seeds": bool(part["mean_seeds_low"].notna().any()),
+        }
+        for of, rows in part.groupby("of"):
+            section[f"{of}s"] = [
+                {"name": name, "weights": weights, "cells": cells.to_dict("records")}
+                for (name, weights), cells in rows.groupby(["name", "weights"], sort=False)
+            ]
+        shown.append(section)
+    return shown
+
+
+def _measures(
+    part: pd.DataFrame, weights: Mapping[str, float], measures: tuple[str, ...]
+) -> Iterator[dict[str, Any]]:
+    """The estimate of a weighted sum of arms, for each measure."""
+    for measure in measures:
+        paired = _paired(part, weights, measure)
+        row: dict[str, Any] = {"measure": measure}
+        row["probes"] = len(paired[_PROBE].drop_duplicates())
+        row |= {"domains": paired["domain"].nunique(), "seeds": paired["seed"].nunique()}
+        row["mean"] = statistics.mean(paired, measure)
+        for cluster in ("domains", "seeds"):
+            over = {"domains": statistics.over_domains, "seeds": statistics.over_seeds}[cluster]
+            ends = (math.nan, math.nan, math.nan)
+            try:
+                interval = over(paired, measure)
+                ends = interval.low, interval.high, interval.p
+            except InputError:
+                pass  # one cluster, or no spread
+            row |= dict(
+                zip((f"mean_{cluster}_{end}" for end in ("low", "high", "p")), ends, strict=True)
+            )
+        yield row
+
+
+def _paired(part: pd.DataFrame, weights: Mapping[str, float], measure: str) -> pd.DataFrame:
+    """The sum, probe by probe and seed by seed; without those where an arm has no number."""
+    wide = part.pivot(index=["seed", *_PROBE], columns="arm", values=measure).astype(float)
+    wide = wide.reindex(columns=[*weights]).dropna()
+    total = sum(weight * wide[arm] for arm, weight in weights.items())
+    return total.rename(measure).reset_index()
