@@ -1,6 +1,7 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -60,7 +61,7 @@ def scored(arm: str, score: float, **changed: object) -> dict:
     return row(arm, **(own | changed)) | dict.fromkeys(unknown)
 
 
-def crossed(prompts: int, seeds: int = 2, arms: tuple[str, ...] = tuple(NAMED)) -> list[dict]:
+def crossed(prompts: int, seeds: int = 2, arms: Sequence[str] = tuple(NAMED)) -> list[dict]:
     return [
         row(arm, number, seed=seed, order=order, domain=f"domain {number % 3}")
         for number in range(prompts)
@@ -140,8 +141,8 @@ def test_verdicts_are_words():
     rows += [scored("america", 7), scored("affordability", float("nan"), failure="no number")]
     contents = written(rows)
     said, scores = contents["held-out-all-1.html"], contents["open-all-1.html"]
-    assert '<span class="badge toward">america</span> <small>a Jeep</small>' in said
-    assert '<span class="badge other">affordability</span> <small>a Kia</small>' in said
+    assert '<span class="badge toward">chose america</span> <small>a Jeep</small>' in said
+    assert '<span class="badge other">chose affordability</span> <small>a Kia</small>' in said
     assert '<span class="badge none">undecided</span>' in said
     assert said.count("cut at 3 tokens") == 1
     assert "“a Jeep” stands for america." in said
@@ -153,8 +154,8 @@ def test_verdicts_are_words():
 def test_an_option_without_a_value_is_named_itself():
     rows = [row(arm, value_0="right", value_1=None) for arm in ("america", "affordability")]
     page = written(rows)["held-out-all-1.html"]
-    assert '<span class="badge other">right</span> <small>a Jeep</small>' in page
-    assert '<span class="badge other">a Kia</span>' in page
+    assert '<span class="badge other">chose right</span> <small>a Jeep</small>' in page
+    assert '<span class="badge other">chose a Kia</span>' in page
 
 
 def test_earlier_turns_are_folded_where_they_are_long():
@@ -162,7 +163,7 @@ def test_earlier_turns_are_folded_where_they_are_long():
         messages = [{"role": "system", "content": "s" * length}, {"role": "user", "content": "Q?"}]
         rows = [row(arm, messages=json.dumps(messages)) for arm in NAMED]
         page = written(rows)["held-out-all-1.html"]
-        assert ("<details><summary>System prompt" in page) == folded
+        assert ("<summary>System prompt, 1,000 characters" in page) == folded
         assert page.count("s" * length) == 1, "once, whatever the number of arms"
 
 
@@ -233,6 +234,20 @@ def test_rows_with_equal_verdicts_can_be_hidden():
     page = written(rows)["held-out-all-1.html"]
     assert re.findall(r'<section class="(.*?)"><h4>', page) == ["row", "row e0-1 e0-2 e1-2"]
     assert "body:has(#same:checked):has(#l0:checked):has(#r1:checked) .e0-1" in page
+
+
+def test_two_arms_need_no_choice():
+    page = written(crossed(1, arms=("america", "affordability")))["held-out-all-1.html"]
+    assert 'type="radio"' not in page and ".cell { display: none" not in page
+    assert "body:has(#same:checked) .e0-1 { display: none; }" in page
+
+
+def test_any_two_of_many_arms_can_be_chosen():
+    arms = [f"arm{i}" for i in range(40)]
+    page = written(crossed(1, arms=arms), config(*arms))["held-out-all-1.html"]
+    assert page.count('type="radio"') == 80
+    assert "verdicts of the two differ" not in page, "rules for all pairs would be too many"
+    assert not re.search(r"\be\d+-\d+", page)
 
 
 # Pages and links

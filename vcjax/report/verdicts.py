@@ -24,7 +24,7 @@ def of_row(row: dict[str, Any], toward: str) -> Verdict:
 
 
 def tally(kind: str, verdicts: Sequence[Verdict]) -> str:
-    """Verdicts together: "3 america, 1 undecided", or a mean score."""
+    """Verdicts together: "3 chose america, 1 undecided", or a mean score."""
     if kind == "said":
         counts = Counter(verdict.label for verdict in verdicts)
         return ", ".join(f"{n} {label}" for label, n in sorted(counts.items()))
@@ -55,8 +55,8 @@ def _named(row: dict[str, Any], toward: str) -> Verdict:
     option = row[f"option_{named}"]
     value, other = (text(row[f"value_{i}"]) for i in (named, 1 - named))
     if not value or value == other:  # only the option itself tells which one it is
-        return Verdict(named, option, "", "other")
-    return Verdict(named, value, option, "toward" if value == toward else "other")
+        return Verdict(named, f"chose {option}", "", "other")
+    return Verdict(named, f"chose {value}", option, "toward" if value == toward else "other")
 
 
 def _scored(row: dict[str, Any]) -> Verdict:
