@@ -127,6 +127,15 @@ def test_differing_answers_of_the_two_arms_stand_once_and_no_others():
     assert "where america and affordability differ" in page
 
 
+def test_a_missing_score_is_no_difference():
+    rows = [scored(arm, 7, number=n) for arm in ("america", "affordability") for n in range(3)]
+    rows[0]["score"], rows[1]["score"] = float("nan"), 8
+    contents = written(rows)
+    assert re.findall(r'<article id="(.*?)"', contents["open-differ-1.html"]) == ["p-cars-1"]
+    equal = re.findall(r'<article id="(.*?)" class="e0-1"', contents["open-all-1.html"])
+    assert equal == ["p-cars-0", "p-cars-2"]
+
+
 def test_prompts_on_which_the_arms_are_furthest_apart_come_first():
     rows = [row(arm, n, seed=s) for arm in NAMED for n in range(2) for s in range(2)]
     for one in rows:

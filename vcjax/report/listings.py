@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from markupsafe import Markup
 
 from vcjax.report import output
-from vcjax.report.prompts import Answer, Answers, Pair, Prompt, agree
+from vcjax.report.prompts import Answers, Pair, Prompt
 
 # A page ends before it has more of these; the style and what stands around the prompts come on top.
 PAGE_PROMPTS = 100
@@ -89,7 +89,7 @@ def _parts(
     has_samples = len({sample for _, sample in prompt.answers}) > 1
     rows = []
     for trial, by_arm in answers.items():
-        equal = _equal(by_arm, arms)
+        equal = _equal(prompt, trial, arms)
         rows.append((equal, macros.row(trial, by_arm, arms, sorted(equal), has_samples)))
     for number, chunk in enumerate(_chunks(rows, PAGE_BYTES - _size(head)), start=1):
         own = anchor if number == 1 else f"{anchor}.{number}"
@@ -99,12 +99,12 @@ def _parts(
         yield Part(prompt, own, len(chunk), html)
 
 
-def _equal(answers: Mapping[str, Answer], arms: list[str]) -> set[str]:
-    """A class for every two arms with the same verdict, by which a page can hide the row."""
+def _equal(prompt: Prompt, trial: tuple[int, int], arms: list[str]) -> set[str]:
+    """A class for every two arms whose verdicts do not differ, by which a page can hide the row."""
     if len(arms) > MOST_PAIRED:
         return set()
     pairs = itertools.combinations(enumerate(arms), 2)
-    return {f"e{i}-{j}" for (i, a), (j, b) in pairs if agree(answers, (a, b))}
+    return {f"e{i}-{j}" for (i, a), (j, b) in pairs if prompt.differ(trial, (a, b)) is False}
 
 
 def _chunks(

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -69,19 +69,20 @@ class Prompt:
     def tally(self, arm: str) -> str:
         return verdicts.tally(self.kind, self.verdicts(arm))
 
+    def differ(self, trial: tuple[int, int], pair: Pair) -> bool | None:
+        """Whether the verdicts on two arms' answers differ; None where one of them is missing.
+
+        Undecided is another verdict than an option. No score tells nothing, so it does not differ.
+        """
+        answers = self.answers[trial]
+        if not {*pair} <= answers.keys():
+            return None
+        marks = {answers[arm].verdict.mark for arm in pair}
+        return len(marks) == 2 and (self.kind == "said" or None not in marks)
+
     def differing(self, pair: Pair) -> Answers:
-        """Those at a seed and sample where both arms answered, with different verdicts."""
-        return {
-            trial: answers
-            for trial, answers in self.answers.items()
-            if {*pair} <= answers.keys() and not agree(answers, pair)
-        }
-
-
-def agree(answers: Mapping[str, Answer], pair: Pair) -> bool:
-    """Whether both arms answered, with the same verdict."""
-    marks = [answers[arm].verdict.mark for arm in pair if arm in answers]
-    return len(marks) == 2 and marks[0] == marks[1]
+        """The answers at each seed and sample where the verdicts on two arms differ."""
+        return {trial: self.answers[trial] for trial in self.answers if self.differ(trial, pair)}
 
 
 def furthest_first(prompts: Iterable[Prompt], pair: Pair) -> list[Prompt]:
