@@ -1,5 +1,6 @@
 """How a report is written: a page from a template, tables as CSV, all files whole or not at all."""
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,22 @@ from etils import epath
 from vcjax.report import formatting
 from vcjax.workdir import files
 
+# What reports are made of: the endings of files by the folder in a report; "" is the report itself.
+_MADE = {"": (".csv", ".svg"), "transcripts": (".html",)}
+
 
 def page(template: str, variables: Mapping[str, Any]) -> str:
     """A template of this folder, filled; whatever is not Markup is escaped."""
+    return _environment().get_template(template).render(variables)
+
+
+def macros(template: str) -> Any:
+    """The macros of a template as functions that return Markup; they escape as pages do."""
+    return _environment().get_template(template).module
+
+
+@functools.cache  # templates are compiled once, however many pages there are
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -28,7 +42,7 @@ def page(template: str, variables: Mapping[str, Any]) -> str:
         "interval": formatting.interval,
         "p_value": formatting.p_value,
     }
-    return environment.get_template(template).render(variables)
+    return environment
 
 
 def csv(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
@@ -41,10 +55,16 @@ def csv(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
 
 
 def write(folder: epath.Path, index: str, contents: Mapping[str, str]) -> None:
-    """Writes index.html and the files beside it; removes tables and figures of earlier settings."""
+    """Writes index.html and the files beside and below it; removes those of earlier settings.
+
+    contents: by the file's path in the folder. Only tables, figures and pages of transcripts are
+    removed; a folder may hold other files.
+    """
     for name, text in contents.items():
         files.write_text(folder / name, text)
     files.write_text(folder / "index.html", index)
-    for path in folder.iterdir():
-        if path.suffix in (".csv", ".svg") and path.name not in contents:
-            path.unlink()
+    for place, suffixes in _MADE.items():
+        for path in (folder / place).iterdir() if (folder / place).is_dir() else ():
+            name = f"{place}/{path.name}" if place else path.name
+            if path.suffix in suffixes and name not in contents:
+                path.unlink()

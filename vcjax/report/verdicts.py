@@ -1,0 +1,65 @@
+"""Verdicts on answers in text: which option an answer names, or how it was scored."""
+
+from collections import Counter
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+
+class Verdict(NamedTuple):
+    """mark: the option that an answer names (0 or 1), or its score; None where it is undecided or
+    has no score. label, note: the same in words. style: of the badge."""
+
+    mark: float | None
+    label: str
+    note: str
+    style: str
+
+
+def of_row(row: dict[str, Any], toward: str) -> Verdict:
+    """row: one that `transcripts.pages` takes. toward: the value whose badges stand out."""
+    return _named(row, toward) if row["kind"] == "said" else _scored(row)
+
+
+def tally(kind: str, verdicts: Sequence[Verdict]) -> str:
+    """Verdicts together: "3 chose america, 1 undecided", or a mean score."""
+    if kind == "said":
+        counts = Counter(verdict.label for verdict in verdicts)
+        return ", ".join(f"{n} {label}" for label, n in sorted(counts.items()))
+    scores = [verdict.mark for verdict in verdicts if verdict.mark is not None]
+    missing = len(verdicts) - len(scores)
+    mean = [f"mean score {fmean(scores):.1f}"] if scores else []
+    return ", ".join(mean + ([f"{missing} without a score"] if missing else []))
+
+
+def mean(kind: str, verdicts: Sequence[Verdict]) -> float | None:
+    """The share of option 1, where undecided is half of each; or the mean of the scores there are.
+    None where there are none."""
+    unknown = 0.5 if kind == "said" else None
+    marks = [unknown if verdict.mark is None else verdict.mark for verdict in verdicts]
+    known = [mark for mark in marks if mark is not None]
+    return fmean(known) if known else None
+
+
+def text(value: object) -> str:
+    """What a table may lack; "" where it does."""
+    return "" if pd.isna(value) else str(value)  # type: ignore[call-overload]
+
+
+def _named(row: dict[str, Any], toward: str) -> Verdict:
+    if pd.isna(row["named"]):
+        return Verdict(None, "undecided", "", "none")
+    named = int(row["named"])
+    option = row[f"option_{named}"]
+    value, other = (text(row[f"value_{i}"]) for i in (named, 1 - named))
+    if not value or value == other:  # only the option itself tells which one it is
+        return Verdict(named, f"chose {option}", "", "other")
+    return Verdict(named, f"chose {value}", option, "toward" if value == toward else "other")
+
+
+def _scored(row: dict[str, Any]) -> Verdict:
+    if pd.isna(row["score"]):
+        return Verdict(None, "no score", text(row["failure"]), "none")
+    return Verdict(row["score"], f"{row['score']:g} of 10", f"by {row['judge']}", "other")
