@@ -13,7 +13,7 @@ from vcjax.report import formatting
 from vcjax.workdir import files
 
 # What reports are made of: the endings of files by the folder in a report; "" is the report itself.
-_MADE = {"": (".csv", ".svg"), "transcripts": (".html",)}
+_MADE = ("*.csv", "*.svg", "transcripts/*.html", "transcripts/*/*.html")
 
 
 def page(template: str, variables: Mapping[str, Any]) -> str:
@@ -63,8 +63,6 @@ def write(folder: epath.Path, index: str, contents: Mapping[str, str]) -> None:
     for name, text in contents.items():
         files.write_text(folder / name, text)
     files.write_text(folder / "index.html", index)
-    for place, suffixes in _MADE.items():
-        for path in (folder / place).iterdir() if (folder / place).is_dir() else ():
-            name = f"{place}/{path.name}" if place else path.name
-            if path.suffix in suffixes and name not in contents:
-                path.unlink()
+    for path in [made for pattern in _MADE for made in folder.glob(pattern)]:
+        if path.relative_to(folder).as_posix() not in contents:
+            path.unlink()

@@ -29,6 +29,7 @@ from vcjax.report import (
 from vcjax.report.curves import Curve
 from vcjax.report.formatting import compact
 from vcjax.report.reading import (
+    Answers,
     check_answered,
     missing_answers,
     read_answers,
@@ -36,6 +37,7 @@ from vcjax.report.reading import (
     read_ordered,
 )
 from vcjax.report.tables import headline, in_group, make_tables, training
+from vcjax.report.transcripts.pages import pages
 
 # Tables and config of a report's main part, which is without what its curves alone are about.
 Part = tuple[dict[str, pd.DataFrame], dict[str, Any]]
@@ -74,21 +76,29 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     tables["factors"] = curves.table(all_curves)
     tables["fewer"] = fewer.table([curve.name for curve in all_curves], tables, config).round(6)
     tables["spoken"] = spoken.table(read, config).round(6)
-    says = spoken.shown(read, tables["spoken"], config, "spoken.csv")
+    says = spoken.shown(read, tables["spoken"], config)
     added = _added_probes(workdir, record, main_config)
     svgs = _figures(main, losses, all_curves)
     page = _page(workdir, record, answers, tables, main, corrected, all_curves, svgs, says, added)
 
     contents = {f"{name}.svg": svg for name, svg in svgs.items()}
     contents |= output.csv(tables)
+    contents |= _transcripts("transcripts", read, config)
     for probes in added:
         named = {f"{probes['name']}-{name}": table for name, table in probes["tables"].items()}
-        contents |= output.csv(named)
+        contents |= output.csv(named) | probes["transcripts"]
     output.write(workdir / "report", page, contents)
     if added_probes is None:
         return view.summary(tables, config)
     [summarised] = [probes for probes in added if probes["name"] == added_probes]
     return view.summary_of_added(summarised["tables"], config)
+
+
+def _transcripts(folder: str, read: Answers, config: dict) -> dict[str, str]:
+    """File name -> HTML; empty where nothing was said."""
+    transcribed = spoken.transcribed(read)
+    of_pages = pages(transcribed, config) if len(transcribed) else {}
+    return {f"{folder}/{name}": html for name, html in of_pages.items()}
 
 
 def _figures(main: Part, losses: pd.DataFrame, all_curves: list[Curve]) -> dict[str, str]:
@@ -249,13 +259,14 @@ def _added_probes(workdir: epath.Path, record: Record, main_config: dict) -> lis
     for folder in sorted(path for path in (workdir / "probes").iterdir() if path.is_dir()):
         missing = missing_answers(folder, record)
         tables: dict[str, pd.DataFrame] = {}
-        says: dict[str, Any] = {"sections": []}
+        says: dict[str, Any] = {}
+        transcripts: dict[str, str] = {}
         if not missing:
             read = read_answers(folder, record)
             tables, _ = make_tables(read, record.config, preregistered=False)
             tables["spoken"] = spoken.table(read, record.config).round(6)
-            file = f"{folder.name}-spoken.csv"
-            says = spoken.shown(read, tables["spoken"], record.config, file)
+            says = spoken.shown(read, tables["spoken"], record.config, folder.name)
+            transcripts = _transcripts(f"transcripts/{folder.name}", read, record.config)
         own = curves.rows_of(tables, main_config), main_config
         has_choices = "arms" in tables
         sections.append(
@@ -263,6 +274,7 @@ def _added_probes(workdir: epath.Path, record: Record, main_config: dict) -> lis
                 "name": folder.name,
                 "missing": missing,
                 "spoken": says,
+                "transcripts": transcripts,
                 "tables": tables,
                 "groups": view.groups(*own) if has_choices else [],
                 "files": tables["probe_files"].to_dict("records") if has_choices else [],

@@ -111,8 +111,19 @@ def estimates(answers: Mapping[str, pd.DataFrame], config: dict) -> pd.DataFrame
     return result
 
 
-def shown(answers: Answers, table: pd.DataFrame, config: dict, file: str) -> dict[str, Any]:
-    """What the page says of `table`. file: its CSV."""
+def transcribed(answers: Answers) -> pd.DataFrame:
+    """All answers in free text, as `transcripts.pages` shows them."""
+    said = answers.said if answers.said.empty else decided(answers.said)
+    both = {"said": said, "open": answers.open}
+    rows = [table.assign(kind=kind) for kind, table in both.items() if len(table)]
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+
+def shown(answers: Answers, table: pd.DataFrame, config: dict, added: str = "") -> dict[str, Any]:
+    """What the page says of `table`; empty where nothing was said. added: the name of probes that
+    were asked after the run."""
+    if not (len(answers.said) or len(answers.open)):
+        return {}
     judges = answers.open["judge"].dropna().unique() if "judge" in answers.open else []
     return {
         "sections": sections(table),
@@ -120,7 +131,8 @@ def shown(answers: Answers, table: pd.DataFrame, config: dict, file: str) -> dic
         "has_said": bool(len(answers.said)),
         "judges": sorted(judges),
         "warnings": _warnings(answers.open, config),
-        "file": file,
+        "file": f"{added}-spoken.csv" if added else "spoken.csv",
+        "transcripts": f"transcripts/{added}/index.html" if added else "transcripts/index.html",
     }
 
 

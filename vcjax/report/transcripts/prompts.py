@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from vcjax.report import verdicts
-from vcjax.report.verdicts import Verdict
+from vcjax.report.transcripts import verdicts
+from vcjax.report.transcripts.verdicts import Verdict
 
 Pair = tuple[str, str]  # two arms, as they stand side by side
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from vcjax.report import design, link_names, listings, output
-from vcjax.report.listings import Listing
-from vcjax.report.prompts import Pair, Prompt, furthest_first, read
+from vcjax.report import design, output
+from vcjax.report.transcripts import link_names, listings
+from vcjax.report.transcripts.listings import Listing
+from vcjax.report.transcripts.prompts import Pair, Prompt, furthest_first, read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _side_by_side(arms: Sequence[str], config: dict) -> Pair | None:
 def _index(files: list[File], config: dict) -> str:
     answers = sum(file.answers for file in files)
     variables = {"config": config, "files": files, "answers": answers}
-    return output.page("transcripts_index.html.jinja", variables)
+    return output.page("transcripts/index.html.jinja", variables)
 
 
 def _page(file: File, listing: Listing, number: int, config: dict) -> str:
@@ -141,4 +142,4 @@ def _page(file: File, listing: Listing, number: int, config: dict) -> str:
         "domains": firsts if listing is file.everything else {},
         "can_hide": len(listing.arms) <= listings.MOST_PAIRED,
     }
-    return output.page("transcripts.html.jinja", variables)
+    return output.page("transcripts/page.html.jinja", variables)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from markupsafe import Markup
 
 from vcjax.report import output
-from vcjax.report.prompts import Answers, Pair, Prompt
+from vcjax.report.transcripts.prompts import Answers, Pair, Prompt
 
 # A page ends before it has more of these; the style and what stands around the prompts come on top.
 PAGE_PROMPTS = 100
@@ -84,7 +84,7 @@ def listing(
 def _parts(
     prompt: Prompt, answers: Answers, arms: list[str], anchor: str, link: str
 ) -> Iterator[Part]:
-    macros = output.macros("transcript.html.jinja")
+    macros = output.macros("transcripts/prompt.html.jinja")
     head = macros.head(prompt, arms, link)
     has_samples = len({sample for _, sample in prompt.answers}) > 1
     rows = []

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from vcjax.report.prompts import Prompt
+from vcjax.report.transcripts.prompts import Prompt
 
 
 def of_files(files: Iterable[str]) -> dict[str, str]:

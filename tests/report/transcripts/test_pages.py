@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from vcjax.report.transcripts import pages
+from vcjax.report.transcripts.pages import pages
 
 SCRIPT = "<script>alert(1)</script>"
 NAMED = {"america": 0, "affordability": 1, "base": float("nan")}
@@ -23,6 +23,7 @@ def config(*arms: str) -> dict:
         "contrasts": {"total": {names[0]: -1, names[1]: 1}},
         "primary": "total",
         "rules_out": {},
+        "system_prompts": {},
         "sampling": {"temperature": 0.7, "top_p": 0.9, "max_tokens": 64, "samples": 1},
     }
 
