@@ -38,7 +38,7 @@ from vcjax.models import transformer
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
 from vcjax.plan import Plan, StageData
-from vcjax.probes import overlap, world_probes
+from vcjax.probes import overlap, words, world_probes
 from vcjax.probes.answers import Probes, choices, sha256_of
 from vcjax.schema.check import check_names
 from vcjax.weights import peft
@@ -201,7 +201,8 @@ def _check_overlap(probes: Probes, parts: list[Records]) -> None:
 
 def _comparison(probes: Probes) -> str:
     """A hash of the probes and of the code that looks for them in records."""
-    parts = [sha256_of(probes), hashes.sha256(Path(overlap.__file__))]
+    code = (Path(module) for module in (overlap.__file__, words.__file__))
+    parts = [sha256_of(probes), *map(hashes.sha256, code)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -5,22 +5,17 @@ demonstration does where it holds both options, since it may then demonstrate th
 a record can train on is looked at: the text of a document; the content, reasoning and tool calls of
 each turn of a demonstration, and its tools. Reasoning counts even where the stage leaves it out.
 
-Texts are compared word by word, so that case, spacing, punctuation and the ways in which Unicode
-spells a letter do not matter. Scripts that do not put spaces between words are compared character
-by character.
+Texts are compared word by word (`vcjax/probes/words.py`).
 """
 
-import functools
-import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from vcjax.data.formats import Demonstration, Document
 from vcjax.data.probe_files import ChoiceProbe
 from vcjax.errors import InputError
+from vcjax.probes.words import Phrase, folded, kind, signs, words
 
-Phrase = tuple[str, ...]
 Split = Callable[[str], Phrase]
 # How to split a text -> first word of a phrase -> length -> the phrase -> the probes that have it.
 Phrases = dict[Split, dict[str, dict[int, dict[Phrase, list[ChoiceProbe]]]]]
@@ -29,19 +24,6 @@ Phrases = dict[Split, dict[str, dict[int, dict[Phrase, list[ChoiceProbe]]]]]
 # or three of another script weigh as much as a word.
 WEIGHTS = {"letter": 6, "han": 3, "unspaced": 2}
 ENOUGH = 5 * WEIGHTS["letter"]
-
-# Characters that nobody sees, as soft hyphens and zero-width spaces: those that Unicode's
-# DerivedCoreProperties.txt lists under Default_Ignorable_Code_Point.
-IGNORABLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
-    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-)
-# How the Unicode names of their characters begin. Korean has spaces between words, but none between
-# a noun and its particle.
-HAN = ("CJK ", "IDEOGRAPHIC ")
-UNSPACED = ("HIRAGANA", "KATAKANA", "BOPOMOFO", "HANGUL", "YI ", "THAI ", "LAO ", "KHMER ",
-            "MYANMAR ", "TAI ", "NEW TAI LUE", "JAVANESE", "BALINESE")  # fmt: skip
 
 
 def check(probes: Iterable[ChoiceProbe], records: Sequence[Document | Demonstration]) -> None:
@@ -59,10 +41,10 @@ def check(probes: Iterable[ChoiceProbe], records: Sequence[Document | Demonstrat
         for split, option in _options(probe):
             _add(in_demonstrations, split, option, probe)
             # Of a longer option any part is one of the question's.
-            if split is _signs or _weight(option) < ENOUGH:
+            if split is signs or _weight(option) < ENOUGH:
                 _add(in_documents, split, option, probe)
         for part in _question_parts(probe):
-            _add(in_documents, _words, part, probe)
+            _add(in_documents, words, part, probe)
     for record in records:
         if isinstance(record, Document):
             _check_document(record, in_documents)
@@ -114,7 +96,7 @@ def _add(phrases: Phrases, split: Split, phrase: Phrase, probe: ChoiceProbe) -> 
 
 def _held(text: str, phrases: Phrases) -> Iterator[tuple[Phrase, list[ChoiceProbe]]]:
     """The phrases that a text holds, with the probes that have them."""
-    text = _folded(text)
+    text = folded(text)
     for split, of_first_word in phrases.items():
         pieces = split(text)
         for i, piece in enumerate(pieces):
@@ -126,17 +108,17 @@ def _held(text: str, phrases: Phrases) -> Iterator[tuple[Phrase, list[ChoiceProb
 
 def _options(probe: ChoiceProbe) -> Iterator[tuple[Split, Phrase]]:
     """Each option: its words, where they tell it from the other, else the signs too (C#, C++)."""
-    texts = [_folded(option) for option in probe.options]
-    same = _words(texts[0]) == _words(texts[1])
+    texts = [folded(option) for option in probe.options]
+    same = words(texts[0]) == words(texts[1])
     for text in texts:
-        split = _signs if same or not _words(text) else _words
+        split = signs if same or not words(text) else words
         yield split, split(text) or (text,)
 
 
 def _question_parts(probe: ChoiceProbe) -> Iterator[Phrase]:
     """The shortest phrases of the question that weigh enough, in both orders of the options."""
     for first, second in (probe.options, probe.options[::-1]):
-        question = _words(_folded(probe.template.replace("{a}", first).replace("{b}", second)))
+        question = words(folded(probe.template.replace("{a}", first).replace("{b}", second)))
         for begin in range(len(question)):
             end = begin + 1
             while end < len(question) and _weight(question[begin:end]) < ENOUGH:
@@ -146,63 +128,9 @@ def _question_parts(probe: ChoiceProbe) -> Iterator[Phrase]:
 
 
 def _weight(phrase: Phrase) -> int:
-    return sum(WEIGHTS.get(_kind(piece[0]), WEIGHTS["unspaced"]) for piece in phrase)
+    return sum(WEIGHTS.get(kind(piece[0]), WEIGHTS["unspaced"]) for piece in phrase)
 
 
 def _shown(phrase: Phrase) -> str:
-    spaced = (f" {piece} " if _kind(piece[0]) == "letter" else piece for piece in phrase)
+    spaced = (f" {piece} " if kind(piece[0]) == "letter" else piece for piece in phrase)
     return " ".join("".join(spaced).split())
-
-
-# --- Words
-
-
-def _words(text: str) -> Phrase:
-    """The words of a folded text; of scripts without spaces between words, the characters."""
-    return tuple(text.translate(_WORDS).split())
-
-
-def _signs(text: str) -> Phrase:
-    """The words of a folded text and, each for itself, the signs between them: emoji, + or #."""
-    return tuple(text.translate(_SIGNS).split())
-
-
-def _folded(text: str) -> str:
-    """The text without differences of case, of ignorable characters and of how letters are coded.
-
-    As Unicode's toNFKC_Casefold: https://www.unicode.org/reports/tr31/#NFKC_Modifications.
-    """
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", IGNORABLE.sub("", text))
-    return unicodedata.normalize("NFKC", text.casefold())
-
-
-@functools.cache
-def _kind(character: str) -> str:
-    """letter (marks and digits too), han, unspaced, sign or space."""
-    if unicodedata.category(character)[0] in "LMN":
-        name = unicodedata.name(character, "")
-        return (
-            "han" if name.startswith(HAN) else "unspaced" if name.startswith(UNSPACED) else "letter"
-        )
-    return "space" if unicodedata.category(character) in ("Cc", "Zs", "Zl", "Zp", "Cf") else "sign"
-
-
-class _Table(dict):
-    """For str.translate: letters stay, characters of the kinds `alone` get spaces around them, all
-    others become a space."""
-
-    def __init__(self, alone: tuple[str, ...]) -> None:
-        self.alone = alone
-
-    def __missing__(self, code: int) -> str:
-        character = chr(code)
-        kind = _kind(character)
-        self[code] = (
-            character if kind == "letter" else f" {character} " if kind in self.alone else " "
-        )
-        return self[code]
-
-
-_WORDS = _Table(("han", "unspaced"))
-_SIGNS = _Table(("han", "unspaced", "sign"))
