@@ -36,10 +36,10 @@ def experiment(**settings: Any) -> ConfigDict:
     """An experiment's config with every top-level key. Unknown keys stop with the nearest name."""
     defaults = keys.Experiment.defaults()
     check.check_keys("", settings, defaults)
-    for section in ("mesh", "shape"):
+    for section in ("mesh", "shape", "judge"):
         if isinstance(settings.get(section), Mapping):
             check.check_keys(f"{section}.", settings[section], defaults[section])
-            settings[section] = defaults[section] | settings[section]
+            settings[section] = defaults[section] | _like(defaults[section], settings[section])
     contrasts = settings.get("contrasts")
     if isinstance(contrasts, dict):
         settings["contrasts"] = {
