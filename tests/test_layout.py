@@ -19,7 +19,7 @@ FLOORS = (
     ("record",),
     ("report",),
     ("weights",),
-    ("training", "stage_inputs"),
+    ("training", "judges", "stage_inputs"),
     ("asking",),
     ("experiment", "export", "topology"),
     ("main", "probe", "aot", "serve"),

@@ -36,7 +36,7 @@ def experiment(**settings: Any) -> ConfigDict:
     """An experiment's config with every top-level key. Unknown keys stop with the nearest name."""
     defaults = keys.Experiment.defaults()
     check.check_keys("", settings, defaults)
-    for section in ("mesh", "shape", "sampling"):
+    for section in ("mesh", "shape", "sampling", "judge"):
         if isinstance(settings.get(section), Mapping):
             check.check_keys(f"{section}.", settings[section], defaults[section])
             settings[section] = defaults[section] | _like(defaults[section], settings[section])

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError as Refused
 
 from vcjax.errors import InputError, hint, nearest
-from vcjax.schema.keys import KINDS, Curve, Experiment, Mesh, Recipe, Shape, Stated
+from vcjax.schema.keys import KINDS, Curve, Experiment, Judge, Mesh, Recipe, Shape, Stated
 from vcjax.schema.shown import shown
 
 
@@ -45,6 +45,7 @@ def check(config: dict[str, Any]) -> dict[str, Any]:
         raise InputError(_message(refused.errors()[0])) from None
 
 
+_SECTIONS = {"recipe": Recipe, "mesh": Mesh, "shape": Shape, "stated": Stated, "judge": Judge}
 # The types of pydantic's errors -> what was expected.
 _EXPECTED = {
     "string_type": "text",
@@ -83,9 +84,7 @@ def _message(error: Any) -> str:
     elif len(loc) > 2 and loc[0] == "curves":
         section = Curve
     if kind == "extra_forbidden" and len(loc) > 1:
-        section = {"recipe": Recipe, "mesh": Mesh, "shape": Shape, "stated": Stated}.get(
-            loc[-2], section
-        )
+        section = _SECTIONS.get(loc[-2], section)
     where = "config" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
     if kind == "extra_forbidden":
         parent, _, key = where.removeprefix("config.").rpartition(".")

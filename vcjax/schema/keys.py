@@ -27,6 +27,8 @@ from vcjax.schema.values import (
     StageName,
     Text,
     Texts,
+    Url,
+    VariableName,
     Weight,
 )
 
@@ -289,6 +291,30 @@ class Sampling(Section):
         return self
 
 
+class Judge(Section):
+    """Who scores the sampled answers of open probes, from 1 to 10."""
+
+    by: Literal["none", "base", "phrases", "endpoint"] = "base"  # base: the untouched model
+    url: Url = ""  # of an endpoint: its base URL, with OpenAI's chat completions below it
+    model: Text = ""  # of an endpoint: the name of its model
+    key: VariableName = ""  # of an endpoint: the environment variable that holds its key
+    requests: Count = 8  # to an endpoint, at once
+    max_tokens: Count = 1024  # of a reply of an endpoint
+    most_failed: Part = 0.1  # judgements that may fail; above it the report shows no rate
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Judge":
+        if self.by != "endpoint":
+            for key in ("url", "model", "key"):
+                if getattr(self, key):
+                    raise ValueError(f".{key}: only an endpoint has one; leave it out")
+            return self
+        for key in ("url", "model"):
+            if not getattr(self, key).strip():
+                raise ValueError(f".{key}: it is empty; an endpoint needs it")
+        return self
+
+
 class Experiment(Section):
     """The top level."""
 
@@ -327,6 +353,7 @@ class Experiment(Section):
     # Which held-out choices answer the question: a value against another, or against neither.
     primary_probes: Literal["values", "neutral"] = "values"
     sampling: Sampling = Sampling()  # of answers in free text
+    judge: Judge = Judge()  # of open probes
     # auto: bfloat16 where the machine has it, else float32.
     compute_dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     remat: Remat = "full"

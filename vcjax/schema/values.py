@@ -5,6 +5,7 @@ Validators raise ValueError; its text goes on from the key: ": 1.5; it is a shar
 
 import re
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -83,6 +84,32 @@ def _profile(value: Any) -> Any:
     return value
 
 
+def _url(value: str) -> str:
+    # It is saved and shown, so it may hold no secret; the messages do not repeat it.
+    try:
+        parts = urlsplit(value)
+        is_known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # as of a port that is no number
+        is_known = False
+    if value and not (is_known and re.fullmatch(r"[!-~]+", value)):
+        raise ValueError(": it is no URL; give one as https://HOST/v1")
+    if re.search("[@?#]", value):
+        raise ValueError(
+            ": it has a user, '?' or '#', where a secret could stand; give scheme, host and path"
+        )
+    return value
+
+
+def _variable_name(value: str) -> str:
+    # Who gives the key itself must not find it in a message, nor in the config that is saved.
+    if not re.fullmatch(r"([A-Z][A-Z0-9_]{0,63})?", value):
+        raise ValueError(
+            ": it is no name of an environment variable in capital letters; give that name, as "
+            "OPENAI_API_KEY, and never the key itself"
+        )
+    return value
+
+
 def _names(value: dict[str, str]) -> dict[str, str]:
     if missing := {"model_name", "provider_name"} - value.keys():
         raise ValueError(f": it lacks {', '.join(sorted(missing))}")
@@ -119,3 +146,5 @@ ArmName = Annotated[Name, AfterValidator(_arm_name)]
 Lead = Annotated[Text, AfterValidator(_lead)]
 Remat = Annotated[str, AfterValidator(_remat)]
 Profile = Annotated[Any, AfterValidator(_profile)]
+Url = Annotated[Text, AfterValidator(_url)]  # or empty
+VariableName = Annotated[Text, AfterValidator(_variable_name)]  # or empty
