@@ -13,6 +13,7 @@ import vcjax
 from vcjax import config as configs
 from vcjax import record as records
 from vcjax import sharding, stage_inputs
+from vcjax.asking import judged
 from vcjax.asking.ask import ask
 from vcjax.asking.ask import check as check_askable
 from vcjax.asking.models import Asker
@@ -66,7 +67,9 @@ def run(
             processes.on_first(lambda: scratch.write(inputs.base, workdir))
         load = functools.cache(lambda: load_model(config, inputs.base))
         _train(plan, load, folder, workdir)
-        ask(Asker(record, load, workdir), inputs.probes, "probes")
+        asker = Asker(record, load, workdir)
+        ask(asker, inputs.probes, "probes")
+        judged.judge(asker, "probes")
         _report(workdir)
 
 
@@ -80,11 +83,14 @@ def probe_finished(workdir: epath.Path, probe_file: Path) -> None:
     records.check_trained(workdir, record, record.plan.stages)
     base = pretrained_of(workdir, record)
     check_askable(probes, record.system, base, record.config)
+    judged.check(probes, base, record.config)
     check_answered(workdir, record)
     sha = probes[probe_file.name].sha256
     with lock.hold(workdir):
         load = functools.cache(lambda: load_model(ConfigDict(record.config), base))
-        ask(Asker(record, load, workdir), probes, f"probes/{sha[:16]}")
+        asker, subfolder = Asker(record, load, workdir), f"probes/{sha[:16]}"
+        ask(asker, probes, subfolder)
+        judged.judge(asker, subfolder)
         _report(workdir, added_probes=sha[:16])
 
 
@@ -118,6 +124,7 @@ def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inpu
     read = [Document(system[arm], "", {}, str(path)) for arm, path in files_of.items()]
     overlap.check(probe_files.questions(probes), read)
     check_askable(probes, system, base, config)
+    judged.check(probes, base, config)
     mesh = sharding.make_mesh(config.mesh.to_dict())  # refuses one that does not fit the devices
     inputs = stage_inputs.prepare(config, base, folder, workdir, probes)
     data = {key: stage_input.data for key, stage_input in inputs.items()}

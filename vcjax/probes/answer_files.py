@@ -62,6 +62,11 @@ def read(path: epath.Path) -> pa.Table:
     return table
 
 
+def digest(path: epath.Path) -> str:
+    """The hash of a file's answers."""
+    return read(path).schema.metadata[_SHA256].decode()
+
+
 def _sha256(table: pa.Table) -> str:
     """A hash of names and values, which no version of Parquet changes."""
     return hashlib.sha256(json.dumps(table.to_pydict(), default=str).encode()).hexdigest()

@@ -110,13 +110,27 @@ def check_answered(workdir: epath.Path, record: Record) -> None:
         )
 
 
+def judged_by(answers: epath.Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the judgements of a file of open answers. settings: config.judge."""
+    judge = {key: settings[key] for key in ("by", "url", "model", "max_tokens")}
+    return {"answers": answer_files.digest(answers), "judge": judge}
+
+
+def is_judged(
+    folder: epath.Path, arm: str, seed: int, answers: epath.Path, settings: Mapping[str, Any]
+) -> bool:
+    """Whether this judge's judgements of a file of open answers are there."""
+    path = answer_files.own_path(folder, arm, seed, "judged")
+    return answer_files.is_current(path, judged_by(answers, settings))
+
+
 class Answers(NamedTuple):
     """The answers of every arm and seed, a table each kind of probes; empty without such probes.
 
     choices: what `statistics.answers` returns. texts: a row an arm, seed and text whose perplexity
     was measured; columns arm, seed, file, file_sha256, scorer, tokens (count), logprob (mean, nats
     a token). said, open: a row an answer in free text, as `probes.texts.ask` returns them, with
-    arm and seed.
+    arm and seed; where they were judged with what `judges.judging.judge` returns, too.
     """
 
     choices: pd.DataFrame
@@ -204,8 +218,18 @@ def _read_rows(folder: epath.Path, record: Record, kind: str) -> pd.DataFrame:
                 f"{path}: holds rows of another arm or seed than its name says; "
                 "delete it and start the same command again"
             )
+        if kind == "open" and is_judged(folder, arm, seed, path, record.config["judge"]):
+            rows = _with_judgements(rows, answer_files.own_path(folder, arm, seed, "judged"))
         tables.append(rows)
     return pa.concat_tables(tables, promote_options="permissive").to_pandas()
+
+
+def _with_judgements(rows: pa.Table, path: epath.Path) -> pa.Table:
+    """The answers with the columns of their judgements; both have the same order."""
+    judged = answer_files.read(path)
+    for name in ("score", "failure", "judge"):
+        rows = rows.append_column(name, judged.column(name))
+    return rows
 
 
 def _read_metrics(path: epath.Path) -> Iterator[dict]:

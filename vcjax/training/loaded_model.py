@@ -56,9 +56,13 @@ class LoadedModel:
         """What the finished stages of an arm left where it ends; of none, the untouched model."""
         chain = plan.arms[arm][seed]
         if not chain:
-            return self._weights(workdir, plan, None, _recipe(self.config), seed)
+            return self.untouched(workdir, plan)
         recipe = plan.stages[chain[-1]].recipe
         return self._weights(workdir, plan, chain[-1], recipe, seed, plan.ends.get(arm))
+
+    def untouched(self, workdir: epath.Path, plan: Plan) -> Weights:
+        """The pretrained model, as the stages after it would train it."""
+        return self._weights(workdir, plan, None, _recipe(self.config), seed=0)
 
     def _weights(
         self,

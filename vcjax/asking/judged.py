@@ -1,0 +1,89 @@
+"""Judges the answers to open probes: a file of judgements for each arm and seed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import pandas as pd
+from etils import epath
+
+from vcjax import config as configs
+from vcjax.asking.models import Asker
+from vcjax.errors import InputError
+from vcjax.judges import base, judging, phrases, rubric
+from vcjax.judges.judgement import Judgement
+from vcjax.probes import answer_files, probe_files
+from vcjax.probes.probe_files import Probes
+from vcjax.report import reading
+from vcjax.weights.pretrained import Pretrained
+from vcjax.workdir import preemption, processes
+
+
+def check(probes: Probes, pretrained: Pretrained, config: Mapping[str, Any]) -> None:
+    """Raises InputError where the config's judge could not judge answers to these probes; to be
+    called before training."""
+    questions = [*probe_files.questions(probes, "open")]
+    by = config["judge"]["by"]
+    if not questions:
+        return
+    judging.check(config["judge"])
+    if by == "phrases":
+        for probe in questions:
+            phrases.check(probe.toward, probe.against, probe.where)
+    if by == "base" and config["model"] == configs.SCRATCH:
+        raise InputError(
+            "config.judge.by: 'base', but a model that starts from random weights knows nothing "
+            "before its pretraining; choose another judge, or 'none'"
+        )
+    if by == "base":
+        base.check(
+            pretrained.tokenizer, [rubric.render(p.rubric, p.question, "") for p in questions]
+        )
+
+
+def judge(asker: Asker, subfolder: str) -> None:
+    """Judges the answers in this folder of the workdir; those with current judgements are
+    skipped."""
+    settings, folder = asker.record.config["judge"], asker.workdir / subfolder
+    if settings["by"] == "none":
+        return
+
+    def on_first() -> list[tuple[str, int]]:
+        return [
+            (model.arm, model.seed)
+            for model in asker.models()
+            if (path := answer_files.own_path(folder, model.arm, model.seed, "open")).exists()
+            and not reading.is_judged(folder, model.arm, model.seed, path, settings)
+        ]
+
+    stale = processes.on_first(on_first)
+    if not stale:
+        return
+    preemption.stop_if_noticed()
+    tables = [_answers(folder, arm, seed) for arm, seed in stale]
+    judged = judging.judge(
+        pd.concat(tables, ignore_index=True),
+        settings,
+        asker.workdir,
+        lambda texts: _by_base(asker, texts),
+    )
+    begin = 0
+    for (arm, seed), answers in zip(stale, tables, strict=True):
+        rows = judged.iloc[begin : begin + len(answers)].reset_index(drop=True)
+        begin += len(answers)
+        path = answer_files.own_path(folder, arm, seed, "judged")
+        of = answer_files.own_path(folder, arm, seed, "open")
+        answer_files.write(path, rows, reading.judged_by(of, settings))
+    failed = judged["failure"].ne("").sum()
+    print(f"judge: {judging.name(settings)}, {len(judged):,} answers, {failed:,} not judged")
+
+
+def _answers(folder: epath.Path, arm: str, seed: int) -> pd.DataFrame:
+    return answer_files.read(answer_files.own_path(folder, arm, seed, "open")).to_pandas()
+
+
+def _by_base(asker: Asker, texts: Sequence[str]) -> list[Judgement]:
+    loaded = asker.load()
+    model, params, frozen = loaded.untouched(asker.workdir, asker.record.plan)
+    with jax.set_mesh(loaded.mesh):
+        return base.judge(params, frozen, model, loaded.pretrained.tokenizer, texts)
