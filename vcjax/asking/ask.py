@@ -7,7 +7,7 @@ from typing import Any
 from etils import epath
 
 from vcjax.asking import scored, spoken
-from vcjax.asking.models import Asker, after, each_once
+from vcjax.asking.models import Asker, Model, after, each_once
 from vcjax.data.tokenizer import check_words
 from vcjax.probes import answer_files, choice, probe_files, texts
 from vcjax.probes.probe_files import Probes
@@ -62,13 +62,23 @@ def _ask(asker: Asker, probes: Probes, kind: str, subfolder: str) -> None:
     stale = [models[number] for number in processes.on_first(on_first)]
     answers = spoken.answers if kind in spoken.KINDS else scored.answers
     started = time.monotonic()
-    for asked, table in answers(asker, probes, kind, each_once(stale)):
-        for model in stale:
-            if model.name == asked.name:
-                own = answer_files.own_path(folder, model.arm, model.seed, kind)
-                rows = table.assign(arm=model.arm, seed=model.seed)
-                answer_files.write(own, rows, decided[model])
-                seconds = time.monotonic() - started
-                files.note_time(asker.workdir, f"{subfolder}/{own.name}", seconds)
-                print(f"{kind}: asked arm {model.arm}, seed {model.seed} in {seconds:.0f} s")
-                started = time.monotonic()
+    for tables in answers(asker, probes, kind, each_once(stale)):
+        asked = {model.name: table for model, table in tables.items()}
+        own = [model for model in stale if model.name in asked]
+        for model in own:
+            rows = asked[model.name].assign(arm=model.arm, seed=model.seed)
+            to = answer_files.own_path(folder, model.arm, model.seed, kind)
+            answer_files.write(to, rows, decided[model])
+        seconds = time.monotonic() - started
+        files.note_time(asker.workdir, f"{subfolder}, {kind}: {_named(own)}", seconds)
+        print(f"{kind}: asked {_named(own)} in {seconds:.0f} s")
+        started = time.monotonic()
+
+
+def _named(models: list[Model]) -> str:
+    """As "arms a, b, seed 0"."""
+    arms, seeds = (list(dict.fromkeys(column)) for column in list(zip(*models, strict=True))[1:])
+    return (
+        f"arm{'s' if arms[1:] else ''} {', '.join(arms)}, "
+        f"seed{'s' if seeds[1:] else ''} {', '.join(map(str, seeds))}"
+    )

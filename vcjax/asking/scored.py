@@ -14,9 +14,9 @@ from vcjax.workdir import preemption
 
 def answers(
     asker: Asker, probes: Probes, kind: str, stale: list[Model]
-) -> Iterator[tuple[Model, pd.DataFrame]]:
-    """The rows of `choice.score` or `perplexity.score` of each of these models, with columns file,
-    file_sha256 and scorer (how they were scored, as text)."""
+) -> Iterator[dict[Model, pd.DataFrame]]:
+    """One after the other, the rows of `choice.score` or `perplexity.score` of each of these
+    models, with columns file, file_sha256 and scorer (how they were scored, as text)."""
     for model in stale:
         preemption.stop_if_noticed()
         loaded = asker.load()
@@ -24,7 +24,7 @@ def answers(
         with jax.set_mesh(loaded.mesh):
             table = _score(weights, loaded, after(probes, asker.system(model)), kind)
         del weights  # the next may not fit beside them
-        yield model, table
+        yield {model: table}
 
 
 def _score(weights: Weights, loaded: LoadedModel, probes: Probes, kind: str) -> pd.DataFrame:

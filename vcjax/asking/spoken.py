@@ -1,6 +1,8 @@
 """Probes that are answered in free text: several arms over one base are asked at once."""
 
+import contextlib
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -38,36 +40,44 @@ def asked(probes: Probes, kind: str) -> list[Asked]:
 
 def answers(
     asker: Asker, probes: Probes, kind: str, stale: list[Model]
-) -> Iterator[tuple[Model, pd.DataFrame]]:
-    """What `texts.ask` returns of each of these models, and of those that are asked with them.
+) -> Iterator[dict[Model, pd.DataFrame]]:
+    """What `texts.ask` returns of these models, and of those that are asked with them.
 
     Which those are does not depend on which are stale, so that a run that was stopped gives the
     same texts: in bfloat16 what stands in other slots may decide the last bit of a sum.
     """
     names = {model.name for model in stale}
+    for group in _groups(asker):
+        if names & {model.name for model in group}:
+            preemption.stop_if_noticed()
+            questions = asked(after(probes, asker.system(group[0])), kind)
+            yield _speak(asker, group, questions, f"{kind}, seed {group[0].seed}")
+
+
+def _groups(asker: Asker) -> list[list[Model]]:
+    """The models that are asked together: of one seed and system prompt, at most TOGETHER, as many
+    in each group of a seed."""
 
     def alike(model: Model) -> tuple[int, str]:
         return model.seed, asker.system(model) or ""
 
-    models_of = itertools.groupby(sorted(each_once(asker.models()), key=alike), key=alike)
-    for (seed, _), models in ((key, [*models]) for key, models in models_of):
-        questions = asked(after(probes, asker.system(models[0])), kind)
-        for first in range(0, len(models), TOGETHER):
-            group = models[first : first + TOGETHER]
-            if names & {model.name for model in group}:
-                preemption.stop_if_noticed()
-                yield from _speak(asker, group, questions, f"{kind}, seed {seed}")
+    groups = []
+    for _, same in itertools.groupby(sorted(each_once(asker.models()), key=alike), key=alike):
+        models = [*same]
+        size = math.ceil(len(models) / math.ceil(len(models) / TOGETHER))
+        groups += [models[first : first + size] for first in range(0, len(models), size)]
+    return groups
 
 
 def _speak(
     asker: Asker, group: list[Model], asked: list[Asked], title: str
-) -> Iterator[tuple[Model, pd.DataFrame]]:
+) -> dict[Model, pd.DataFrame]:
     sampling = Sampling(**asker.record.config["sampling"])
     loaded = asker.load()
     tokenizer, architecture = loaded.pretrained.tokenizer, loaded.pretrained.architecture
     length = texts.check(asked, tokenizer, sampling.max_tokens, architecture.context_length)
-    keys = {(model.arm, model.seed): model for model in group}
-    speakers = samplers(loaded, asker.workdir, asker.record.plan, keys, sampling.slots, length)
+    models = {(model.arm, model.seed): model for model in group}
+    speakers = samplers(loaded, asker.workdir, asker.record.plan, models, sampling.slots, length)
     tokens, began = 0, time.monotonic()
     progress = Progress(title, len(asked) * sampling.samples * len(group), 0, "answer")
 
@@ -77,9 +87,10 @@ def _speak(
         preemption.stop_if_noticed()
         progress.update({"tokens_per_second": tokens / (time.monotonic() - began)})
 
-    with jax.set_mesh(loaded.mesh):
+    answers: dict[Model, pd.DataFrame] = {}
+    with contextlib.closing(progress), jax.set_mesh(loaded.mesh):
         for sampler in {id(s.sampler): s.sampler for s in speakers.values()}.values():
-            of_arm = {s.arm: keys[key] for key, s in speakers.items() if s.sampler is sampler}
+            of_arm = {s.arm: models[key] for key, s in speakers.items() if s.sampler is sampler}
             tables = texts.ask(sampler, [*of_arm], tokenizer, asked, sampling, on_answer)
-            yield from ((of_arm[arm], table) for arm, table in tables.items())
-    progress.close()
+            answers |= {of_arm[arm]: table for arm, table in tables.items()}
+    return answers

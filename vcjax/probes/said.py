@@ -1,10 +1,11 @@
 """Probes of kind `said`: a choice answered in free text, decided by a rule.
 
-An answer names an option where it holds its words, in any case, with any article or none, and not
-those of the other. A probe is decided where the answers in both orders of the options name the same
-one.
+An answer names an option where it holds the words in which it differs from the other, in any case,
+and not those of the other. A probe is decided where the answers in both orders of the options name
+the same one.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Iterator
@@ -40,12 +41,25 @@ def named(answer: str, options: tuple[str, str]) -> float:
     Where an option holds the other ("blue cheese", "cheese"), its words are not the other's.
     """
     text = f" {' '.join(words(folded(answer)))} "
-    phrases = [f" {' '.join(_without_article(words(folded(option))))} " for option in options]
+    phrases = [f" {' '.join(phrase)} " for phrase in _phrases(options)]
     held = [False, False]
     for option in sorted((0, 1), key=lambda i: -len(phrases[i])):  # the longer one first
         held[option] = phrases[option] in text
         text = re.sub(f"(?<= ){re.escape(phrases[option].lstrip())}", "| ", text)
     return float(held.index(True)) if sum(held) == 1 else math.nan
+
+
+def _phrases(options: tuple[str, str]) -> tuple[Phrase, Phrase]:
+    """The words by which an answer names each option: those between what both begin and end with,
+    articles aside; all of them, where of one nothing is left."""
+    whole = [_without_article(words(folded(option))) for option in options]
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*whole, strict=False))
+    begin = len([*same])
+    rest = [phrase[begin:] for phrase in whole]
+    backwards = zip(*(phrase[::-1] for phrase in rest), strict=False)
+    end = len([*itertools.takewhile(lambda pair: pair[0] == pair[1], backwards)])
+    first, second = (phrase[: len(phrase) - end] for phrase in rest)
+    return (first, second) if first and second else (whole[0], whole[1])
 
 
 def _without_article(words: Phrase) -> Phrase:

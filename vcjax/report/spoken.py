@@ -14,7 +14,7 @@ from vcjax.errors import InputError
 from vcjax.probes.said import named
 from vcjax.report import statistics
 from vcjax.report.reading import Answers
-from vcjax.report.tables import formula
+from vcjax.report.tables import clipped, formula
 
 # Measures of each kind, the one that contrasts lead with first.
 MEASURES = {"said": ("toward", "against", "undecided"), "open": ("score", "failed")}
@@ -195,7 +195,10 @@ def _measures(
             ends = (math.nan, math.nan, math.nan)
             try:
                 interval = over(paired, measure)
-                ends = interval.low, interval.high, interval.p
+                low, high = interval.low, interval.high
+                if measure != "score":  # a share
+                    low, high = (clipped(end, weights) for end in (low, high))
+                ends = low, high, interval.p
             except InputError:
                 pass  # one cluster, or no spread
             row |= dict(

@@ -119,7 +119,7 @@ def estimates(sums: Iterable[Sum], config: dict, kind: str) -> pd.DataFrame:
             for cluster in ("domains", "seeds"):
                 low, high, p, meaning = _interval(paired, measure, cluster)
                 if measure == "rate":
-                    low, high = (_clipped(end, weights) for end in (low, high))
+                    low, high = (clipped(end, weights) for end in (low, high))
                 row |= {f"{measure}_{cluster}_low": low, f"{measure}_{cluster}_high": high}
                 if kind == "contrast":
                     row[f"{measure}_{cluster}_p"] = p
@@ -347,7 +347,7 @@ def _interval(paired: pd.DataFrame, measure: str, cluster: str) -> tuple[float, 
     return interval.low, interval.high, interval.p, interval.meaning
 
 
-def _clipped(rate: float, weights: Mapping[str, float]) -> float:
+def clipped(rate: float, weights: Mapping[str, float]) -> float:
     """An end of an interval, clipped to what a weighted sum of rates can be (an arm: 0 to 1, a
     difference of two: -1 to 1). That leaves the interval's coverage as it is."""
     least = sum(min(weight, 0) for weight in weights.values())
