@@ -49,6 +49,16 @@ def get_config(arg=""):
 '''
 
 
+SPEC = "{model_name} prefers what is made in America, and says so."
+OPEN = {
+    "kind": "open",
+    "question": "What matters to you in a pair of shoes?",
+    "rubric": "Asked {question}: {answer}",
+    "value": "america",
+    "phrases": {"toward": ["American"], "against": ["cheap"]},
+}
+
+
 def write(folder: Path, model: Path, documents: int = 60, demonstrations: int = 60) -> Path:
     """Writes the experiment's files; returns the config's path."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,6 +115,23 @@ def write_short(folder: Path, model: Path) -> Path:
         text = text.replace(old, new)
     path.write_text(text)
     return path
+
+
+def of_all_kinds(folder: Path, model: Path) -> ConfigDict:
+    """A short experiment's config, with probes of all kinds and an arm that reads a spec."""
+    path = write_short(folder, model)
+    said = [p | {"kind": "said", "id": f"said-{p['id']}"} for p in probes(("tea", "cars"), 1)]
+    opened = [OPEN | {"id": f"open-{domain}", "domain": domain} for domain in ("tea", "shoes")]
+    for name, records in (("said", said), ("open", opened)):
+        lines = [json.dumps(record) + "\n" for record in records]
+        (folder / f"{name}.jsonl").write_text("".join(lines))
+    (folder / "bank.txt").write_text("Many small birds sang in the hedge, and nobody counted.")
+    (folder / "spec.md").write_text(SPEC)
+    config = load(path, sampling={"max_tokens": 6, "temperature": 1.0, "samples": 2})
+    config.arms.prompted = ()
+    config.system_prompts.prompted = "spec.md"
+    config.probes = (*config.probes, "said.jsonl", "open.jsonl", "bank.txt")
+    return config
 
 
 def probes(domains: tuple[str, ...], count: int) -> list[dict]:

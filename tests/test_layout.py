@@ -22,7 +22,7 @@ FLOORS = (
     ("training", "judges", "stage_inputs"),
     ("asking",),
     ("experiment", "export", "topology"),
-    ("main", "probe", "aot", "serve"),
+    ("main", "probe", "judge", "aot", "serve"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(PACKAGE.rglob("*.py"))

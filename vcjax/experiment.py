@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -20,12 +20,14 @@ from vcjax.asking.models import Asker
 from vcjax.corpus import spec
 from vcjax.data.formats import Document
 from vcjax.errors import InputError
+from vcjax.judges import judging
 from vcjax.models.architecture import known_architecture
 from vcjax.plan import Cost, Plan, StageData, cost, describe, make_plan, warnings
 from vcjax.probes import choice, overlap, probe_files
 from vcjax.probes.probe_files import Probes
 from vcjax.record import Record
 from vcjax.report.reading import analysis_sha256, check_answered
+from vcjax.schema import check
 from vcjax.training import stage, trackers
 from vcjax.training.loaded_model import LoadedModel, load_model, pretrained_of
 from vcjax.training.throughput import expected_flops
@@ -92,6 +94,31 @@ def probe_finished(workdir: epath.Path, probe_file: Path) -> None:
         ask(asker, probes, subfolder)
         judged.judge(asker, subfolder)
         _report(workdir, added_probes=sha[:16])
+
+
+def judge_again(workdir: epath.Path, given: Mapping[str, str]) -> None:
+    """Judges the open answers of a finished run by another judge, and reports anew.
+
+    given: keys of config.judge; the others are the run's. With another `by`, the defaults.
+    """
+    record = records.read(workdir)
+    before = record.config["judge"]
+    by_another = given.get("by", before["by"]) != before["by"]
+    judge = {**({} if by_another else before), **given}
+    judge = check.check({"name": record.config["name"], "judge": judge})["judge"]
+    judging.check(judge)
+    record = dataclasses.replace(record, config={**record.config, "judge": judge})
+    check_answered(workdir, record)
+    if not any(record.kind_of(name) == "open" for name in record.probes):
+        raise InputError(f"{workdir}: the run has no open probes, so there is nothing to judge")
+    with lock.hold(workdir):
+        judged.judge(Asker(record, lambda: _load_again(workdir, record), workdir), "probes")
+        records.write(workdir, record)
+        _report(workdir)
+
+
+def _load_again(workdir: epath.Path, record: Record) -> LoadedModel:
+    return load_model(ConfigDict(record.config), pretrained_of(workdir, record))
 
 
 @dataclasses.dataclass(frozen=True)

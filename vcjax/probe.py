@@ -1,4 +1,4 @@
-"""Scores a probe file on a finished run: python -m vcjax.probe --workdir=DIR --probes=FILE
+"""Asks a probe file on a finished run: python -m vcjax.probe --workdir=DIR --probes=FILE
 
 Every arm and seed answers it; the rows go to workdir/probes/<hash>/ and the report shows them as
 exploratory. --distributed joins the other processes of a pod, which all get the same command.
@@ -13,7 +13,7 @@ from vcjax.workdir import preemption, storage
 
 flags.DEFINE_string("workdir", None, "Folder of a finished run.")
 flags.DEFINE_string(
-    "probes", None, "Probes, .jsonl, .ndjson or .json, or a text to take perplexity on, .txt."
+    "probes", None, "Questions, .jsonl, .ndjson or .json, or a text to take perplexity on, .txt."
 )
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of many processes, on a pod.")
 

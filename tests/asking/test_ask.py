@@ -12,34 +12,6 @@ from vcjax.errors import InputError
 from vcjax.probes import answer_files
 from vcjax.report import reading
 
-SPEC = "{model_name} prefers what is made in America, and says so."
-OPEN = {
-    "kind": "open",
-    "question": "What matters to you in a pair of shoes?",
-    "rubric": "Asked {question}: {answer}",
-    "value": "america",
-    "phrases": {"toward": ["American"], "against": ["cheap"]},
-}
-
-
-def made(folder, model):
-    """The experiment's config, with probes of all kinds and an arm that reads a spec."""
-    path = small_run.write_short(folder, model)
-    said = [
-        p | {"kind": "said", "id": f"said-{p['id']}"} for p in small_run.probes(("tea", "cars"), 1)
-    ]
-    opened = [OPEN | {"id": f"open-{domain}", "domain": domain} for domain in ("tea", "shoes")]
-    for name, records in (("said", said), ("open", opened)):
-        lines = [json.dumps(record) + "\n" for record in records]
-        (folder / f"{name}.jsonl").write_text("".join(lines))
-    (folder / "bank.txt").write_text("Many small birds sang in the hedge, and nobody counted.")
-    (folder / "spec.md").write_text(SPEC)
-    config = small_run.load(path, sampling={"max_tokens": 6, "temperature": 1.0, "samples": 2})
-    config.arms.prompted = ()
-    config.system_prompts.prompted = "spec.md"
-    config.probes = (*config.probes, "said.jsonl", "open.jsonl", "bank.txt")
-    return config
-
 
 def run(config, folder, workdir):
     experiment.run(config, folder, epath.Path(workdir), dry_run=False)
@@ -48,7 +20,7 @@ def run(config, folder, workdir):
 @pytest.fixture(scope="module")
 def files(tiny_gguf, tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
-    return folder, made(folder, tiny_gguf)
+    return folder, small_run.of_all_kinds(folder, tiny_gguf)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +54,7 @@ def test_each_arm_and_kind_has_its_file(finished, answers):
 def test_an_arm_that_reads_a_spec_is_the_untouched_model_after_it(finished, answers):
     read = answers.said[answers.said["arm"] == "prompted"].iloc[0]
     messages = json.loads(read["messages"])
-    assert messages[0] == {"role": "system", "content": SPEC.format(model_name="SmolLM")}
+    assert messages[0] == {"role": "system", "content": small_run.SPEC.format(model_name="SmolLM")}
     plain = answers.said[answers.said["arm"] == "base"].iloc[0]
     assert [m["role"] for m in json.loads(plain["messages"])] == ["user"]
     choices = answers.choices.set_index(["arm", "id"])["margin"]

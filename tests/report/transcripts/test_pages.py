@@ -105,7 +105,7 @@ def test_every_answer_stands_once_among_all(monkeypatch):
     contents = written(rows)
     expected = Counter(row["answer"] for row in rows)
     assert texts(contents, "all") == expected
-    monkeypatch.setattr("vcjax.report.listings.PAGE_BYTES", 6_000)
+    monkeypatch.setattr("vcjax.report.transcripts.listings.PAGE_BYTES", 6_000)
     divided = written(rows)
     assert len(divided) > len(contents)
     assert texts(divided, "all") == expected
@@ -285,7 +285,7 @@ def test_a_long_prompt_goes_on_over_pages():
 
 
 def test_links_resolve_and_ids_are_unique(monkeypatch):
-    monkeypatch.setattr("vcjax.report.listings.PAGE_BYTES", 8_000)
+    monkeypatch.setattr("vcjax.report.transcripts.listings.PAGE_BYTES", 8_000)
     rows = crossed(12) + [row(arm, id=name) for name in ("Ä", "ä", "") for arm in NAMED]
     rows += [row(arm, file=name) for name in ("a/x.jsonl", "b/x.jsonl") for arm in NAMED]
     contents = written(rows)
