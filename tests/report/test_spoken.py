@@ -24,6 +24,7 @@ def said(arm, answers, number=0, seed=0, sample=0, values=("america", None)):
     shared = {
         **{"arm": arm, "seed": seed, "file": "said.jsonl", "id": f"p{number}", "sample": sample},
         **{"domain": f"d{number % 3}", "split": "held_out", "option_0": "a Jeep"},
+        **{"scope": "out_of_domain", "contrast": "values"},
         **{"option_1": "a Kia", "value_0": values[0], "value_1": values[1]},
     }
     return [shared | {"order": order, "answer": text} for order, text in enumerate(answers)]
@@ -59,7 +60,7 @@ def test_samples_are_averaged_and_each_pairs_its_own_orders():
 def judged(arm, scores, number=0, seed=0):
     shared = {"arm": arm, "seed": seed, "file": "open.jsonl", "id": f"q{number}"}
     shared |= {"domain": f"d{number % 3}", "split": "held_out", "value": "america"}
-    shared |= {"judge": "phrases"}
+    shared |= {"judge": "phrases", "scope": "out_of_domain"}
     return [shared | {"sample": i, "score": score} for i, score in enumerate(scores)]
 
 

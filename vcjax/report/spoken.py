@@ -18,9 +18,16 @@ from vcjax.report.tables import clipped, formula
 
 # Measures of each kind, the one that contrasts lead with first.
 MEASURES = {"said": ("toward", "against", "undecided"), "open": ("score", "failed")}
-GROUP = ["kind", "split", "points_to"]
+GROUP = ["kind", "scope", "split", "contrast", "points_to"]
 
+_CHOICES = {
+    "values": "choices between two values",
+    "neutral": "choices between a value and neither",
+    "format": "obvious choices",
+    "premise": "choices of people",
+}
 _PROBE = ["file", "id", "domain"]
+_ABOUT = GROUP[1:]
 
 
 def decided(said: pd.DataFrame) -> pd.DataFrame:
@@ -36,7 +43,7 @@ def choices(said: pd.DataFrame, toward: str) -> pd.DataFrame:
       Columns of the probe, points_to, and shares of the samples: toward, where both orders name the
       option of points_to, against, where both name the other, and undecided, the rest.
     """
-    key = ["arm", "seed", *_PROBE, "split", "sample"]
+    key = ["arm", "seed", *_PROBE, "scope", "split", "contrast", "sample"]
     orders = said.pivot(index=key, columns="order", values="named")
     same = orders[0].where(orders[0] == orders[1])
     probes = said.drop_duplicates(key).set_index(key).loc[orders.index]
@@ -54,7 +61,7 @@ def choices(said: pd.DataFrame, toward: str) -> pd.DataFrame:
         },
         index=orders.index,
     )
-    by_probe = [*key[:-1], "points_to"]
+    by_probe = ["arm", "seed", *_PROBE, *_ABOUT]
     return table.reset_index().groupby(by_probe)[[*MEASURES["said"]]].mean().reset_index()
 
 
@@ -65,10 +72,11 @@ def scores(judged: pd.DataFrame, most_failed: float) -> pd.DataFrame:
     judged: answers with the column score, missing where the judgement failed. An arm of which more
     than most_failed are has no scores: those that are left may be of another kind.
     """
-    table = judged.assign(points_to=judged["value"], failed=judged["score"].isna())
+    about = {"points_to": judged["value"], "contrast": "open"}
+    table = judged.assign(**about, failed=judged["score"].isna())
     failed = table.groupby("arm")["failed"].transform("mean")
     table["score"] = table["score"].where(failed <= most_failed)
-    by_probe = ["arm", "seed", *_PROBE, "split", "points_to"]
+    by_probe = ["arm", "seed", *_PROBE, *_ABOUT]
     return table.groupby(by_probe)[[*MEASURES["open"]]].mean().reset_index()
 
 
@@ -98,11 +106,11 @@ def estimates(answers: Mapping[str, pd.DataFrame], config: dict) -> pd.DataFrame
     terms += [("contrast", name, weights) for name, weights in config["contrasts"].items()]
     rows = []
     for kind, table in answers.items():
-        for (split, points_to), part in table.groupby(["split", "points_to"]):
-            group = {"kind": kind, "split": split, "points_to": points_to}
+        for about, part in table.groupby(_ABOUT):
+            group = {"kind": kind, **dict(zip(_ABOUT, about, strict=True))}
             for of, name, weights in terms:
-                about = {**group, "of": of, "name": name, "weights": formula(weights)}
-                rows += [about | row for row in _measures(part, weights, MEASURES[kind])]
+                of_term = {**group, "of": of, "name": name, "weights": formula(weights)}
+                rows += [of_term | row for row in _measures(part, weights, MEASURES[kind])]
     result = pd.DataFrame(rows)
     for cluster in ("domains", "seeds") if rows else ():
         p = f"mean_{cluster}_p"
@@ -162,10 +170,11 @@ def sections(table: pd.DataFrame) -> list[dict[str, Any]]:
     """What the page shows of `estimates`, a section each `GROUP`: title, measures, and of arms and
     contrasts rows of name, weights and cells (a row of the table each measure)."""
     shown = []
-    for (kind, split, points_to), part in table.groupby(GROUP, sort=False) if len(table) else ():
-        what = {"said": "choices in free text, toward", "open": "open answers, scored for"}[kind]
+    for key, part in table.groupby(GROUP, sort=False) if len(table) else ():
+        group = dict(zip(GROUP, key, strict=True))
+        kind = group["kind"]
         section: dict[str, Any] = {
-            "title": f"{split.replace('_', '-').capitalize()} {what} {points_to}",
+            "title": _title(group),
             "kind": kind,
             "measures": MEASURES[kind],
             "probes": part["probes"].max(),
@@ -178,6 +187,14 @@ def sections(table: pd.DataFrame) -> list[dict[str, Any]]:
             ]
         shown.append(section)
     return shown
+
+
+def _title(group: dict[str, str]) -> str:
+    split = "Held-out" if group["split"] == "held_out" else "Development"
+    if group["kind"] == "open":
+        return f"{split} open answers, scored for {group['points_to']}"
+    what = _CHOICES[group["contrast"]] if group["scope"] == "out_of_domain" else "in-domain choices"
+    return f"{split} {what} in free text, toward {group['points_to']}"
 
 
 def _measures(
