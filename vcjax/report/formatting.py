@@ -44,6 +44,16 @@ def as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def aligned(columns: list[list[str]]) -> list[str]:
+    """Lines of a table, given as columns; the first is aligned to the left, others to the right."""
+    widths = [max(map(len, column)) for column in columns]
+    lines = []
+    for name, *cells in zip(*columns, strict=True):
+        padded = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+        lines.append("  ".join([name.ljust(widths[0]), *padded]))
+    return lines
+
+
 def interval(row: dict, measure: str, cluster: str, sign: bool = True) -> str:
     """Both ends of an interval ("+0.080 to +0.350"); nothing where there is none."""
     ends = [row[f"{measure}_{cluster}_{end}"] for end in ("low", "high")]

@@ -89,9 +89,11 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
         contents |= output.csv(named) | probes["transcripts"]
     output.write(workdir / "report", page, contents)
     if added_probes is None:
-        return view.summary(tables, config)
+        shown = view.few_arms(config)
+        return view.summary(tables, config) + spoken.summary(tables["spoken"], shown)
     [summarised] = [probes for probes in added if probes["name"] == added_probes]
-    return view.summary_of_added(summarised["tables"], config)
+    of_spoken = spoken.summary(summarised["tables"]["spoken"], view.few_arms(config))
+    return view.summary_of_added(summarised["tables"], config) + of_spoken
 
 
 def _transcripts(folder: str, read: Answers, config: dict) -> dict[str, str]:

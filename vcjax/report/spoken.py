@@ -4,7 +4,7 @@ Pure functions over tables; `config` is the run's, as JSON. Intervals are those 
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 from vcjax.errors import InputError
 from vcjax.probes.said import named
 from vcjax.report import statistics
+from vcjax.report.formatting import aligned, plain
 from vcjax.report.reading import Answers
 from vcjax.report.tables import clipped, formula
 
@@ -164,6 +165,18 @@ def _warnings(judged: pd.DataFrame, config: dict) -> list[str]:
         for arm, share in failed.items()
         if share > most
     ]
+
+
+def summary(table: pd.DataFrame, arms: Collection[str]) -> list[str]:
+    """Lines in plain characters: of each section a title, then the arms as columns."""
+    lines = []
+    for section in sections(table):
+        columns = [["", *section["measures"]]]
+        for row in section["arms"]:
+            if row["name"] in arms:
+                columns.append([row["name"], *(plain(cell["mean"]) for cell in row["cells"])])
+        lines += [f"{section['title']}, {section['probes']} probes", *aligned(columns)]
+    return lines
 
 
 def sections(table: pd.DataFrame) -> list[dict[str, Any]]:

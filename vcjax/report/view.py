@@ -11,7 +11,7 @@ import pandas as pd
 from vcjax import config as configs
 from vcjax.record import Record
 from vcjax.report import claims, design, statistics
-from vcjax.report.formatting import MINUS, counts, from_to, interval, signed
+from vcjax.report.formatting import MINUS, aligned, counts, from_to, interval, signed
 from vcjax.report.premise import premise
 from vcjax.report.reading import analysis_sha256
 from vcjax.report.tables import GROUP, formula, headline, in_group
@@ -267,7 +267,7 @@ def summary(tables: dict[str, pd.DataFrame], config: dict) -> list[str]:
     of_premise = premise(tables, config)
     lines = [of_premise["sentence"]] if of_premise else []
     lines += [f"{text['verdict']} {text['sentence']}", conditions]
-    lines += _arms_as_columns(first["arms"], _few_arms(config))
+    lines += _arms_as_columns(first["arms"], few_arms(config))
     return [line.replace(MINUS, "-") for line in lines]
 
 
@@ -276,7 +276,7 @@ def summary_of_added(tables: dict[str, pd.DataFrame], config: dict) -> list[str]
     lines = ["Exploratory, chosen after the run:"]
     for group in groups(tables, config) if "arms" in tables else ():
         lines += [f"{group['title']}, {group['probes']} probes"]
-        lines += _arms_as_columns(group["arms"], _few_arms(config))
+        lines += _arms_as_columns(group["arms"], few_arms(config))
     for row in tables["perplexity"].to_dict("records") if len(tables["perplexity"]) else ():
         lines.append(f"perplexity of {row['file']}, arm {row['arm']}: {row['perplexity']:.1f}")
     return [line.replace(MINUS, "-") for line in lines]
@@ -288,15 +288,10 @@ def _arms_as_columns(arms: list[dict], names: list[str]) -> list[str]:
     for row in arms:
         if row["name"] in names:
             columns.append([row["name"], f"{row['rate']:.3f}", f"{row['margin']:+.3f}"])
-    widths = [max(map(len, column)) for column in columns]
-    lines = []
-    for name, *cells in zip(*columns, strict=True):
-        aligned = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
-        lines.append("  ".join([name.ljust(widths[0]), *aligned]))
-    return lines
+    return aligned(columns)
 
 
-def _few_arms(config: dict) -> list[str]:
+def few_arms(config: dict) -> list[str]:
     """All arms if they fit into a line, else the untouched and those of the primary contrast."""
     if len(config["arms"]) <= 6:
         return list(config["arms"])
