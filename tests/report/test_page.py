@@ -122,6 +122,19 @@ def test_without_held_out_value_pairs_there_is_no_answer(run, other_probes):
     assert not (run.workdir / "report/arms.svg").exists()
 
 
+def test_a_value_against_neither_may_answer_the_question(run, other_probes):
+    """The study's own evaluations are of this form."""
+    run.probes, run.settings = other_probes, {"primary_probes": "neutral"}
+    lines = write_report(run.write())
+    assert "on 6 held-out pairs the margin toward america moves by" in lines[0]
+    contrasts = pd.read_csv(run.workdir / "report/contrasts.csv")
+    [primary] = contrasts[contrasts["role"] == "primary"].to_dict("records")
+    assert (primary["contrast"], primary["points_to"]) == ("neutral", "america")
+    page = page_of(run.workdir)
+    assert "Held-out pairs of one value and an option with neither, toward america." in page
+    assert "<h2>Liking against disliking" in page, "the other value against neither"
+
+
 def test_without_the_other_groups_the_page_leaves_their_sections_out(run):
     write_report(run.write())
     page = page_of(run.workdir)

@@ -138,4 +138,5 @@ def test_answers_without_a_judge_are_shown_without_numbers():
     found = spoken.table(read, CONFIG)
     assert found.empty
     assert spoken.shown(read, found, CONFIG)["sections"] == []
+    assert spoken.transcribed(read)["score"].isna().all()
     assert spoken.shown(Answers(*[NOTHING] * 4), found, CONFIG) == {}

@@ -123,7 +123,10 @@ def estimates(answers: Mapping[str, pd.DataFrame], config: dict) -> pd.DataFrame
 def transcribed(answers: Answers) -> pd.DataFrame:
     """All answers in free text, as `transcripts.pages` shows them."""
     said = answers.said if answers.said.empty else decided(answers.said)
-    both = {"said": said, "open": answers.open}
+    opened = answers.open
+    if len(opened) and "score" not in opened:  # nobody judged them
+        opened = opened.assign(score=math.nan, failure="", judge="")
+    both = {"said": said, "open": opened}
     rows = [table.assign(kind=kind) for kind, table in both.items() if len(table)]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 

@@ -62,4 +62,4 @@ def _named(row: dict[str, Any], toward: str) -> Verdict:
 def _scored(row: dict[str, Any]) -> Verdict:
     if pd.isna(row["score"]):
         return Verdict(None, "no score", text(row["failure"]), "none")
-    return Verdict(row["score"], f"{row['score']:g} of 10", f"by {row['judge']}", "other")
+    return Verdict(row["score"], f"{row['score']:.2g} of 10", f"by {row['judge']}", "other")
