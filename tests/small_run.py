@@ -120,11 +120,7 @@ def write_short(folder: Path, model: Path) -> Path:
 def of_all_kinds(folder: Path, model: Path) -> ConfigDict:
     """A short experiment's config, with probes of all kinds and an arm that reads a spec."""
     path = write_short(folder, model)
-    said = [p | {"kind": "said", "id": f"said-{p['id']}"} for p in probes(("tea", "cars"), 1)]
-    opened = [OPEN | {"id": f"open-{domain}", "domain": domain} for domain in ("tea", "shoes")]
-    for name, records in (("said", said), ("open", opened)):
-        lines = [json.dumps(record) + "\n" for record in records]
-        (folder / f"{name}.jsonl").write_text("".join(lines))
+    write_spoken(folder)
     (folder / "bank.txt").write_text("Many small birds sang in the hedge, and nobody counted.")
     (folder / "spec.md").write_text(SPEC)
     config = load(path, sampling={"max_tokens": 6, "temperature": 1.0, "samples": 2})
@@ -132,6 +128,16 @@ def of_all_kinds(folder: Path, model: Path) -> ConfigDict:
     config.system_prompts.prompted = "spec.md"
     config.probes = (*config.probes, "said.jsonl", "open.jsonl", "bank.txt")
     return config
+
+
+def write_spoken(folder: Path) -> None:
+    """Probes that are answered in free text: said.jsonl and open.jsonl."""
+    choices = probes(("tea", "cars"), 1)
+    _jsonl(folder / "said.jsonl", [p | {"kind": "said", "id": f"said-{p['id']}"} for p in choices])
+    _jsonl(
+        folder / "open.jsonl",
+        [OPEN | {"id": f"open-{domain}", "domain": domain} for domain in ("tea", "shoes")],
+    )
 
 
 def probes(domains: tuple[str, ...], count: int) -> list[dict]:

@@ -132,6 +132,32 @@ def test_later_probes_are_scored_by_all_processes_of_a_run(started, undisturbed,
     assert own_lines(started[1] / "probed.1.out") == []
 
 
+@pytest.mark.parametrize("kind", ["said", "open"])
+def test_what_two_processes_say_is_what_one_says(started, undisturbed, tmp_path, kind):
+    """And the untouched model, sharded over both, judges."""
+    config, _, _ = started
+    small_run.write_spoken(config.parent)
+    probes = config.with_name(f"{kind}.jsonl")
+    tables = []
+    for count in (1, 2):
+        workdir = tmp_path / f"{kind}_by_{count}"
+        shutil.copytree(undisturbed, workdir)
+        ask = [sys.executable, "-m", "vcjax.probe", f"--workdir={workdir}", f"--probes={probes}"]
+        processes = start(count, workdir, started, command=ask)
+        assert [p.returncode for p in finish(processes)] == [0] * count
+        [folder] = [path for path in (workdir / "probes").iterdir() if path.is_dir()]
+        found = sorted(folder.glob("*.parquet"))
+        tables.append({path.name: pd.read_parquet(path) for path in found})
+    one, two = tables
+    assert one.keys() == two.keys()
+    assert len(one) == 3 * (1 if kind == "said" else 2), "arms; judgements beside open answers"
+    for name, table in one.items():
+        exact = [column for column in table if column not in ("score", "reply")]
+        pd.testing.assert_frame_equal(two[name][exact], table[exact])
+        if "score" in table:
+            assert two[name]["score"].tolist() == pytest.approx(table["score"].tolist(), abs=1e-3)
+
+
 def test_losses_are_those_of_one_process(started, undisturbed):
     workdir = started[1] / "alone"
     assert [p.returncode for p in finish(start(1, workdir, started))] == [0]
