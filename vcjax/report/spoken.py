@@ -49,13 +49,10 @@ def choices(said: pd.DataFrame, toward: str) -> pd.DataFrame:
     same = orders[0].where(orders[0] == orders[1])
     probes = said.drop_duplicates(key).set_index(key).loc[orders.index]
     turned = ((probes["value_1"] == toward) | probes["value_0"].isna()).to_numpy()
-    points_to = [
-        toward if toward in values else values[0] if pd.notna(values[0]) else values[1]
-        for values in zip(probes["value_0"], probes["value_1"], strict=True)
-    ]
+    values = zip(probes["value_0"], probes["value_1"], strict=True)
     table = pd.DataFrame(
         {
-            "points_to": points_to,
+            "points_to": [statistics.points_to(*pair, toward) for pair in values],
             "toward": same == np.where(turned, 1, 0),
             "against": same == np.where(turned, 0, 1),
             "undecided": same.isna(),
@@ -106,8 +103,8 @@ def estimates(answers: Mapping[str, pd.DataFrame], config: dict) -> pd.DataFrame
     terms = [("arm", arm, {arm: 1.0}) for arm in config["arms"]]
     terms += [("contrast", name, weights) for name, weights in config["contrasts"].items()]
     rows = []
-    for kind, table in answers.items():
-        for about, part in table.groupby(_ABOUT):
+    for kind, of_kind in answers.items():
+        for about, part in of_kind.groupby(_ABOUT):
             group = {"kind": kind, **dict(zip(_ABOUT, about, strict=True))}
             for of, name, weights in terms:
                 of_term = {**group, "of": of, "name": name, "weights": formula(weights)}

@@ -79,7 +79,7 @@ def answers(rows: pd.DataFrame, toward: str) -> pd.DataFrame:
 
     turned = (rows["value_1"] == toward) | rows["value_0"].isna()
     rows["points_to"] = [
-        _points_to(*values, toward) for values in zip(rows["value_0"], rows["value_1"], strict=True)
+        points_to(*values, toward) for values in zip(rows["value_0"], rows["value_1"], strict=True)
     ]
     rows["difference"] = (rows["logprob_0"] - rows["logprob_1"]).where(
         ~turned, rows["logprob_1"] - rows["logprob_0"]
@@ -256,7 +256,7 @@ def position_bias(answers: pd.DataFrame) -> pd.DataFrame:
     return means.reset_index()
 
 
-def _points_to(value_0: str | None, value_1: str | None, toward: str) -> str:
+def points_to(value_0: str | None, value_1: str | None, toward: str) -> str:
     """The value that a positive margin means, as `answers` says of `toward`."""
     if toward in (value_0, value_1):
         return toward
