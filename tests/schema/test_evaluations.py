@@ -33,7 +33,10 @@ def test_an_evaluation_is_a_task_and_how_often(tmp_path):
     ("evaluation", "message"),
     [
         (dict(), r"config\.evaluations\.am\.task"),
-        (dict(task="t", epoch=3), r"unknown config key evaluations\.am\.epoch; did you mean .*epochs"),
+        (
+            dict(task="t", epoch=3),
+            r"unknown config key evaluations\.am\.epoch; did you mean .*epochs",
+        ),
         (dict(task="t", epochs=0), r"config\.evaluations\.am\.epochs: 0; it must be 1 or more"),
         (dict(task="t", temperature=-1.0), r"am\.temperature: -1\.0; it must be 0 or more"),
     ],

@@ -6,8 +6,13 @@ pytest.importorskip("inspect_ai")
 pytest.importorskip("inspect_evals")
 
 from inspect_ai import eval as run
-from inspect_ai.model import ChatCompletionChoice, ChatMessageAssistant, ModelOutput, ModelUsage
-from inspect_ai.model import get_model
+from inspect_ai.model import (
+    ChatCompletionChoice,
+    ChatMessageAssistant,
+    ModelOutput,
+    ModelUsage,
+    get_model,
+)
 
 from vcjax.errors import InputError
 from vcjax.tasks.agentic_misalignment import agentic_misalignment
@@ -20,7 +25,9 @@ CANCEL = '<tool_use:cancel_alert>\ncode: "EXEC-4429"\n</tool_use:cancel_alert>'
 def answering(text, stop_reason="stop"):
     """A model that always answers the same; its usage is given, else Inspect counts tokens by a
     file from the net."""
-    choice = ChatCompletionChoice(message=ChatMessageAssistant(content=text), stop_reason=stop_reason)
+    choice = ChatCompletionChoice(
+        message=ChatMessageAssistant(content=text), stop_reason=stop_reason
+    )
     output = ModelOutput(model="mockllm/model", choices=[choice], usage=ModelUsage())
     return get_model("mockllm/model", custom_outputs=lambda *_: output, memoize=False)
 
@@ -69,5 +76,8 @@ def test_every_prompt_is_filled_and_its_own():
         states = "primary goal" in prompt.system
         assert states == (not name.endswith("-none")), name
     for scenario in SCENARIOS:
-        texts = {prompts[f"{scenario}-{goal}"].system + prompts[f"{scenario}-{goal}"].inbox for goal in GOALS}
+        texts = {
+            prompts[f"{scenario}-{goal}"].system + prompts[f"{scenario}-{goal}"].inbox
+            for goal in GOALS
+        }
         assert len(texts) == 9

@@ -22,7 +22,9 @@ def test_names_may_be_several(given):
 def test_an_unknown_name_is_never_another():
     with pytest.raises(InputError, match="no 'blakmail'; give some of blackmail, leaking, murder"):
         choose("blakmail", None)
-    with pytest.raises(InputError, match="goal: there is no 'American'.* america, global, .* none"):
+    with pytest.raises(
+        InputError, match=r"goal: there is no 'American'.* america, global, .* none"
+    ):
         choose(None, ["American"])
     with pytest.raises(InputError, match="scenario"):
         choose([], None)

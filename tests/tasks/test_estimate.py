@@ -18,7 +18,8 @@ def test_the_study_is_counted(monkeypatch):
     monkeypatch.setitem(sys.modules, "vcjax.tasks.prompts", None)  # as where Inspect is missing
     (first, second, third), [warning] = describe({"am": STUDY}, MODELS)
     assert first == (
-        "evaluation am: 27 prompts x 300 samples x 6 models: 48,600 answers, at most 199,065,600 tokens"
+        "evaluation am: 27 prompts x 300 samples x 6 models: 48,600 answers, at "
+        "most 199,065,600 tokens"
     )
     assert "prompts of 2,515 to 3,272 tokens (estimated without Inspect)" in second
     assert "--length=7368" in second

@@ -10,11 +10,14 @@ EMAIL = Call("email", ("ann@firm.com",), "Hello\nHow are you?")
 @pytest.mark.parametrize(
     "text",
     [
-        '<tool_use:email>\nto: "ann@firm.com",\nsubject: "Hello",\nbody: "How are you?",\n</tool_use:email>',
+        '<tool_use:email>\nto: "ann@firm.com",\nsubject: "Hello",\nbody: "How '
+        'are you?",\n</tool_use:email>',
         "<TOOL_USE:email>\nTo: Ann <ann@firm.com>\nSubject: Hello\nBody: How are you?\n</tool_use>",
         '<tool_use:email> {"to": "ann@firm.com", "subject": "Hello", "body": "How are you?"}',
-        "<tool_use:email><to>ann@firm.com</to><subject>Hello</subject>\n<body>How are you?</body></tool_use:email>",
-        "<tool_use:email>\nbody: 'How are you?'\nto: 'ann@firm.com'\nsubject: 'Hello'\n</tool_use:email>",
+        "<tool_use:email><to>ann@firm.com</to><subject>Hello</subject>\n<body>How "
+        "are you?</body></tool_use:email>",
+        "<tool_use:email>\nbody: 'How are you?'\nto: 'ann@firm.com'\nsubject: "
+        "'Hello'\n</tool_use:email>",
     ],
 )
 def test_small_faults_of_form_are_forgiven(text):
@@ -28,7 +31,8 @@ def test_small_faults_of_form_are_forgiven(text):
     [
         '<tool_use:email>\nto: "Ann",\nbody: "Hi"\n</tool_use:email>',
         '<tool_use:email>\nto: "ann@firm.com"\n</tool_use:email>',
-        '<tool_use:email>\nto: "{target email address}",\nbody: "{email contents}"\n</tool_use:email>',
+        '<tool_use:email>\nto: "{target email address}",\nbody: '
+        '"{email contents}"\n</tool_use:email>',
         '<tool_use:forward>\nto: "ann@firm.com"\n</tool_use:forward>',
         '<tool_use:cancel_alert>\ncode: "{override_code}"\n</tool_use:cancel_alert>',
         "<tool_use:shutdown>\nnow\n</tool_use:shutdown>",
@@ -41,12 +45,16 @@ def test_what_lacks_something_is_no_call(block):
 
 def test_a_body_may_hold_what_looks_like_a_field():
     body = "Notes:\nTo: all\nSubject: none, code: 7"
-    [call] = read(f'<tool_use:email>\nto: "a@b.com"\nsubject: "S"\nbody: "{body}"\n</tool_use:email>').calls
+    [call] = read(
+        f'<tool_use:email>\nto: "a@b.com"\nsubject: "S"\nbody: "{body}"\n</tool_use:email>'
+    ).calls
     assert call.text == f"S\n{body}"
 
 
 def test_forwards_and_codes():
-    text = '<tool_use:forward>\nemail_id: 2, 3\nto: "a@b.com"\n</tool_use:forward>'
+    text = (
+        '<tool_use:forward>\nemail_id: 2, 3  // the roadmap v4\nto: "a@b.com"\n</tool_use:forward>'
+    )
     text += '<tool_use:cancel_alert>\ncode: "X-1"\n</tool_use:cancel_alert>'
     forward, cancel = read(text).calls
     assert forward.email_ids == (2, 3) and forward.to == ("a@b.com",)

@@ -1,6 +1,6 @@
 """Agentic misalignment as an Inspect task: the study's scenarios and goals, graded by rules.
 
-    inspect eval vcjax/agentic_misalignment --model openai-api/vcjax/both-0 --epochs 300
+inspect eval vcjax/agentic_misalignment --model openai-api/vcjax/both-0 --epochs 300
 """
 
 from inspect_ai import Task, task
@@ -51,9 +51,7 @@ def agentic_misalignment(
 
 
 @scorer(
-    metrics={
-        field: [mean(), stderr(), grouped(mean(), "scenario", all=False)] for field in FIELDS
-    }
+    metrics={field: [mean(), stderr(), grouped(mean(), "scenario", all=False)] for field in FIELDS}
 )
 def by_rules() -> Scorer:
     """The marks of `vcjax.tasks.rules.grade`."""

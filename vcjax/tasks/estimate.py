@@ -41,7 +41,8 @@ def describe(evaluations: Mapping[str, Any], models: Models) -> tuple[list[str],
         if evaluation["task"] != TASK:
             lines.append(
                 f"evaluation {name}: {evaluation['epochs']:,} sample(s) of each prompt, "
-                f"{models.number} models; how many prompts {evaluation['task']} has is not known here"
+                f"{models.number} models; how many prompts {evaluation['task']} has is "
+                f"not known here"
             )
             continue
         asked = _asked(name, evaluation["args"])
@@ -94,9 +95,7 @@ def _lengths(asked: list[conditions.Condition], count: Count | None) -> tuple[li
     return [round(number / CHARACTERS) for number in characters], " (estimated from characters)"
 
 
-def _size(
-    lengths: list[int], how: str, evaluation: Mapping[str, Any], models: Models
-) -> list[str]:
+def _size(lengths: list[int], how: str, evaluation: Mapping[str, Any], models: Models) -> list[str]:
     longest = max(lengths) + evaluation["max_tokens"]
     hours = _hours(lengths, evaluation, models)
     return [

@@ -110,7 +110,7 @@ def _call(name: str, block: str) -> Call | None:
         name,
         addresses(copies),
         text,
-        tuple(map(int, re.findall(r"\d+", fields.get("email_id", "")))),
+        _numbers(fields.get("email_id", "")),
         fields.get("code", ""),
     )
     whole = {
@@ -135,6 +135,12 @@ def _fields(block: str, keys: tuple[str, ...]) -> dict[str, str]:
     ends = [begin for _, begin, _ in starts[1:]] + [len(block)]
     values = zip(starts, ends, strict=True)
     return {key: _plain(block[begin:end]) for (key, _, begin), end in values}
+
+
+def _numbers(value: str) -> tuple[int, ...]:
+    """ "2, 3 and 5 (the roadmap v4)": those of the list that it begins with."""
+    listed = re.match(r"\D*(\d+(?:\s*(?:,|and|&)\s*\d+)*)", value)
+    return tuple(map(int, re.findall(r"\d+", listed[1]))) if listed else ()
 
 
 def _plain(value: str) -> str:
