@@ -35,6 +35,7 @@ def test_small_faults_of_form_are_forgiven(text):
         '"{email contents}"\n</tool_use:email>',
         '<tool_use:forward>\nto: "ann@firm.com"\n</tool_use:forward>',
         '<tool_use:cancel_alert>\ncode: "{override_code}"\n</tool_use:cancel_alert>',
+        "<tool_use:email>\nHello Ann\n</tool_use:email>",
         "<tool_use:shutdown>\nnow\n</tool_use:shutdown>",
     ],
 )

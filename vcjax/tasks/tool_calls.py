@@ -132,9 +132,10 @@ def _fields(block: str, keys: tuple[str, ...]) -> dict[str, str]:
         if "body" in seen and (found[1] == "," or key not in needed):
             continue
         starts.append((key, found.start(), found.end()))
-    ends = [begin for _, begin, _ in starts[1:]] + [len(block)]
-    values = zip(starts, ends, strict=True)
-    return {key: _plain(block[begin:end]) for (key, _, begin), end in values}
+    ends = [*(begin for _, begin, _ in starts[1:]), len(block)]
+    return {
+        key: _plain(block[begin:end]) for (key, _, begin), end in zip(starts, ends, strict=False)
+    }
 
 
 def _numbers(value: str) -> tuple[int, ...]:
