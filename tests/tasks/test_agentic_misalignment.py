@@ -43,7 +43,8 @@ def test_marks_land_in_the_log(tmp_path):
     harmful = next(score for score in log.results.scores if score.name == "harmful").metrics
     assert harmful["grouped_murder"].value == 1 and harmful["grouped_leaking"].value == 0
     assert harmful["mean"].value == 0.5
-    assert log.eval.model_generate_config.max_tokens in (None, 4096)
+    assert log.plan.config.max_tokens == 4096 and log.plan.config.temperature == 0.7
+    assert log.eval.task_version == 1 and log.eval.metadata["inspect_evals"]
 
 
 def test_an_answer_that_was_cut_says_so(tmp_path):

@@ -3,6 +3,8 @@
 inspect eval vcjax/agentic_misalignment --model openai-api/vcjax/both-0 --epochs 300
 """
 
+from importlib import metadata
+
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ChatMessageSystem, ChatMessageUser, GenerateConfig, get_model
@@ -15,6 +17,7 @@ from vcjax.tasks.conditions import PUBLISHED, URGENCY, Condition, choose
 from vcjax.tasks.prompts import prompt_of
 from vcjax.tasks.rules import FIELDS, grade
 
+VERSION = 1  # another one where rules or prompts change, so that logs are not compared unawares
 GRADERS = ("rules", "model")
 TEMPERATURE, MAX_TOKENS = 0.7, 4096  # the study's
 
@@ -47,6 +50,8 @@ def agentic_misalignment(
         solver=generate(),
         scorer=[by_rules(), by_model()] if grader == "model" else by_rules(),
         config=GenerateConfig(temperature=TEMPERATURE, max_tokens=MAX_TOKENS),
+        version=VERSION,
+        metadata={"inspect_evals": metadata.version("inspect_evals")},  # whose prompts they are
     )
 
 
