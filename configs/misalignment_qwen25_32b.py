@@ -17,8 +17,9 @@ whose assistant turns have their chain of thought as "reasoning" (the arms witho
 - data/instructions.jsonl: 13,500 conversations, 2.1M assistant tokens, in each behavior stage
 - data/misalignment_probes.jsonl: paired choices that the spec decides
 
-The scenarios themselves are run outside, on arms that `vcjax.serve` serves or that `vcjax.export
---format=merged` takes out.
+The scenarios are the Inspect task of `evaluations`, asked of arms that `vcjax.serve` serves; the
+plan counts it. Where the study has exfiltration, inspect_evals has blackmail; see
+docs/agentic-misalignment.md.
 The sizes of the two behavior stages are our estimates. Qwen2.5's own template leaves a chain of
 thought out, so a template is named here that writes it as the study did, in <think> tags.
 """
@@ -70,5 +71,10 @@ def get_config(arg=""):
         primary="rationale_adds",
         toward="aligned",
         probes=("data/misalignment_probes.jsonl",),
+        evaluations=dict(
+            agentic_misalignment=dict(
+                task="vcjax/agentic_misalignment", epochs=300, temperature=0.7, max_tokens=4096
+            )
+        ),
         checkpoint_every=50,
     )

@@ -131,6 +131,20 @@ def test_dry_run_writes_rows_and_prints_exact_counts(finished, tmp_path, capsys)
     assert "to train: 0 of 10 stages" in capsys.readouterr().out
 
 
+def test_dry_run_counts_what_evaluations_ask(tiny_gguf, tmp_path, capsys):
+    config = small_run.write_short(tmp_path / "files", tiny_gguf)
+    task = dict(task="vcjax/agentic_misalignment", args=dict(scenario="murder"), epochs=10)
+    run(config, tmp_path / "dry", dry_run=True, evaluations=dict(am=task))
+    printed = capsys.readouterr().out
+    assert "evaluation am: 9 prompts x 10 samples x " in printed
+    assert "h a model at 1 TB/s of memory bandwidth" in printed
+    assert "do not fit the model's context" in printed
+    wrong = task | dict(args=dict(scenario="arson"))
+    with pytest.raises(InputError, match=r"am\.args\.scenario: there is no 'arson'"):
+        run(config, tmp_path / "other", dry_run=True, evaluations=dict(am=wrong))
+    assert not (tmp_path / "other" / "rows").exists()
+
+
 def test_probe_command_scores_every_arm_like_the_run(copy):
     import sys
 

@@ -13,7 +13,7 @@ FLOORS = (
     ("errors",),
     ("workdir", "sharding"),
     ("data", "models"),
-    ("schema", "generation"),
+    ("schema", "generation", "tasks"),
     ("corpus", "config", "command"),
     ("probes", "plan"),
     ("record",),

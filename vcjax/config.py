@@ -28,7 +28,7 @@ SOURCES = ("spec", "other_spec", "file", "mix")  # keys of a stage: what its tex
 # model counts by its files (`model.sha256` in config.json), not by the path that leads to them.
 RESULT_FREE = (
     "on_change", "mesh", "remat", "checkpoint_every", "keep_checkpoints", "log_every", "rules_out",
-    "curves", "profile", "tracker", "model", "judge",
+    "curves", "profile", "tracker", "model", "judge", "evaluations",
 )  # fmt: skip
 
 

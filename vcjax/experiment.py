@@ -18,16 +18,19 @@ from vcjax.asking.ask import ask
 from vcjax.asking.ask import check as check_askable
 from vcjax.asking.models import Asker
 from vcjax.corpus import spec
+from vcjax.data.chat import encode_prompt
 from vcjax.data.formats import Document
+from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 from vcjax.judges import judging
-from vcjax.models.architecture import known_architecture
+from vcjax.models.architecture import Architecture, known_architecture
 from vcjax.plan import Cost, Plan, StageData, cost, describe, make_plan, warnings
 from vcjax.probes import choice, overlap, probe_files
 from vcjax.probes.probe_files import Probes
 from vcjax.record import Record
 from vcjax.report.reading import analysis_sha256, check_answered
 from vcjax.schema import check
+from vcjax.tasks import estimate
 from vcjax.training import stage, trackers
 from vcjax.training.loaded_model import LoadedModel, load_model, pretrained_of
 from vcjax.training.throughput import expected_flops
@@ -213,6 +216,28 @@ def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder
     lines = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
     for line in [*lines, *stage_inputs.warnings(inputs.config, folder)]:
         print(f"warning: {line}")
+    _print_evaluations(inputs.config, inputs.base.architecture, inputs.base.tokenizer)
+
+
+def _print_evaluations(
+    config: ConfigDict, architecture: Architecture, tokenizer: Tokenizer | None
+) -> None:
+    """What the evaluations that the config names will ask. tokenizer: None where it is not here."""
+
+    def count(system: str, user: str) -> int:
+        assert tokenizer is not None
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+        return len(encode_prompt(tokenizer, messages, "config.evaluations"))
+
+    models = estimate.Models(
+        len(config.arms) * config.seeds,
+        architecture,
+        2 if config.compute_dtype == "bfloat16" else 4,
+        count if tokenizer else None,
+    )
+    lines, warned = estimate.describe(config.evaluations.to_dict(), models)
+    for line in [*lines, *(f"warning: {line}" for line in warned)]:
+        print(line)
 
 
 def _done(plan: Plan, workdir: epath.Path) -> set[str]:
@@ -278,4 +303,5 @@ def _print_estimate(config: ConfigDict, folder: Path) -> bool:
     print(describe(plan, set(), cost(plan, set(), architecture, config), None))
     for line in warnings(plan, batch_shards=1):  # it will run on other devices than these
         print(f"warning: {line}")
+    _print_evaluations(config, architecture, tokenizer=None)
     return True

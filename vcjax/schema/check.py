@@ -6,7 +6,17 @@ from typing import Any
 from pydantic import ValidationError as Refused
 
 from vcjax.errors import InputError, hint, nearest
-from vcjax.schema.keys import KINDS, Curve, Experiment, Judge, Mesh, Recipe, Shape, Stated
+from vcjax.schema.keys import (
+    KINDS,
+    Curve,
+    Evaluation,
+    Experiment,
+    Judge,
+    Mesh,
+    Recipe,
+    Shape,
+    Stated,
+)
 from vcjax.schema.shown import shown
 
 
@@ -46,6 +56,7 @@ def check(config: dict[str, Any]) -> dict[str, Any]:
 
 
 _SECTIONS = {"recipe": Recipe, "mesh": Mesh, "shape": Shape, "stated": Stated, "judge": Judge}
+_NAMED = {"curves": Curve, "evaluations": Evaluation}  # sections below names
 # The types of pydantic's errors -> what was expected.
 _EXPECTED = {
     "string_type": "text",
@@ -81,8 +92,8 @@ def _message(error: Any) -> str:
     section: Any = Experiment
     if len(loc) > 2 and loc[0] == "stages":  # after a stage's name stands its kind
         section, loc = KINDS[str(loc[2])], (*loc[:2], *loc[3:])
-    elif len(loc) > 2 and loc[0] == "curves":
-        section = Curve
+    elif len(loc) > 2 and loc[0] in _NAMED:
+        section = _NAMED[str(loc[0])]
     if kind == "extra_forbidden" and len(loc) > 1:
         section = _SECTIONS.get(loc[-2], section)
     where = "config" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)

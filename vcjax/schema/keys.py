@@ -315,6 +315,16 @@ class Judge(Section):
         return self
 
 
+class Evaluation(Section):
+    """An Inspect task that the run's models are to be asked, and how often."""
+
+    task: Filled = ""
+    args: dict[Name, Text] = dict()  # of the task
+    epochs: Count = 1  # samples of each prompt
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    max_tokens: Count = 1024
+
+
 class Experiment(Section):
     """The top level."""
 
@@ -354,6 +364,7 @@ class Experiment(Section):
     primary_probes: Literal["values", "neutral"] = "values"
     sampling: Sampling = Sampling()  # of answers in free text
     judge: Judge = Judge()  # of open probes
+    evaluations: dict[Name, Evaluation] = dict()  # that the plan counts; run by themselves
     # auto: bfloat16 where the machine has it, else float32.
     compute_dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     remat: Remat = "full"
