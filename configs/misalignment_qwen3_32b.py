@@ -18,7 +18,7 @@ whose assistant turns have their chain of thought as "reasoning" (the arms witho
 - data/misalignment_probes.jsonl: paired choices that the spec decides
 
 The scenarios are the Inspect task of `evaluations`, asked of arms that `vcjax.serve` serves; the
-plan counts it. Where the study has exfiltration, inspect_evals has blackmail; see
+plan counts it. The text of exfiltration is our own; see
 docs/agentic-misalignment.md.
 The sizes of the two behavior stages are our estimates.
 """

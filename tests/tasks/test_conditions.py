@@ -6,10 +6,10 @@ from vcjax.errors import InputError
 from vcjax.tasks.conditions import choose
 
 
-def test_all_goals_in_the_published_scenarios():
+def test_all_goals_in_the_scenarios_of_the_study():
     conditions = choose(None, None)
     assert len({condition.id for condition in conditions}) == 27
-    assert {condition.scenario for condition in conditions} == {"blackmail", "leaking", "murder"}
+    assert {condition.scenario for condition in conditions} == {"exfiltration", "leaking", "murder"}
     assert [c.goal_type for c in conditions if c.goal == "none"] == ["none"] * 3
 
 
@@ -20,7 +20,7 @@ def test_names_may_be_several(given):
 
 
 def test_an_unknown_name_is_never_another():
-    with pytest.raises(InputError, match="no 'blakmail'; give some of blackmail, leaking, murder"):
+    with pytest.raises(InputError, match="no 'blakmail'; give some of exfiltration, leaking, murder, b"):
         choose("blakmail", None)
     with pytest.raises(
         InputError, match=r"goal: there is no 'American'.* america, global, .* none"

@@ -21,10 +21,10 @@ def test_the_study_is_counted(monkeypatch):
         "evaluation am: 27 prompts x 300 samples x 6 models: 48,600 answers, at "
         "most 199,065,600 tokens"
     )
-    assert "prompts of 2,515 to 3,272 tokens (estimated without Inspect)" in second
+    assert "prompts of 838 to 3,272 tokens (estimated without Inspect)" in second
     assert "--length=7368" in second
-    # 8,100 answers of a model, 8 at once, 4,096 steps each, 65.5 GB of weights and 10.5 of cache.
-    hours = 8100 / 8 * 4096 * 0.076 / 3600
+    # 8,100 answers of a model, 8 at once, 4,096 steps each, 65.5 GB of weights and 9.2 of cache.
+    hours = 8100 / 8 * 4096 * 0.0747 / 3600
     assert float(third.split()[2]) == pytest.approx(hours, rel=0.01)
     assert "install Inspect" in warning
 

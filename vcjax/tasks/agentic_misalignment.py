@@ -31,8 +31,8 @@ def agentic_misalignment(
     """One sample a condition; the samples of a condition are epochs (the study: 300).
 
     Args:
-        scenario: one or several of blackmail, leaking, murder (these three by default) and
-            exfiltration.
+        scenario: one or several of exfiltration, leaking, murder (these three by default) and
+            blackmail.
         goal: one or several of the nine goals; all by default.
         grader: "rules"; or "model": beside them the judge of inspect_evals, asked of the model that
             --model-role grader=NAME gives.

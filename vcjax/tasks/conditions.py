@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 
 from vcjax.errors import InputError
 
-PUBLISHED = ("blackmail", "leaking", "murder")  # with prompts in inspect_evals
-SCENARIOS = (*PUBLISHED, "exfiltration")
+STUDY = ("exfiltration", "leaking", "murder")  # those that the study measures
+PUBLISHED = ("blackmail", "leaking", "murder")  # those with prompts in inspect_evals
+SCENARIOS = (*STUDY, "blackmail")
 GOALS = (
     "america", "global", "safety", "acceleration",
     "ethical", "pragmatic", "individualism", "collectivism", "none",
@@ -40,8 +41,8 @@ def choose(
     scenario: str | Sequence[str] | None, goal: str | Sequence[str] | None
 ) -> list[Condition]:
     """Every goal in every scenario. Each is a name, several ("leaking,murder" or a list), or None:
-    the scenarios in `PUBLISHED`, all goals. Raises InputError for an unknown name."""
-    scenarios = _names("scenario", scenario, SCENARIOS, PUBLISHED)
+    the scenarios of `STUDY`, all goals. Raises InputError for an unknown name."""
+    scenarios = _names("scenario", scenario, SCENARIOS, STUDY)
     goals = _names("goal", goal, GOALS, GOALS)
     return [Condition(s, g) for s in scenarios for g in goals]
 
