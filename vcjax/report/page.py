@@ -14,6 +14,8 @@ from markupsafe import Markup
 
 from vcjax.record import Record, trained_by
 from vcjax.report import (
+    card,
+    card_cells,
     corpus_card,
     curves,
     design,
@@ -24,6 +26,7 @@ from vcjax.report import (
     premise,
     ranking,
     spoken,
+    taught,
     view,
 )
 from vcjax.report.curves import Curve
@@ -68,6 +71,8 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     answers = read.choices
     losses = read_curves(workdir, record)
     tables, corrected = make_tables(read, config)
+    given = taught.values(workdir, record)
+    tables["card"] = card.table(read, tables["perplexity"], config, given).round(6)
     all_curves, main_config = curves.read(tables, config), curves.without(config)
     main = curves.rows_of(tables, main_config), main_config
     tables["ranking"] = ranking.of_equal_roles(*main).round(6)
@@ -155,7 +160,7 @@ def _page(
         "groups": groups,
         "liking": view.liking(groups, main_config),
         "explicitness": view.by_explicitness(tables, main_config),
-        "installed": view.installed(*main),
+        "card": card_cells.cells(*main),
         "curves": [_curve_section(curve, tables["fewer"]) for curve in all_curves],
         "curve_arms": _curve_arms(tables, config, main_config),
         "training": view.training_by_chain(trained[trained["fingerprint"].isin(plan.chains())]),
@@ -203,12 +208,12 @@ def _curve_arms(tables: dict[str, pd.DataFrame], config: dict, main_config: dict
     if not arms:
         return {}
     main = tables["arms"][in_group(tables["arms"], headline(config))]
-    installed = view.installed(tables, config)
+    of_all = card_cells.cells(tables, config)
+    rows = [row for row in of_all.get("rows", []) if row[0] not in main_config["arms"]]
     return {
         "arms": arms,
         "rows": main[~main["name"].isin([*main_config["arms"]])].to_dict("records"),
-        "installed": installed
-        | {"rows": [row for row in installed["rows"] if row[0] not in main_config["arms"]]},
+        "card": of_all | {"rows": rows} if of_all else {},
     }
 
 
