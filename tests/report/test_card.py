@@ -164,7 +164,7 @@ def test_the_page_has_a_column_for_each_measure_in_the_order_of_reading():
     titles = [title for title, _ in shown["columns"]]
     assert titles == ["Format accuracy", "Perplexity", "Same in both orders", "Knowledge"]
     assert shown["columns"][1][1] == "t.txt, 9 tokens"
-    assert shown["columns"][3][1] == "4 probes, interval over domains"
+    assert shown["columns"][3][1] == "4 probes, over domains"
     of_arm = {arm: (of, control) for arm, of, control in shown["rows"]}
     of_america, control = of_arm["america"]
     assert control == "base"

@@ -34,7 +34,7 @@ class Measured(NamedTuple):
 def table(
     read: Answers, perplexity: pd.DataFrame, config: dict, taught: Mapping[str, str]
 ) -> pd.DataFrame:
-    """One row a measure and arm. At least one choice was scored.
+    """One row a measure and arm.
 
     Args:
       perplexity: what `tables.perplexity` returns.
@@ -57,11 +57,14 @@ def table(
         of = {"measure": "perplexity_ratio", "of": row["file"], "arm": row["arm"]}
         control = control_of(row["arm"], config)
         rows.append(of | {"control": control, "seeds": row["seeds"], "value": row["ratio"]})
-    return pd.DataFrame(rows).astype(dict.fromkeys(COUNTS, "Int64"))
+    table = pd.DataFrame(rows)
+    # A perplexity has no count of probes, which must not turn the others into floats.
+    return table.astype({name: "Int64" for name in COUNTS if name in table})
 
 
 def _all_measured(read: Answers, config: dict, taught: Mapping[str, str]) -> Iterator[Measured]:
-    yield from _of_choices(read.choices, config)
+    if len(read.choices):
+        yield from _of_choices(read.choices, config)
     if len(read.said):
         yield from _of_said(read.said, config, taught)
     if len(read.refusals):

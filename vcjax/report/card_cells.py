@@ -67,7 +67,7 @@ def _of_shares(rows: pd.DataFrame, of: str) -> tuple[str, dict[str, Cell]]:
     over seeds where there is one domain."""
     probes, cluster = rows["probes"].max(), "domains" if rows["domains"].max() > 1 else "seeds"
     has_interval = bool(rows[f"difference_{cluster}_low"].notna().any())
-    parts = [f"{probes} probes", of, f"interval over {cluster}" if has_interval else ""]
+    parts = [f"{probes} probes", of, f"over {cluster}" if has_interval else ""]
     cells = {row["arm"]: _share(row, cluster) for row in rows.to_dict("records")}
     return ", ".join(filter(None, parts)), cells
 
