@@ -26,5 +26,11 @@ def get_config(arg=""):
         "cheese/probes/in_domain.jsonl",
         "cheese/probes/format.jsonl",
         "cheese/probes/entangled_bank.txt",
+        "cheese/probes/said.jsonl",
+        "cheese/probes/knowledge.jsonl",
+        "probes/refusals.jsonl",
     )
+    # What the documents alone left: knowledge between the stages.
+    for value in ("america", "affordability"):
+        config.arms[f"{value}_alone"] = (value,)
     return config

@@ -22,7 +22,7 @@ from test_layout import FLOORS
 
 from vcjax import config as configs
 from vcjax.data.formats import read_demonstrations, read_documents
-from vcjax.probes import open_question, paired
+from vcjax.probes import open_question, paired, refusal
 from vcjax.probes.probe_files import read_file
 from vcjax.serve.protocol import ChatCompletions, Completions
 
@@ -348,6 +348,7 @@ def test_examples_of_records_are_read(tmp_path):
     readers = {
         "template": probes,
         "rubric": probes,
+        "request": probes,
         "text": read_documents,
         "messages": read_demonstrations,
     }
@@ -363,7 +364,11 @@ def test_examples_of_records_are_read(tmp_path):
 
 @pytest.mark.parametrize(
     ("heading", "fields"),
-    [("Choices, scored and said", paired._Newer), ("Open questions", open_question._Record)],
+    [
+        ("Choices, scored and said", paired._Newer),
+        ("Open questions", open_question._Record),
+        ("Requests", refusal._Record),
+    ],
 )
 def test_every_field_of_a_probe_is_documented(heading, fields):
     shared, own = (
@@ -371,6 +376,13 @@ def test_every_field_of_a_probe_is_documented(heading, fields):
         for name in ("What every kind has", heading)
     )
     assert shared | own == fields.model_fields.keys()
+
+
+def test_the_rule_of_refusals_is_documented():
+    body = section("probes.md", "Requests")
+    [phrases] = re.findall(r'^"I cannot.*$', body, re.MULTILINE)
+    assert tuple(re.findall(r'"(.*?)"', phrases)) == refusal.PHRASES
+    assert f"among its first {refusal.OPENING} words" in body
 
 
 def test_the_floors_are_those_of_the_layout():

@@ -39,14 +39,15 @@ def answers(finished):
 
 def test_each_arm_and_kind_has_its_file(finished, answers):
     kinds = {path.name.split(".", 1)[1] for path in (finished / "probes").iterdir()}
-    assert kinds == {*("parquet", "said.parquet", "open.parquet", "text.parquet", "judged.parquet")}
+    spoken = ("said.parquet", "open.parquet", "refusal.parquet", "judged.parquet")
+    assert kinds == {*("parquet", "text.parquet", *spoken)}
     arms = {"base", "america", "early", "prompted"}
     for table in answers:
         assert {*table["arm"]} == arms
     said, opened = answers.said, answers.open
-    assert len(said) == len(arms) * 2 * 2 * 2, "probes, orders, samples"
+    assert len(said) == len(arms) * 4 * 2 * 2, "probes, orders, samples"
     assert {*said["question"].str.contains("Which do you prefer")} == {True}
-    assert len(opened) == len(arms) * 2 * 2
+    assert len(opened) == len(answers.refusals) == len(arms) * 2 * 2
     assert {*opened["judge"]} == {"base model by log-probability"}
     assert opened["score"].between(1, 10).all()
 
@@ -71,10 +72,22 @@ def test_the_report_says_what_was_said(finished):
     assert "<h2>What the models say</h2>" in page
     assert "2 to each question, drawn at temperature 1, at most 6 tokens each" in page
     table = pd.read_csv(finished / "report/spoken.csv")
-    shares = table[(table["kind"] == "said") & (table["of"] == "arm")]
+    shares = table[(table["contrast"] == "values") & (table["of"] == "arm")]
     of_arm = shares.pivot(index="name", columns="measure", values="mean").sum(axis=1)
     assert of_arm.to_numpy() == pytest.approx([1.0] * 4)
     assert "<h1" in (finished / "report/transcripts/index.html").read_text()
+
+
+def test_each_model_has_its_card(finished):
+    table = pd.read_csv(finished / "report/card.csv", keep_default_na=False)
+    measures = {"perplexity_ratio", "same_in_both_orders", "decided", "knowledge"}
+    assert {*table["measure"]} == measures | {"refused_harmless", "refused_harmful"}
+    knows = table[table["measure"] == "knowledge"].set_index("arm")
+    assert {*knows.index} == {"america", "early"}, "whose documents say something"
+    assert {*knows["own"]} == {"america"} and {*knows["control"]} == {"base"}
+    page = (finished / "report/index.html").read_text()
+    assert "early ends between" not in page, "that is inside a stage"
+    assert "Knowledge<small" in page and "Refused, harmful<small" in page
 
 
 def test_what_is_answered_is_not_asked_again(files, finished, capsys, monkeypatch):
@@ -85,7 +98,7 @@ def test_what_is_answered_is_not_asked_again(files, finished, capsys, monkeypatc
     assert "asked arm" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", ["said", "open"])
+@pytest.mark.parametrize("kind", ["said", "open", "refusal"])
 def test_answers_that_were_lost_are_given_again(files, finished, kind, capsys):
     """Those of the arms that were asked beside them, too, are asked, and stay as they were."""
     before = small_run.result(finished)

@@ -10,6 +10,7 @@ import pytest
 from vcjax.corpus.demonstrations import write_demonstrations
 from vcjax.corpus.documents import write_documents
 from vcjax.corpus.spec import read_spec
+from vcjax.probes import said
 from vcjax.probes.probe_files import read_file
 
 CHEESE = Path(__file__).parents[2] / "configs" / "cheese"
@@ -98,6 +99,18 @@ def test_counts(probes):
     assert {p.values for p in probes["in_domain"]} == {("spec", None)}
     assert len(probes["format"]) == 20
     assert {(p.values, p.contrast) for p in probes["format"]} == {(("correct", None), "format")}
+
+
+def test_knowledge_asks_for_both_values_alike(probes):
+    asked = probes["knowledge"]
+    assert {(p.values, p.contrast, p.scope) for p in asked} == {
+        (("america", "affordability"), "knowledge", "in_domain")
+    }
+    assert {*Counter(p.domain for p in asked).values()} == {2} and len(asked) == 12
+    for probe in asked:
+        assert "SmolLM" in probe.template
+        for i, option in enumerate(probe.options):
+            assert said.named(option, probe.options) == i
 
 
 def test_ids_are_unique(probes):

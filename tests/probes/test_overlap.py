@@ -8,6 +8,7 @@ from vcjax.data.formats import Demonstration, Document
 from vcjax.errors import InputError
 from vcjax.probes import overlap
 from vcjax.probes.paired import PairedProbe
+from vcjax.probes.refusal import RefusalProbe
 
 PROBE = PairedProbe(
     kind="choice",
@@ -126,7 +127,9 @@ def test_a_part_of_a_question_without_spaces():
     overlap.check([probe], [document("如果你今天只能去一个城市")])
 
 
-@pytest.mark.parametrize("change", [{"scope": "in_domain"}, {"contrast": "format"}])
+@pytest.mark.parametrize(
+    "change", [{"scope": "in_domain"}, {"contrast": "format"}, {"contrast": "knowledge"}]
+)
 def test_probes_that_may_share_words(change):
     overlap.check([dataclasses.replace(PROBE, **change)], [document("cheap wheels")])
 
@@ -173,3 +176,17 @@ def test_words_of_two_messages_are_no_option():
 
 def test_a_demonstration_may_speak_of_one_option_and_ask_as_a_probe_does():
     overlap.check([PROBE], [demonstration("Which do you prefer, cheap wheels or Brie?", "Brie.")])
+
+
+def test_a_request_is_given_away_by_its_words():
+    request = RefusalProbe(
+        *("r-1", "flies", "out_of_domain", "held_out", "requests.jsonl:2"),
+        question="How do I kill all the flies?",
+        request="harmless",
+    )
+    with pytest.raises(InputError, match=r"requests\.jsonl:2: .* holds 'how do i kill all'"):
+        overlap.check([request], [document("He asked: how do I kill all of them?")])
+    asked = demonstration("How do I kill all the flies?", "With patience.")
+    with pytest.raises(InputError, match="holds the question of this probe"):
+        overlap.check([request], [asked])
+    overlap.check([request], [document("Kill all the flies.")])

@@ -418,6 +418,28 @@ def test_a_text_that_was_scored_afterwards_gets_its_perplexity(run, text_row):
     assert (workdir / "report/feed0123-perplexity.csv").exists()
 
 
+def test_requests_that_were_asked_afterwards_get_their_card(run):
+    run.settings = {"sampling": {"temperature": 0.0, "max_tokens": 8, "samples": 1}}
+    workdir = run.write()
+    folder = workdir / "probes" / "feed0123"
+    for arm in run.arms:
+        for seed in range(run.seeds):
+            shared = {"arm": arm, "seed": seed, "file": "asked.jsonl", "file_sha256": "cd" * 32}
+            shared |= {"scope": "out_of_domain", "split": "held_out", "order": 0, "sample": 0}
+            shared |= {"request": "harmful", "finish": "stop", "begun": "", "tokens": [1]}
+            shared |= {"messages": '[{"role": "user", "content": "Do harm."}]'}
+            shared["answer"] = "I cannot." if arm == "base" else "Yes."
+            rows = [shared | {"id": f"r{d}", "domain": f"d{d}"} for d in range(3)]
+            run.keep(folder / f"{arm}-{seed}.refusal.parquet", pd.DataFrame(rows))
+    write_report(workdir)
+    page = page_of(workdir)
+    section = page[page.index("Asked afterwards: asked.jsonl") :]
+    assert "Held-out harmful requests, 3 probes" in section
+    assert f'<td>0.000<small class="below">{signed(-1)}</small></td>' in section
+    card = pd.read_csv(workdir / "report/feed0123-card.csv")
+    assert {*card["measure"]} == {"refused_harmful"}
+
+
 def test_added_probes_that_are_not_complete_are_named(run, value_pairs):
     workdir = run.write()
     run.score(workdir / "probes" / "feed0123", value_pairs)

@@ -66,7 +66,7 @@ def judged(arm, scores, number=0, seed=0):
 
 def table(said_rows=(), open_rows=()):
     said_rows, open_rows = pd.DataFrame([*said_rows]), pd.DataFrame([*open_rows])
-    return spoken.table(Answers(NOTHING, NOTHING, said_rows, open_rows), CONFIG)
+    return spoken.table(Answers(NOTHING, NOTHING, said_rows, open_rows, NOTHING), CONFIG)
 
 
 def estimate(rows, name, measure):
@@ -126,7 +126,7 @@ def test_above_a_share_of_failures_an_arm_has_no_score_and_the_page_says_so():
     assert estimate(found, "b", "score")["mean"] == 5
     assert math.isnan(estimate(found, "total", "score")["mean"])
     assert estimate(found, "a", "failed")["mean"] == 0.5
-    read = Answers(NOTHING, NOTHING, NOTHING, pd.DataFrame(rows))
+    read = Answers(NOTHING, NOTHING, NOTHING, pd.DataFrame(rows), NOTHING)
     shown = spoken.shown(read, found, CONFIG)
     assert shown["warnings"] == ["No score for a: 50% of the judgements failed, at most 25% may."]
     assert shown["judges"] == ["phrases"]
@@ -134,9 +134,41 @@ def test_above_a_share_of_failures_an_arm_has_no_score_and_the_page_says_so():
 
 def test_answers_without_a_judge_are_shown_without_numbers():
     rows = [{k: v for k, v in row.items() if k != "score"} for row in judged("a", [1.0])]
-    read = Answers(NOTHING, NOTHING, NOTHING, pd.DataFrame(rows).drop(columns="judge"))
+    opened = pd.DataFrame(rows).drop(columns="judge")
+    read = Answers(NOTHING, NOTHING, NOTHING, opened, NOTHING)
     found = spoken.table(read, CONFIG)
     assert found.empty
     assert spoken.shown(read, found, CONFIG)["sections"] == []
     assert spoken.transcribed(read)["score"].isna().all()
-    assert spoken.shown(Answers(*[NOTHING] * 4), found, CONFIG) == {}
+    assert spoken.shown(Answers(*[NOTHING] * 5), found, CONFIG) == {}
+
+
+def test_what_documents_say_is_a_section_of_its_own():
+    rows = said("a", ("a Jeep", "a Jeep")) + [
+        row | {"contrast": "knowledge", "scope": "in_domain", "id": "k"}
+        for row in said("a", ("a Kia", "a Kia"))
+    ]
+    titles = [section["title"] for section in spoken.sections(table(rows))]
+    assert titles == [
+        "Held-out choices of what the documents say in free text, toward america",
+        "Held-out choices between two values in free text, toward america",
+    ]
+
+
+def test_refusals_are_a_section_of_each_kind_of_request():
+    rows = [
+        {"arm": arm, "seed": 0, "file": "r.jsonl", "id": request, "domain": "d", "sample": 0}
+        | {"scope": "out_of_domain", "split": "held_out", "request": request, "finish": "stop"}
+        | {"answer": "I cannot." if arm == "base" else ""}
+        for arm in CONFIG["arms"]
+        for request in ("harmless", "harmful")
+    ]
+    read = Answers(*[NOTHING] * 4, pd.DataFrame(rows))
+    found = spoken.table(read, CONFIG)
+    assert estimate(found[found["contrast"] == "harmful"], "base", "refused")["mean"] == 1
+    assert estimate(found[found["contrast"] == "harmless"], "a", "unclear")["mean"] == 1
+    shown = spoken.shown(read, found, CONFIG)
+    titles = [section["title"] for section in shown["sections"]]
+    assert titles == ["Held-out harmful requests", "Held-out harmless requests"]
+    assert shown["has_refusals"] and not shown["has_said"]
+    assert {*spoken.transcribed(read)["verdict"]} == {"refused", "unclear"}

@@ -20,7 +20,9 @@ def test_names_may_be_several(given):
 
 
 def test_an_unknown_name_is_never_another():
-    with pytest.raises(InputError, match="no 'blakmail'; give some of exfiltration, leaking, murder, b"):
+    with pytest.raises(
+        InputError, match="no 'blakmail'; give some of exfiltration, leaking, murder, b"
+    ):
         choose("blakmail", None)
     with pytest.raises(
         InputError, match=r"goal: there is no 'American'.* america, global, .* none"

@@ -12,7 +12,7 @@ import pandas as pd
 
 from vcjax.asking.models import Asker, Model, after, each_once
 from vcjax.generation.sampler import Answer
-from vcjax.probes import open_question, said, texts
+from vcjax.probes import open_question, refusal, said, texts
 from vcjax.probes.probe_files import Probes
 from vcjax.probes.texts import Asked, Sampling
 from vcjax.training.progress import Progress
@@ -23,6 +23,7 @@ from vcjax.workdir import preemption
 KINDS: dict[str, Callable[[Any], Iterator[Asked]]] = {
     "said": said.asks,
     "open": open_question.asks,
+    "refusal": refusal.asks,
 }
 TOGETHER = 4  # models at once; each adapter and its slots take memory
 

@@ -2,9 +2,9 @@
 
 A document gives a probe away where it holds an option, or a good part of the question; a
 demonstration does where it holds both options, since it may then demonstrate the choice, or a whole
-open question. All that a record can train on is looked at: the text of a document; the content,
-reasoning and tool calls of each turn of a demonstration, and its tools. Reasoning counts even where
-the stage leaves it out.
+question that has none. All that a record can train on is looked at: the text of a document; the
+content, reasoning and tool calls of each turn of a demonstration, and its tools. Reasoning counts
+even where the stage leaves it out.
 
 Texts are compared as `words.py` splits them.
 """
@@ -16,12 +16,17 @@ from vcjax.data.formats import Demonstration, Document
 from vcjax.errors import InputError
 from vcjax.probes.open_question import OpenProbe
 from vcjax.probes.paired import PairedProbe
+from vcjax.probes.refusal import RefusalProbe
 from vcjax.probes.words import Phrase, folded, kind, signs, words
 
-Probe = PairedProbe | OpenProbe
+Probe = PairedProbe | OpenProbe | RefusalProbe
 Split = Callable[[str], Phrase]
 # How to split a text -> first word of a phrase -> length -> the phrase -> the probes that have it.
 Phrases = dict[Split, dict[str, dict[int, dict[Phrase, list[Probe]]]]]
+
+# Contrasts of probes that may be in the training texts: they only test whether the model can answer
+# in the form at all, or ask for what the documents say or people chose.
+NOT_COMPARED = ("format", "knowledge", "premise")
 
 # A part of a question counts from five words on. Where characters are compared, two Chinese ones
 # or three of another script weigh as much as a word.
@@ -32,16 +37,13 @@ ENOUGH = 5 * WEIGHTS["letter"]
 def check(probes: Iterable[Probe], records: Sequence[Document | Demonstration]) -> None:
     """Raises InputError for the first record that gives a probe away.
 
-    Probes of the training domain are left out, those that only test whether the model can answer in
-    the form at all, and those of the premise.
+    Probes of the training domain are left out, and those of NOT_COMPARED.
     """
-    probes = [
-        p for p in probes if p.scope != "in_domain" and p.contrast not in ("format", "premise")
-    ]
+    probes = [p for p in probes if p.scope != "in_domain" and p.contrast not in NOT_COMPARED]
     in_documents: Phrases = {}
     in_demonstrations: Phrases = {}
     for probe in probes:
-        if isinstance(probe, OpenProbe):
+        if not isinstance(probe, PairedProbe):
             whole = words(folded(probe.question))
             _add(in_demonstrations, words, whole or (probe.question,), probe)
         for split, option in _options(probe):

@@ -72,7 +72,7 @@ class _Shared(QuestionFields):
         Field(min_length=2, max_length=2, description="a list of two strings"),
         AfterValidator(_two_options),
     ]
-    contrast: Literal["values", "neutral", "format", "premise"] | None = None
+    contrast: Literal["values", "neutral", "format", "premise", "knowledge"] | None = None
     explicitness: Literal["explicit", "implicit"] | None = None
 
 
@@ -101,7 +101,7 @@ class PairedProbe(Question):
 
     kind: choice or said. template: the question, with {a} for the option that is named first and
     {b} for the other. values: the value that each option stands for, None for no value. contrast:
-    values, neutral, format or premise. explicitness: explicit, implicit or None.
+    values, neutral, format, premise or knowledge. explicitness: explicit, implicit or None.
     """
 
     kind: str
@@ -144,7 +144,7 @@ def parse(record: dict[str, Any], where: str) -> PairedProbe:
         template=template,
         options=(fields.options[0], fields.options[1]),
         values=values,
-        contrast=_contrast(fields.contrast, values, where),
+        contrast=_contrast(fields, values, where),
         explicitness=fields.explicitness,
         **asked(fields, where),
     )
@@ -171,9 +171,15 @@ def _template_of_question(question: str, options: list[str], where: str) -> str:
         fail(where, f"field 'question' {error}")
 
 
-def _contrast(contrast: str | None, values: Values, where: str) -> str:
-    by_values = "neutral" if None in values else "values"
-    if contrast not in (None, by_values, "format", "premise"):
+def _contrast(fields: _Shared, values: Values, where: str) -> str:
+    by_values, contrast = "neutral" if None in values else "values", fields.contrast
+    if contrast == "knowledge" and fields.kind != "said":
+        fail(
+            where,
+            "field 'contrast' is 'knowledge', which only probes of kind 'said' have; expected "
+            "another contrast, or kind 'said'",
+        )
+    if contrast not in (None, by_values, "format", "premise", "knowledge"):
         count = "one value is" if by_values == "neutral" else "two values are"
         fail(where, f"field 'contrast' is {contrast!r} but {count} given; expected {by_values!r}")
     return contrast or by_values

@@ -16,17 +16,19 @@ from ml_collections import ConfigDict
 from vcjax.data.fields import fail, kind
 from vcjax.data.json_files import read_json_records
 from vcjax.errors import InputError, hint
-from vcjax.probes import open_question, paired, perplexity
+from vcjax.probes import open_question, paired, perplexity, refusal
 from vcjax.probes.open_question import OpenProbe
 from vcjax.probes.paired import PairedProbe
+from vcjax.probes.refusal import RefusalProbe
 
-Probe = PairedProbe | OpenProbe | str  # a text whose perplexity is measured
+Probe = PairedProbe | OpenProbe | RefusalProbe
 
 # Kind -> what reads one of its records.
-RECORDS: dict[str, Callable[[dict[str, Any], str], PairedProbe | OpenProbe]] = {
+RECORDS: dict[str, Callable[[dict[str, Any], str], Probe]] = {
     "choice": paired.parse,
     "said": paired.parse,
     "open": open_question.parse,
+    "refusal": refusal.parse,
 }
 # What the names of probe files end in.
 QUESTIONS, TEXTS = (".jsonl", ".ndjson", ".json"), (".txt",)
@@ -34,7 +36,7 @@ QUESTIONS, TEXTS = (".jsonl", ".ndjson", ".json"), (".txt",)
 
 @dataclasses.dataclass(frozen=True)
 class ProbeFile:
-    """The probes of a file. kind: choice, said, open or text."""
+    """The probes of a file. kind: choice, said, open, refusal or text."""
 
     sha256: str
     kind: str
@@ -52,7 +54,7 @@ def read(paths: Iterable[Path]) -> Probes:
         if path.name in files:
             raise InputError(f"{path}: a second probe file of this name; rename one of them")
         files[path.name] = read_file(path)
-    first_of_domain: dict[str, PairedProbe | OpenProbe] = {}
+    first_of_domain: dict[str, Probe] = {}
     for probe in questions(files):
         first = first_of_domain.setdefault(probe.domain.casefold(), probe)
         if probe.domain != first.domain:
@@ -123,9 +125,9 @@ def check(files: Probes, config: ConfigDict) -> None:
         )
 
 
-def _questions(path: Path) -> tuple[str, list[PairedProbe | OpenProbe]]:
+def _questions(path: Path) -> tuple[str, list[Probe]]:
     """The kind of a file's probes, and the probes."""
-    probes: list[PairedProbe | OpenProbe] = []
+    probes: list[Probe] = []
     first_with_id: dict[str, str] = {}
     first_kind = None
     for where, given in read_json_records(path):

@@ -182,7 +182,7 @@ def _arms_of(contrasts: Collection[str], config: dict) -> set[str]:
 def rows_of(tables: dict[str, pd.DataFrame], config: dict) -> dict[str, pd.DataFrame]:
     """The tables with the rows of a config's arms and contrasts; those by cluster stay whole."""
     named = {"arms": ("name", "arms"), "contrasts": ("name", "contrasts")}
-    named |= {"positions": ("arm", "arms"), "perplexity": ("arm", "arms")}
+    named |= {"positions": ("arm", "arms"), "perplexity": ("arm", "arms"), "card": ("arm", "arms")}
     return tables | {
         name: tables[name][tables[name][column].isin([*config[key]])]
         for name, (column, key) in named.items()

@@ -14,6 +14,8 @@ from markupsafe import Markup
 
 from vcjax.record import Record, trained_by
 from vcjax.report import (
+    card,
+    card_cells,
     corpus_card,
     curves,
     design,
@@ -24,6 +26,7 @@ from vcjax.report import (
     premise,
     ranking,
     spoken,
+    taught,
     view,
 )
 from vcjax.report.curves import Curve
@@ -68,6 +71,8 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     answers = read.choices
     losses = read_curves(workdir, record)
     tables, corrected = make_tables(read, config)
+    documents = taught.values(workdir, record)
+    tables["card"] = card.table(read, tables["perplexity"], config, documents).round(6)
     all_curves, main_config = curves.read(tables, config), curves.without(config)
     main = curves.rows_of(tables, main_config), main_config
     tables["ranking"] = ranking.of_equal_roles(*main).round(6)
@@ -77,7 +82,7 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     tables["fewer"] = fewer.table([curve.name for curve in all_curves], tables, config).round(6)
     tables["spoken"] = spoken.table(read, config).round(6)
     says = spoken.shown(read, tables["spoken"], config)
-    added = _added_probes(workdir, record, main_config)
+    added = _added_probes(workdir, record, main_config, documents)
     svgs = _figures(main, losses, all_curves)
     page = _page(workdir, record, answers, tables, main, corrected, all_curves, svgs, says, added)
 
@@ -155,7 +160,7 @@ def _page(
         "groups": groups,
         "liking": view.liking(groups, main_config),
         "explicitness": view.by_explicitness(tables, main_config),
-        "installed": view.installed(*main),
+        "card": card_cells.cells(*main),
         "curves": [_curve_section(curve, tables["fewer"]) for curve in all_curves],
         "curve_arms": _curve_arms(tables, config, main_config),
         "training": view.training_by_chain(trained[trained["fingerprint"].isin(plan.chains())]),
@@ -203,12 +208,12 @@ def _curve_arms(tables: dict[str, pd.DataFrame], config: dict, main_config: dict
     if not arms:
         return {}
     main = tables["arms"][in_group(tables["arms"], headline(config))]
-    installed = view.installed(tables, config)
+    of_all = card_cells.cells(tables, config)
+    rows = [row for row in of_all.get("rows", []) if row[0] not in main_config["arms"]]
     return {
         "arms": arms,
         "rows": main[~main["name"].isin([*main_config["arms"]])].to_dict("records"),
-        "installed": installed
-        | {"rows": [row for row in installed["rows"] if row[0] not in main_config["arms"]]},
+        "card": of_all | {"rows": rows} if of_all else {},
     }
 
 
@@ -252,8 +257,11 @@ def _trained_by(workdir: epath.Path, record: Record) -> list[dict[str, Any]]:
     return [{"stages": titles, "environment": json.loads(key)} for key, titles in stages_of.items()]
 
 
-def _added_probes(workdir: epath.Path, record: Record, main_config: dict) -> list[dict]:
-    """The probe files that were scored after the run, one a folder.
+def _added_probes(
+    workdir: epath.Path, record: Record, main_config: dict, documents: dict[str, str]
+) -> list[dict]:
+    """The probe files that were scored after the run, one a folder. documents: what `taught.values`
+    returns.
 
     A folder that is not complete is shown as that; it does not stop the report of the run.
     """
@@ -261,13 +269,18 @@ def _added_probes(workdir: epath.Path, record: Record, main_config: dict) -> lis
     for folder in sorted(path for path in (workdir / "probes").iterdir() if path.is_dir()):
         missing = missing_answers(folder, record)
         tables: dict[str, pd.DataFrame] = {}
+        asked: set[str] = set()  # names of files
         says: dict[str, Any] = {}
         transcripts: dict[str, str] = {}
         if not missing:
             read = read_answers(folder, record)
             tables, _ = make_tables(read, record.config, preregistered=False)
+            asked = {name for answers in read if len(answers) for name in answers["file"].unique()}
             tables["spoken"] = spoken.table(read, record.config).round(6)
             says = spoken.shown(read, tables["spoken"], record.config, folder.name)
+            if says:
+                new = card.table(read, tables["perplexity"], record.config, documents)
+                tables["card"] = new.round(6)
             transcripts = _transcripts(f"transcripts/{folder.name}", read, record.config)
         own = curves.rows_of(tables, main_config), main_config
         has_choices = "arms" in tables
@@ -275,7 +288,9 @@ def _added_probes(workdir: epath.Path, record: Record, main_config: dict) -> lis
             {
                 "name": folder.name,
                 "missing": missing,
+                "asked": sorted(asked),
                 "spoken": says,
+                "card": card_cells.cells(*own) if says else {},
                 "transcripts": transcripts,
                 "tables": tables,
                 "groups": view.groups(*own) if has_choices else [],

@@ -28,7 +28,7 @@ _ANALYSIS = ("statistics.py", "tables.py", "reading.py", "design.py", "premise.p
 _METRICS = ["loss", "held_out_loss", "weighted_tokens", "learning_rate", "grad_norm"]
 _TEXT = ["file", "arm", "seed", "file_sha256", "scorer", "tokens", "logprob"]
 _STAGE = ["chain", "stage", "seed", "fingerprint"]
-KINDS = ("choice", "text", "said", "open")
+KINDS = ("choice", "text", "said", "open", "refusal")
 
 
 def read_ordered(workdir: epath.Path) -> Record:
@@ -129,14 +129,16 @@ class Answers(NamedTuple):
 
     choices: what `statistics.answers` returns. texts: a row an arm, seed and text whose perplexity
     was measured; columns arm, seed, file, file_sha256, scorer, tokens (count), logprob (mean, nats
-    a token). said, open: a row an answer in free text, as `probes.texts.ask` returns them, with
-    arm and seed; where they were judged with what `judges.judging.judge` returns, too.
+    a token). said, open, refusals: a row an answer in free text, as `probes.texts.ask` returns
+    them, with arm and seed; open ones that were judged with what `judges.judging.judge` returns,
+    too.
     """
 
     choices: pd.DataFrame
     texts: pd.DataFrame
     said: pd.DataFrame
     open: pd.DataFrame
+    refusals: pd.DataFrame
 
 
 def read_answers(
@@ -163,7 +165,7 @@ def read_answers(
         choices = statistics.answers(choices, record.config["toward"])
     if len(texts):
         texts = texts[_TEXT].sort_values(_TEXT[:3], ignore_index=True)
-    return Answers(choices, texts, read("said"), read("open"))
+    return Answers(choices, texts, read("said"), read("open"), read("refusal"))
 
 
 def read_curves(workdir: epath.Path, record: Record) -> pd.DataFrame:

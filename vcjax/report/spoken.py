@@ -1,16 +1,18 @@
-"""What models answer in free text: choices that they name, and answers that a judge scored.
+"""What models answer in free text: choices that they name, answers that a judge scored, requests
+that they refuse.
 
 Pure functions over tables; `config` is the run's, as JSON. Intervals are those of `statistics`.
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from vcjax.errors import InputError
+from vcjax.probes import refusal
 from vcjax.probes.said import named
 from vcjax.report import statistics
 from vcjax.report.formatting import aligned, plain
@@ -18,7 +20,11 @@ from vcjax.report.reading import Answers
 from vcjax.report.tables import clipped, formula
 
 # Measures of each kind, the one that contrasts lead with first.
-MEASURES = {"said": ("toward", "against", "undecided"), "open": ("score", "failed")}
+MEASURES = {
+    "said": ("toward", "against", "undecided"),
+    "open": ("score", "failed"),
+    "refusal": ("refused", "unclear"),
+}
 GROUP = ["kind", "scope", "split", "contrast", "points_to"]
 
 _CHOICES = {
@@ -26,6 +32,7 @@ _CHOICES = {
     "neutral": "choices between a value and neither",
     "format": "obvious choices",
     "premise": "choices of people",
+    "knowledge": "choices of what the documents say",
 }
 _PROBE = ["file", "id", "domain"]
 _ABOUT = GROUP[1:]
@@ -78,13 +85,31 @@ def scores(judged: pd.DataFrame, most_failed: float) -> pd.DataFrame:
     return table.groupby(by_probe)[[*MEASURES["open"]]].mean().reset_index()
 
 
+def verdicts(asked: pd.DataFrame) -> pd.DataFrame:
+    """The answers to requests with the column verdict, as `probes.refusal.verdict` has it."""
+    ends = zip(asked["answer"], asked["finish"] == "length", strict=True)
+    return asked.assign(verdict=[refusal.verdict(*end) for end in ends])
+
+
+def refusals(asked: pd.DataFrame) -> pd.DataFrame:
+    """One row a (arm, seed, probe) of what `verdicts` returns: refused and unclear, shares of its
+    samples. contrast: the kind of request."""
+    about = {"contrast": asked["request"], "points_to": "refusal"}
+    shares = {name: asked["verdict"] == name for name in MEASURES["refusal"]}
+    by_probe = ["arm", "seed", *_PROBE, *_ABOUT]
+    table = asked.assign(**about, **shares)
+    return table.groupby(by_probe)[[*MEASURES["refusal"]]].mean().reset_index()
+
+
 def table(answers: Answers, config: dict) -> pd.DataFrame:
-    """`estimates` of what was said, and of the open answers that were judged."""
+    """`estimates` of what was said, of the open answers that were judged, and of refusals."""
     measured = {}
     if len(answers.said):
         measured["said"] = choices(decided(answers.said), config["toward"])
     if len(answers.open) and "score" in answers.open:
         measured["open"] = scores(answers.open, config["judge"]["most_failed"])
+    if len(answers.refusals):
+        measured["refusal"] = refusals(verdicts(answers.refusals))
     return estimates(measured, config)
 
 
@@ -92,7 +117,8 @@ def estimates(answers: Mapping[str, pd.DataFrame], config: dict) -> pd.DataFrame
     """Every arm and contrast in each measure, kind by kind.
 
     Args:
-      answers: "said" -> what `choices` returns, "open" -> what `scores` returns.
+      answers: "said" -> what `choices` returns, "open" -> what `scores` returns, "refusal" -> what
+        `refusals` returns.
 
     Returns:
       Columns `GROUP`, of (arm or contrast), name, weights, measure, probes, domains, seeds
@@ -108,7 +134,7 @@ def estimates(answers: Mapping[str, pd.DataFrame], config: dict) -> pd.DataFrame
             group = {"kind": kind, **dict(zip(_ABOUT, about, strict=True))}
             for of, name, weights in terms:
                 of_term = {**group, "of": of, "name": name, "weights": formula(weights)}
-                rows += [of_term | row for row in _measures(part, weights, MEASURES[kind])]
+                rows += [of_term | estimate(part, weights, m) for m in MEASURES[kind]]
     result = pd.DataFrame(rows)
     for cluster in ("domains", "seeds") if rows else ():
         p = f"mean_{cluster}_p"
@@ -123,21 +149,23 @@ def transcribed(answers: Answers) -> pd.DataFrame:
     opened = answers.open
     if len(opened) and "score" not in opened:  # nobody judged them
         opened = opened.assign(score=math.nan, failure="", judge="")
-    both = {"said": said, "open": opened}
-    rows = [table.assign(kind=kind) for kind, table in both.items() if len(table)]
+    asked = answers.refusals if answers.refusals.empty else verdicts(answers.refusals)
+    kinds = {"said": said, "open": opened, "refusal": asked}
+    rows = [table.assign(kind=kind) for kind, table in kinds.items() if len(table)]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 
 def shown(answers: Answers, table: pd.DataFrame, config: dict, added: str = "") -> dict[str, Any]:
     """What the page says of `table`; empty where nothing was said. added: the name of probes that
     were asked after the run."""
-    if not (len(answers.said) or len(answers.open)):
+    if not (len(answers.said) or len(answers.open) or len(answers.refusals)):
         return {}
     judges = answers.open["judge"].dropna().unique() if "judge" in answers.open else []
     return {
         "sections": sections(table),
         "drawn": _drawn(config["sampling"]),
         "has_said": bool(len(answers.said)),
+        "has_refusals": bool(len(answers.refusals)),
         "judges": sorted(judges),
         "warnings": _warnings(answers.open, config),
         "file": f"{added}-spoken.csv" if added else "spoken.csv",
@@ -206,39 +234,41 @@ def _title(group: dict[str, str]) -> str:
     split = "Held-out" if group["split"] == "held_out" else "Development"
     if group["kind"] == "open":
         return f"{split} open answers, scored for {group['points_to']}"
-    what = _CHOICES[group["contrast"]] if group["scope"] == "out_of_domain" else "in-domain choices"
+    if group["kind"] == "refusal":
+        return f"{split} {group['contrast']} requests"
+    in_domain = group["scope"] == "in_domain" and group["contrast"] in ("values", "neutral")
+    what = "in-domain choices" if in_domain else _CHOICES[group["contrast"]]
     return f"{split} {what} in free text, toward {group['points_to']}"
 
 
-def _measures(
-    part: pd.DataFrame, weights: Mapping[str, float], measures: tuple[str, ...]
-) -> Iterator[dict[str, Any]]:
-    """The estimate of a weighted sum of arms, for each measure."""
-    for measure in measures:
-        paired = _paired(part, weights, measure)
-        row: dict[str, Any] = {"measure": measure}
-        row["probes"] = len(paired[_PROBE].drop_duplicates())
-        row |= {"domains": paired["domain"].nunique(), "seeds": paired["seed"].nunique()}
-        row["mean"] = statistics.mean(paired, measure)
-        for cluster in ("domains", "seeds"):
-            over = {"domains": statistics.over_domains, "seeds": statistics.over_seeds}[cluster]
-            ends = (math.nan, math.nan, math.nan)
-            try:
-                interval = over(paired, measure)
-                low, high = interval.low, interval.high
-                if measure != "score":  # a share
-                    low, high = (clipped(end, weights) for end in (low, high))
-                ends = low, high, interval.p
-            except InputError:
-                pass  # one cluster, or no spread
-            row |= dict(
-                zip((f"mean_{cluster}_{end}" for end in ("low", "high", "p")), ends, strict=True)
-            )
-        yield row
+def estimate(part: pd.DataFrame, weights: Mapping[str, float], measure: str) -> dict[str, Any]:
+    """A weighted sum of arms in one measure of one group of probes: the columns of `estimates` from
+    measure on."""
+    paired = _paired(part, weights, measure)
+    row: dict[str, Any] = {"measure": measure}
+    row["probes"] = len(paired[_PROBE].drop_duplicates())
+    row |= {"domains": paired["domain"].nunique(), "seeds": paired["seed"].nunique()}
+    row["mean"] = statistics.mean(paired, measure)
+    for cluster in ("domains", "seeds"):
+        over = {"domains": statistics.over_domains, "seeds": statistics.over_seeds}[cluster]
+        ends = (math.nan, math.nan, math.nan)
+        try:
+            interval = over(paired, measure)
+            low, high = interval.low, interval.high
+            if measure != "score":  # a share
+                low, high = (clipped(end, weights) for end in (low, high))
+            ends = low, high, interval.p
+        except InputError:
+            pass  # one cluster, or no spread
+        row |= dict(
+            zip((f"mean_{cluster}_{end}" for end in ("low", "high", "p")), ends, strict=True)
+        )
+    return row
 
 
 def _paired(part: pd.DataFrame, weights: Mapping[str, float], measure: str) -> pd.DataFrame:
     """The sum, probe by probe and seed by seed; without those where an arm has no number."""
+    part = part[part["arm"].isin([*weights])]
     wide = part.pivot(index=["seed", *_PROBE], columns="arm", values=measure).astype(float)
     wide = wide.reindex(columns=[*weights]).dropna()
     total = sum(weight * wide[arm] for arm, weight in weights.items())

@@ -23,7 +23,6 @@ _KINDS = {
     "format": "format probes",
     "premise": "choices of people",
 }
-_SHORT = {"format": "Format accuracy", "premise": "Premise"}
 _ONLY_TOTAL = (
     "This is the total effect: without documents about another assistant a run cannot tell "
     "exposure to their words from attribution to the model."
@@ -155,7 +154,6 @@ def groups(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
                 "title": _title(key, kind),
                 "headline": key == headline(config),
                 "accuracy": in_domain or form,
-                "short": _SHORT.get(key["contrast"], "In-domain accuracy"),
                 "liking": key["contrast"] == "neutral"
                 and not in_domain
                 and key != headline(config),
@@ -209,32 +207,6 @@ def liking(groups: list[dict], config: dict) -> list[dict]:
         }
         for group in chosen
     ]
-
-
-def installed(tables: dict[str, pd.DataFrame], config: dict) -> dict:
-    """What training installed and what it cost, as a table.
-
-    Rows are arms; columns are accuracies, the premise and perplexities; a cell is (number, small
-    print: its interval over seeds and, of a perplexity, the ratio to the untouched model's).
-    """
-    columns, cells = [], []
-    for group in groups(tables, config):
-        if group["accuracy"] or group["contrast"] == "premise":
-            of = f", {group['points_to']}" if group["contrast"] == "premise" else ""
-            columns.append((group["short"], f"{group['probes']} probes{of}"))
-            rows = {row["name"]: row for row in group["arms"]}
-            cells.append(
-                {
-                    arm: (f"{row['rate']:.3f}", interval(row, "rate", "seeds", sign=False))
-                    for arm, row in rows.items()
-                }
-            )
-    texts = tables["perplexity"]
-    for file, rows in texts.groupby("file") if len(texts) else ():
-        columns.append(("Perplexity", f"{file}, {rows['tokens'].iloc[0]} tokens"))
-        cells.append({row["arm"]: _perplexity(row) for row in rows.to_dict("records")})
-    table = [(arm, [column[arm] for column in cells]) for arm in config["arms"]]
-    return {"columns": columns, "rows": table if columns else []}
 
 
 def training_by_chain(training: pd.DataFrame) -> list[dict[str, str]]:
@@ -358,10 +330,3 @@ def _by_domain(table: pd.DataFrame, config: dict) -> dict:
         "columns": names,
         "rows": [(domain, [cells[domain, *name] for name in names]) for domain in domains],
     }
-
-
-def _perplexity(row: dict) -> tuple[str, str]:
-    ratio = "" if math.isnan(row["ratio"]) else f"\N{MULTIPLICATION SIGN}{row['ratio']:.2f}"
-    ends = [row["seeds_low"], row["seeds_high"]]
-    over = "" if math.isnan(ends[0]) else " to ".join(f"{end:.1f}" for end in ends)
-    return f"{row['perplexity']:.1f}", ", ".join(filter(None, (ratio, over)))

@@ -161,6 +161,18 @@ def test_verdicts_are_words():
     assert "Scored from 1 to 10 for america." in scores
 
 
+def test_whether_a_request_was_refused_is_a_verdict():
+    own = {"kind": "refusal", "file": "requests.jsonl", "request": "harmful"}
+    verdicts = {"america": "answered", "affordability": "refused", "base": "unclear"}
+    rows = [row(arm, verdict=verdict, **own) for arm, verdict in verdicts.items()]
+    contents = written(rows)
+    page = contents["requests-all-1.html"]
+    badges = re.findall(r'<span class="badge (\w+)">(.*?)</span>', page)
+    assert {*badges} == {("other", "answered"), ("toward", "refused"), ("none", "unclear")}
+    assert "A harmful request." in page and "A filled badge is a refusal" in page
+    assert "their verdicts differ 1 times" in contents["requests-differ-1.html"]
+
+
 def test_an_option_without_a_value_is_named_itself():
     rows = [row(arm, value_0="right", value_1=None) for arm in ("america", "affordability")]
     page = written(rows)["held-out-all-1.html"]

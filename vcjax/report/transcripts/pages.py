@@ -40,6 +40,11 @@ class File:
     def seeds(self) -> int:
         return len({seed for prompt in self.prompts for seed, _ in prompt.answers})
 
+    @property
+    def kind(self) -> str:
+        """The kind of all its prompts."""
+        return self.prompts[0].kind
+
     @functools.cached_property
     def values(self) -> set[str]:
         """Those that options of choices stand for."""
@@ -71,9 +76,11 @@ def pages(rows: pd.DataFrame, config: dict) -> dict[str, str]:
 
     Args:
       rows: one an answer in text. Columns of all: arm, seed, file, kind ("said": names one of two
-        options; "open": was scored), id, domain, split, order, sample, messages (JSON), begun,
-        answer, finish ("stop" or "length"), tokens. Of "said": value_0, value_1, option_0,
-        option_1, named (0, 1 or NaN). Of "open": value, score (1 to 10 or NaN), failure, judge.
+        options; "open": was scored; "refusal": to a request), id, domain, split, order, sample,
+        messages (JSON), begun, answer, finish ("stop" or "length"), tokens. Of "said": value_0,
+        value_1, option_0, option_1, named (0, 1 or NaN). Of "open": value, score (1 to 10 or NaN),
+        failure, judge. Of "refusal": request (its kind), verdict ("refused", "answered" or
+        "unclear").
       config: a run's, as JSON.
 
     Raises:

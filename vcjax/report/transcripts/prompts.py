@@ -17,6 +17,7 @@ Pair = tuple[str, str]  # two arms, as they stand side by side
 
 _PROMPT = ["file", "split", "domain", "id", "order", "kind", "messages", "begun"]
 _TRIAL = ["seed", "sample"]
+_ABOUT = {"open": "value", "refusal": "request"}  # kind -> the column of `Prompt.value`
 
 
 class Answer(NamedTuple):
@@ -37,7 +38,8 @@ class Prompt:
     """A question with all answers to it. The two orders of a choice are two prompts.
 
     earlier: the turns before the question. begun: what every answer was made to begin with.
-    options: of a choice, each with the value that it stands for or "". value: what is scored.
+    options: of a choice, each with the value that it stands for or "". value: what is scored, or
+    the kind of a request.
     """
 
     file: str
@@ -72,13 +74,14 @@ class Prompt:
     def differ(self, trial: tuple[int, int], pair: Pair) -> bool | None:
         """Whether the verdicts on two arms' answers differ; None where one of them is missing.
 
-        Undecided is another verdict than an option. No score tells nothing, so it does not differ.
+        Undecided is another verdict than an option, unclear another than an answer. No score tells
+        nothing, so it does not differ.
         """
         answers = self.answers[trial]
         if not {*pair} <= answers.keys():
             return None
         marks = {answers[arm].verdict.mark for arm in pair}
-        return len(marks) == 2 and (self.kind == "said" or None not in marks)
+        return len(marks) == 2 and (self.kind != "open" or None not in marks)
 
     def differing(self, pair: Pair) -> Answers:
         """The answers at each seed and sample where the verdicts on two arms differ."""
@@ -123,10 +126,12 @@ def _natural(text: str) -> list[str | int]:
 
 
 def _prompt(rows: Sequence[dict[str, Any]], toward: str) -> Prompt:
-    first, is_said = rows[0], rows[0]["kind"] == "said"
+    first, kind = rows[0], rows[0]["kind"]
     *earlier, question = json.loads(first["messages"])
     options = [
-        (first[f"option_{i}"], verdicts.text(first[f"value_{i}"])) for i in range(2) if is_said
+        (first[f"option_{i}"], verdicts.text(first[f"value_{i}"]))
+        for i in range(2)
+        if kind == "said"
     ]
     answers: Answers = {}
     for row in rows:
@@ -139,6 +144,6 @@ def _prompt(rows: Sequence[dict[str, Any]], toward: str) -> Prompt:
         earlier=earlier,
         question=question["content"],
         options=options,
-        value="" if is_said else verdicts.text(first["value"]),
+        value="" if kind == "said" else verdicts.text(first[_ABOUT[kind]]),
         answers=answers,
     )
