@@ -50,8 +50,8 @@ def main() -> None:
     from vcjax.evaluate import brought, evaluation, tasks
     from vcjax.evaluate.running import Settings
 
-    if LOGS.value is not None:
-        brought.bring_in(workdir, command.path("logs", LOGS.value), MODELS.value)
+    if TASK.value is None:
+        brought.bring_in(workdir, command.path("logs", LOGS.value or ""), MODELS.value)
         return
 
     found = tasks.find(TASK.value, tasks.parse(ARGUMENTS.value))

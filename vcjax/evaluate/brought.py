@@ -41,7 +41,8 @@ def bring_in(workdir: epath.Path, folder: Path, models: Sequence[str]) -> None:
 
 def _models(given: Iterable[str], record: Record) -> dict[str, ArmSeed]:
     """Model name -> arm and seed, of MODEL=ARM-SEED."""
-    arms, found = record.plan.arms, {}
+    arms = record.plan.arms
+    found: dict[str, ArmSeed] = {}
     for text in given:
         name, _, of = text.rpartition("=")
         arm, _, seed = of.rpartition("-")

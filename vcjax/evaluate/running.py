@@ -9,6 +9,7 @@ from inspect_ai import eval_set
 from inspect_ai._util.error import PrerequisiteError  # has no public name
 from inspect_ai.log import EvalLog, list_eval_logs, read_eval_log
 from inspect_ai.model import Model, get_model
+from rich.text import Text
 
 from vcjax.errors import InputError
 from vcjax.evaluate import seeds
@@ -36,7 +37,7 @@ def grader(name: str | None) -> dict[str, Model]:
     try:
         return {"grader": get_model(name)}
     except (PrerequisiteError, ValueError) as error:
-        raise InputError(f"--grader={name}: {error}") from error
+        raise InputError(f"--grader={name}: {_plain(error)}") from error
 
 
 def finished(folder: epath.Path, models: Mapping[str, str]) -> dict[str, EvalLog]:
@@ -103,5 +104,10 @@ def run(
             **options,
         )
     except PrerequisiteError as error:
-        raise InputError(f"--task={found.name}: {error}") from error
+        raise InputError(f"--task={found.name}: {_plain(error)}") from error
     return {log.eval.model.removeprefix(seeds.PREFIX): log for log in logs}
+
+
+def _plain(error: Exception) -> str:
+    """What an error of Inspect says, without the markup of its colours."""
+    return Text.from_markup(str(error)).plain.removeprefix("ERROR: ")

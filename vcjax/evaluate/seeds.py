@@ -3,11 +3,15 @@
 Inspect's own option gives one seed to all requests, and so one text to all epochs of a sample.
 """
 
+import contextvars
 import hashlib
 
-from inspect_ai.hooks import BeforeModelGenerate, Hooks, SampleStart, hooks
+from inspect_ai.hooks import BeforeModelGenerate, Hooks, SampleAttemptStart, hooks
 
 PREFIX = "openai-api/vcjax/"  # of the models of a run; graders keep their own seeds
+
+# Of the sample that runs. Inspect runs each in a task of its own, in which it calls these hooks.
+_SEED = contextvars.ContextVar[int | None]("seed", default=None)
 
 
 @hooks(name="vcjax_seeds", description="The seed of a request follows from sample and epoch.")
@@ -17,16 +21,12 @@ class Seeds(Hooks):
     The server adds the prompt, so that later turns of a sample draw other numbers.
     """
 
-    def __init__(self) -> None:
-        self._seeds: dict[str, int] = {}  # of the samples that run, by Inspect's names of them
-
-    async def on_sample_start(self, data: SampleStart) -> None:
-        self._seeds[data.sample_id] = seed_of(data.summary.id, data.summary.epoch)
+    async def on_sample_attempt_start(self, data: SampleAttemptStart) -> None:
+        _SEED.set(seed_of(data.summary.id, data.summary.epoch))
 
     async def on_before_model_generate(self, data: BeforeModelGenerate) -> None:
-        is_of_run = data.model_name.startswith(PREFIX)
-        if is_of_run and data.config.seed is None and data.sample_id in self._seeds:
-            data.config.seed = self._seeds[data.sample_id]
+        if data.model_name.startswith(PREFIX) and data.config.seed is None:
+            data.config.seed = _SEED.get()
 
 
 def seed_of(sample: str | int, epoch: int) -> int:
