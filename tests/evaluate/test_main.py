@@ -225,4 +225,4 @@ def test_without_inspect(place, tmp_path):
     )
     paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     done = evaluate(place, place / "run", TASK, PYTHONPATH=paths)
-    is_refused(done, "Inspect is missing; pip install 'vcjax[inspect]'")
+    is_refused(done, "--task and --logs need vcjax's extra `inspect`")

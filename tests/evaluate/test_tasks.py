@@ -17,7 +17,7 @@ def test_arguments_are_json_or_text():
 
 @pytest.mark.parametrize("given", [["a"], ["=1"], ["a=1", "a=2"]])
 def test_arguments_that_cannot_be_read(given):
-    with pytest.raises(InputError, match="^-T "):
+    with pytest.raises(InputError, match=r"^--arg="):
         tasks.parse(given)
 
 
@@ -36,7 +36,7 @@ def test_a_task_of_a_file_has_its_hash():
         ("nobody/chese", {}, "no such task"),
         (str(FILE.with_name("chese_task.py")), {}, "does not exist; did you mean"),
         (f"{FILE}@cheese", {"tones": "kind"}, "no such argument; did you mean 'tone'?"),
-        (f"{FILE}@cheese", {"tone": "rude"}, "-T tone=rude: Input should be 'plain' or 'kind'"),
+        (f"{FILE}@cheese", {"tone": "rude"}, "--arg=tone=rude: Input should be 'plain' or 'kind'"),
     ],
 )
 def test_what_is_no_task_is_refused(spec, arguments, message):
@@ -51,5 +51,5 @@ def test_what_the_task_refuses_is_said():
     name = "inspect_evals/agentic_misalignment"
     with pytest.raises(InputError, match=r"goal_type none requires goal_value none"):
         tasks.find(name, {"goal_type": "none"})
-    with pytest.raises(InputError, match=r"-T scenario=blackmial: .* 'blackmail'"):
+    with pytest.raises(InputError, match=r"--arg=scenario=blackmial: .* 'blackmail'"):
         tasks.find(name, {"scenario": "blackmial"})

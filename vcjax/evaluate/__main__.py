@@ -1,6 +1,6 @@
 """Runs an Inspect task on a run's arms: python -m vcjax.evaluate --workdir=DIR --task=PACKAGE/TASK
 
-Its arguments are -T NAME=VALUE. The arms are served from here, or by another server (--url) as
+Its arguments are --arg=NAME=VALUE. The arms are served from here, or by another server (--url) as
 ARM-SEED. The same command goes on where it stopped. With --logs=FOLDER logs that others made are
 taken instead, --models=MODEL=ARM-SEED for each model. The report shows the scores.
 """
@@ -15,7 +15,7 @@ from vcjax.workdir import preemption, storage
 
 flags.DEFINE_string("workdir", None, "Folder of a finished run.")
 TASK = flags.DEFINE_string("task", None, "Inspect task, PACKAGE/TASK or FILE.py@TASK.")
-ARGUMENTS = flags.DEFINE_multi_string("T", [], "Argument of the task, NAME=VALUE; once for each.")
+ARGUMENTS = flags.DEFINE_multi_string("arg", [], "Argument of the task, NAME=VALUE; once for each.")
 ARMS = flags.DEFINE_list("arms", None, "Arms to evaluate, A,B; by default all.")
 SEEDS = flags.DEFINE_list("seeds", None, "Their seeds, 0,1; by default all.")
 LIMIT = flags.DEFINE_integer("limit", None, "Samples of the task, the first ones.", lower_bound=1)
@@ -45,7 +45,10 @@ def main() -> None:
             of = "--task" if LOGS.value is not None else "--logs"
             raise InputError(f"--{flag.name}: it is for {of}; leave it out")
     if importlib.util.find_spec("inspect_ai") is None:
-        raise InputError("Inspect is missing; pip install 'vcjax[inspect]'")
+        raise InputError(
+            "--task and --logs need vcjax's extra `inspect`: in its checkout, "
+            'pip install --editable ".[inspect]"'
+        )
     # These import JAX and Inspect: --help and errors in flags need not wait for them.
     from vcjax.evaluate import brought, evaluation, tasks
     from vcjax.evaluate.running import Settings

@@ -24,14 +24,14 @@ class Found(NamedTuple):
 
 
 def parse(given: Sequence[str]) -> dict[str, Any]:
-    """The arguments of `-T NAME=VALUE`; a value is JSON, or else a text."""
+    """The arguments of `--arg=NAME=VALUE`; a value is JSON, or else a text."""
     arguments: dict[str, Any] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not (name and equals):
-            raise InputError(f"-T {text}: expected NAME=VALUE")
+            raise InputError(f"--arg={text}: expected NAME=VALUE")
         if name in arguments:
-            raise InputError(f"-T {text}: {name} is given twice")
+            raise InputError(f"--arg={text}: {name} is given twice")
         try:
             arguments[name] = json.loads(value)
         except ValueError:
@@ -102,10 +102,12 @@ def _check(function: Any, arguments: Mapping[str, Any]) -> None:
     settings = pydantic.ConfigDict(arbitrary_types_allowed=True)
     for name, value in arguments.items():
         if name not in parameters and not takes_all:
-            raise InputError(f"-T {name}: the task has no such argument; {hint(name, parameters)}")
+            raise InputError(
+                f"--arg={name}: the task has no such argument; {hint(name, parameters)}"
+            )
         expected = types.get(name, Any)
         try:
             kind = pydantic.create_model("Value", __config__=settings, value=(expected, ...))
             kind(value=value)
         except pydantic.ValidationError as error:
-            raise InputError(f"-T {name}={value}: {error.errors()[0]['msg']}") from None
+            raise InputError(f"--arg={name}={value}: {error.errors()[0]['msg']}") from None
