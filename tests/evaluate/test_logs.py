@@ -15,7 +15,7 @@ def sample(id_, scores, epoch=1, stop="stop", limit=None, error=None, **metadata
         id=id_,
         epoch=epoch,
         scores={name: SimpleNamespace(value=value) for name, value in scores.items()},
-        output=SimpleNamespace(stop_reason=stop),
+        output=SimpleNamespace(choices=[SimpleNamespace(stop_reason=stop)] if stop else []),
         limit=limit,
         error=error,
         metadata=metadata,
@@ -62,7 +62,7 @@ def test_what_has_no_score_says_why():
         sample("b", {"match": math.nan}),
         sample("c", {}),
         sample("d", {"match": "I"}, stop="max_tokens"),
-        sample("e", {}, error=SimpleNamespace(message="grader")),
+        sample("e", {}, stop=None, error=SimpleNamespace(message="refused")),
         sample("f", {}, limit=SimpleNamespace(type="message")),
     )
     status = {row["sample"]: row["status"] for row in found}

@@ -125,7 +125,7 @@ def test_a_stop_repeats_no_finished_arm_and_changes_nothing(evaluated, run, plac
 
 def test_samples_that_fail_are_counted_and_asked_again(run, place):
     failing = evaluate(place, run, *SHORT, "--arms=base,america", FAIL="home-1")
-    is_refused(failing, "samples failed of base-0, america-0 (")
+    is_refused(failing, "samples failed of base-0, america-0 (ValueError('this sample fails'))")
     assert (scores(run)["status"] == "error").sum() == 2 * 2 * 2  # arms, epochs, numbers
     before = len(asked(run))
     done = evaluate(place, run, *SHORT, "--arms=base,america")

@@ -67,7 +67,8 @@ def _headers(folder: Path, of_models: Mapping[str, ArmSeed]) -> list[EvalLog]:
         try:
             headers.append(read_eval_log(info, header_only=True))
         except Exception as error:  # of whatever reads zip files and JSON
-            raise InputError(f"--logs: {info.name} is no log of Inspect ({error})") from error
+            place = info.name.removeprefix("file://")
+            raise InputError(f"--logs: {place} is no log of Inspect ({error})") from error
     if not headers:
         raise InputError(f"--logs: {folder} has no .eval files")
     found = list(dict.fromkeys(header.eval.model for header in headers))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 from etils import epath
-from inspect_ai.log import EvalLog
+from inspect_ai.log import EvalLog, read_eval_log_sample_summaries
 
 from vcjax.errors import InputError
 from vcjax.evaluate import logs, other_server, running
@@ -22,6 +22,8 @@ from vcjax.serve import background, models
 from vcjax.serve.background import Address
 from vcjax.serve.models import ArmSeed
 from vcjax.workdir import lock
+
+MOST_OF_A_REASON = 200  # characters
 
 
 class Place(NamedTuple):
@@ -137,7 +139,11 @@ def _refuse_failed(logs_of: Mapping[str, EvalLog]) -> None:
     failed = {name: log for name, log in logs_of.items() if log.status != "success"}
     if failed:
         first = next(iter(failed.values()))
-        reason = first.error.message if first.error else first.status
+        summaries = read_eval_log_sample_summaries(first.location)
+        errors = [summary.error for summary in summaries if summary.error]
+        reason = first.error.message if first.error else next(iter(errors), first.status)
+        if len(reason) > MOST_OF_A_REASON:
+            reason = f"... {reason[-MOST_OF_A_REASON:]}"  # a request that failed stands before why
         raise InputError(
             f"samples failed of {', '.join(failed)} ({reason}); the report counts them, and the "
             "same command asks them again"

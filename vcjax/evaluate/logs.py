@@ -100,7 +100,8 @@ def _scores(sample: Any, of: Iterable[Measure]) -> Iterator[tuple[str, str, floa
     error: the sample failed. cut: a limit ended the answer; it may have a value nevertheless.
     missing: nothing was scored. refused: something was, but there is no number. Else scored.
     """
-    was_cut = sample.limit is not None or str(sample.output.stop_reason) in CUT
+    choices = sample.output.choices  # none where the sample failed before an answer
+    was_cut = sample.limit is not None or (bool(choices) and choices[0].stop_reason in CUT)
     for scorer, key in of:
         score = (sample.scores or {}).get(scorer)
         parts = {} if score is None else _parts(score.value)
