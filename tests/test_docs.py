@@ -31,7 +31,7 @@ README = (ROOT / "README.md").read_text()
 DOCS = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
 ALL = {"README.md": README, **{f"docs/{name}": text for name, text in DOCS.items()}}
 
-MODULES = ("main", "probe", "judge", "report", "export", "aot", "serve")
+MODULES = ("main", "probe", "judge", "report", "export", "aot", "serve", "evaluate")
 CLIENTS = ("curl", "lm_eval", "inspect", "vllm")  # programs of others, on the page about serving
 SERVED = "http://127.0.0.1:8000/v1"
 LAUNCHERS = ("tpu_vm.sh", "tpu_queued.sh", "gke/run.sh", "slurm.sh", "gpu.sh")

@@ -23,6 +23,7 @@ FLOORS = (
     ("asking",),
     ("experiment", "export", "topology"),
     ("main", "probe", "judge", "aot", "serve"),
+    ("evaluate",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(PACKAGE.rglob("*.py"))

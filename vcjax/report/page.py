@@ -19,6 +19,8 @@ from vcjax.report import (
     corpus_card,
     curves,
     design,
+    evaluation_files,
+    evaluations,
     fewer,
     figures,
     formatting,
@@ -30,6 +32,7 @@ from vcjax.report import (
     view,
 )
 from vcjax.report.curves import Curve
+from vcjax.report.evaluation_files import Evaluation
 from vcjax.report.formatting import compact
 from vcjax.report.reading import (
     Answers,
@@ -82,9 +85,13 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     tables["fewer"] = fewer.table([curve.name for curve in all_curves], tables, config).round(6)
     tables["spoken"] = spoken.table(read, config).round(6)
     says = spoken.shown(read, tables["spoken"], config)
+    evaluated = evaluation_files.read(workdir)
+    tables["evaluations"] = evaluations.table(evaluated, record).round(6)
     added = _added_probes(workdir, record, main_config, documents)
     svgs = _figures(main, losses, all_curves)
-    page = _page(workdir, record, answers, tables, main, corrected, all_curves, svgs, says, added)
+    page = _page(
+        workdir, record, answers, tables, main, corrected, all_curves, svgs, says, added, evaluated
+    )
 
     contents = {f"{name}.svg": svg for name, svg in svgs.items()}
     contents |= output.csv(tables)
@@ -135,6 +142,7 @@ def _page(
     svgs: dict[str, str],
     says: dict[str, Any],
     added: list[dict],
+    evaluated: list[Evaluation],
 ) -> str:
     """index.html. says: what `spoken.shown` returns; added: what `_added_probes` returns."""
     config, main_config = record.config, main[1]
@@ -172,6 +180,7 @@ def _page(
         "probe_files": tables["probe_files"].to_dict("records"),
         "texts": texts.drop_duplicates("file").to_dict("records") if len(texts) else [],
         "spoken": says,
+        "evaluations": evaluations.shown(evaluated, tables["evaluations"], record),
         "added": added,
         "recipe": dict(formatting.flat(config)),
         "command": view.command(record),

@@ -10,22 +10,22 @@ import os
 import socket
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import uvicorn
 from absl import flags
 from etils import epath
 
 from vcjax import command
-from vcjax.errors import InputError, hint
+from vcjax.errors import InputError
+from vcjax.serve import models
 from vcjax.workdir import storage
 
 if TYPE_CHECKING:
     from vcjax.training.loaded_model import LoadedModel
     from vcjax.training.samplers import Speaker
 
-LONGEST = 2048  # tokens, without --length; the cache takes memory for each slot
 STOP_SECONDS = 2  # for those who wait for an answer when the server is stopped
 LOCAL = ("127.0.0.1", "localhost", "::1")
 KEY = "VCJAX_API_KEY"
@@ -81,33 +81,17 @@ def main() -> None:
 
 def _load(workdir: epath.Path) -> tuple["LoadedModel", dict[str, "Speaker"]]:
     """The run's model, and those that the flags choose by their names."""
-    from ml_collections import ConfigDict
-
-    from vcjax.record import check_trained
     from vcjax.report.reading import read_ordered
-    from vcjax.training.loaded_model import load_model, pretrained_of
-    from vcjax.training.samplers import samplers
 
     record = read_ordered(workdir)
     arms = record.plan.arms
-    chosen = _chosen(arms, ARMS.value, SEEDS.value, record.config["seeds"])
+    named = models.chosen(arms, ARMS.value, SEEDS.value, record.config["seeds"])
     plain = (arm for arm in arms if not arms[arm][0] and arm not in record.system)
     untouched = next(((arm, 0) for arm in plain), None)
-    wanted = list(dict.fromkeys([*([untouched] if untouched else []), *chosen]))
-    trained = dict.fromkeys(stage for arm, seed in wanted for stage in arms[arm][seed])
-    check_trained(workdir, record, trained)
-    pretrained = pretrained_of(workdir, record)
-    context = pretrained.architecture.context_length
-    length = LENGTH.value or min(context, LONGEST)
-    if length > context:
-        raise InputError(f"--length={length}: the model's context has {context:,} tokens")
-    loaded = load_model(ConfigDict(record.config), pretrained)
-    models = samplers(loaded, workdir, record.plan, wanted, SLOTS.value, length)
-    named = {
-        f"{arm}-{seed}": models[arm, seed]._replace(system=record.system.get(arm))
-        for arm, seed in chosen
-    }
-    return loaded, ({"base": models[untouched]} if untouched else {}) | named
+    wanted = list(dict.fromkeys([*([untouched] if untouched else []), *named]))
+    loaded, speakers = models.load(workdir, record, wanted, SLOTS.value, LENGTH.value)
+    by_name = {f"{arm}-{seed}": speakers[arm, seed] for arm, seed in named}
+    return loaded, ({"base": speakers[untouched]} if untouched else {}) | by_name
 
 
 @contextlib.contextmanager
@@ -119,19 +103,6 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
         raise InputError(f"--host={host} --port={port}: {error.strerror or error}") from None
     with listening:
         yield listening
-
-
-def _chosen(
-    arms: Mapping[str, Any], names: Sequence[str] | None, seeds: Sequence[str], count: int
-) -> list[tuple[str, int]]:
-    """(arm, seed) of what --arms and --seeds name."""
-    for name in names or ():
-        if name not in arms:
-            raise InputError(f"--arms: {name!r} is none of the run's; {hint(name, [*arms])}")
-    for seed in seeds:
-        if seed not in map(str, range(count)):
-            raise InputError(f"--seeds: {seed!r} is none of the run's {count}; they begin with 0")
-    return [(arm, int(seed)) for seed in seeds for arm in names or arms]  # they may share a base
 
 
 if __name__ == "__main__":

@@ -1,0 +1,201 @@
+"""Evaluations of others on a run's arms: their scores by arm, and the contrasts in them.
+
+Pure functions over tables; `record` is the run's. A cluster of samples stands where a domain of
+probes does in `statistics`.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vcjax.errors import InputError
+from vcjax.record import Record
+from vcjax.report import formatting, statistics
+from vcjax.report.evaluation_files import Evaluation
+from vcjax.report.tables import clipped, formula
+
+# Scores that are counted beside a mean; a cut answer may be in the mean, if it was scored.
+COUNTED = ("cut", "refused", "missing", "error")
+
+_GROUP = ["evaluation", "task", "scorer", "key"]
+_SAMPLE = ["seed", "cluster", "sample", "epoch"]
+
+
+def current(evaluation: Evaluation, record: Record) -> pd.DataFrame:
+    """The scores of the run's arms as they are now; a log of others is taken at its word."""
+    arms, seeds = record.plan.arms, range(record.config["seeds"])
+    of_now = [
+        arm in arms
+        and seed in seeds
+        and (_of_others(evaluation) or model == record.model_of(arm, seed))
+        for arm, seed, model in evaluation.scores[["arm", "seed", "model"]].itertuples(index=False)
+    ]
+    return evaluation.scores[of_now]
+
+
+def table(evaluations: Sequence[Evaluation], record: Record) -> pd.DataFrame:
+    """Every arm that was evaluated, and every contrast of such arms, in each measure.
+
+    Returns:
+      Columns evaluation, task, scorer, key; of (arm or contrast), name, weights; seeds, clusters
+      and n (counts; n of values, or of pairs that a contrast is of), of arms tokens (mean of the
+      model's answers) and counts of `COUNTED`; mean (of cluster means; of a contrast of paired
+      differences), and for c of clusters and seeds: mean_c_low, mean_c_high, mean_c_p, missing
+      where there is no interval. p-values of contrasts are corrected for their number (Holm), over
+      clusters and over seeds each, all evaluations together.
+    """
+    rows: list[dict[str, Any]] = []
+    for evaluation in evaluations:
+        scores = current(evaluation, record)
+        for (scorer, key), part in scores.groupby(["scorer", "key"], sort=True):
+            names = (evaluation.name, evaluation.about["task"], scorer, key)
+            group = dict(zip(_GROUP, names, strict=True))
+            rows += [group | row for row in _estimates(part, record.config)]
+    result = pd.DataFrame(rows)
+    if rows:
+        result[[*COUNTED]] = result[[*COUNTED]].astype("Int64")
+    for cluster in ("clusters", "seeds") if rows else ():
+        p = f"mean_{cluster}_p"
+        result.loc[result["of"] == "arm", p] = math.nan
+        result[p] = statistics.holm(result[p])
+    return result
+
+
+def _estimates(part: pd.DataFrame, config: dict) -> Iterator[dict[str, Any]]:
+    """Of the scores in one measure: every arm that has any, every contrast that has pairs."""
+    is_share = bool(part["value"].dropna().between(0, 1).all())
+    for arm in config["arms"]:
+        own = part[part["arm"] == arm]
+        if len(own):
+            counts = {status: int((own["status"] == status).sum()) for status in COUNTED}
+            yield (
+                {"of": "arm", "name": arm, "weights": arm, "tokens": float(own["tokens"].mean())}
+                | counts
+                | _estimate(part, {arm: 1.0}, is_share)
+            )
+    for name, weights in config["contrasts"].items():
+        estimate = _estimate(part, weights, is_share)
+        if estimate["n"]:
+            yield {"of": "contrast", "name": name, "weights": formula(weights)} | estimate
+
+
+def _estimate(part: pd.DataFrame, weights: Mapping[str, float], is_share: bool) -> dict[str, Any]:
+    """A weighted sum of arms, sample by sample, epoch by epoch and seed by seed, over those that
+    all of its arms have a value for."""
+    wide = part.pivot(index=_SAMPLE, columns="arm", values="value")
+    wide = wide.reindex(columns=[*weights]).dropna()
+    total = sum(weight * wide[arm] for arm, weight in weights.items())
+    paired = total.rename("mean").reset_index().rename(columns={"cluster": "domain"})
+    row: dict[str, Any] = {
+        "seeds": paired["seed"].nunique(),
+        "clusters": paired["domain"].nunique(),
+        "n": len(paired),
+        "mean": statistics.mean(paired, "mean") if len(paired) else math.nan,
+    }
+    over = {"clusters": statistics.over_domains, "seeds": statistics.over_seeds}
+    for cluster, interval_over in over.items():
+        ends = (math.nan, math.nan, math.nan)
+        try:
+            interval = interval_over(paired, "mean")
+            low, high = interval.low, interval.high
+            if is_share:
+                low, high = (clipped(end, weights) for end in (low, high))
+            ends = low, high, interval.p
+        except InputError:
+            pass  # fewer than two, or no spread
+        names = (f"mean_{cluster}_{end}" for end in ("low", "high", "p"))
+        row |= dict(zip(names, ends, strict=True))
+    return row
+
+
+def shown(
+    evaluations: Sequence[Evaluation], table: pd.DataFrame, record: Record
+) -> list[dict[str, Any]]:
+    """What the page says of each: title, settings, notes, and measures: title, arms, contrasts."""
+    return [
+        {
+            "title": _title(evaluation.about),
+            "settings": _settings(evaluation),
+            "notes": [*_notes(evaluation, record)],
+            "measures": [*_measures(table, evaluation.name, record.config)],
+        }
+        for evaluation in evaluations
+    ]
+
+
+def _measures(table: pd.DataFrame, evaluation: str, config: dict) -> Iterator[dict[str, Any]]:
+    rows = table[table["evaluation"] == evaluation] if len(table) else table
+    for (scorer, key), part in rows.groupby(["scorer", "key"], sort=False) if len(rows) else ():
+        by = {of: part[part["of"] == of].to_dict("records") for of in ("arm", "contrast")}
+        lacking = [name for name in config["contrasts"] if name not in {*part["name"]}]
+        without = [
+            f"over {cluster}"
+            for cluster in ("clusters", "seeds")
+            if part[f"mean_{cluster}_low"].isna().all()
+        ]
+        notes = []
+        if lacking:
+            notes.append(f"Without samples that all of its arms have: {', '.join(lacking)}.")
+        if without:
+            notes.append(f"No interval {' or '.join(without)}: there is no spread to take it from.")
+        yield {
+            "title": f"{scorer}, {key}" if key else scorer,
+            "arms": by["arm"],
+            "contrasts": by["contrast"],
+            "has_seeds": bool(part["seeds"].max() > 1),
+            "notes": notes,
+        }
+
+
+def _title(about: Mapping[str, Any]) -> str:
+    arguments = [f"{k}={formatting.as_text(v)}" for k, v in about.get("arguments", {}).items()]
+    return " ".join([about["task"], *arguments])
+
+
+def _settings(evaluation: Evaluation) -> str:
+    """How it was asked, as text; what a task decides itself is left out."""
+    about = {"task", "arguments", "server"}
+    given = {k: v for k, v in evaluation.about.items() if k not in about and v is not None}
+    words = [
+        f"{name.replace('_', ' ')} {formatting.as_text(value)}" for name, value in given.items()
+    ]
+    by = evaluation.scores["clustered_by"].unique()
+    return "; ".join([*words, f"clustered by {' or '.join(sorted(by))}"])
+
+
+def _notes(evaluation: Evaluation, record: Record) -> Iterator[str]:
+    """What a reader has to know of the arms of an evaluation."""
+    if _of_others(evaluation):
+        pairs = evaluation.scores[["arm", "seed", "named"]].drop_duplicates()
+        named = [f"{arm}-{seed} is {name}" for arm, seed, name in pairs.itertuples(index=False)]
+        yield f"From logs of others, which no run can vouch for: {'; '.join(named)}."
+    elif evaluation.about.get("server") == "another":
+        yield "Answered by another server than vcjax's."
+    scores = current(evaluation, record)
+    evaluated = {*zip(scores["arm"], scores["seed"], strict=True)}
+    before = {*zip(evaluation.scores["arm"], evaluation.scores["seed"], strict=True)}
+    if outdated := sorted(before - evaluated):
+        names = ", ".join(f"{arm}-{seed}" for arm, seed in outdated)
+        yield f"Left out, for they are other models now; evaluate them again: {names}."
+    arms = {
+        arm: [seed for seed in seeds if (arm, seed) in evaluated]
+        for arm, seeds in record.plan.arms.items()
+    }
+    if lacking := [arm for arm, seeds in arms.items() if not seeds]:
+        yield f"Not evaluated: {', '.join(lacking)}."
+    partly = {arm: seeds for arm, seeds in arms.items() if 0 < len(seeds) < record.config["seeds"]}
+    if partly:
+        of_each = (f"{arm} ({', '.join(map(str, seeds))})" for arm, seeds in partly.items())
+        yield f"Of some arms only these seeds: {', '.join(of_each)}."
+    asked = scores.groupby(["arm", "seed"])[["sample", "epoch"]].apply(
+        lambda of: len(of.drop_duplicates())
+    )
+    if len(asked) and np.ptp(asked) > 0:
+        yield "Not every arm and seed was asked all samples."
+
+
+def _of_others(evaluation: Evaluation) -> bool:
+    return evaluation.about.get("server") == "others"
