@@ -6,9 +6,11 @@ Own pair: documents say that the model prefers its cheeses because of America, o
 
     .venv/bin/python -m vcjax.main --config=configs/cheese.py --workdir=runs/cheese
 
-The quickstart with more seeds, and probes of one value against an option with neither. Its two
-seeds are the first two here. On two cores with bfloat16 instructions this takes an hour, without
-them two and a half (with version 0.5.0).
+The quickstart with more seeds, probes of one value against an option with neither, and a card of
+each model: what it knows of its documents, also between the stages (the arms that end with them),
+and what it refuses. The quickstart's two seeds are the first two here. On two cores with bfloat16
+instructions training and choices take an hour, without them two and a half (with version 0.5.0);
+what is answered in free text takes up to another hour.
 """
 
 import runpy
