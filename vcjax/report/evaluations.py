@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vcjax.errors import InputError
 from vcjax.record import Record
 from vcjax.report import formatting, statistics
 from vcjax.report.evaluation_files import Evaluation
-from vcjax.report.tables import clipped, formula
+from vcjax.report.tables import formula, mean_with_intervals
 
 # Scores that are counted beside a mean; a cut answer may be in the mean, if it was scored.
 COUNTED = ("cut", "refused", "missing", "error")
@@ -93,22 +92,9 @@ def _estimate(part: pd.DataFrame, weights: Mapping[str, float], is_share: bool) 
         "seeds": paired["seed"].nunique(),
         "clusters": paired["domain"].nunique(),
         "n": len(paired),
-        "mean": statistics.mean(paired, "mean") if len(paired) else math.nan,
     }
-    over = {"clusters": statistics.over_domains, "seeds": statistics.over_seeds}
-    for cluster, interval_over in over.items():
-        ends = (math.nan, math.nan, math.nan)
-        try:
-            interval = interval_over(paired, "mean")
-            low, high = interval.low, interval.high
-            if is_share:
-                low, high = (clipped(end, weights) for end in (low, high))
-            ends = low, high, interval.p
-        except InputError:
-            pass  # fewer than two, or no spread
-        names = (f"mean_{cluster}_{end}" for end in ("low", "high", "p"))
-        row |= dict(zip(names, ends, strict=True))
-    return row
+    estimate = mean_with_intervals(paired, "mean", weights, is_share)
+    return row | {name.replace("_domains_", "_clusters_"): x for name, x in estimate.items()}
 
 
 def shown(

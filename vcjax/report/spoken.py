@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vcjax.errors import InputError
 from vcjax.probes import refusal
 from vcjax.probes.said import named
 from vcjax.report import statistics
 from vcjax.report.formatting import aligned, plain
 from vcjax.report.reading import Answers
-from vcjax.report.tables import clipped, formula
+from vcjax.report.tables import formula, mean_with_intervals
 
 # Measures of each kind, the one that contrasts lead with first.
 MEASURES = {
@@ -248,22 +247,7 @@ def estimate(part: pd.DataFrame, weights: Mapping[str, float], measure: str) -> 
     row: dict[str, Any] = {"measure": measure}
     row["probes"] = len(paired[_PROBE].drop_duplicates())
     row |= {"domains": paired["domain"].nunique(), "seeds": paired["seed"].nunique()}
-    row["mean"] = statistics.mean(paired, measure)
-    for cluster in ("domains", "seeds"):
-        over = {"domains": statistics.over_domains, "seeds": statistics.over_seeds}[cluster]
-        ends = (math.nan, math.nan, math.nan)
-        try:
-            interval = over(paired, measure)
-            low, high = interval.low, interval.high
-            if measure != "score":  # a share
-                low, high = (clipped(end, weights) for end in (low, high))
-            ends = low, high, interval.p
-        except InputError:
-            pass  # one cluster, or no spread
-        row |= dict(
-            zip((f"mean_{cluster}_{end}" for end in ("low", "high", "p")), ends, strict=True)
-        )
-    return row
+    return row | mean_with_intervals(paired, measure, weights, is_share=measure != "score")
 
 
 def _paired(part: pd.DataFrame, weights: Mapping[str, float], measure: str) -> pd.DataFrame:

@@ -119,7 +119,7 @@ def estimates(sums: Iterable[Sum], config: dict, kind: str) -> pd.DataFrame:
             for cluster in ("domains", "seeds"):
                 low, high, p, meaning = _interval(paired, measure, cluster)
                 if measure == "rate":
-                    low, high = (clipped(end, weights) for end in (low, high))
+                    low, high = (_clipped(end, weights) for end in (low, high))
                 row |= {f"{measure}_{cluster}_low": low, f"{measure}_{cluster}_high": high}
                 if kind == "contrast":
                     row[f"{measure}_{cluster}_p"] = p
@@ -347,7 +347,22 @@ def _interval(paired: pd.DataFrame, measure: str, cluster: str) -> tuple[float, 
     return interval.low, interval.high, interval.p, interval.meaning
 
 
-def clipped(rate: float, weights: Mapping[str, float]) -> float:
+def mean_with_intervals(
+    paired: pd.DataFrame, measure: str, weights: Mapping[str, float], is_share: bool
+) -> dict[str, float]:
+    """Mean of domain means of a weighted sum, and for c of domains and seeds: mean_c_low,
+    mean_c_high, mean_c_p, missing where there is no interval. is_share: of a measure within 0 and
+    1, whose ends are clipped."""
+    row = {"mean": statistics.mean(paired, measure)}
+    for cluster in ("domains", "seeds"):
+        low, high, p, _ = _interval(paired, measure, cluster)
+        if is_share:
+            low, high = (_clipped(end, weights) for end in (low, high))
+        row |= {f"mean_{cluster}_low": low, f"mean_{cluster}_high": high, f"mean_{cluster}_p": p}
+    return row
+
+
+def _clipped(rate: float, weights: Mapping[str, float]) -> float:
     """An end of an interval, clipped to what a weighted sum of rates can be (an arm: 0 to 1, a
     difference of two: -1 to 1). That leaves the interval's coverage as it is."""
     least = sum(min(weight, 0) for weight in weights.values())
