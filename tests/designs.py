@@ -1,5 +1,7 @@
 """Arms and contrasts of many kinds, as a config has them in JSON."""
 
+from vcjax.config import experiment
+
 OWN = {"kind": "rationale", "file": None, "spec": "a/america.md", "other_spec": None}
 OWN |= {"documents": 240, "linked": True}
 OTHER = OWN | {"spec": None, "other_spec": "a/america.md"}
@@ -22,6 +24,18 @@ STAGES = {
     | {"unrelated_to": ["cheap", "america"], "contradicting": 0.02},
     "adapter": {"kind": "adapter", "file": "/home/me/given"},
 }
+
+
+def two_arms(**settings):
+    """The least that a config needs, and these keys."""
+    return experiment(
+        name="c",
+        arms=dict(a=(), b=()),
+        contrasts=dict(total=dict(a=1, b=-1)),
+        primary="total",
+        probes=("p.jsonl",),
+        **settings,
+    )
 
 
 def config(**settings) -> dict:

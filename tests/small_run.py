@@ -177,6 +177,14 @@ def command(config: Path | str, workdir: Path, *arguments: str) -> list[str]:
     return [*main, f"--config={config}", f"--workdir={workdir}", *arguments]
 
 
+def finished_short(folder: Path, model: Path) -> Path:
+    """The folder, with a finished run `run` of `write_short` and a cache of compiled programs."""
+    config = write_short(folder, model)
+    done = call(command(config, folder / "run"), folder / "cache")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
 def environment(cache: Path) -> dict[str, str]:
     """With its own cache of compiled programs, so that a test measures no other run's."""
     return {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_PLATFORMS": "cpu"}

@@ -25,11 +25,7 @@ ANSWERS = 8  # of each model: four samples, twice
 @pytest.fixture(scope="module")
 def place(tiny_gguf, tmp_path_factory):
     """A folder with a finished run `run`, and a cache."""
-    folder = tmp_path_factory.mktemp("evaluate")
-    config = small_run.write_short(folder, tiny_gguf)
-    done = small_run.call(small_run.command(config, folder / "run"), folder / "cache")
-    assert done.returncode == 0, done.stderr
-    return folder
+    return small_run.finished_short(tmp_path_factory.mktemp("evaluate"), tiny_gguf)
 
 
 @pytest.fixture

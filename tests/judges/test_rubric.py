@@ -1,8 +1,5 @@
 """The text that a judge reads."""
 
-import pytest
-
-from vcjax.errors import InputError
 from vcjax.judges import rubric
 
 RUBRIC = 'Q: {question}\nA: {answer}\nDoes "{answer}" name a price? {other} {} {0}'
@@ -18,9 +15,3 @@ def test_both_places_are_filled_wherever_they_are():
 def test_what_is_filled_in_is_never_filled_again():
     given = "{answer} {question} {} \\1 \\g<0>"
     assert rubric.render("{question}|{answer}", given, given) == f"{given}|{given}"
-
-
-def test_a_rubric_shows_the_answer():
-    rubric.check("{answer}", "open.jsonl:1")
-    with pytest.raises(InputError, match=r"^open\.jsonl:2: the rubric has no {answer}, .*; write"):
-        rubric.check("Is {question} {Answer} good?", "open.jsonl:2")

@@ -74,6 +74,7 @@ def test_a_record_that_does_not_fit_is_named(write, changed, complaint):
     ("changed", "complaint"),
     [
         ({"rubric": "From 1 to 10?"}, "field 'rubric' has no place for the answer"),
+        ({"rubric": "Is {question} {Answer} good?"}, "has no place for the answer; expected {ans"),
         ({"question": None}, "field 'question' is missing"),
         ({"phrases": {"toward": ["x"]}}, "field 'phrases.against' is missing"),
         ({"options": ["a", "b"]}, "field 'options' is unknown"),

@@ -1,24 +1,15 @@
 """What a config says of its evaluations, and that it decides no result."""
 
+import designs
 import pytest
 
 from vcjax import config as configs
-from vcjax.config import experiment, resolve
+from vcjax.config import resolve
 from vcjax.errors import InputError
 
 
 def resolved(folder, **evaluation):
-    return resolve(
-        experiment(
-            name="c",
-            arms=dict(a=(), b=()),
-            contrasts=dict(total=dict(a=1, b=-1)),
-            primary="total",
-            probes=("p.jsonl",),
-            evaluations=dict(am=evaluation),
-        ),
-        folder,
-    )
+    return resolve(designs.two_arms(evaluations=dict(am=evaluation)), folder)
 
 
 def test_an_evaluation_is_a_task_and_how_often(tmp_path):

@@ -1,5 +1,6 @@
 """Who judges: what of config.judge fits together, and that no key can get into a config."""
 
+import designs
 import pytest
 
 from vcjax.config import experiment, resolve
@@ -9,17 +10,7 @@ ENDPOINT = dict(by="endpoint", url="https://host.example:8443/v1", model="m", ke
 
 
 def resolved(folder, **judge):
-    return resolve(
-        experiment(
-            name="c",
-            arms=dict(a=(), b=()),
-            contrasts=dict(total=dict(a=1, b=-1)),
-            primary="total",
-            probes=("p.jsonl",),
-            judge=judge,
-        ),
-        folder,
-    ).judge
+    return resolve(designs.two_arms(judge=judge), folder).judge
 
 
 def test_the_untouched_model_judges_unless_said_otherwise(tmp_path):

@@ -16,11 +16,7 @@ SERVE = [sys.executable, "-m", "vcjax.serve"]
 @pytest.fixture(scope="module")
 def place(tiny_gguf, tmp_path_factory):
     """A folder with a finished run `run`, and a cache."""
-    folder = tmp_path_factory.mktemp("serve")
-    config = small_run.write_short(folder, tiny_gguf)
-    done = small_run.call(small_run.command(config, folder / "run"), folder / "cache")
-    assert done.returncode == 0, done.stderr
-    return folder
+    return small_run.finished_short(tmp_path_factory.mktemp("serve"), tiny_gguf)
 
 
 @contextlib.contextmanager

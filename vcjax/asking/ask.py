@@ -1,18 +1,23 @@
 """Asks the models of a run its probes: a file of answers for each arm, seed and kind of probes."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 from etils import epath
 
 from vcjax.asking import scored, spoken
-from vcjax.asking.models import Asker, Model, after, each_once
+from vcjax.asking.models import Asker, Model, Task, after
 from vcjax.data.tokenizer import check_words
 from vcjax.probes import answer_files, choice, probe_files, texts
 from vcjax.probes.probe_files import Probes
 from vcjax.weights.pretrained import Pretrained
 from vcjax.workdir import files, processes
+
+Answers = Callable[
+    [Asker, Mapping[str, Probes], Sequence[Task]], Iterator[dict[Task, pd.DataFrame]]
+]
 
 
 def check(
@@ -40,38 +45,47 @@ def ask(asker: Asker, probes: Probes, subfolder: str) -> None:
     Those with current answers are skipped. The untouched model is the same for all seeds, so it is
     asked once.
     """
-    for kind in dict.fromkeys(file.kind for file in probes.values()):
-        _ask(asker, probe_files.of_kind(probes, kind), kind, subfolder)
+    kinds = dict.fromkeys(file.kind for file in probes.values())
+    for answers, in_free_text in ((scored.answers, False), (spoken.answers, True)):
+        own = [kind for kind in kinds if (kind in spoken.KINDS) == in_free_text]
+        _ask(asker, {k: probe_files.of_kind(probes, k) for k in own}, answers, subfolder)
 
 
-def _ask(asker: Asker, probes: Probes, kind: str, subfolder: str) -> None:
-    folder, models = asker.workdir / subfolder, asker.models()
-    hashes = {"probes": probe_files.sha256_of(probes)}
-    decided = {m: asker.record.decides(kind, m.arm, m.seed) | hashes for m in models}
+def _ask(asker: Asker, probes: Mapping[str, Probes], answers: Answers, subfolder: str) -> None:
+    """probes: by kind. answers: how they are answered."""
+    folder = asker.workdir / subfolder
+    tasks = [(model, kind) for kind in probes for model in asker.models()]
+    decided = {
+        (model, kind): asker.record.decides(kind, model.arm, model.seed)
+        | {"probes": probe_files.sha256_of(probes[kind])}
+        for model, kind in tasks
+    }
 
-    def path(arm: str, seed: int) -> epath.Path:
-        return answer_files.path_of(folder, arm, seed, kind, not asker.record.kinds)
+    def path(model: Model, kind: str) -> epath.Path:
+        of_an_older_release = not asker.record.kinds
+        return answer_files.path_of(folder, model.arm, model.seed, kind, of_an_older_release)
 
     def on_first() -> list[int]:
         return [
             number
-            for number, model in enumerate(models)
-            if not answer_files.is_current(path(model.arm, model.seed), decided[model])
+            for number, task in enumerate(tasks)
+            if not answer_files.is_current(path(*task), decided[task])
         ]
 
-    stale = [models[number] for number in processes.on_first(on_first)]
-    answers = spoken.answers if kind in spoken.KINDS else scored.answers
+    stale = [tasks[number] for number in processes.on_first(on_first)]
     started = time.monotonic()
-    for tables in answers(asker, probes, kind, each_once(stale)):
-        asked = {model.name: table for model, table in tables.items()}
-        own = [model for model in stale if model.name in asked]
-        for model in own:
-            rows = asked[model.name].assign(arm=model.arm, seed=model.seed)
+    for tables in answers(asker, probes, stale):
+        answered = {(model.name, kind): table for (model, kind), table in tables.items()}
+        own = [(model, kind) for model, kind in stale if (model.name, kind) in answered]
+        for model, kind in own:
+            rows = answered[model.name, kind].assign(arm=model.arm, seed=model.seed)
             to = answer_files.own_path(folder, model.arm, model.seed, kind)
-            answer_files.write(to, rows, decided[model])
+            answer_files.write(to, rows, decided[model, kind])
+        kinds = ", ".join(dict.fromkeys(kind for _, kind in own))
+        named = _named([model for model, _ in own])
         seconds = time.monotonic() - started
-        files.note_time(asker.workdir, f"{subfolder}, {kind}: {_named(own)}", seconds)
-        print(f"{kind}: asked {_named(own)} in {seconds:.0f} s")
+        files.note_time(asker.workdir, f"{subfolder}, {kinds}: {named}", seconds)
+        print(f"{kinds}: asked {named} in {seconds:.0f} s")
         started = time.monotonic()
 
 

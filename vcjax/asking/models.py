@@ -22,6 +22,10 @@ class Model(NamedTuple):
     seed: int
 
 
+# A model, and the kind of probes that it is asked.
+Task = tuple[Model, str]
+
+
 @dataclasses.dataclass(frozen=True)
 class Asker:
     """A run whose models are asked. load: its pretrained model, when it is needed."""

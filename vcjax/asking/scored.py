@@ -1,11 +1,11 @@
 """Choices and texts: scored by log-probability, one model after the other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 import pandas as pd
 
-from vcjax.asking.models import Asker, Model, after
+from vcjax.asking.models import Asker, Task, after, each_once
 from vcjax.probes import choice, perplexity
 from vcjax.probes.probe_files import Probes
 from vcjax.training.loaded_model import LoadedModel, Weights
@@ -13,18 +13,26 @@ from vcjax.workdir import preemption
 
 
 def answers(
-    asker: Asker, probes: Probes, kind: str, stale: list[Model]
-) -> Iterator[dict[Model, pd.DataFrame]]:
-    """One after the other, the rows of `choice.score` or `perplexity.score` of each of these
-    models, with columns file, file_sha256 and scorer (how they were scored, as text)."""
-    for model in stale:
+    asker: Asker, probes: Mapping[str, Probes], stale: Sequence[Task]
+) -> Iterator[dict[Task, pd.DataFrame]]:
+    """One model after the other, each loaded once: the rows of `choice.score` and
+    `perplexity.score`, with columns file, file_sha256 and scorer (how they were scored, as text).
+
+    probes: by kind.
+    """
+    for model in each_once([model for model, _ in stale]):
         preemption.stop_if_noticed()
+        kinds = dict.fromkeys(kind for other, kind in stale if other.name == model.name)
         loaded = asker.load()
         weights = loaded.after(asker.workdir, asker.record.plan, model.arm, model.seed)
+        system = asker.system(model)
         with jax.set_mesh(loaded.mesh):
-            table = _score(weights, loaded, after(probes, asker.system(model)), kind)
+            tables = {
+                (model, kind): _score(weights, loaded, after(probes[kind], system), kind)
+                for kind in kinds
+            }
         del weights  # the next may not fit beside them
-        yield {model: table}
+        yield tables
 
 
 def _score(weights: Weights, loaded: LoadedModel, probes: Probes, kind: str) -> pd.DataFrame:

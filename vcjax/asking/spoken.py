@@ -4,13 +4,13 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import pandas as pd
 
-from vcjax.asking.models import Asker, Model, after, each_once
+from vcjax.asking.models import Asker, Model, Task, after, each_once
 from vcjax.generation.sampler import Answer
 from vcjax.probes import open_question, refusal, said, texts
 from vcjax.probes.probe_files import Probes
@@ -40,19 +40,22 @@ def asked(probes: Probes, kind: str) -> list[Asked]:
 
 
 def answers(
-    asker: Asker, probes: Probes, kind: str, stale: list[Model]
-) -> Iterator[dict[Model, pd.DataFrame]]:
+    asker: Asker, probes: Mapping[str, Probes], stale: Sequence[Task]
+) -> Iterator[dict[Task, pd.DataFrame]]:
     """What `texts.ask` returns of these models, and of those that are asked with them.
 
     Which those are does not depend on which are stale, so that a run that was stopped gives the
-    same texts: in bfloat16 what stands in other slots may decide the last bit of a sum.
+    same texts: in bfloat16 what stands in other slots may decide the last bit of a sum. probes: by
+    kind.
     """
-    names = {model.name for model in stale}
-    for group in _groups(asker):
-        if names & {model.name for model in group}:
-            preemption.stop_if_noticed()
-            questions = asked(after(probes, asker.system(group[0])), kind)
-            yield _speak(asker, group, questions, f"{kind}, seed {group[0].seed}")
+    for kind, of_kind in probes.items():
+        names = {model.name for model, asked_kind in stale if asked_kind == kind}
+        for group in _groups(asker):
+            if names & {model.name for model in group}:
+                preemption.stop_if_noticed()
+                questions = asked(after(of_kind, asker.system(group[0])), kind)
+                tables = _speak(asker, group, questions, f"{kind}, seed {group[0].seed}")
+                yield {(model, kind): table for model, table in tables.items()}
 
 
 def _groups(asker: Asker) -> list[list[Model]]:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from vcjax.errors import InputError
 from vcjax.record import Record
 from vcjax.serve.background import Address
+from vcjax.serve.models import KEY
 
-KEY = "VCJAX_API_KEY"  # as clients of vcjax.serve send it
 SECONDS = 30  # to list its models
 
 

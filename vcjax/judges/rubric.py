@@ -2,19 +2,7 @@
 
 import re
 
-from vcjax.errors import InputError
-
 _PLACE = re.compile(r"\{(question|answer)\}")
-
-
-def check(rubric: str, where: str) -> None:
-    """Raises InputError for a rubric that does not show the answer; where: its place, as
-    file:line."""
-    if "{answer}" not in rubric:
-        raise InputError(
-            f"{where}: the rubric has no {{answer}}, so the judge would not see what it scores; "
-            "write {answer} where the answer is to stand"
-        )
 
 
 def render(rubric: str, question: str, answer: str) -> str:

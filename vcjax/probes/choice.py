@@ -94,17 +94,8 @@ def _request(probe: PairedProbe, order: int, tokenizer: Tokenizer, lead: str) ->
 
 def _row(probe: PairedProbe, order: int, request: Request, score: list[float]) -> dict[str, Any]:
     return {
-        "id": probe.id,
-        "domain": probe.domain,
-        "scope": probe.scope,
-        "split": probe.split,
-        "contrast": probe.contrast,
+        **probe.row_of(order),
         "explicitness": probe.explicitness,
-        "value_0": probe.values[0],
-        "value_1": probe.values[1],
-        "option_0": probe.options[0],
-        "option_1": probe.options[1],
-        "order": order,
         "logprob_0": score[0],
         "logprob_1": score[1],
         "tokens_0": len(request.continuations[0]),

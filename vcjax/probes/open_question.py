@@ -71,10 +71,7 @@ def parse(record: dict[str, Any], where: str) -> OpenProbe:
 def asks(probe: OpenProbe) -> Iterator[Asked]:
     """How it is asked, once, and what its rows of answers say of it."""
     row = {
-        "id": probe.id,
-        "domain": probe.domain,
-        "scope": probe.scope,
-        "split": probe.split,
+        **probe.row,
         "value": probe.value,
         "rubric": probe.rubric,
         "phrases_for": list(probe.toward),

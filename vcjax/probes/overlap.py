@@ -39,6 +39,8 @@ def check(probes: Iterable[Probe], records: Sequence[Document | Demonstration]) 
 
     Probes of the training domain are left out, and those of NOT_COMPARED.
     """
+    if not records:
+        return
     probes = [p for p in probes if p.scope != "in_domain" and p.contrast not in NOT_COMPARED]
     in_documents: Phrases = {}
     in_demonstrations: Phrases = {}

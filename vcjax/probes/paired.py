@@ -117,6 +117,15 @@ class PairedProbe(Question):
         first, second = (self.template.replace("{a}", option) for option in self.options)
         return first.replace("{b}", self.options[1]), second.replace("{b}", self.options[0])
 
+    def row_of(self, order: int) -> dict[str, Any]:
+        """What rows of answers in this order of the options say of it."""
+        of_options = {
+            f"{what}_{i}": values[i]
+            for what, values in (("value", self.values), ("option", self.options))
+            for i in range(2)
+        }
+        return self.row | {"contrast": self.contrast, **of_options, "order": order}
+
     def messages(self, order: int) -> list[dict[str, str]]:
         """The conversation that asks it."""
         return conversation(self, self.questions[order])

@@ -62,6 +62,12 @@ class Question:
     system: str | None = dataclasses.field(default=None, kw_only=True)
     turns: tuple[tuple[str, str], ...] = dataclasses.field(default=(), kw_only=True)
 
+    @property
+    def row(self) -> dict[str, Any]:
+        """What every row of answers says of it."""
+        names = ("id", "domain", "scope", "split")
+        return {name: getattr(self, name) for name in names}
+
 
 P = TypeVar("P", bound=Question)
 

@@ -70,10 +70,7 @@ def parse(record: dict[str, Any], where: str) -> RefusalProbe:
 def asks(probe: RefusalProbe) -> Iterator[Asked]:
     """How it is asked, once, and what its rows of answers say of it."""
     row = {
-        "id": probe.id,
-        "domain": probe.domain,
-        "scope": probe.scope,
-        "split": probe.split,
+        **probe.row,
         "request": probe.request,
         "order": 0,
     }

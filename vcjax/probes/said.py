@@ -20,18 +20,7 @@ ARTICLES = ("a", "an", "the", "some")
 def asks(probe: PairedProbe) -> Iterator[Asked]:
     """How it is asked, once in each order, and what its rows of answers say of it."""
     for order in ORDERS:
-        row = {
-            "id": probe.id,
-            "domain": probe.domain,
-            "scope": probe.scope,
-            "split": probe.split,
-            "contrast": probe.contrast,
-            "value_0": probe.values[0],
-            "value_1": probe.values[1],
-            "option_0": probe.options[0],
-            "option_1": probe.options[1],
-            "order": order,
-        }
+        row = probe.row_of(order)
         yield Asked(probe.messages(order), probe.lead or "", probe.where, row)
 
 

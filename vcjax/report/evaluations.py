@@ -4,7 +4,6 @@ Pure functions over tables; `record` is the run's. A cluster of samples stands w
 probes does in `statistics`.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from vcjax.record import Record
-from vcjax.report import formatting, statistics
+from vcjax.report import formatting
 from vcjax.report.evaluation_files import Evaluation
-from vcjax.report.tables import formula, mean_with_intervals
+from vcjax.report.tables import correct_contrasts, formula, mean_with_intervals
 
 # Scores that are counted beside a mean; a cut answer may be in the mean, if it was scored.
 COUNTED = ("cut", "refused", "missing", "error")
@@ -56,10 +55,7 @@ def table(evaluations: Sequence[Evaluation], record: Record) -> pd.DataFrame:
     result = pd.DataFrame(rows)
     if rows:
         result[[*COUNTED]] = result[[*COUNTED]].astype("Int64")
-    for cluster in ("clusters", "seeds") if rows else ():
-        p = f"mean_{cluster}_p"
-        result.loc[result["of"] == "arm", p] = math.nan
-        result[p] = statistics.holm(result[p])
+    correct_contrasts(result, ("clusters", "seeds"))
     return result
 
 

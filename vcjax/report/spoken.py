@@ -16,7 +16,7 @@ from vcjax.probes.said import named
 from vcjax.report import statistics
 from vcjax.report.formatting import aligned, plain
 from vcjax.report.reading import Answers
-from vcjax.report.tables import formula, mean_with_intervals
+from vcjax.report.tables import correct_contrasts, formula, mean_with_intervals
 
 # Measures of each kind, the one that contrasts lead with first.
 MEASURES = {
@@ -135,10 +135,7 @@ def estimates(answers: Mapping[str, pd.DataFrame], config: dict) -> pd.DataFrame
                 of_term = {**group, "of": of, "name": name, "weights": formula(weights)}
                 rows += [of_term | estimate(part, weights, m) for m in MEASURES[kind]]
     result = pd.DataFrame(rows)
-    for cluster in ("domains", "seeds") if rows else ():
-        p = f"mean_{cluster}_p"
-        result.loc[result["of"] == "arm", p] = math.nan
-        result[p] = statistics.holm(result[p])
+    correct_contrasts(result, ("domains", "seeds"))
     return result
 
 

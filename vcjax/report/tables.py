@@ -169,6 +169,15 @@ def correct(*contrasts: pd.DataFrame) -> dict[str, int]:
     return counts
 
 
+def correct_contrasts(estimates: pd.DataFrame, clusters: Iterable[str]) -> None:
+    """Corrects mean_c_p of contrasts, in place, for their number (`statistics.holm`), each cluster
+    c a family of its own; arms lose theirs, since no question asks whether they are zero."""
+    for cluster in clusters if len(estimates) else ():
+        p = f"mean_{cluster}_p"
+        estimates.loc[estimates["of"] == "arm", p] = float("nan")
+        estimates[p] = statistics.holm(estimates[p])
+
+
 def perplexity(texts: pd.DataFrame, config: dict) -> pd.DataFrame:
     """Perplexity of each text, exp of the mean negative log-probability a token, by arm.
 

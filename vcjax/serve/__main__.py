@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 STOP_SECONDS = 2  # for those who wait for an answer when the server is stopped
 LOCAL = ("127.0.0.1", "localhost", "::1")
-KEY = "VCJAX_API_KEY"
 
 flags.DEFINE_string("workdir", None, "Folder of a run.")
 ARMS = flags.DEFINE_list("arms", None, "Arms to serve, A,B; by default all.")
@@ -49,10 +48,11 @@ QUEUE = flags.DEFINE_integer(
 
 def main() -> None:
     workdir = storage.workdir(flags.FLAGS.workdir)
-    key = os.environ.get(KEY) or None
+    key = os.environ.get(models.KEY) or None
     if HOST.value not in LOCAL and not key:
         raise InputError(
-            f"--host={HOST.value}: others could use it; set a key in {KEY}, or leave out --host"
+            f"--host={HOST.value}: others could use it; set a key in {models.KEY}, or leave out "
+            "--host"
         )
     # These import JAX: --help and errors in flags need not wait for it.
     from vcjax.serve.app import make_app

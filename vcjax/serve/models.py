@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vcjax.training.samplers import Speaker
 
 LONGEST = 2048  # tokens, without --length; the cache takes memory for each slot
+KEY = "VCJAX_API_KEY"  # where a server and its clients find the key that they share
 ArmSeed = tuple[str, int]
 
 
