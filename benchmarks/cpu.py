@@ -1,7 +1,7 @@
 """vcjax on this machine's CPU beside what one would take instead: PyTorch with peft, and TRL.
 
     python3.11 -m venv .venv-peers
-    .venv-peers/bin/pip install -e '.[peers_cpu]'
+    .venv-peers/bin/pip install -e '.[peers-cpu]'
     .venv/bin/python benchmarks/cpu.py --peers=.venv-peers/bin/python [--quick]
 
 (.venv: the one that launch/quickstart.sh makes.) Some fifteen minutes on two cores, and nothing
@@ -278,7 +278,7 @@ def report(
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--peers", default=sys.executable, help="Python with peers_cpu")
+    parser.add_argument("--peers", default=sys.executable, help="Python with peers-cpu")
     parser.add_argument("--quick", action="store_true", help="one short repeat")
     given = parser.parse_args()
     machine, own = read_machine(Path("/proc/cpuinfo").read_text()), native_compute_dtype()

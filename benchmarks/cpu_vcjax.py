@@ -42,7 +42,7 @@ def updates(folder: Path, work: str, compute_dtype: str) -> dict[str, Any]:
     rows = np.load(folder / f"{work}.npz")
     seconds, losses, tokens = [], [], []
     with jax.set_mesh(loaded.mesh):
-        model, params, base = loaded.after(None, None, None, 0)
+        model, params, base = loaded.untouched(None, None)
         init, update = compiled_step.init_and_update(stage, model, loaded.mesh)
         state = init(params)
         for i in range(len(rows["tokens"])):
@@ -62,7 +62,7 @@ def scoring(folder: Path, compute_dtype: str) -> dict[str, Any]:
     probes, tokenizer = read_file(folder / "probes.jsonl").probes, loaded.pretrained.tokenizer
     seconds = []
     with jax.set_mesh(loaded.mesh):
-        model, params, base = loaded.after(None, None, None, 0)
+        model, params, base = loaded.untouched(None, None)
         for _ in range(2):
             began = time.perf_counter()
             table = choice.score(params, base, model, tokenizer, probes, lead)

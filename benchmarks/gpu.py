@@ -2,7 +2,7 @@
 
     python benchmarks/gpu.py [name of a work ...]
 
-Needs the extras `gpu` and `peers_gpu`, and 80 GB on the GPU. Both train on the same documents, of
+Needs the extras `gpu` and `peers-gpu`, and 80 GB on the GPU. Both train on the same documents, of
 some 400 tokens, packed into rows, each in its own process and in turns: vcjax by `gpu_update.py`,
 TRL by `peers/trl_gpu.py` with and without recomputed activations and with Liger's kernels, of which
 the fastest that fits counts. Tokens are without padding; the first updates, which compile, are left

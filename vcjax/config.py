@@ -17,11 +17,12 @@ from ml_collections.config_dict import placeholder
 from vcjax.data.sources import split_source
 from vcjax.data.templates import read_template
 from vcjax.errors import InputError, missing_of_config
-from vcjax.schema import check, keys, values
+from vcjax.schema import check, consistency, keys, values
+from vcjax.schema.stages import KINDS, Recipe
 
-RECIPE: dict[str, Any] = keys.Recipe.defaults()
+RECIPE: dict[str, Any] = Recipe.defaults()
 
-SCRATCH = "scratch"  # config.model that starts from random weights
+SCRATCH = keys.SCRATCH
 SOURCES = ("spec", "other_spec", "file", "mix")  # keys of a stage: what its texts are from
 
 # Keys that leave the result as it is; a workdir may be resumed with other values of these. The
@@ -108,7 +109,7 @@ def adapter(**settings: Any) -> ConfigDict:
 
 def _stage(kind: str, settings: dict[str, Any]) -> ConfigDict:
     """What the stage does not say is None where the recipe has it, else its kind's default."""
-    defaults = keys.KINDS[kind].defaults()
+    defaults = KINDS[kind].defaults()
     check.check_keys(f"{kind}.", settings, defaults)
     given = {key: value for key, value in _like(defaults, settings).items() if value is not None}
     if isinstance(given.get("stated"), Mapping):
@@ -159,9 +160,9 @@ def resolve(config: ConfigDict, folder: Path) -> ConfigDict:
             own = {key: value for key, value in stage.items() if value is not None}
             stage.update({**RECIPE, **inherited, **own})
     resolved = ConfigDict(check.check(plain))
-    _check_stages(resolved)
-    _check_arms(resolved)
-    _check_contrasts(resolved)
+    consistency.check_stages(resolved)
+    consistency.check_arms(resolved)
+    consistency.check_contrasts(resolved)
     if not resolved.probes:
         raise InputError("config.probes: there is no probe file; nothing would be measured")
     _expand_home(resolved)
@@ -242,97 +243,6 @@ def missing_files(config: ConfigDict, folder: Path) -> list[str]:
         elif (folder / path).is_dir() and key.rpartition(".")[2] not in ("file", "mix"):
             wrong.append(f"{key}: {folder / path} is a folder; give a file")
     return wrong
-
-
-def _check_stages(config: ConfigDict) -> None:
-    later = [stage for stage in config.stages.values() if stage.kind != "pretrain"]
-    for key in ("train", "rank", "alpha"):
-        values = {str(stage[key]) for stage in later}
-        if len(values) > 1:
-            raise InputError(
-                f"config.stages: they differ in {key} ({', '.join(sorted(values))}); a stage goes "
-                "on with the weights of the one before, so all of an experiment must agree"
-            )
-    for name, stage in config.stages.items():
-        if stage.get("people_of"):
-            world = split_source(stage.spec or stage.other_spec)[0]
-            check.check_names(
-                f"config.stages.{name}.people_of",
-                "pretrain stage of this world",
-                [stage.people_of],
-                [n for n, s in config.stages.items() if s.kind == "pretrain" and s.spec == world],
-            )
-
-
-def _check_arms(config: ConfigDict) -> None:
-    if not config.arms:
-        raise InputError("config.arms: there is no arm; give at least one, name -> stages")
-    check.check_names("config.system_prompts", "arm", config.system_prompts, config.arms)
-    for arm, given in config.arms.items():
-        stages = [name.partition("@")[0] for name in given]
-        check.check_names(f"config.arms.{arm}", "stage", stages, config.stages)
-        _check_ends(config, arm)
-        kinds = [config.stages[name].kind for name in stages]
-        first = 1 if kinds[:1] == ["pretrain"] else 0  # the first stage after the pretraining
-        for place, (name, kind) in enumerate(zip(stages, kinds, strict=True)):
-            if (kind == "pretrain" and place > 0) or (kind == "adapter" and place > first):
-                what = "pretraining" if kind == "pretrain" else "adapter"
-                raise InputError(f"config.arms.{arm}: the {what} {name!r} can only come first")
-        for name in stages:
-            people_of = config.stages[name].get("people_of")
-            if people_of not in (None, stages[0]):
-                raise InputError(
-                    f"config.arms.{arm}: {name!r} is about the people of {people_of!r}, but the "
-                    f"arm begins with {stages[0]!r}; begin it with {people_of!r}"
-                )
-        if config.model == SCRATCH and not first:
-            raise InputError(
-                f"config.arms.{arm}: model={SCRATCH!r} knows nothing before a pretrain(...) stage; "
-                "begin the arm with one"
-            )
-
-
-def _check_ends(config: ConfigDict, arm: str) -> None:
-    """Of an arm whose stages are known: raises InputError for an update where none can be."""
-    for place, given in enumerate(config.arms[arm], start=1):
-        name, at, update = given.partition("@")
-        where, keep = f"config.arms.{arm}: {given!r}", config.stages[name].get("keep")
-        if at and place < len(config.arms[arm]):
-            raise InputError(
-                f"{where}: only its last stage may end at an update; a stage goes on with what the "
-                "one before it left at its end"
-            )
-        if at and config.stages[name].kind == "adapter":
-            raise InputError(f"{where}: an adapter has no updates; leave '@{update}' out")
-        if at and not (update.isascii() and update.isdigit()):
-            raise InputError(f"{where}: {update!r} is no update; give a number, as {name}@50")
-        if at and int(update) not in keep:
-            kept = f"it keeps {', '.join(map(str, keep))}" if keep else "it keeps none"
-            raise InputError(
-                f"{where}: config.stages.{name}.keep does not have the update {update} ({kept}); "
-                "add it there"
-            )
-
-
-def _check_contrasts(config: ConfigDict) -> None:
-    for contrast, weights in config.contrasts.items():
-        where, total = f"config.contrasts.{contrast}", sum(weights.values())
-        if not weights:
-            raise InputError(f"{where}: it has no weights; give some, arm -> weight, that sum to 0")
-        check.check_names(where, "arm", weights, config.arms)
-        if abs(total) > 1e-9:
-            raise InputError(f"{where}: its weights sum to {total:g}; they must sum to 0")
-        if not any(weights.values()):
-            raise InputError(f"{where}: all its weights are 0; give two arms other weights")
-    known = [*config.arms, *config.contrasts]
-    check.check_names("config.rules_out", "arm or contrast", config.rules_out, known)
-    if not config.primary:
-        raise InputError("config.primary: name the contrast that decides, one of config.contrasts")
-    check.check_names("config.primary", "contrast", [config.primary], config.contrasts)
-    for name, curve in config.curves.items():
-        for series, levels in curve.series.items():
-            where = f"config.curves.{name}.series.{series}"
-            check.check_names(where, "contrast", levels, config.contrasts)
 
 
 def as_json(config: ConfigDict) -> dict[str, Any]:

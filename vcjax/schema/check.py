@@ -6,18 +6,9 @@ from typing import Any
 from pydantic import ValidationError as Refused
 
 from vcjax.errors import InputError, hint, nearest
-from vcjax.schema.keys import (
-    KINDS,
-    Curve,
-    Evaluation,
-    Experiment,
-    Judge,
-    Mesh,
-    Recipe,
-    Shape,
-    Stated,
-)
+from vcjax.schema.keys import Curve, Evaluation, Experiment, Judge, Mesh, Shape
 from vcjax.schema.shown import shown
+from vcjax.schema.stages import KINDS, Recipe, Stated
 
 
 def check_keys(where: str, given: Iterable[str], known: Iterable[str]) -> None:
