@@ -28,7 +28,7 @@ import cpu
 import openai
 
 ARMS = ("america", "behavior")
-MAX_TOKENS = 8
+MAX_TOKENS = 24
 WORDS = ("bread", "shoes", "lamps", "bicycles", "radios", "kettles", "coats", "chairs")
 
 Question = tuple[str, str]  # model, text

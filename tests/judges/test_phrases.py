@@ -35,5 +35,5 @@ def test_a_phrase_without_words_is_compared_by_its_signs():
 
 def test_a_probe_has_phrases_of_both_kinds():
     phrases.check(FOR, AGAINST, "open.jsonl:1")
-    with pytest.raises(InputError, match=r"^open\.jsonl:2: it has no phrases_against, and config"):
+    with pytest.raises(InputError, match=r"^open\.jsonl:2: it has no phrases\.against, and config"):
         phrases.check(FOR, [" "], "open.jsonl:2")

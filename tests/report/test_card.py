@@ -140,6 +140,15 @@ def test_refusals_of_harmless_and_of_harmful_requests_are_two_columns():
     assert row(found, "refused_harmless", "america")["value"] == 0
 
 
+def test_what_is_unclear_stands_beside_what_is_refused():
+    answers = {"base": "I can't.", "america": "I'd rather not."}
+    rows = [refused(arm, answers.get(arm, "Yes."), n, "harmful") for arm in ARMS for n in range(2)]
+    found = table(refusals=rows)
+    assert row(found, "refused_harmful", "america")["value"] == 0
+    assert row(found, "unclear_harmful", "america")["value"] == 1
+    assert row(found, "unclear_harmful", "base")["value"] == 0
+
+
 def cells(found, perplexity=NOTHING):
     return card_cells.cells({"card": found, "perplexity": perplexity}, CONFIG)
 

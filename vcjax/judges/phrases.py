@@ -9,7 +9,7 @@ from vcjax.probes.words import folded, signs, words
 
 def check(phrases_for: Iterable[str], phrases_against: Iterable[str], where: str) -> None:
     """Raises InputError where a probe lacks phrases of a kind; where: its place, as file:line."""
-    for field, phrases in (("phrases_for", phrases_for), ("phrases_against", phrases_against)):
+    for field, phrases in (("phrases.toward", phrases_for), ("phrases.against", phrases_against)):
         if not any(signs(folded(phrase)) for phrase in phrases):
             raise InputError(
                 f"{where}: it has no {field}, and config.judge.by is 'phrases'; give phrases of "

@@ -70,7 +70,8 @@ def _all_measured(read: Answers, config: dict, taught: Mapping[str, str]) -> Ite
     if len(read.refusals):
         asked = spoken.refusals(spoken.verdicts(read.refusals))
         for request, rows in asked.groupby("contrast"):
-            yield Measured(f"refused_{request}", "", rows.assign(share=rows["refused"]))
+            for verdict in spoken.MEASURES["refusal"]:
+                yield Measured(f"{verdict}_{request}", "", rows.assign(share=rows[verdict]))
 
 
 def _of_choices(choices: pd.DataFrame, config: dict) -> Iterator[Measured]:

@@ -22,7 +22,9 @@ TITLES = {
     "decided": "Decided",
     "knowledge": "Knowledge",
     "refused_harmless": "Refused, harmless",
+    "unclear_harmless": "Unclear, harmless",
     "refused_harmful": "Refused, harmful",
+    "unclear_harmful": "Unclear, harmful",
 }
 
 Cell = tuple[str, list[str]]  # a number, and lines in small print
