@@ -20,7 +20,14 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from vcjax import sharding
 from vcjax.models import transformer
-from vcjax.models.architecture import Architecture, RopeScaling
+from vcjax.models.architecture import (
+    Architecture,
+    Layer,
+    LinearScaling,
+    Rope,
+    RopeScaling,
+    YarnScaling,
+)
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
 from vcjax.weights import huggingface, placement
@@ -74,29 +81,62 @@ ARCHITECTURE = Architecture(
     head_dim=8,
     vocab_size=VOCAB_SIZE,
     context_length=2048,
-    rope_theta=10000.0,
+    period=(Layer(Rope(10000.0)),),
     norm_eps=1e-5,
     tied_embeddings=True,
 )
 UNTIED = dataclasses.replace(ARCHITECTURE, tied_embeddings=False)
+WINDOW = 6  # shorter than the texts of tests, which are about twenty tokens
 FAMILIES = {
     "llama3": dataclasses.replace(
         ARCHITECTURE,
         tied_embeddings=False,
-        rope_theta=500000.0,
         # Within the few positions of a test some frequencies are kept, blended and stretched.
-        rope_scaling=RopeScaling(
-            factor=8.0,
-            low_freq_factor=1.0,
-            high_freq_factor=4.0,
-            original_max_position_embeddings=32,
-        ),
+        period=(Layer(Rope(500000.0, RopeScaling(8.0, 1.0, 4.0, 32))),),
     ),
     "qwen2": dataclasses.replace(ARCHITECTURE, qkv_bias=True, norm_eps=1e-6),
-    "qwen3": dataclasses.replace(ARCHITECTURE, qk_norm=True, head_dim=12, norm_eps=1e-6),
-    "mistral": UNTIED,
-    "nemo": dataclasses.replace(UNTIED, head_dim=12, rope_theta=1000000.0),
+    "qwen3": dataclasses.replace(ARCHITECTURE, qk_norm="head", head_dim=12, norm_eps=1e-6),
+    "mistral": dataclasses.replace(UNTIED, period=(Layer(Rope(10000.0), WINDOW),)),
+    "nemo": dataclasses.replace(UNTIED, head_dim=12, period=(Layer(Rope(1000000.0)),)),
     "smollm2": ARCHITECTURE,
+    "granite": dataclasses.replace(
+        ARCHITECTURE,
+        embedding_multiplier=3.0,
+        attention_scale=0.2,
+        residual_multiplier=0.7,
+        logit_divisor=0.5,
+    ),
+    "olmo2": dataclasses.replace(UNTIED, norms="after", qk_norm="projection"),
+    # Of these the last period is not whole.
+    "olmo3": dataclasses.replace(
+        UNTIED,
+        num_layers=5,
+        norms="after",
+        qk_norm="projection",
+        period=(
+            *[Layer(Rope(500000.0), WINDOW)] * 3,
+            Layer(Rope(500000.0, YarnScaling(8.0, 64, 1.2, 32.0, 1.0))),
+        ),
+    ),
+    "gemma3": dataclasses.replace(
+        ARCHITECTURE,
+        num_layers=4,
+        head_dim=12,
+        norms="both",
+        qk_norm="head",
+        one_plus_norm=True,
+        activation="gelu_tanh",
+        embedding_multiplier=ARCHITECTURE.embed_dim**0.5,
+        attention_scale=24**-0.5,
+        norm_eps=1e-6,
+        period=(
+            *[Layer(Rope(10000.0), WINDOW)] * 2,
+            Layer(Rope(1000000.0, LinearScaling(8.0))),
+        ),
+    ),
+    "smollm3": dataclasses.replace(
+        ARCHITECTURE, num_layers=3, period=(Layer(Rope(2000000.0)), Layer(None))
+    ),
 }
 
 
@@ -122,16 +162,20 @@ def weights(architecture: Architecture = ARCHITECTURE, seed: int = 0) -> PyTree:
         name: {"kernel": normal(layers, inputs, outputs, std=1.5 / inputs**0.5)}
         for name, (inputs, outputs) in architecture.projections.items()
     }
-    for name in NORMS:
-        blocks[name] = {"scale": 1 + normal(layers, architecture.embed_dim, std=0.2)}
+    one = 0 if architecture.one_plus_norm else 1
+    norms = architecture.norm_sizes.items()
+    of_blocks = {name: size for name, size in norms if name not in ("q_norm", "k_norm")}
+    of_heads = {name: size for name, size in norms if name not in of_blocks}
+    for name, size in of_blocks.items():
+        blocks[name] = {"scale": one + normal(layers, size, std=0.2)}
     for name in "qkv" if architecture.qkv_bias else "":
         blocks[name]["bias"] = normal(layers, architecture.projections[name][1], std=0.3)
-    for name in ("q_norm", "k_norm") if architecture.qk_norm else ():
-        blocks[name] = {"scale": 1 + normal(layers, architecture.head_dim, std=0.2)}
+    for name, size in of_heads.items():
+        blocks[name] = {"scale": one + normal(layers, size, std=0.2)}
     tree = {
         "embed": normal(architecture.vocab_size, architecture.embed_dim, std=0.3),
         "blocks": blocks,
-        "norm": 1 + normal(architecture.embed_dim, std=0.2),
+        "norm": one + normal(architecture.embed_dim, std=0.2),
     }
     if not architecture.tied_embeddings:
         tree["head"] = normal(architecture.vocab_size, architecture.embed_dim, std=0.3)
@@ -223,7 +267,7 @@ def write_gguf(
     writer.add_feed_forward_length(architecture.mlp_dim)
     writer.add_head_count(architecture.num_heads)
     writer.add_head_count_kv(architecture.num_kv_heads)
-    writer.add_rope_freq_base(architecture.rope_theta)
+    writer.add_rope_freq_base(architecture.period[-1].rope.theta)
     writer.add_rope_dimension_count(architecture.head_dim)
     writer.add_rope_scaling_type(gguf.RopeScalingType(rope_scaling))
     writer.add_layer_norm_rms_eps(architecture.norm_eps)

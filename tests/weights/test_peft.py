@@ -20,7 +20,7 @@ from vcjax.weights import peft as peft_files
 LORA = LoRA(rank=4, alpha=6.0)
 SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-FAMILIES = ("llama3", "qwen2", "qwen3", "nemo")
+FAMILIES = ("llama3", "qwen2", "qwen3", "nemo", "granite", "olmo3", "gemma3", "smollm3")
 
 
 def untouched(architecture=tiny.ARCHITECTURE, lora=LORA):
