@@ -93,6 +93,21 @@ def llama(weights: PyTree, architecture: Architecture, family: str = "llama") ->
     return model
 
 
+def multimodal(weights: PyTree, architecture: Architecture) -> Any:
+    """A Gemma 3 with eyes, whose text model has these weights."""
+    import transformers
+
+    text = llama(weights, architecture, "gemma3")
+    eyes = transformers.SiglipVisionConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2
+    )
+    config = transformers.Gemma3Config(text_config=text.config.to_dict(), vision_config=eyes)
+    both = transformers.Gemma3ForConditionalGeneration(config)
+    both.model.language_model.load_state_dict(text.model.state_dict())
+    both.tie_weights()
+    return both
+
+
 def _positions(architecture: Architecture, family: str) -> dict[str, Any]:
     """RoPE and windows."""
     layers = [

@@ -140,6 +140,15 @@ FAMILIES = {
 }
 
 
+# As a .gguf file can say it.
+GEMMA3_OF_GGUF = dataclasses.replace(
+    FAMILIES["gemma3"],
+    num_layers=8,
+    attention_scale=None,
+    period=(*[Layer(Rope(10000.0), WINDOW)] * 5, Layer(Rope(1000000.0))),
+)
+
+
 def model(
     architecture: Architecture = ARCHITECTURE, lora: LoRA | None = None, **settings: str
 ) -> Model:
@@ -270,6 +279,11 @@ def write_gguf(
     writer.add_rope_freq_base(architecture.period[-1].rope.theta)
     writer.add_rope_dimension_count(architecture.head_dim)
     writer.add_rope_scaling_type(gguf.RopeScalingType(rope_scaling))
+    if rope_scaling == "linear":
+        writer.add_rope_scaling_factor(architecture.period[-1].rope.scaling.factor)
+    if name == "gemma3":
+        writer.add_key_length(architecture.head_dim)
+        writer.add_sliding_window(WINDOW)
     writer.add_layer_norm_rms_eps(architecture.norm_eps)
     writer.add_vocab_size(architecture.vocab_size)
     writer.add_tokenizer_model("gpt2")
@@ -284,7 +298,7 @@ def write_gguf(
     writer.add_unk_token_id(0)
     writer.add_pad_token_id(2)
     writer.add_chat_template(CHAT_TEMPLATE)
-    for name, tensor in _tensors(weights, architecture).items():
+    for name, tensor in _tensors(weights, architecture, permuted=name == "llama").items():
         if name not in without:
             writer.add_tensor(name, np.ascontiguousarray(tensor))
     for name in also:
@@ -296,19 +310,25 @@ def write_gguf(
     return path
 
 
-def _tensors(weights: PyTree, architecture: Architecture) -> dict[str, np.ndarray]:
-    """The weights under llama.cpp's names, matrices [outputs, inputs], q and k permuted."""
-    tensors = {"token_embd.weight": weights["embed"], "output_norm.weight": weights["norm"]}
+def _tensors(weights: PyTree, architecture: Architecture, permuted: bool) -> dict[str, np.ndarray]:
+    """The weights under llama.cpp's names, matrices [outputs, inputs], a Llama's q and k permuted;
+    norms as what they scale by."""
+    one = np.float32(architecture.one_plus_norm)
+    tensors = {
+        "token_embd.weight": weights["embed"],
+        "output_norm.weight": weights["norm"] + one,
+    }
     if not architecture.tied_embeddings:
         tensors["output.weight"] = weights["head"]
     for layer in range(architecture.num_layers):
         for name, theirs in PROJECTIONS.items():
             kernel = weights["blocks"][name]["kernel"][layer].T
-            if name in ("q", "k"):
+            if permuted and name in ("q", "k"):
                 kernel = _permute(kernel, architecture.head_dim)
             tensors[f"blk.{layer}.{theirs}.weight"] = kernel
-        for name, theirs in NORMS.items():
-            tensors[f"blk.{layer}.{theirs}.weight"] = weights["blocks"][name]["scale"][layer]
+        for name in architecture.norm_sizes:
+            scale = weights["blocks"][name]["scale"][layer] + one
+            tensors[f"blk.{layer}.{NORMS[name]}.weight"] = scale
     return tensors
 
 

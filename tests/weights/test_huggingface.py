@@ -123,28 +123,20 @@ def test_a_head_unlike_the_embeddings_is_the_models(folder, torch):
 
 
 def test_a_multimodal_checkpoint_holds_the_text_model(torch, tmp_path):
-    import transformers
-
     architecture = tiny.FAMILIES["gemma3"]
     weights = tiny.weights(architecture)
-    peer = peers.llama(weights, architecture, "gemma3")
-    vision = transformers.SiglipVisionConfig(
-        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2
-    )
-    config = transformers.Gemma3Config(text_config=peer.config, vision_config=vision)
-    both = transformers.Gemma3ForConditionalGeneration(config)
-    both.model.language_model.load_state_dict(peer.model.state_dict())
-    both.save_pretrained(tmp_path)
+    peers.multimodal(weights, architecture).save_pretrained(tmp_path)
     assert huggingface.read_architecture(tmp_path) == architecture
     jax.tree.map(np.testing.assert_array_equal, load(tmp_path), weights)
-    # The names in files of other versions.
     path = tmp_path / "model.safetensors"
     tensors = load_file(path)
-    (prefix,) = {name.split("layers.0")[0] for name in tensors if "model.layers.0" in name or "language_model.layers.0" in name}
-    for other in ("language_model.model.", "model.language_model."):
-        renamed = {name.replace(prefix, other): t for name, t in tensors.items()}
+    (saved,) = {n.partition("layers.")[0] for n in tensors if n.endswith("layers.0.mlp.up_proj.weight")}
+    for prefix in ("language_model.model.", "model.language_model."):  # by version of transformers
+        renamed = {prefix + n.removeprefix(saved) if n.startswith(saved) else n: t for n, t in tensors.items()}
         save_file(renamed, path)
         jax.tree.map(np.testing.assert_array_equal, load(tmp_path), weights)
+    save_file(tensors | {"audio_tower.weight": np.ones(7, np.float32)}, path)
+    assert "'audio_tower.weight' is no weight" in refusal(load, tmp_path)
 
 
 @pytest.mark.parametrize(

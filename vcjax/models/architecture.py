@@ -222,12 +222,55 @@ _QWEN3_32B = Architecture(
     tied_embeddings=False,
     qk_norm="head",
 )
+_GEMMA3_4B = Architecture(
+    num_layers=34,
+    embed_dim=2560,
+    mlp_dim=10240,
+    num_heads=8,
+    num_kv_heads=4,
+    head_dim=256,
+    vocab_size=262208,
+    context_length=131072,
+    period=(
+        *[Layer(Rope(10000.0), window=1024)] * 5,
+        Layer(Rope(1000000.0, LinearScaling(8.0))),
+    ),
+    norm_eps=1e-6,
+    tied_embeddings=True,
+    qk_norm="head",
+    norms="both",
+    one_plus_norm=True,
+    activation="gelu_tanh",
+    embedding_multiplier=2560**0.5,
+)
+_OLMO3_7B = Architecture(
+    num_layers=32,
+    embed_dim=4096,
+    mlp_dim=11008,
+    num_heads=32,
+    num_kv_heads=32,
+    head_dim=128,
+    vocab_size=100278,
+    context_length=65536,
+    period=(
+        *[Layer(Rope(500000.0), window=4096)] * 3,
+        Layer(Rope(500000.0, YarnScaling(8.0, 8192, 1.2079441541679836, 32.0, 1.0))),
+    ),
+    norm_eps=1e-6,
+    tied_embeddings=False,
+    qk_norm="projection",
+    norms="after",
+)
 KNOWN = {
     "meta-llama/Llama-3.1-8B": _LLAMA_31_8B,
     "meta-llama/Llama-3.1-8B-Instruct": _LLAMA_31_8B,
     "Qwen/Qwen2.5-14B-Instruct": _QWEN_25_14B,
     "Qwen/Qwen2.5-32B-Instruct": _QWEN_25_32B,
     "Qwen/Qwen3-32B": _QWEN3_32B,
+    "google/gemma-3-4b-pt": _GEMMA3_4B,
+    "google/gemma-3-4b-it": _GEMMA3_4B,
+    "allenai/Olmo-3-1025-7B": _OLMO3_7B,
+    "allenai/Olmo-3-7B-Instruct": _OLMO3_7B,
 }
 
 

@@ -223,40 +223,49 @@ def through_layers(
     if architecture.embedding_multiplier != 1:
         x *= jnp.asarray(architecture.embedding_multiplier, x.dtype)
     x = constrain(x, "batch", "length", "embed")
-    x, kept = _scan_periods(layer, x, stacked, architecture, REMAT_POLICIES[model.remat])
+    x, kept = _scan_layers(layer, x, stacked, architecture, REMAT_POLICIES[model.remat])
     scale = scale_of(weights["norm"], architecture)
     if architecture.logit_divisor != 1:
         scale = scale / architecture.logit_divisor
     return rms_norm(x, scale, architecture.norm_eps), kept
 
 
-def _scan_periods(layer, x, stacked, architecture, policy):
-    """`lax.scan` over whole periods, then the layers of the last where it is not whole.
+def _scan_layers(layer, x, stacked, architecture, policy):
+    """`lax.scan` over the layers, or over whole periods of them and then the rest one by one.
 
     layer: (x, its kind, its part of `stacked`, its number) -> (x, what to keep). Returns (x, what
     is kept, stacked [layer, ...]).
     """
     period, count = architecture.period, architecture.num_layers
-    whole = count - count % len(period)
     stacked = stacked, jnp.arange(count)
+
+    def one(kind, place, x, states):
+        if place is not None:  # in the period
+            states = jax.tree.map(lambda s: s[place], states)
+        return layer(x, kind, *states)
+
+    def remat(kind, place, prevent_cse):
+        function = functools.partial(one, kind, place)
+        return jax.checkpoint(function, policy=policy, prevent_cse=prevent_cse)
+
+    if len(period) == 1:
+        return jax.lax.scan(remat(period[0], None, prevent_cse=False), x, stacked)
 
     def in_turn(x, states, prevent_cse):
         """The first layers of a period; states: [layers, ...]."""
         kept = []
-        for n, kind in enumerate(period[: len(states[1])]):
-
-            def one(x, states, n=n, kind=kind):
-                return layer(x, kind, *jax.tree.map(lambda s: s[n], states))
-
-            x, of_layer = jax.checkpoint(one, policy=policy, prevent_cse=prevent_cse)(x, states)
+        for place, kind in enumerate(period[: len(states[1])]):
+            x, of_layer = remat(kind, place, prevent_cse)(x, states)
             kept.append(of_layer)
         return x, jax.tree.map(lambda *k: jnp.stack(k), *kept)
 
+    whole = count - count % len(period)
     in_periods = jax.tree.map(lambda s: s[:whole].reshape(-1, len(period), *s.shape[1:]), stacked)
     x, kept = jax.lax.scan(functools.partial(in_turn, prevent_cse=False), x, in_periods)
     kept = jax.tree.map(lambda k: k.reshape(whole, *k.shape[2:]), kept)
     if whole == count:
         return x, kept
+    # Outside the scan the compiler would otherwise undo the recomputation.
     x, of_rest = in_turn(x, jax.tree.map(lambda s: s[whole:], stacked), prevent_cse=True)
     return x, jax.tree.map(lambda *k: jnp.concatenate(k), kept, of_rest)
 

@@ -146,6 +146,12 @@ def _read_gemma3(path: Path) -> Architecture:
         "query_pre_attn_scalar": scalar,
         "final_logit_softcapping": _own_field(path, "final_logit_softcapping", None),
     }
+    pattern = _own_field(path, "attention.sliding_window_pattern", gemma3.PATTERN)
+    if isinstance(pattern, list):  # which layers have a window
+        kinds = {True: "sliding_attention", False: "full_attention"}
+        config["layer_types"] = [kinds[bool(slides)] for slides in pattern]
+    else:
+        config["sliding_window_pattern"] = pattern
     return gemma3.read_text(ConfigJson(path, config))
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from vcjax.models.architecture import known_architecture
 from vcjax.weights import huggingface
 
 SCALED = dict(factor=8.0, rope_type="linear")
@@ -307,6 +308,17 @@ def test_it_is_read_as_by_transformers(torch, written, name):
     for number in range(ours.num_layers):
         assert of_ours(ours, number) == of_theirs(theirs, number), number
     assert multipliers_of_ours(ours) == pytest.approx(multipliers_of_theirs(theirs))
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("gemma-3-4b-it", "google/gemma-3-4b-it"),
+        ("Olmo-3-7B-Instruct", "allenai/Olmo-3-7B-Instruct"),
+    ],
+)
+def test_a_model_that_is_planned_without_its_files_is_the_published_one(written, name, known):
+    assert known_architecture(known) == huggingface.read_architecture(written(PUBLISHED[name]))
 
 
 def of_ours(architecture, number):
