@@ -79,6 +79,7 @@ def llama(weights: PyTree, architecture: Architecture, family: str = "llama") ->
         rms_norm_eps=architecture.norm_eps,
         tie_word_embeddings=architecture.tied_embeddings,
         attn_implementation="eager",
+        pad_token_id=None,
         # Some know no head size of their own.
         **({"head_dim": architecture.head_dim} if family in OWN_HEAD_DIM else {}),
         **_positions(architecture, family),
@@ -113,11 +114,11 @@ def _positions(architecture: Architecture, family: str) -> dict[str, Any]:
     layers = [
         architecture.period[n % len(architecture.period)] for n in range(architecture.num_layers)
     ]
-    types = ["full_attention" if x.window is None else "sliding_attention" for x in layers]
-    ropes = {kind: _rope(layer.rope) for kind, layer in zip(types, layers, strict=True)}
     if family == "smollm3":
         positions = [int(layer.rope is not None) for layer in layers]
         return {"rope_parameters": _rope(layers[0].rope), "no_rope_layers": positions}
+    types = ["full_attention" if x.window is None else "sliding_attention" for x in layers]
+    ropes = {kind: _rope(layer.rope) for kind, layer in zip(types, layers, strict=True)}
     window = min((layer.window for layer in layers if layer.window is not None), default=None)
     if family in ("olmo3", "gemma3"):
         return {"rope_parameters": ropes, "layer_types": types, "sliding_window": window}

@@ -298,11 +298,11 @@ def write_gguf(
     writer.add_unk_token_id(0)
     writer.add_pad_token_id(2)
     writer.add_chat_template(CHAT_TEMPLATE)
-    for name, tensor in _tensors(weights, architecture, permuted=name == "llama").items():
-        if name not in without:
-            writer.add_tensor(name, np.ascontiguousarray(tensor))
-    for name in also:
-        writer.add_tensor(name, np.ones(architecture.embed_dim, np.float32))
+    for tensor_name, tensor in _tensors(weights, architecture, name == "llama").items():
+        if tensor_name not in without:
+            writer.add_tensor(tensor_name, np.ascontiguousarray(tensor))
+    for tensor_name in also:
+        writer.add_tensor(tensor_name, np.ones(architecture.embed_dim, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

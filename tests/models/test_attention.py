@@ -60,16 +60,14 @@ def test_outputs_and_gradients_are_those_of_jax(
 def test_a_window_is_that_of_transformers(torch):
     from transformers.masking_utils import sliding_window_causal_mask_function
 
-    seen = sliding_window_causal_mask_function(7)
-    places = np.arange(LENGTH)
-    expected = seen(0, 0, places[:, None], places[None])
+    places = torch.arange(LENGTH)
+    expected = sliding_window_causal_mask_function(7)(0, 0, places[:, None], places[None])
     ours = attention.visible_in_documents(jnp.zeros((1, LENGTH), jnp.int32), 7)[0]
     np.testing.assert_array_equal(ours, expected)
 
 
 def test_a_window_in_a_tree_is_that_of_each_text():
-    """A trunk of four tokens and two branches of ten: the second follows the trunk, not the first.
-    """
+    """A trunk of four tokens, branches of ten: the second follows the trunk, not the first."""
     ends = jnp.array([[23] * 4 + [13] * 10 + [23] * 10])
     positions = jnp.concatenate([jnp.arange(14), jnp.arange(4, 14)])[None]
     seen = attention.visible_in_trees(ends, positions, 7)[0]

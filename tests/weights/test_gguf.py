@@ -87,7 +87,9 @@ def test_gemma3s_scaled_rope(tmp_path):
     path = tmp_path / "a.gguf"
     tiny.write_gguf(path, weights, architecture, "gemma3", rope_scaling="linear")
     assert gguf.read_architecture(path) == architecture
-    tiny.write_gguf(path := tmp_path / "b.gguf", weights, architecture, "gemma3", rope_scaling="yarn")
+    tiny.write_gguf(
+        path := tmp_path / "b.gguf", weights, architecture, "gemma3", rope_scaling="yarn"
+    )
     assert "RoPE scaling 'yarn'" in refusal(gguf.read_architecture, path)
 
 

@@ -130,9 +130,14 @@ def test_a_multimodal_checkpoint_holds_the_text_model(torch, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, load(tmp_path), weights)
     path = tmp_path / "model.safetensors"
     tensors = load_file(path)
-    (saved,) = {n.partition("layers.")[0] for n in tensors if n.endswith("layers.0.mlp.up_proj.weight")}
+    (saved,) = {
+        n.partition("layers.")[0] for n in tensors if n.endswith("layers.0.mlp.up_proj.weight")
+    }
     for prefix in ("language_model.model.", "model.language_model."):  # by version of transformers
-        renamed = {prefix + n.removeprefix(saved) if n.startswith(saved) else n: t for n, t in tensors.items()}
+        renamed = {
+            prefix + n.removeprefix(saved) if n.startswith(saved) else n: t
+            for n, t in tensors.items()
+        }
         save_file(renamed, path)
         jax.tree.map(np.testing.assert_array_equal, load(tmp_path), weights)
     save_file(tensors | {"audio_tower.weight": np.ones(7, np.float32)}, path)

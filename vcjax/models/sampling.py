@@ -198,9 +198,7 @@ def _next_logits(adapter, base, cache, tokens, positions, model, seen):
         return out[None], Cache(k[0], v[0])
 
     params = {"adapter": adapter}
-    x, kept = transformer.through_layers(
-        params, base, tokens[None], positions[None], model, attend
-    )
+    x, kept = transformer.through_layers(params, base, tokens[None], positions[None], model, attend)
     return _logits(params, base, x, model)[0], kept
 
 

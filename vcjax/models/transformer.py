@@ -50,6 +50,7 @@ REMAT_POLICIES = {
     "none": jax.checkpoint_policies.everything_saveable,
 }
 
+
 @dataclasses.dataclass(frozen=True)
 class Model:
     """Everything static about a forward pass; hashable, so `jax.jit` can close over it."""

@@ -124,7 +124,9 @@ def _read_gemma3(path: Path) -> Architecture:
     sizes, head_dim = _sizes(path), _own_field(path, "attention.key_length")
     scaling = _own_field(path, "rope.scaling.type", "none")
     if scaling not in ("none", "linear"):
-        raise InputError(f"{path}: RoPE scaling {scaling!r} is not supported; 'linear' and none are")
+        raise InputError(
+            f"{path}: RoPE scaling {scaling!r} is not supported; 'linear' and none are"
+        )
     linear = {"rope_type": "linear", "factor": _own_field(path, "rope.scaling.factor", 1.0)}
     largest = sizes["num_layers"] == GEMMA3_27B
     scalar = sizes["embed_dim"] // sizes["num_heads"] if largest else head_dim

@@ -1,7 +1,6 @@
 """A model that starts from nothing: its sizes come from the config, its tokens are the words of the
 texts that it is pretrained on. Its weights are drawn when training starts."""
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence

@@ -55,7 +55,9 @@ def shape(class_name, model_type, sizes, **others):
     names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
     names += ("num_key_value_heads", "vocab_size", "max_position_embeddings")
     named = dict(zip(names, sizes, strict=True))
-    return dict(architectures=[class_name], model_type=model_type, hidden_act="silu") | named | others
+    return (
+        dict(architectures=[class_name], model_type=model_type, hidden_act="silu") | named | others
+    )
 
 
 def olmo2(*sizes):
@@ -204,7 +206,9 @@ PUBLISHED = {
         32768, 32768, rope_theta=1000000.0, sliding_window=None, tie_word_embeddings=False
     ),
     "Mistral, without the key": mistral(32000, 32768, rope_theta=10000.0),
-    "Mistral, with Qwen's switch": mistral(32000, 32768, sliding_window=16, use_sliding_window=False),
+    "Mistral, with Qwen's switch": mistral(
+        32000, 32768, sliding_window=16, use_sliding_window=False
+    ),
     "Mistral-Nemo-2407": shape(
         "MistralForCausalLM",
         "mistral",

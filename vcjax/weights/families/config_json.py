@@ -1,4 +1,4 @@
-"""config.json of a Hugging Face model, read field by field, as strictly as `transformers` reads it."""
+"""config.json of a Hugging Face model, read field by field, as strictly as `transformers` does."""
 
 import dataclasses
 import json

@@ -52,9 +52,7 @@ def read_text(config: ConfigJson) -> Architecture:
     shape["activation"] = config.one_of("hidden_activation", ACTIVATIONS, "gelu_pytorch_tanh")
     count = shape["num_layers"]
     pattern = config.integer("sliding_window_pattern", PATTERN)
-    default = [
-        "sliding_attention" if (n + 1) % pattern else "full_attention" for n in range(count)
-    ]
+    default = ["sliding_attention" if (n + 1) % pattern else "full_attention" for n in range(count)]
     ropes = rope.of_types(
         config,
         {

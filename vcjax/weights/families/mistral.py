@@ -7,9 +7,7 @@ from vcjax.weights.families.family import Family, layer_types, sizes
 
 
 def read(config: ConfigJson) -> Architecture:
-    shape = sizes(
-        config, max_position_embeddings=131072, rms_norm_eps=1e-6, num_key_value_heads=8
-    )
+    shape = sizes(config, max_position_embeddings=131072, rms_norm_eps=1e-6, num_key_value_heads=8)
     window = config.nullable("sliding_window", 4096)
     kind = "full_attention" if window is None else "sliding_attention"
     alike = [kind] * shape["num_layers"]

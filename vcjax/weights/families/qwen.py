@@ -18,9 +18,7 @@ def period(config: ConfigJson, count: int) -> tuple[Layer, ...]:
 
 
 def read_qwen2(config: ConfigJson) -> Architecture:
-    shape = sizes(
-        config, max_position_embeddings=32768, rms_norm_eps=1e-6, num_key_value_heads=32
-    )
+    shape = sizes(config, max_position_embeddings=32768, rms_norm_eps=1e-6, num_key_value_heads=32)
     return Architecture(**shape, period=period(config, shape["num_layers"]), qkv_bias=True)
 
 
