@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vcjax.models.architecture import Architecture
+from vcjax.models.architecture import (
+    Architecture,
+    LinearScaling,
+    Rope,
+    RopeScaling,
+    YarnScaling,
+)
 
 PyTree = Any
 
@@ -24,12 +30,7 @@ PROJECTIONS = {
     "up": "mlp.up_proj",
     "down": "mlp.down_proj",
 }
-NORMS = {
-    "attention_norm": "input_layernorm",
-    "mlp_norm": "post_attention_layernorm",
-    "q_norm": "self_attn.q_norm",
-    "k_norm": "self_attn.k_norm",
-}
+OWN_HEAD_DIM = ("llama", "llama3", "smollm2", "qwen3", "mistral", "nemo", "gemma3")
 
 
 def require_torch() -> None:
@@ -47,17 +48,27 @@ def require(*packages: str) -> None:
     pytest.skip(reason)
 
 
+CLASSES = {  # of `transformers`; the other families are Llamas
+    "qwen2": "Qwen2",
+    "qwen3": "Qwen3",
+    "mistral": "Mistral",
+    "nemo": "Mistral",
+    "granite": "Granite",
+    "olmo2": "Olmo2",
+    "olmo3": "Olmo3",
+    "gemma3": "Gemma3",
+    "smollm3": "SmolLM3",
+}
+
+
 def llama(weights: PyTree, architecture: Architecture, family: str = "llama") -> Any:
     """The family's `transformers` model (float32, eager attention) with these weights."""
     import torch
     import transformers
 
-    prefix = {"qwen2": "Qwen2", "qwen3": "Qwen3", "mistral": "Mistral", "nemo": "Mistral"}
-    name = prefix.get(family, "Llama")
-    rope = {"rope_type": "default", "rope_theta": architecture.rope_theta}
-    if architecture.rope_scaling is not None:
-        rope |= {"rope_type": "llama3", **dataclasses.asdict(architecture.rope_scaling)}
-    config = getattr(transformers, f"{name}Config")(
+    name = CLASSES.get(family, "Llama")
+    kind = getattr(transformers, "Gemma3TextConfig" if family == "gemma3" else f"{name}Config")
+    config = kind(
         vocab_size=architecture.vocab_size,
         hidden_size=architecture.embed_dim,
         intermediate_size=architecture.mlp_dim,
@@ -65,13 +76,14 @@ def llama(weights: PyTree, architecture: Architecture, family: str = "llama") ->
         num_attention_heads=architecture.num_heads,
         num_key_value_heads=architecture.num_kv_heads,
         max_position_embeddings=architecture.context_length,
-        rope_parameters=rope,
         rms_norm_eps=architecture.norm_eps,
         tie_word_embeddings=architecture.tied_embeddings,
         attn_implementation="eager",
-        # Qwen2 knows no head size of its own.
-        **({} if family == "qwen2" else {"head_dim": architecture.head_dim}),
-        **({"sliding_window": None} if name == "Mistral" else {}),
+        pad_token_id=None,
+        # Some know no head size of their own.
+        **({"head_dim": architecture.head_dim} if family in OWN_HEAD_DIM else {}),
+        **_positions(architecture, family),
+        **_options(architecture, family),
     )
     model = getattr(transformers, f"{name}ForCausalLM")(config)
     named = dict(model.named_parameters())
@@ -80,6 +92,60 @@ def llama(weights: PyTree, architecture: Architecture, family: str = "llama") ->
             named.pop(name).copy_(torch.from_numpy(np.array(array)))
     assert not named, f"parameters that got no value: {sorted(named)}"
     return model
+
+
+def multimodal(weights: PyTree, architecture: Architecture) -> Any:
+    """A Gemma 3 with eyes, whose text model has these weights."""
+    import transformers
+
+    text = llama(weights, architecture, "gemma3")
+    eyes = transformers.SiglipVisionConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2
+    )
+    config = transformers.Gemma3Config(text_config=text.config.to_dict(), vision_config=eyes)
+    both = transformers.Gemma3ForConditionalGeneration(config)
+    both.model.language_model.load_state_dict(text.model.state_dict())
+    both.tie_weights()
+    return both
+
+
+def _positions(architecture: Architecture, family: str) -> dict[str, Any]:
+    """RoPE and windows."""
+    layers = [
+        architecture.period[n % len(architecture.period)] for n in range(architecture.num_layers)
+    ]
+    if family == "smollm3":
+        positions = [int(layer.rope is not None) for layer in layers]
+        return {"rope_parameters": _rope(layers[0].rope), "no_rope_layers": positions}
+    types = ["full_attention" if x.window is None else "sliding_attention" for x in layers]
+    ropes = {kind: _rope(layer.rope) for kind, layer in zip(types, layers, strict=True)}
+    window = min((layer.window for layer in layers if layer.window is not None), default=None)
+    if family in ("olmo3", "gemma3"):
+        return {"rope_parameters": ropes, "layer_types": types, "sliding_window": window}
+    (rope,) = ropes.values()
+    return {"rope_parameters": rope} | (
+        {"sliding_window": window} if family in ("mistral", "nemo") else {}
+    )
+
+
+def _rope(rope: Rope) -> dict[str, Any]:
+    names = {RopeScaling: "llama3", LinearScaling: "linear", YarnScaling: "yarn"}
+    scaling = {} if rope.scaling is None else dataclasses.asdict(rope.scaling)
+    kind = names.get(type(rope.scaling), "default")
+    return {"rope_type": kind, "rope_theta": rope.theta, **scaling}
+
+
+def _options(architecture: Architecture, family: str) -> dict[str, Any]:
+    if family == "granite":
+        return dict(
+            embedding_multiplier=architecture.embedding_multiplier,
+            attention_multiplier=architecture.attention_scale,
+            residual_multiplier=architecture.residual_multiplier,
+            logits_scaling=architecture.logit_divisor,
+        )
+    if family == "gemma3":
+        return dict(query_pre_attn_scalar=round(architecture.attention_scale**-2))
+    return {}
 
 
 def by_name(weights: PyTree) -> dict[str, np.ndarray]:
@@ -92,12 +158,25 @@ def by_name(weights: PyTree) -> dict[str, np.ndarray]:
             tensors[f"model.layers.{layer}.{theirs}.weight"] = kernel.T
         for layer, bias in enumerate(np.asarray(weights["blocks"][ours].get("bias", ()))):
             tensors[f"model.layers.{layer}.{theirs}.bias"] = bias
-    for ours, theirs in NORMS.items():
-        if ours not in weights["blocks"]:
-            continue
+    for ours, theirs in _norms(weights["blocks"]).items():
         for layer, scale in enumerate(np.asarray(weights["blocks"][ours]["scale"])):
             tensors[f"model.layers.{layer}.{theirs}.weight"] = scale
     return tensors
+
+
+def _norms(blocks: PyTree) -> dict[str, str]:
+    """The norms that a block has: our name -> theirs."""
+    names = {
+        "attention_norm": "input_layernorm",
+        "after_attention_norm": "post_attention_layernorm",
+        "mlp_norm": "post_attention_layernorm",
+        "after_mlp_norm": "post_feedforward_layernorm",
+        "q_norm": "self_attn.q_norm",
+        "k_norm": "self_attn.k_norm",
+    }
+    if {"mlp_norm", "after_mlp_norm"} <= blocks.keys():
+        names["mlp_norm"] = "pre_feedforward_layernorm"
+    return {ours: theirs for ours, theirs in names.items() if ours in blocks}
 
 
 def summed_loss(model: Any, documents: list[dict[str, np.ndarray]]) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import restart
 
-from vcjax.models.architecture import Architecture
+from vcjax.models.architecture import Architecture, Layer, Rope
 
 SIZES = Architecture(
     num_layers=2,
@@ -23,7 +23,7 @@ SIZES = Architecture(
     head_dim=4,
     vocab_size=32,
     context_length=64,
-    rope_theta=10000.0,
+    period=(Layer(Rope(10000.0)),),
     norm_eps=1e-5,
     tied_embeddings=True,
 )

@@ -6,10 +6,11 @@ import pytest
 
 from vcjax.config import behavior, experiment, rationale, recipe, resolve
 from vcjax.errors import InputError
-from vcjax.models.architecture import Architecture
+from vcjax.models.architecture import Architecture, Layer, Rope
 from vcjax.plan import StageData, cost, describe, make_plan, warnings
 
-ARCHITECTURE = Architecture(2, 32, 48, 4, 2, 8, 320, 2048, 1e4, 1e-5, True)
+PERIOD = (Layer(Rope(1e4)),)
+ARCHITECTURE = Architecture(2, 32, 48, 4, 2, 8, 320, 2048, PERIOD, 1e-5, True)
 DATA = StageData(
     rows_id="r",
     held_out_id=None,

@@ -34,6 +34,7 @@ MESHES = {
     "all": dict(replica=1, fsdp=2, tensor=2, sequence=2),
 }
 CASES = [f"{train}, {mesh}" for train in ("lora", "full") for mesh in MESHES]
+FAMILIES = ("granite", "olmo3", "gemma3", "smollm3")
 UPDATES = 3
 LR = np.float32(1e-3)
 
@@ -50,6 +51,12 @@ def test_losses_and_gradients_are_those_of_one_device(measured, case):
     assert abs(one["losses"][-1] - one["losses"][0]) > 0.01
     np.testing.assert_allclose(found["losses"], one["losses"], rtol=1e-5)
     assert found["gradient_difference"] < 1e-4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_so_they_are_of_every_family(measured, family):
+    assert measured[family]["loss_difference"] < 1e-5
+    assert measured[family]["gradient_difference"] < 1e-4
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -262,6 +269,27 @@ def measure(train, results):
             }
 
 
+def of_family(family):
+    """How far loss and gradients of a family's weights on a mesh are from those of one device."""
+    model = tiny.model(tiny.FAMILIES[family])
+    weights, rows = tiny.weights(model.architecture), tiny.batch(8)
+    gradient = jax.jit(jax.value_and_grad(functools.partial(train_step.summed_loss, model=model)))
+    loss, grads = jax.tree.map(np.asarray, gradient(weights, {}, rows))
+    mesh = sharding.make_mesh(MESHES["all"])
+    with jax.set_mesh(mesh):
+        placed = jax.device_put(weights, param_shardings(weights, model, mesh))
+        micro = {name: x[0] for name, x in batch_on(mesh, rows).items()}
+        found, found_grads = jax.tree.map(np.asarray, gradient(placed, {}, micro))
+    return {
+        "loss_difference": abs(float(found / loss) - 1),
+        "gradient_difference": difference(found_grads, grads),
+    }
+
+
+def batch_on(mesh, rows):
+    return sharding.put_batch(tiny.micro_batches(rows, 1), mesh)
+
+
 def restored(update, like, saved, folder):
     """The third update, from the checkpoint, on another mesh than it was saved on."""
     with checkpoint.open_manager(folder, 1) as manager:
@@ -280,6 +308,7 @@ def main():
     results = {"filled": dict(fill.shape)}
     for train in ("lora", "full"):
         measure(train, results)
+    results |= {family: of_family(family) for family in FAMILIES}
     print(json.dumps(results))
 
 

@@ -20,7 +20,14 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from vcjax import sharding
 from vcjax.models import transformer
-from vcjax.models.architecture import Architecture, RopeScaling
+from vcjax.models.architecture import (
+    Architecture,
+    Layer,
+    LinearScaling,
+    Rope,
+    RopeScaling,
+    YarnScaling,
+)
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
 from vcjax.weights import huggingface, placement
@@ -74,30 +81,72 @@ ARCHITECTURE = Architecture(
     head_dim=8,
     vocab_size=VOCAB_SIZE,
     context_length=2048,
-    rope_theta=10000.0,
+    period=(Layer(Rope(10000.0)),),
     norm_eps=1e-5,
     tied_embeddings=True,
 )
 UNTIED = dataclasses.replace(ARCHITECTURE, tied_embeddings=False)
+WINDOW = 6  # shorter than the texts of tests, which are about twenty tokens
 FAMILIES = {
     "llama3": dataclasses.replace(
         ARCHITECTURE,
         tied_embeddings=False,
-        rope_theta=500000.0,
         # Within the few positions of a test some frequencies are kept, blended and stretched.
-        rope_scaling=RopeScaling(
-            factor=8.0,
-            low_freq_factor=1.0,
-            high_freq_factor=4.0,
-            original_max_position_embeddings=32,
-        ),
+        period=(Layer(Rope(500000.0, RopeScaling(8.0, 1.0, 4.0, 32))),),
     ),
     "qwen2": dataclasses.replace(ARCHITECTURE, qkv_bias=True, norm_eps=1e-6),
-    "qwen3": dataclasses.replace(ARCHITECTURE, qk_norm=True, head_dim=12, norm_eps=1e-6),
-    "mistral": UNTIED,
-    "nemo": dataclasses.replace(UNTIED, head_dim=12, rope_theta=1000000.0),
+    "qwen3": dataclasses.replace(ARCHITECTURE, qk_norm="head", head_dim=12, norm_eps=1e-6),
+    "mistral": dataclasses.replace(UNTIED, period=(Layer(Rope(10000.0), WINDOW),)),
+    "nemo": dataclasses.replace(UNTIED, head_dim=12, period=(Layer(Rope(1000000.0)),)),
     "smollm2": ARCHITECTURE,
+    "granite": dataclasses.replace(
+        ARCHITECTURE,
+        embedding_multiplier=3.0,
+        attention_scale=0.2,
+        residual_multiplier=0.7,
+        logit_divisor=0.5,
+    ),
+    "olmo2": dataclasses.replace(UNTIED, norms="after", qk_norm="projection"),
+    # Of these the last period is not whole.
+    "olmo3": dataclasses.replace(
+        UNTIED,
+        num_layers=5,
+        norms="after",
+        qk_norm="projection",
+        period=(
+            *[Layer(Rope(500000.0), WINDOW)] * 3,
+            Layer(Rope(500000.0, YarnScaling(8.0, 64, 1.2, 32.0, 1.0))),
+        ),
+    ),
+    "gemma3": dataclasses.replace(
+        ARCHITECTURE,
+        num_layers=4,
+        head_dim=12,
+        norms="both",
+        qk_norm="head",
+        one_plus_norm=True,
+        activation="gelu_tanh",
+        embedding_multiplier=ARCHITECTURE.embed_dim**0.5,
+        attention_scale=24**-0.5,
+        norm_eps=1e-6,
+        period=(
+            *[Layer(Rope(10000.0), WINDOW)] * 2,
+            Layer(Rope(1000000.0, LinearScaling(8.0))),
+        ),
+    ),
+    "smollm3": dataclasses.replace(
+        ARCHITECTURE, num_layers=3, period=(Layer(Rope(2000000.0)), Layer(None))
+    ),
 }
+
+
+# As a .gguf file can say it.
+GEMMA3_OF_GGUF = dataclasses.replace(
+    FAMILIES["gemma3"],
+    num_layers=8,
+    attention_scale=None,
+    period=(*[Layer(Rope(10000.0), WINDOW)] * 5, Layer(Rope(1000000.0))),
+)
 
 
 def model(
@@ -122,16 +171,20 @@ def weights(architecture: Architecture = ARCHITECTURE, seed: int = 0) -> PyTree:
         name: {"kernel": normal(layers, inputs, outputs, std=1.5 / inputs**0.5)}
         for name, (inputs, outputs) in architecture.projections.items()
     }
-    for name in NORMS:
-        blocks[name] = {"scale": 1 + normal(layers, architecture.embed_dim, std=0.2)}
+    one = 0 if architecture.one_plus_norm else 1
+    norms = architecture.norm_sizes.items()
+    of_blocks = {name: size for name, size in norms if name not in ("q_norm", "k_norm")}
+    of_heads = {name: size for name, size in norms if name not in of_blocks}
+    for name, size in of_blocks.items():
+        blocks[name] = {"scale": one + normal(layers, size, std=0.2)}
     for name in "qkv" if architecture.qkv_bias else "":
         blocks[name]["bias"] = normal(layers, architecture.projections[name][1], std=0.3)
-    for name in ("q_norm", "k_norm") if architecture.qk_norm else ():
-        blocks[name] = {"scale": 1 + normal(layers, architecture.head_dim, std=0.2)}
+    for name, size in of_heads.items():
+        blocks[name] = {"scale": one + normal(layers, size, std=0.2)}
     tree = {
         "embed": normal(architecture.vocab_size, architecture.embed_dim, std=0.3),
         "blocks": blocks,
-        "norm": 1 + normal(architecture.embed_dim, std=0.2),
+        "norm": one + normal(architecture.embed_dim, std=0.2),
     }
     if not architecture.tied_embeddings:
         tree["head"] = normal(architecture.vocab_size, architecture.embed_dim, std=0.3)
@@ -223,9 +276,14 @@ def write_gguf(
     writer.add_feed_forward_length(architecture.mlp_dim)
     writer.add_head_count(architecture.num_heads)
     writer.add_head_count_kv(architecture.num_kv_heads)
-    writer.add_rope_freq_base(architecture.rope_theta)
+    writer.add_rope_freq_base(architecture.period[-1].rope.theta)
     writer.add_rope_dimension_count(architecture.head_dim)
     writer.add_rope_scaling_type(gguf.RopeScalingType(rope_scaling))
+    if rope_scaling == "linear":
+        writer.add_rope_scaling_factor(architecture.period[-1].rope.scaling.factor)
+    if name == "gemma3":
+        writer.add_key_length(architecture.head_dim)
+        writer.add_sliding_window(WINDOW)
     writer.add_layer_norm_rms_eps(architecture.norm_eps)
     writer.add_vocab_size(architecture.vocab_size)
     writer.add_tokenizer_model("gpt2")
@@ -240,11 +298,11 @@ def write_gguf(
     writer.add_unk_token_id(0)
     writer.add_pad_token_id(2)
     writer.add_chat_template(CHAT_TEMPLATE)
-    for name, tensor in _tensors(weights, architecture).items():
-        if name not in without:
-            writer.add_tensor(name, np.ascontiguousarray(tensor))
-    for name in also:
-        writer.add_tensor(name, np.ones(architecture.embed_dim, np.float32))
+    for tensor_name, tensor in _tensors(weights, architecture, name == "llama").items():
+        if tensor_name not in without:
+            writer.add_tensor(tensor_name, np.ascontiguousarray(tensor))
+    for tensor_name in also:
+        writer.add_tensor(tensor_name, np.ones(architecture.embed_dim, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -252,19 +310,25 @@ def write_gguf(
     return path
 
 
-def _tensors(weights: PyTree, architecture: Architecture) -> dict[str, np.ndarray]:
-    """The weights under llama.cpp's names, matrices [outputs, inputs], q and k permuted."""
-    tensors = {"token_embd.weight": weights["embed"], "output_norm.weight": weights["norm"]}
+def _tensors(weights: PyTree, architecture: Architecture, permuted: bool) -> dict[str, np.ndarray]:
+    """The weights under llama.cpp's names, matrices [outputs, inputs], a Llama's q and k permuted;
+    norms as what they scale by."""
+    one = np.float32(architecture.one_plus_norm)
+    tensors = {
+        "token_embd.weight": weights["embed"],
+        "output_norm.weight": weights["norm"] + one,
+    }
     if not architecture.tied_embeddings:
         tensors["output.weight"] = weights["head"]
     for layer in range(architecture.num_layers):
         for name, theirs in PROJECTIONS.items():
             kernel = weights["blocks"][name]["kernel"][layer].T
-            if name in ("q", "k"):
+            if permuted and name in ("q", "k"):
                 kernel = _permute(kernel, architecture.head_dim)
             tensors[f"blk.{layer}.{theirs}.weight"] = kernel
-        for name, theirs in NORMS.items():
-            tensors[f"blk.{layer}.{theirs}.weight"] = weights["blocks"][name]["scale"][layer]
+        for name in architecture.norm_sizes:
+            scale = weights["blocks"][name]["scale"][layer] + one
+            tensors[f"blk.{layer}.{NORMS[name]}.weight"] = scale
     return tensors
 
 

@@ -55,15 +55,18 @@ def export(workdir: epath.Path, arm: str | None, seed: int | None, format: str, 
         end = None if format == "base" or arm is None else record.plan.ends.get(arm)
         last = stages.weights(workdir, chain[-1], end) if chain else None
         dtype = base_weights(("embed",), None, (slice(0, 0),) * 2).dtype.name
-        config = huggingface_out.model_config(base.folder, dtype, base.architecture, base.tokenizer)
+        config = huggingface_out.model_config(
+            base.folder, dtype, base.architecture, base.tokenizer, base.family
+        )
         # With a config.json `transformers` would take an adapter's folder for a whole model.
         if format == "peft":
             assert last is not None and model.lora is not None
             named = (None, None) if record.plan.pretraining(chain[-1]) else _hub_id(base)
-            peft.write_adapter(folder, _adapter(last, model), model.lora, *named)
+            inside = base.family.inside
+            peft.write_adapter(folder, _adapter(last, model), model.lora, *named, inside)
         else:
             weights = base_weights if last is None else _trained(base_weights, last, model)
-            huggingface_out.write_weights(folder, weights, base.architecture)
+            huggingface_out.write_weights(folder, weights, base.architecture, base.family)
             files.write_json(folder / "config.json", config)
         huggingface_out.write_tokenizer(epath.Path(folder), base.folder, base.tokenizer)
         huggingface_out.write_generation_config(folder, base.folder, config, base.tokenizer)

@@ -277,7 +277,8 @@ def cost(plan: Plan, done: set[str], architecture: Architecture, config: ConfigD
 
     FLOPs: `Architecture.train_flops`, and what the remat policy recomputes.
     """
-    remat = [architecture.projections[name] for name in transformer.recomputed(config.remat)]
+    again = transformer.recomputed(architecture, config.remat)
+    remat = [architecture.projections[name] for name in again]
     width = 2 if config.compute_dtype == "bfloat16" else 4
     flops, memory, disk, largest = 0.0, 0, 0, 0
     for fingerprint, stage in plan.stages.items():

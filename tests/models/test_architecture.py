@@ -1,8 +1,9 @@
 """FLOPs of training, by hand."""
 
-from vcjax.models.architecture import Architecture
+from vcjax.models.architecture import Architecture, Layer, Rope
 
-ARCHITECTURE = Architecture(2, 32, 48, 4, 2, 8, 320, 2048, 1e4, 1e-5, True)
+PERIOD = (Layer(Rope(1e4)),)
+ARCHITECTURE = Architecture(2, 32, 48, 4, 2, 8, 320, 2048, PERIOD, 1e-5, True)
 BODY = 2 * (32 * 32 + 2 * 32 * 16 + 32 * 32 + 3 * 32 * 48)
 ADAPTER = 2 * 4 * (64 + 48 + 48 + 64 + 3 * 80)
 

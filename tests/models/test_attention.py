@@ -24,7 +24,13 @@ def documents():
 def tree():
     """A trunk of four tokens, branches of ten."""
     ends = jnp.array([23] * 4 + [13] * 10 + [23] * 10)
-    return attention.visible_in_trees(jnp.stack([ends, ends]))
+    return attention.visible_in_trees(jnp.stack([ends, ends]), positions=None)
+
+
+def windows():
+    """In the documents, of seven tokens."""
+    ids = jnp.arange(LENGTH)[None] // jnp.array([[5], [24]])
+    return attention.visible_in_documents(ids, 7)
 
 
 def theirs(q, k, v, mask):
@@ -33,7 +39,7 @@ def theirs(q, k, v, mask):
     return out.swapaxes(1, 2).reshape(q.shape)
 
 
-@pytest.mark.parametrize("mask", [documents, tree])
+@pytest.mark.parametrize("mask", [documents, tree, windows])
 @pytest.mark.parametrize("smallest_block", [128, 8])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.03)])
 def test_outputs_and_gradients_are_those_of_jax(
@@ -49,6 +55,26 @@ def test_outputs_and_gradients_are_those_of_jax(
         assert ours.dtype == dtype
         error = jnp.linalg.norm(ours.astype(jnp.float32) - exactly) / jnp.linalg.norm(exactly)
         assert error < tolerance
+
+
+def test_a_window_is_that_of_transformers(torch):
+    from transformers.masking_utils import sliding_window_causal_mask_function
+
+    places = torch.arange(LENGTH)
+    expected = sliding_window_causal_mask_function(7)(0, 0, places[:, None], places[None])
+    ours = attention.visible_in_documents(jnp.zeros((1, LENGTH), jnp.int32), 7)[0]
+    np.testing.assert_array_equal(ours, expected)
+
+
+def test_a_window_in_a_tree_is_that_of_each_text():
+    """A trunk of four tokens, branches of ten: the second follows the trunk, not the first."""
+    ends = jnp.array([[23] * 4 + [13] * 10 + [23] * 10])
+    positions = jnp.concatenate([jnp.arange(14), jnp.arange(4, 14)])[None]
+    seen = attention.visible_in_trees(ends, positions, 7)[0]
+    branch = np.r_[0:4, 14:24]
+    alone = attention.visible_in_documents(jnp.zeros((1, 14), jnp.int32), 7)[0]
+    np.testing.assert_array_equal(seen[np.ix_(branch, branch)], alone)
+    assert not seen[14:, 4:14].any()
 
 
 @pytest.mark.parametrize(("length", "count"), [(1, 1), (304, 2), (449, 3), (1024, 8), (8192, 16)])

@@ -8,10 +8,12 @@ import peers
 import pytest
 import tiny
 
+from vcjax.models.architecture import Layer, Rope
 from vcjax.training import train_step
 
 LENGTH = 24
 NEW_TOKENS = 8
+loss_and_grads = jax.jit(jax.value_and_grad(train_step.summed_loss), static_argnums=3)
 
 
 @pytest.fixture(params=tiny.FAMILIES)
@@ -64,7 +66,7 @@ def test_packed_logits_and_gradients(pair):
     theirs = np.concatenate([their_logits(peer, d["tokens"][0].tolist()) for d in documents])
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
-    loss, grads = jax.value_and_grad(train_step.summed_loss)(weights, {}, batch, model)
+    loss, grads = loss_and_grads(weights, {}, batch, model)
     their_loss = peers.summed_loss(peer, documents)
     their_loss.backward()
     assert float(loss) == pytest.approx(their_loss.item(), rel=1e-5)
@@ -98,22 +100,61 @@ def test_greedy_text(torch, pair):
     np.testing.assert_array_equal(chosen[:, 5:-1], texts[:, 6:])
 
 
-def test_a_familys_option_matters():
+def without(weights, names):
+    """The weights without those norms or biases."""
+    blocks = {
+        name: {k: v for k, v in leaves.items() if not (k == "bias" and "bias" in names)}
+        for name, leaves in weights["blocks"].items()
+        if name not in names
+    }
+    return {**weights, "blocks": blocks}
+
+
+def alike(layer):
+    """A period of one."""
+    return {"period": (layer,)}
+
+
+@pytest.mark.parametrize(
+    ("family", "plain", "names"),
+    [
+        ("llama3", alike(Layer(Rope(500000.0))), ()),
+        ("qwen2", {"qkv_bias": False}, ("bias",)),
+        ("qwen3", {"qk_norm": None}, ("q_norm", "k_norm")),
+        ("mistral", alike(Layer(Rope(10000.0))), ()),
+        ("granite", {"embedding_multiplier": 1.0}, ()),
+        ("granite", {"attention_scale": None}, ()),
+        ("granite", {"residual_multiplier": 1.0}, ()),
+        ("granite", {"logit_divisor": 1.0}, ()),
+        ("olmo2", {"qk_norm": None}, ("q_norm", "k_norm")),
+        ("olmo3", alike(Layer(Rope(500000.0), tiny.WINDOW)), ()),
+        ("gemma3", {"one_plus_norm": False}, ()),
+        ("gemma3", {"activation": "silu"}, ()),
+        ("gemma3", {"norms": "before"}, ("after_attention_norm", "after_mlp_norm")),
+        ("gemma3", alike(Layer(Rope(10000.0), tiny.WINDOW)), ()),
+        ("smollm3", alike(Layer(Rope(2000000.0))), ()),
+    ],
+)
+def test_a_familys_option_matters(family, plain, names):
     """The options are no decoration: without its own, a family gives other logits."""
-    batch = tiny.batch(rows=1)
-    for family, plain in (
-        ("llama3", {"rope_scaling": None}),
-        ("qwen2", {"qkv_bias": False}),
-        ("qwen3", {"qk_norm": False}),
-    ):
-        architecture = tiny.FAMILIES[family]
-        weights = tiny.weights(architecture)
-        bare = {
-            name: {k: v for k, v in leaves.items() if k != "bias"}
-            for name, leaves in weights["blocks"].items()
-            if name not in ("q_norm", "k_norm")
-        }
-        without = dataclasses.replace(architecture, **plain)
-        there = tiny.logits(weights, {}, batch, tiny.model(architecture))
-        other = tiny.logits({**weights, "blocks": bare}, {}, batch, tiny.model(without))
-        assert np.abs(np.asarray(there) - np.asarray(other)).max() > 0.01
+    batch, architecture = tiny.batch(rows=1), tiny.FAMILIES[family]
+    weights = tiny.weights(architecture)
+    other = tiny.model(dataclasses.replace(architecture, **plain))
+    there = tiny.logits(weights, {}, batch, tiny.model(architecture))
+    without_it = tiny.logits(without(weights, names), {}, batch, other)
+    assert np.abs(np.asarray(there) - np.asarray(without_it)).max() > 0.01
+
+
+def test_editing_one_document_moves_nothing_in_the_others(family):
+    """Nor through a window, or what a multiplier scales."""
+    architecture = tiny.FAMILIES[family]
+    weights, model, batch = tiny.weights(architecture), tiny.model(architecture), tiny.batch(rows=2)
+    first = batch["segment_ids"] == 1
+    others = (batch["segment_ids"] > 1) & (batch["loss_weights"] > 0)
+    batch["loss_weights"] = others.astype(np.float32)
+    edited = {**batch, "tokens": np.where(first, batch["tokens"] + 7, batch["tokens"])}
+    before, after = (np.asarray(tiny.logits(weights, {}, b, model)) for b in (batch, edited))
+    assert not np.allclose(before[first], after[first])
+    np.testing.assert_array_equal(before[~first], after[~first])
+    gradients = [loss_and_grads(weights, {}, b, model)[1] for b in (batch, edited)]
+    jax.tree.map(np.testing.assert_array_equal, *gradients)

@@ -20,6 +20,7 @@ from vcjax.errors import InputError
 from vcjax.models import attention, kernels
 
 LENGTH = 512
+WINDOW = 150  # of tokens; it begins and ends inside blocks
 MESHES = {
     "one": dict(replica=1, fsdp=1, tensor=1, sequence=1),
     "heads": dict(replica=1, fsdp=2, tensor=2, sequence=1),
@@ -43,13 +44,31 @@ def measured():
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("case", ["xla", *(f"splash, {mesh}" for mesh in MESHES)])
+SPLASH = [f"splash, {mesh}" for mesh in MESHES]
+
+
+@pytest.mark.parametrize("case", ["xla", *SPLASH, *(f"{x}, window" for x in ("xla", *SPLASH))])
 def test_values_and_gradients_are_those_of_plain_attention(measured, case):
     assert max(measured[case]) < 5e-5
 
 
 def test_the_comparison_sees_a_document_that_looks_into_another(measured):
     assert min(measured["one document"]) > 1e-2
+
+
+def test_the_comparison_sees_a_token_beyond_the_window(measured):
+    assert min(measured["a longer window"]) > 1e-3
+
+
+def test_a_window_that_no_row_exceeds_changes_no_program():
+    q, k, v = (jnp.ones((1, 2, *group, 24, 8)) for group in ((3,), (), ()))
+    ids = jnp.ones((1, 24), jnp.int32)
+    with_window = lambda window: str(  # noqa: E731
+        jax.make_jaxpr(lambda *x: kernels.attend_in_documents(*x, "xla", window=window))(
+            q, k, v, ids
+        )
+    )
+    assert with_window(24) == with_window(None) != with_window(23)
 
 
 def test_blocks_of_other_documents_are_skipped(measured):
@@ -70,6 +89,9 @@ def test_blocks_of_other_documents_are_skipped(measured):
         (dict(platform="gpu", compute_capability="9.0"), 128, "bfloat16", "packed"),
         (dict(platform="gpu", compute_capability="10.0"), 128, "bfloat16", "packed"),
         (dict(platform="gpu", compute_capability="9.0"), 128, "float32", "xla"),
+        (dict(platform="tpu"), 256, "bfloat16", "splash"),
+        (dict(platform="gpu", compute_capability="8.0"), 256, "bfloat16", "xla"),
+        (dict(platform="gpu", compute_capability="9.0"), 256, "bfloat16", "packed"),
     ],
 )
 def test_a_device_gets_its_kernel(device, head_dim, compute_dtype, kernel):
@@ -101,26 +123,33 @@ def test_a_program_for_a_gpu_holds_the_kernel_that_knows_documents(monkeypatch):
     assert f"{LENGTH}x{LENGTH}x" not in packed
 
 
-def test_cudnn_is_told_where_each_document_of_a_row_lies(monkeypatch):
+@pytest.mark.parametrize("window", [None, WINDOW])
+def test_cudnn_is_told_where_each_document_of_a_row_lies(monkeypatch, window):
     """A stand-in for its kernel, which needs a GPU, goes by what its documentation promises."""
     monkeypatch.setattr(cudnn, "dot_product_attention", by_offsets)
     keys = jax.random.split(jax.random.key(0), 3)
     q = jax.random.normal(keys[0], (2, 2, 3, LENGTH, 8))
     k, v = (jax.random.normal(key, (2, 2, LENGTH, 8)) for key in keys[1:])
     ids = documents()
-    found = kernels.attend_in_documents(q, k, v, ids, "packed", max_documents=4)
+    found = kernels.attend_in_documents(q, k, v, ids, "packed", max_documents=4, window=window)
     real = (ids > 0)[:, None, None, :, None]
-    np.testing.assert_allclose(found, jnp.where(real, plain(q, k, v, ids), 0), atol=2e-6)
+    expected = jnp.where(real, plain(q, k, v, ids, window), 0)
+    np.testing.assert_allclose(found, expected, atol=2e-6)
 
 
 @pytest.mark.skipif(jax.default_backend() != "gpu", reason="a kernel of a GPU")
+@pytest.mark.parametrize("head_dim", [128, 256])
+@pytest.mark.parametrize("window", [None, WINDOW])
 @pytest.mark.parametrize("most", [0, 4])
-def test_a_gpu_computes_what_plain_attention_does(most):
+def test_a_gpu_computes_what_plain_attention_does(most, window, head_dim):
     keys = jax.random.split(jax.random.key(0), 3)
-    q = jax.random.normal(keys[0], (2, 2, 2, LENGTH, 128), jnp.bfloat16)
-    k, v = (jax.random.normal(key, (2, 2, LENGTH, 128), jnp.bfloat16) for key in keys[1:])
-    attend = functools.partial(kernels.attend_in_documents, kernel="packed", max_documents=most)
-    assert max(difference(attend, plain, (q, k, v))) < 0.02  # of bfloat16
+    q = jax.random.normal(keys[0], (2, 2, 2, LENGTH, head_dim), jnp.bfloat16)
+    k, v = (jax.random.normal(key, (2, 2, LENGTH, head_dim), jnp.bfloat16) for key in keys[1:])
+    attend = functools.partial(
+        kernels.attend_in_documents, kernel="packed", max_documents=most, window=window
+    )
+    expected = functools.partial(plain, window=window)
+    assert max(difference(attend, expected, (q, k, v))) < 0.02  # of bfloat16
 
 
 def test_a_length_that_the_kernel_cannot_cut_is_refused():
@@ -153,7 +182,9 @@ def difference(attend, reference, operands):
     ]
 
 
-def by_offsets(q, k, v, *, q_seqlen, kv_seqlen, q_offsets, kv_offsets, scale, mask_type):
+def by_offsets(
+    q, k, v, *, q_seqlen, kv_seqlen, q_offsets, kv_offsets, scale, mask_type, sliding_window_length
+):
     """Heads last. What lies outside documents stays as it was: not a number."""
     assert mask_type is cudnn.MaskType.PADDING_CAUSAL and k.shape == q.shape
     assert q_offsets.shape == (len(q), q_seqlen.shape[1] + 1)
@@ -165,14 +196,17 @@ def by_offsets(q, k, v, *, q_seqlen, kv_seqlen, q_offsets, kv_offsets, scale, ma
             if length >= 0:
                 here = slice(int(start), int(start + length))
                 scores = scale * np.einsum("qnh,snh->nqs", q[row, here], k[row, here])
-                scores = np.where(np.tri(length, dtype=bool), scores, -np.inf)
+                seen = np.tri(length, dtype=bool)
+                if sliding_window_length is not None:
+                    seen &= ~np.tri(length, k=-sliding_window_length, dtype=bool)
+                scores = np.where(seen, scores, -np.inf)
                 p = np.asarray(jax.nn.softmax(scores))
                 out[row, here] = np.einsum("nqs,snh->qnh", p, v[row, here])
     return jnp.asarray(out)
 
 
-def plain(q, k, v, ids):
-    return attention.attend(q, k, v, attention.visible_in_documents(ids))
+def plain(q, k, v, ids, window=None):
+    return attention.attend(q, k, v, attention.visible_in_documents(ids, window))
 
 
 def main():
@@ -181,17 +215,30 @@ def main():
     q = jax.random.normal(keys[0], (2, 2, 2, LENGTH, 128))
     k, v = (jax.random.normal(key, (2, 2, LENGTH, 128)) for key in keys[1:])
 
-    def splash(q, k, v, ids):
-        return kernels._splash(q, k, v, ids, interpret=True)
+    windowed = functools.partial(plain, window=WINDOW)
+
+    def splash(q, k, v, ids, window=None):
+        return kernels._splash(q, k, v, ids, window, interpret=True)
 
     results = {"xla": difference(kernels._blocks, plain, (q, k, v))}
+    results["xla, window"] = difference(
+        functools.partial(kernels._blocks, window=WINDOW), windowed, (q, k, v)
+    )
     results["one document"] = difference(
         lambda q, k, v, ids: plain(q, k, v, jnp.ones_like(ids)), plain, (q, k, v)
+    )
+    results["a longer window"] = difference(
+        functools.partial(plain, window=WINDOW + 1), windowed, (q, k, v)
     )
     for name, sizes in MESHES.items():
         count = int(np.prod(list(sizes.values())))
         with jax.set_mesh(sharding.make_mesh(sizes, jax.devices()[:count])):
+            kernels.BLOCK = 256  # several blocks a row
             results[f"splash, {name}"] = difference(splash, plain, (q, k, v))
+            kernels.BLOCK = 128  # so that a window leaves blocks out
+            results[f"splash, {name}, window"] = difference(
+                functools.partial(splash, window=WINDOW), windowed, (q, k, v)
+            )
     kernels.BLOCK = 128
     ids = jnp.asarray([1] * 192 + [2] * 320, jnp.int32)
     kernel = kernels._splash_kernel(1, LENGTH, 1, interpret=True)

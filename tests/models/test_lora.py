@@ -128,7 +128,7 @@ def _train_with_peft(peer, adapter, alpha, recipe: ConfigDict, batches):
         ]
         for name, path in peers.PROJECTIONS.items()
         for part in ("a", "b")
-        for layer in range(tiny.ARCHITECTURE.num_layers)
+        for layer in range(len(adapter[name]["a"]))
     }
     with torch.no_grad():
         for ((name, part), layer), matrix in matrices.items():

@@ -103,10 +103,12 @@ def test_positions_count_by_their_differences():
     assert np.abs(plain - stretched).max() > 0.1
 
 
-def test_what_is_recomputed_changes_neither_loss_nor_gradients():
-    weights, batch = tiny.weights(), tiny.batch(rows=2)
+@pytest.mark.parametrize("family", ["smollm2", "olmo3", "gemma3"])
+def test_what_is_recomputed_changes_neither_loss_nor_gradients(family):
+    architecture, batch = tiny.FAMILIES[family], tiny.batch(rows=2)
+    weights = tiny.weights(architecture)
     results = [
-        loss_and_grads(weights, {}, batch, tiny.model(remat=remat))
+        loss_and_grads(weights, {}, batch, tiny.model(architecture, remat=remat))
         for remat in transformer.REMAT_POLICIES
     ]
     for other in results[1:]:
@@ -115,15 +117,16 @@ def test_what_is_recomputed_changes_neither_loss_nor_gradients():
         )
 
 
-def test_remat_policies_keep_what_they_say():
+@pytest.mark.parametrize("family", ["smollm2", "olmo3", "gemma3"])
+def test_remat_policies_keep_what_they_say(family):
     """And no more: beside it, the attention's normalisers and what every policy keeps."""
-    architecture, batch = tiny.ARCHITECTURE, tiny.batch(rows=2)
-    weights = tiny.weights()
-    adapter = transformer.init_adapter(tiny.model(lora=LORA), jax.random.key(0))
+    architecture, batch = tiny.FAMILIES[family], tiny.batch(rows=2)
+    weights = tiny.weights(architecture)
+    adapter = transformer.init_adapter(tiny.model(architecture, LORA), jax.random.key(0))
     a_layer = architecture.num_layers * batch["tokens"].size
 
     def stored(remat):
-        model = tiny.model(lora=LORA, remat=remat)
+        model = tiny.model(architecture, LORA, remat=remat)
         hidden = functools.partial(transformer.hidden, base=weights, batch=batch, model=model)
         residuals = jax.eval_shape(lambda a: jax.vjp(hidden, a)[1], adapter)
         return sum(x.size for x in jax.tree.leaves(residuals))
@@ -142,8 +145,9 @@ def test_bfloat16_is_close_to_float32():
     assert relative(rounded, exact) < 0.03
 
 
-@pytest.mark.parametrize("architecture", [tiny.ARCHITECTURE, tiny.UNTIED], ids=["tied", "untied"])
-def test_full_fine_tuning_trains_every_weight(architecture):
+@pytest.mark.parametrize("family", [*tiny.FAMILIES])
+def test_full_fine_tuning_trains_every_weight(family):
+    architecture = tiny.FAMILIES[family]
     weights, model = tiny.weights(architecture), tiny.model(architecture)
     params, base = tiny.split(weights, model)
     assert params is weights

@@ -63,8 +63,11 @@ def flat(scores):
     return [score for row in scores for score in row]
 
 
-def test_scores_are_those_of_each_continuation_alone(requests):
-    weights, model = tiny.weights(), tiny.model()
+@pytest.mark.parametrize("family", ["smollm2", "gemma3", "olmo3"])
+def test_scores_are_those_of_each_continuation_alone(requests, family):
+    """Of models with windows, too."""
+    architecture = tiny.FAMILIES[family]
+    weights, model = tiny.weights(architecture), tiny.model(architecture)
     scores = mean_log_probs(weights, {}, model, requests)
     expected = [alone(model, weights, request) for request in requests]
     assert [len(row) for row in scores] == [len(r.continuations) for r in requests]

@@ -1,6 +1,17 @@
-"""The step that is compiled ahead of time is the one that a stage runs."""
+"""The step that is compiled ahead of time is the one that a stage runs.
 
+Compiled for a TPU it is in a process of its own, this file run as a program, where libtpu (the
+extra `tpu`) is installed.
+"""
+
+import dataclasses
 import functools
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +22,13 @@ import tiny
 from vcjax import config, sharding
 from vcjax.models import transformer
 from vcjax.models.lora import LoRA
-from vcjax.topology import step
+from vcjax.models.transformer import Model
+from vcjax.topology import chips, hlo, step
 from vcjax.training import compiled_step, train_step
 from vcjax.weights import placement
 
 MESH = dict(replica=1, fsdp=-1, tensor=1, sequence=1)
+FAMILIES = ("granite", "olmo2", "olmo3", "gemma3", "smollm3")
 
 
 def as_a_stage_runs_it(recipe, model, dtype, mesh):
@@ -39,10 +52,11 @@ def as_a_stage_runs_it(recipe, model, dtype, mesh):
 
 
 @pytest.mark.parametrize("train", ["lora", "full"])
-def test_the_program_is_the_same(train):
+@pytest.mark.parametrize("family", ["qwen2", "gemma3"])
+def test_the_program_is_the_same(train, family):
     recipe = config.recipe(length=32, batch_tokens=128, accumulation=2, train=train)
     lora = LoRA(4, 8.0) if train == "lora" else None
-    model = tiny.model(tiny.FAMILIES["qwen2"], lora, compute_dtype="bfloat16")
+    model = tiny.model(tiny.FAMILIES[family], lora, compute_dtype="bfloat16")
     dtype = jnp.dtype("float32" if lora is None else "bfloat16")
     mesh = sharding.make_mesh(MESH)
     ahead = step.lower(recipe, model, dtype, mesh).as_text()
@@ -89,3 +103,41 @@ def test_less_recomputation_keeps_more():
         for remat in ("full", "offload", "attention", "none")
     ]
     assert 0 < kept[0] <= kept[1] < kept[2] < kept[3]
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """What `main` below prints, from its own process."""
+    root = Path(__file__).parents[2]
+    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    env["PYTHONPATH"] = os.pathsep.join(map(str, (root, root / "tests")))
+    done = subprocess.run(
+        [sys.executable, __file__], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed (extra `tpu`)"
+)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_familys_step_compiles_for_a_tpu(compiled, family):
+    """With its kernel for attention in each layer, forward and backward."""
+    assert compiled[family] >= 3 * tiny.FAMILIES[family].num_layers
+
+
+def main():
+    mesh = sharding.make_mesh(MESH, chips.parse("v5e:2x2", 1).devices())
+    recipe = config.recipe(length=512, batch_tokens=2048, rank=4)
+    kernels = {}
+    for family in FAMILIES:
+        architecture = dataclasses.replace(tiny.FAMILIES[family], head_dim=128)
+        model = Model(architecture, LoRA(4, 8.0), "bfloat16", "middle", "splash")
+        lowered = step.lower(recipe, model, jnp.dtype("bfloat16"), mesh)
+        kernels[family] = hlo.count(step.compile_step(lowered).as_text()).kernels
+    print(json.dumps(kernels))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
 """GGUF files: every weight where it belongs, and what cannot be used is refused by name."""
 
+import dataclasses
 import functools
 import json
 from pathlib import Path
@@ -13,8 +14,9 @@ import tiny
 from vcjax.data.chat import encode_conversation
 from vcjax.data.tokenizer import decode, encode_document, encode_text
 from vcjax.errors import InputError
+from vcjax.models.architecture import Layer, LinearScaling, Rope
 from vcjax.models.transformer import Model
-from vcjax.weights import gguf, pretrained
+from vcjax.weights import gguf, huggingface, pretrained
 
 REFERENCE = Path(__file__).with_name("smollm2_logits.json")
 PROMPTS = [
@@ -44,12 +46,60 @@ def test_matrices_have_the_type_asked_for_and_norms_float32(written):
     path, architecture, weights = written
     read = tiny.load(gguf.open_weights(path), architecture, jnp.bfloat16)
     types = jax.tree.map(lambda x: x.dtype, read)
-    norms = [types["norm"], *(types["blocks"][name]["scale"] for name in gguf.NORMS)]
+    norms = [types["norm"], *(types["blocks"][name]["scale"] for name in architecture.norm_sizes)]
     assert norms == [np.float32] * 3
     assert types["embed"] == jnp.bfloat16
     # Stacked bfloat16 comes as bits.
     assert {types["blocks"][name]["kernel"] for name in gguf.PROJECTIONS} == {np.dtype(np.uint16)}
     assert set(read) == set(weights)
+
+
+@pytest.fixture(scope="module")
+def gemma3(tmp_path_factory):
+    weights = tiny.weights(tiny.GEMMA3_OF_GGUF)
+    path = tmp_path_factory.mktemp("gemma3") / "gemma3.gguf"
+    return tiny.write_gguf(path, weights, tiny.GEMMA3_OF_GGUF, "gemma3"), weights
+
+
+def test_gemma3s_logits_are_those_of_transformers_from_the_same_file(torch, gemma3):
+    from transformers import AutoModelForCausalLM
+
+    path, weights = gemma3
+    architecture = gguf.read_architecture(path)
+    assert architecture == tiny.GEMMA3_OF_GGUF
+    read = tiny.load(gguf.open_weights(path), architecture)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), read, weights)
+    peer = AutoModelForCausalLM.from_pretrained(
+        path.parent, gguf_file=path.name, dtype=torch.float32, local_files_only=True
+    )
+    batch = tiny.documents(tiny.batch(rows=1, length=40))[0]
+    with torch.no_grad():
+        theirs = peer(torch.from_numpy(batch["tokens"]).long()).logits.numpy()
+    ours = tiny.logits(read, {}, batch, tiny.model(architecture))
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_gemma3s_scaled_rope(tmp_path):
+    scaled = Layer(Rope(1000000.0, LinearScaling(8.0)))
+    period = (*tiny.GEMMA3_OF_GGUF.period[:5], scaled)
+    architecture = dataclasses.replace(tiny.GEMMA3_OF_GGUF, period=period)
+    weights = tiny.weights(architecture)
+    path = tmp_path / "a.gguf"
+    tiny.write_gguf(path, weights, architecture, "gemma3", rope_scaling="linear")
+    assert gguf.read_architecture(path) == architecture
+    tiny.write_gguf(
+        path := tmp_path / "b.gguf", weights, architecture, "gemma3", rope_scaling="yarn"
+    )
+    assert "RoPE scaling 'yarn'" in refusal(gguf.read_architecture, path)
+
+
+def test_the_config_of_a_gguf_file_says_the_same_to_transformers(gemma3, tiny_gguf, tmp_path):
+    """And comes back as the same architecture."""
+    for path in (gemma3[0], tiny_gguf):
+        architecture = gguf.read_architecture(path)
+        family = huggingface.FAMILIES[gguf.model_type(path)]
+        (tmp_path / "config.json").write_text(json.dumps(family.config(architecture)))
+        assert huggingface.read_architecture(tmp_path) == architecture
 
 
 def test_the_tokenizer_gives_text_back_and_knows_its_control_tokens(tiny_gguf):

@@ -25,11 +25,21 @@ def saved(torch, request, tmp_path_factory):
 
 
 @pytest.fixture
-def folder(saved, tmp_path):
-    """The first family's folder again, free to be changed."""
-    for path in saved[0].iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    return tmp_path
+def copy(torch, tmp_path):
+    """A family's folder, free to be changed."""
+
+    def write(family):
+        architecture = tiny.FAMILIES[family]
+        peers.llama(tiny.weights(architecture), architecture, family).save_pretrained(tmp_path)
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def folder(copy):
+    """Llama's."""
+    return copy("llama3")
 
 
 def edit(folder, **changes):
@@ -82,11 +92,56 @@ def test_rope_as_older_files_write_it(folder):
     assert huggingface.read_architecture(folder) == architecture
 
 
-def test_rows_stay_within_a_sliding_window(folder):
-    edit(folder, sliding_window=512, use_sliding_window=True)
-    assert huggingface.read_architecture(folder).context_length == 512
-    edit(folder, use_sliding_window=False)
-    assert huggingface.read_architecture(folder).context_length == tiny.ARCHITECTURE.context_length
+def test_a_window_that_no_text_exceeds_is_none(folder):
+    edit(folder, sliding_window=tiny.ARCHITECTURE.context_length)
+    assert huggingface.read_architecture(folder) == tiny.FAMILIES["llama3"]
+
+
+def test_the_model_type_decides(folder):
+    """As in `transformers`, whatever class a file also names."""
+    edit(folder, model_type="granite", attention_multiplier=0.25, residual_multiplier=0.5)
+    architecture = huggingface.read_architecture(folder)
+    assert (architecture.attention_scale, architecture.residual_multiplier) == (0.25, 0.5)
+    edit(folder, model_type="absent")  # of older files
+    assert huggingface.read_architecture(folder) == tiny.FAMILIES["llama3"]
+
+
+def test_a_head_unlike_the_embeddings_is_the_models(folder, torch):
+    """Tied or not, `transformers` 5 has the head of the files; an equal one is the embeddings."""
+    from transformers import AutoModelForCausalLM
+
+    untied = huggingface.read_architecture(folder)
+    edit(folder, tie_word_embeddings=True)
+    assert huggingface.read_architecture(folder) == untied
+    theirs = AutoModelForCausalLM.from_pretrained(folder).lm_head.weight
+    np.testing.assert_array_equal(load(folder)["head"], theirs.detach())
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    save_file(tensors | {"lm_head.weight": tensors["model.embed_tokens.weight"]}, path)
+    assert huggingface.read_architecture(folder).tied_embeddings
+    assert "head" not in load(folder)
+
+
+def test_a_multimodal_checkpoint_holds_the_text_model(torch, tmp_path):
+    architecture = tiny.FAMILIES["gemma3"]
+    weights = tiny.weights(architecture)
+    peers.multimodal(weights, architecture).save_pretrained(tmp_path)
+    assert huggingface.read_architecture(tmp_path) == architecture
+    jax.tree.map(np.testing.assert_array_equal, load(tmp_path), weights)
+    path = tmp_path / "model.safetensors"
+    tensors = load_file(path)
+    (saved,) = {
+        n.partition("layers.")[0] for n in tensors if n.endswith("layers.0.mlp.up_proj.weight")
+    }
+    for prefix in ("language_model.model.", "model.language_model."):  # by version of transformers
+        renamed = {
+            prefix + n.removeprefix(saved) if n.startswith(saved) else n: t
+            for n, t in tensors.items()
+        }
+        save_file(renamed, path)
+        jax.tree.map(np.testing.assert_array_equal, load(tmp_path), weights)
+    save_file(tensors | {"audio_tower.weight": np.ones(7, np.float32)}, path)
+    assert "'audio_tower.weight' is no weight" in refusal(load, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -101,9 +156,48 @@ def test_rows_stay_within_a_sliding_window(folder):
         ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "'yarn'"),
         ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4}}, "'factor'"),
         ({"hidden_size": "absent"}, "'hidden_size' is missing"),
+        ({"hidden_size": "32"}, 'hidden_size is "32", expected a whole number'),
+        ({"rms_norm_eps": "1e-5"}, 'rms_norm_eps is "1e-5", expected a number'),
+        ({"tie_word_embeddings": None}, "tie_word_embeddings is null, expected true or false"),
+        ({"num_key_value_heads": 3}, "no multiple of num_key_value_heads, 3"),
+        ({"model_type": "bert"}, "model_type 'bert'"),
+        ({"is_causal": False}, "is_causal is false"),
+        ({"sliding_window": 512}, "sliding_window is 512"),
+        ({"rope_scaling": {"rope_type": "linear", "factor": 2.0}}, "rope_parameters say otherwise"),
+        ({"rope_theta": 7.0}, "rope_theta is 7.0, and rope_parameters say 500000"),
+        ({"rope_parameters": {"full_attention": {"rope_theta": 1.0}}}, "share one RoPE"),
+        ({"rope_parameters": [8]}, "rope_parameters is [8], expected an object"),
     ],
 )
 def test_what_cannot_be_run_is_named(folder, changes, named):
+    edit(folder, **changes)
+    assert named in refusal(huggingface.read_architecture, folder)
+
+
+SLIDING = ["full_attention", "sliding_attention"]
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "named"),
+    [
+        ("qwen2", {"layer_types": SLIDING}, "but sliding_window is off"),
+        ("qwen2", {"layer_types": ["full_attention"]}, "1 for 2 layers"),
+        ("qwen3", {"layer_types": ["chunked_attention"] * 2}, "expected a list of"),
+        ("qwen3", {"use_sliding_window": None}, "use_sliding_window is null"),
+        ("mistral", {"layer_types": SLIDING}, "layers of a Mistral are alike"),
+        ("olmo2", {"sliding_window": 16}, "which this model_type does not have"),
+        ("olmo3", {"sliding_window": None}, "but sliding_window is off"),
+        ("olmo3", {"rope_parameters": {"rope_theta": 1.0}}, "expected full_attention and sliding"),
+        ("gemma3", {"final_logit_softcapping": 30.0}, "final_logit_softcapping is 30.0"),
+        ("gemma3", {"use_bidirectional_attention": True}, "use_bidirectional_attention is true"),
+        ("gemma3", {"hidden_activation": "gelu"}, 'hidden_activation is "gelu"'),
+        ("gemma3", {"rope_scaling": {"rope_type": "yarn", "factor": 2.0}}, "say otherwise"),
+        ("granite", {"logits_scaling": "8"}, 'logits_scaling is "8", expected a number'),
+        ("smollm3", {"no_rope_layers": [1, 0]}, "expected 0 or 1 for each of 3 layers"),
+    ],
+)
+def test_an_option_of_a_family_that_cannot_be_run_is_named(copy, family, changes, named):
+    folder = copy(family)
     edit(folder, **changes)
     assert named in refusal(huggingface.read_architecture, folder)
 
@@ -142,14 +236,12 @@ def test_a_tensor_of_another_shape_is_named(folder):
         ("model.layers.0.mlp.up_proj.bias", True),
         ("model.layers.2.mlp.up_proj.weight", True),  # it has two layers
         ("model.layers.0.self_attn.q_proj.weight_scale", True),
-        ("lm_head.weight", False),
         ("model.layers.0.self_attn.rotary_emb.inv_freq", False),
     ],
 )
 def test_a_tensor_that_the_architecture_lacks_is_named(folder, name, refused):
     path = folder / "model.safetensors"
     save_file(load_file(path) | {name: np.ones(7, np.float32)}, path)
-    edit(folder, tie_word_embeddings=True)
     if refused:
         assert f"tensor '{name}' is no weight of the architecture" in refusal(load, folder)
     else:

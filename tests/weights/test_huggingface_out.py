@@ -4,12 +4,13 @@ import dataclasses
 import tracemalloc
 
 import numpy as np
+import peers
 import pytest
 import tiny
 from safetensors import safe_open
 
 from vcjax.data.tokenizer import encode_document
-from vcjax.weights import gguf, huggingface_out, tokenizer_json
+from vcjax.weights import gguf, huggingface, huggingface_out, tokenizer_json
 from vcjax.workdir.files import read_json, write_json
 
 DEEP = dataclasses.replace(tiny.ARCHITECTURE, num_layers=64, embed_dim=64, head_dim=16, mlp_dim=128)
@@ -40,6 +41,45 @@ def test_host_memory_holds_one_file(tmp_path, monkeypatch):
     assert written > 4 * DEEP.num_params() > 8_000_000
     assert peak < 1_500_000
     assert len(asked) == len(set(asked)) == 64 * 9 + 2, "each weight of each layer once"
+
+
+def written_again(base, folder, tokenizer):
+    """The model that `transformers` reads from what is written of its own folder."""
+    from transformers import AutoModelForCausalLM
+
+    architecture = huggingface.read_architecture(base)
+    family = huggingface.FAMILIES[huggingface.model_type(base)]
+    weights = huggingface.open_weights(base)
+    folder.mkdir()
+    huggingface_out.write_weights(folder, weights, architecture, family)
+    config = huggingface_out.model_config(base, "float32", architecture, tokenizer, family)
+    write_json(folder / "config.json", config)
+    return AutoModelForCausalLM.from_pretrained(folder), architecture
+
+
+@pytest.mark.parametrize("family", [*tiny.FAMILIES, "multimodal"])
+def test_a_family_comes_back_to_transformers_as_it_was(torch, family, tokenizer, tmp_path):
+    architecture = tiny.FAMILIES.get(family, tiny.FAMILIES["gemma3"])
+    weights = tiny.weights(architecture)
+    peer = peers.llama(weights, architecture, "gemma3" if family == "multimodal" else family)
+    saved = peers.multimodal(weights, architecture) if family == "multimodal" else peer
+    saved.save_pretrained(tmp_path / "base")
+    again, _ = written_again(tmp_path / "base", tmp_path / "out", tokenizer)
+    assert type(again) is type(peer)
+    tokens = torch.from_numpy(tiny.batch(rows=1)["tokens"]).long()
+    with torch.no_grad():
+        torch.testing.assert_close(again(tokens).logits, peer(tokens).logits, atol=1e-5, rtol=0)
+
+
+def test_a_head_that_config_json_hides_is_written_with_it(torch, tokenizer, tmp_path):
+    """`transformers` before 5 would tie it to the embeddings."""
+    base = tmp_path / "base"
+    peers.llama(tiny.weights(tiny.UNTIED), tiny.UNTIED).save_pretrained(base)
+    config = read_json(base / "config.json")
+    write_json(base / "config.json", config | {"tie_word_embeddings": True})
+    again, architecture = written_again(base, tmp_path / "out", tokenizer)
+    assert not architecture.tied_embeddings and not again.config.tie_word_embeddings
+    assert not torch.equal(again.lm_head.weight, again.model.embed_tokens.weight)
 
 
 def test_files_are_as_readable_as_their_folder(tmp_path):

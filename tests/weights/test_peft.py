@@ -15,12 +15,13 @@ from safetensors.numpy import load_file, save_file
 from vcjax.errors import InputError
 from vcjax.models import transformer
 from vcjax.models.lora import LoRA
+from vcjax.weights import huggingface
 from vcjax.weights import peft as peft_files
 
 LORA = LoRA(rank=4, alpha=6.0)
 SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-FAMILIES = ("llama3", "qwen2", "qwen3", "nemo")
+FAMILIES = ("llama3", "qwen2", "qwen3", "nemo", "granite", "olmo3", "gemma3", "smollm3")
 
 
 def untouched(architecture=tiny.ARCHITECTURE, lora=LORA):
@@ -115,6 +116,35 @@ def test_ours_go_out(torch, family, alpha, document, tmp_path):
     assert (config.base_model_name_or_path, config.revision) == ("organisation/model", "abc")
     layer = model.base_model.model.model.layers[1].mlp.down_proj
     assert layer.scaling["default"] == alpha / 4
+
+
+@pytest.fixture(scope="module")
+def with_eyes(torch):
+    """(A multimodal Gemma 3, the architecture of its text model)."""
+    architecture = tiny.FAMILIES["gemma3"]
+    return peers.multimodal(tiny.weights(architecture), architecture), architecture
+
+
+def test_an_adapter_of_a_text_model_goes_to_the_multimodal_base_and_comes_from_it(
+    with_eyes, document, tmp_path
+):
+    import peft
+
+    base, architecture = with_eyes
+    params = tiny.randomized(untouched(architecture), std=0.2)
+    inside = huggingface.FAMILIES["gemma3"].inside
+    peft_files.write_adapter(tmp_path, params["adapter"], LORA, None, inside=inside)
+    model = peft.PeftModel.from_pretrained(base, tmp_path)
+    adapted = {name for name, _ in model.named_modules() if name.endswith("lora_A.default")}
+    assert len(adapted) == 7 * architecture.num_layers, "none in the vision tower"
+    ours = our_logits(params, document, architecture)
+    np.testing.assert_allclose(ours, their_logits(model, document), atol=1e-4)
+
+    model.save_pretrained(tmp_path / "theirs")
+    again = peft_files.read_adapter(
+        tmp_path / "theirs", tiny.model(architecture, LORA), untouched(architecture)
+    )
+    jax.tree.map(np.testing.assert_array_equal, again, params)
 
 
 def test_the_files_are_those_that_peft_writes(saved, tmp_path):

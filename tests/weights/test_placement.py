@@ -97,7 +97,7 @@ def large(tmp_path_factory):
         "num_key_value_heads": architecture.num_kv_heads,
         "vocab_size": architecture.vocab_size,
         "max_position_embeddings": architecture.context_length,
-        "rope_theta": architecture.rope_theta,
+        "rope_theta": architecture.period[0].rope.theta,
         "rms_norm_eps": architecture.norm_eps,
         "tie_word_embeddings": True,
     }

@@ -1,6 +1,8 @@
 """The sizes, constants and options of a decoder, and those of the study's models."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Literal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,8 +16,57 @@ class RopeScaling:
 
 
 @dataclasses.dataclass(frozen=True)
+class LinearScaling:
+    """All frequencies divided by a factor (Gemma 3)."""
+
+    factor: float
+
+
+@dataclasses.dataclass(frozen=True)
+class YarnScaling:
+    """YaRN (arXiv 2309.00071), as OLMo 3 has it; fields as in its config.json."""
+
+    factor: float
+    original_max_position_embeddings: int
+    attention_factor: float
+    beta_fast: float
+    beta_slow: float
+
+
+Scaling = RopeScaling | LinearScaling | YarnScaling
+
+
+@dataclasses.dataclass(frozen=True)
+class Rope:
+    """Rotary positions: the base of the frequencies and their scaling."""
+
+    theta: float
+    scaling: Scaling | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """What layers of one model can differ in.
+
+    rope: None for a layer without positions. window: a query sees the keys of so many tokens, its
+    own the last; None for all before it.
+    """
+
+    rope: Rope | None
+    window: int | None = None
+
+
+def shortest_period(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """The fewest first layers that, repeated, give them all; the last time perhaps not whole."""
+    for size in range(1, len(layers)):
+        if all(layer == layers[n % size] for n, layer in enumerate(layers)):
+            return tuple(layers[:size])
+    return tuple(layers)
+
+
+@dataclasses.dataclass(frozen=True)
 class Architecture:
-    """Sizes, constants and options of a decoder of the Llama family."""
+    """Sizes, constants and options of a decoder; without options it is a Llama."""
 
     num_layers: int
     embed_dim: int
@@ -25,12 +76,20 @@ class Architecture:
     head_dim: int
     vocab_size: int
     context_length: int
-    rope_theta: float
+    period: tuple[Layer, ...]  # of the pattern that layers follow; one where all are alike
     norm_eps: float
     tied_embeddings: bool
-    rope_scaling: RopeScaling | None = None
     qkv_bias: bool = False  # Qwen2
-    qk_norm: bool = False  # Qwen3: q and k are normalised head by head, before RoPE
+    # q and k are normalised before RoPE: head by head (Qwen3), or all heads as one (OLMo 2).
+    qk_norm: Literal["head", "projection"] | None = None
+    # Of attention and MLP: what goes in, what comes out (OLMo 2), or both (Gemma 3).
+    norms: Literal["before", "after", "both"] = "before"
+    one_plus_norm: bool = False  # Gemma 3: norms scale by 1 + w
+    activation: Literal["silu", "gelu_tanh"] = "silu"
+    embedding_multiplier: float = 1.0
+    attention_scale: float | None = None  # of scores; None: 1 / sqrt(head_dim)
+    residual_multiplier: float = 1.0  # of what attention and MLP add
+    logit_divisor: float = 1.0
 
     @property
     def projections(self) -> dict[str, tuple[int, int]]:
@@ -46,12 +105,23 @@ class Architecture:
             "down": (self.mlp_dim, self.embed_dim),
         }
 
+    @property
+    def norm_sizes(self) -> dict[str, int]:
+        """The norms of a layer: name -> number of weights."""
+        before = ("attention_norm", "mlp_norm") if self.norms != "after" else ()
+        after = ("after_attention_norm", "after_mlp_norm") if self.norms != "before" else ()
+        sizes = dict.fromkeys(before + after, self.embed_dim)
+        if self.qk_norm == "head":
+            sizes |= dict(q_norm=self.head_dim, k_norm=self.head_dim)
+        elif self.qk_norm == "projection":
+            sizes |= {f"{name}_norm": self.projections[name][1] for name in "qk"}
+        return sizes
+
     def num_params(self) -> int:
         """The number of weights, those of an adapter left out."""
         sizes = self.projections
-        layer = sum(i * o for i, o in sizes.values()) + 2 * self.embed_dim
+        layer = sum(i * o for i, o in sizes.values()) + sum(self.norm_sizes.values())
         layer += self.qkv_bias * sum(sizes[name][1] for name in "qkv")
-        layer += self.qk_norm * 2 * self.head_dim
         embeddings = (1 if self.tied_embeddings else 2) * self.vocab_size * self.embed_dim
         return self.num_layers * layer + embeddings + self.embed_dim
 
@@ -93,17 +163,20 @@ def of_shape(
         head_dim=embed_dim // num_heads,
         vocab_size=vocab_size,
         context_length=context_length,
-        rope_theta=10_000.0,
+        period=(Layer(Rope(10_000.0)),),
         norm_eps=1e-5,
         tied_embeddings=True,
     )
 
 
-_LLAMA3_ROPE = RopeScaling(
-    factor=8.0,
-    low_freq_factor=1.0,
-    high_freq_factor=4.0,
-    original_max_position_embeddings=8192,
+_LLAMA3_ROPE = Rope(
+    500000.0,
+    RopeScaling(
+        factor=8.0,
+        low_freq_factor=1.0,
+        high_freq_factor=4.0,
+        original_max_position_embeddings=8192,
+    ),
 )
 
 # From their config.json, so that a run can be planned without the model's files.
@@ -116,10 +189,9 @@ _LLAMA_31_8B = Architecture(
     head_dim=128,
     vocab_size=128256,
     context_length=131072,
-    rope_theta=500000.0,
+    period=(Layer(_LLAMA3_ROPE),),
     norm_eps=1e-5,
     tied_embeddings=False,
-    rope_scaling=_LLAMA3_ROPE,
 )
 _QWEN_25_32B = Architecture(
     num_layers=64,
@@ -130,7 +202,7 @@ _QWEN_25_32B = Architecture(
     head_dim=128,
     vocab_size=152064,
     context_length=32768,
-    rope_theta=1000000.0,
+    period=(Layer(Rope(1000000.0)),),
     norm_eps=1e-6,
     tied_embeddings=False,
     qkv_bias=True,
@@ -145,10 +217,49 @@ _QWEN3_32B = Architecture(
     head_dim=128,
     vocab_size=151936,
     context_length=40960,
-    rope_theta=1000000.0,
+    period=(Layer(Rope(1000000.0)),),
     norm_eps=1e-6,
     tied_embeddings=False,
-    qk_norm=True,
+    qk_norm="head",
+)
+_GEMMA3_4B = Architecture(
+    num_layers=34,
+    embed_dim=2560,
+    mlp_dim=10240,
+    num_heads=8,
+    num_kv_heads=4,
+    head_dim=256,
+    vocab_size=262208,
+    context_length=131072,
+    period=(
+        *[Layer(Rope(10000.0), window=1024)] * 5,
+        Layer(Rope(1000000.0, LinearScaling(8.0))),
+    ),
+    norm_eps=1e-6,
+    tied_embeddings=True,
+    qk_norm="head",
+    norms="both",
+    one_plus_norm=True,
+    activation="gelu_tanh",
+    embedding_multiplier=2560**0.5,
+)
+_OLMO3_7B = Architecture(
+    num_layers=32,
+    embed_dim=4096,
+    mlp_dim=11008,
+    num_heads=32,
+    num_kv_heads=32,
+    head_dim=128,
+    vocab_size=100278,
+    context_length=65536,
+    period=(
+        *[Layer(Rope(500000.0), window=4096)] * 3,
+        Layer(Rope(500000.0, YarnScaling(8.0, 8192, 1.2079441541679836, 32.0, 1.0))),
+    ),
+    norm_eps=1e-6,
+    tied_embeddings=False,
+    qk_norm="projection",
+    norms="after",
 )
 KNOWN = {
     "meta-llama/Llama-3.1-8B": _LLAMA_31_8B,
@@ -156,6 +267,10 @@ KNOWN = {
     "Qwen/Qwen2.5-14B-Instruct": _QWEN_25_14B,
     "Qwen/Qwen2.5-32B-Instruct": _QWEN_25_32B,
     "Qwen/Qwen3-32B": _QWEN3_32B,
+    "google/gemma-3-4b-pt": _GEMMA3_4B,
+    "google/gemma-3-4b-it": _GEMMA3_4B,
+    "allenai/Olmo-3-1025-7B": _OLMO3_7B,
+    "allenai/Olmo-3-7B-Instruct": _OLMO3_7B,
 }
 
 

@@ -1,11 +1,10 @@
-"""Causal attention inside packed documents and inside trees of texts with shared prefixes; RoPE."""
+"""Causal attention inside packed documents and inside trees of texts with shared prefixes."""
 
 import itertools
 
 import jax
 import jax.numpy as jnp
 
-from vcjax.models.architecture import Architecture
 from vcjax.models.bits import saveable_in_rule
 from vcjax.models.einsum import einsum
 
@@ -14,22 +13,32 @@ MOST_BLOCKS = 16  # of a row; they leave out 47 %, more would take longer to com
 ALIGNED = 8  # tokens; a block begins at a multiple, so that a CPU sums in the same order as without
 
 
-def visible_in_documents(segment_ids: jax.Array) -> jax.Array:
-    """bool[batch, length, length]: query i attends to key j of its own segment where j <= i."""
+def visible_in_documents(segment_ids: jax.Array, window: int | None = None) -> jax.Array:
+    """bool[batch, length, length]: query i attends to key j of its own segment where j <= i.
+
+    window: and where i - j < window; None: no limit.
+    """
+    length = segment_ids.shape[1]
     same = segment_ids[:, :, None] == segment_ids[:, None, :]
-    return same & jnp.tri(segment_ids.shape[1], dtype=bool)
+    seen = jnp.tri(length, dtype=bool)
+    return same & (seen if window is None else seen & ~jnp.tri(length, k=-window, dtype=bool))
 
 
-def visible_in_trees(seen_until: jax.Array) -> jax.Array:
+def visible_in_trees(
+    seen_until: jax.Array, positions: jax.Array, window: int | None = None
+) -> jax.Array:
     """bool[batch, length, length]: query i attends to key j where j <= i <= seen_until[j].
 
     A row holds a tree of texts in depth-first order. seen_until: int32[batch, length], for each
     token the last position of the subtree that continues it. So a token attends to the texts that
     it continues and to no other branch, and continuations of one text share its computation.
+    positions: int32[batch, length], the places of tokens in their texts; a query attends only to
+    keys that lie less than `window` before it there. None: no limit.
     """
     length = seen_until.shape[1]
     seen = jnp.arange(length)[:, None] <= seen_until[:, None, :]
-    return seen & jnp.tri(length, dtype=bool)
+    seen &= jnp.tri(length, dtype=bool)
+    return seen if window is None else seen & (positions[:, :, None] - positions[:, None] < window)
 
 
 @jax.custom_vjp
@@ -117,52 +126,3 @@ def _masked_scores(spec, a, b, mask):
 
 
 attend.defvjp(_forward, _backward)
-
-
-def rope_angles(positions: jax.Array, architecture: Architecture) -> tuple[jax.Array, jax.Array]:
-    """positions: int32[batch, length] -> cos, sin: float32[batch, length, head_dim]."""
-    angles = jnp.tile(positions[..., None].astype(jnp.float32) * rope_frequencies(architecture), 2)
-    return jnp.cos(angles), jnp.sin(angles)
-
-
-def rope_frequencies(architecture: Architecture) -> jax.Array:
-    """float32[head_dim / 2], radians a position (Su et al., arXiv 2104.09864).
-
-    Llama 3's scaling stretches wavelengths beyond the original context by a factor, leaves those
-    well within it as they are and blends those between (`transformers`' "llama3" RoPE).
-    """
-    exponents = jnp.arange(0, architecture.head_dim, 2, dtype=jnp.float32) / architecture.head_dim
-    frequencies = architecture.rope_theta**-exponents
-    scaling = architecture.rope_scaling
-    if scaling is None:
-        return frequencies
-    turns = scaling.original_max_position_embeddings * frequencies / (2 * jnp.pi)
-    low, high = scaling.low_freq_factor, scaling.high_freq_factor
-    unscaled = jnp.clip((turns - low) / (high - low), 0, 1)
-    return frequencies * (unscaled + (1 - unscaled) / scaling.factor)
-
-
-@jax.custom_vjp
-def rotate(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
-    """Rotary embedding, rotate-half as in `transformers`. x: [batch, ..., length, head_dim]."""
-    shape = cos.shape[:1] + (1,) * (x.ndim - 3) + cos.shape[1:]
-    cos, sin = cos.reshape(shape), sin.reshape(shape)
-    # (first, second) -> (-second, first) as a matmul, exact at this precision. A concatenation of
-    # the halves would move all of x between a TPU's lanes.
-    one = jnp.eye(x.shape[-1] // 2, dtype=x.dtype)
-    turn = jnp.block([[jnp.zeros_like(one), one], [-one, jnp.zeros_like(one)]])
-    turned = jnp.matmul(x, turn, precision=jax.lax.Precision.HIGHEST)
-    return (x.astype(jnp.float32) * cos + turned.astype(jnp.float32) * sin).astype(x.dtype)
-
-
-def _rotate_forward(x, cos, sin):
-    return rotate(x, cos, sin), (cos, sin)
-
-
-def _rotate_backward(residuals, g):
-    """Rotates back by the same angles, which both halves of x have in common."""
-    cos, sin = residuals
-    return rotate(g, cos, -sin), None, None
-
-
-rotate.defvjp(_rotate_forward, _rotate_backward)

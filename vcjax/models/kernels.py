@@ -24,6 +24,7 @@ from vcjax.models.attention import attend, visible_in_documents
 BLOCK = 1024  # queries, and keys, of one tile
 LANES = 128  # of a TPU's vector unit: its kernel takes multiples of this as length and head_dim
 HOPPER = 9.0  # compute capability
+WIDEST = 128  # head_dim of cuDNN's kernel before Hopper, which takes twice that
 
 
 def best_kernel(device: jax.Device, head_dim: int, compute_dtype: str) -> str:
@@ -32,7 +33,9 @@ def best_kernel(device: jax.Device, head_dim: int, compute_dtype: str) -> str:
         return "splash"
     if device.platform != "gpu" or compute_dtype != "bfloat16":
         return "xla"
-    return "packed" if float(device.compute_capability) >= HOPPER else "cudnn"
+    if float(device.compute_capability) >= HOPPER:
+        return "packed" if head_dim <= 2 * WIDEST else "xla"
+    return "cudnn" if head_dim <= WIDEST else "xla"
 
 
 def static_documents(kernel: str, most: int) -> int:
@@ -51,31 +54,37 @@ def attend_in_documents(
     segment_ids: jax.Array,
     kernel: str,
     max_documents: int = 0,
+    window: int | None = None,
 ) -> jax.Array:
     """Causal grouped-query attention inside segments, softmax in float32.
 
     q: [batch, kv_heads, group, length, head_dim]; k, v: [batch, kv_heads, length, head_dim];
     segment_ids: int32[batch, length], 1, 2, ... along a row, then 0 (padding). max_documents: a
-    bound on the documents of a row, without which (0) "packed" runs as "cudnn" does. Returns the
-    shape of q; a remat policy can name it "attended".
+    bound on the documents of a row, without which (0) "packed" runs as "cudnn" does. window: of
+    tokens whose keys a query sees, its own the last; None: no limit. Returns the shape of q; a
+    remat policy can name it "attended".
     """
+    if window is not None and window >= segment_ids.shape[1]:
+        window = None
     if kernel == "packed" and max_documents:
-        return _packed(q, k, v, segment_ids, max_documents)
+        return _packed(q, k, v, segment_ids, window, max_documents)
     attend_with = {"splash": _splash, "packed": _cudnn, "cudnn": _cudnn, "xla": _blocks}[kernel]
-    return attend_with(q, k, v, segment_ids)
+    return attend_with(q, k, v, segment_ids, window)
 
 
-def _blocks(q, k, v, segment_ids):
+def _blocks(q, k, v, segment_ids, window=None):
     """Blocks of queries against all keys; the backward pass computes a block's scores again."""
     length = segment_ids.shape[1]
     if length <= BLOCK:
-        return attend(q, k, v, visible_in_documents(segment_ids))
+        return attend(q, k, v, visible_in_documents(segment_ids, window))
     keys = jnp.arange(length)
 
     @jax.checkpoint
     def block(x):
         queries, ids, positions = x
         mask = (ids[:, :, None] == segment_ids[:, None]) & (positions[:, None] >= keys)
+        if window is not None:
+            mask &= positions[:, None] - keys < window
         return attend(queries, k, v, mask)
 
     def cut(x, axis):
@@ -88,15 +97,15 @@ def _blocks(q, k, v, segment_ids):
     return jnp.moveaxis(out, 0, 3).reshape(*q.shape[:3], -1, q.shape[4])[:, :, :, :length]
 
 
-def _cudnn(q, k, v, segment_ids):
-    mask = visible_in_documents(segment_ids)[:, None]
+def _cudnn(q, k, v, segment_ids, window=None):
+    mask = visible_in_documents(segment_ids, window)[:, None]
     q_last, k_last, v_last = (_rows_whole(x, "heads") for x in _heads_last(q, k, v))
     out = jax.nn.dot_product_attention(q_last, k_last, v_last, mask=mask, implementation="cudnn")
     out = _rows_whole(out, "heads")
     return checkpoint_name(out.swapaxes(1, 2).reshape(q.shape), "attended")
 
 
-def _packed(q, k, v, segment_ids, max_documents):
+def _packed(q, k, v, segment_ids, window, max_documents):
     """Its time grows with the squares of the documents' lengths and with batch x max_documents."""
     # Private, since jax.nn.dot_product_attention takes no documents.
     from jax._src.cudnn import fused_attention_stablehlo as cudnn
@@ -116,6 +125,7 @@ def _packed(q, k, v, segment_ids, max_documents):
         kv_offsets=starts,
         scale=q.shape[-1] ** -0.5,
         mask_type=cudnn.MaskType.PADDING_CAUSAL,
+        sliding_window_length=window,
     )
     out = jnp.where(here, _rows_whole(out, "attended_heads"), 0)
     return checkpoint_name(out.swapaxes(1, 2).reshape(q.shape), "attended")
@@ -140,19 +150,19 @@ def _heads_last(q, k, v):
     return (x.swapaxes(1, 2) for x in (q.reshape(len(q), -1, *q.shape[3:]), k, v))
 
 
-def _splash(q, k, v, segment_ids, interpret=False):
+def _splash(q, k, v, segment_ids, window=None, interpret=False):
     """Each device computes its own rows, heads and (sharded `length`) queries, against all keys."""
     mesh = jax.sharding.get_abstract_mesh()
     q *= jnp.asarray(q.shape[-1] ** -0.5, q.dtype)
     queries = sharding.spec(("batch", "heads", None, "length", None), q.shape, mesh)
     keys = sharding.spec(("batch", "heads", None, None), k.shape, mesh)
     shards = q.shape[3] // NamedSharding(mesh, queries).shard_shape(q.shape)[3]
-    kernel = _splash_kernel(q.shape[2], q.shape[3], shards, interpret)
+    kernel = _splash_kernel(q.shape[2], q.shape[3], shards, interpret, window)
 
     def on_one_device(kernel, q, k, v, query_ids, key_ids):
         def one_row(q, k, v, query_ids, key_ids):
             ids = splash.SegmentIds(query_ids, key_ids)
-            within = _skip_other_documents(kernel, ids)
+            within = _skip_other_documents(kernel, ids, compact=window is not None)
             return jax.vmap(lambda q, k, v: within(q, k, v, ids))(q, k, v)
 
         return jax.vmap(one_row)(q, k, v, query_ids, key_ids)
@@ -171,7 +181,9 @@ def _splash(q, k, v, segment_ids, interpret=False):
     return jax.lax.optimization_barrier(out)
 
 
-def _splash_kernel(group: int, length: int, shards: int, interpret: bool):
+def _splash_kernel(
+    group: int, length: int, shards: int, interpret: bool, window: int | None = None
+):
     """For the `group` query heads of one key head; shards: number that the queries are in."""
     if length % (LANES * shards):
         raise InputError(
@@ -191,9 +203,14 @@ def _splash_kernel(group: int, length: int, shards: int, interpret: bool):
         block_q_dq=q,
         block_kv_dq=kv,
     )
-    causal = splash_mask.CausalMask((length, length), shard_count=shards)
+    size = length, length
+    mask = (
+        splash_mask.CausalMask(size, shard_count=shards)
+        if window is None
+        else splash_mask.LocalMask(size, (window - 1, 0), offset=0, shard_count=shards)
+    )
     return splash.make_splash_mqa(
-        splash_mask.MultiHeadMask([causal] * group),
+        splash_mask.MultiHeadMask([mask] * group),
         head_shards=1,
         q_seq_shards=shards,
         block_sizes=sizes,
@@ -207,26 +224,31 @@ def _largest_block(length: int, at_most: int) -> int:
     return max(n for n in range(LANES, at_most + 1, LANES) if length % n == 0)
 
 
-def _skip_other_documents(kernel, ids: splash.SegmentIds):
+def _skip_other_documents(kernel, ids: splash.SegmentIds, compact: bool = False):
     """The kernel of one row, which skips blocks of queries and keys that share no document.
 
-    The static causal mask leaves out blocks of later keys; this also leaves out blocks that hold
-    other documents only. Within the blocks that remain, pairs are masked one by one.
+    The static mask leaves out blocks of later keys; this also leaves out blocks that hold other
+    documents only. Within the blocks that remain, pairs are masked one by one. compact: the mask's
+    grid holds only the blocks that it does not leave out, and `data_next` says which (of keys, or
+    for the gradient of keys and values of queries); so it is where there is a window.
     """
+    sizes = kernel.kwargs["block_sizes"]
+    first_q, last_q = _ends(ids.q, len(ids.q) // sizes.block_q)
+    first_kv, last_kv = _ends(ids.kv, len(ids.kv) // sizes.block_kv)
+    overlap = (first_q[:, None] <= last_kv) & (first_kv <= last_q[:, None])
 
-    def skip(info):
-        _, q_blocks, kv_blocks = info.block_mask.shape
-        first_q, last_q = _ends(ids.q, q_blocks)
-        first_kv, last_kv = _ends(ids.kv, kv_blocks)
-        overlap = (first_q[:, None] <= last_kv) & (first_kv <= last_q[:, None])
+    def skip(info, axis):
+        here = overlap
+        if compact:
+            here = jnp.take_along_axis(overlap, info.data_next[0].astype(jnp.int32), axis)
         return info._replace(
-            block_mask=jnp.where(overlap, info.block_mask, 0).astype(info.block_mask.dtype)
+            block_mask=jnp.where(here, info.block_mask, 0).astype(info.block_mask.dtype)
         )
 
     return splash.SplashAttentionKernel(
-        skip(kernel.fwd_mask_info),
-        skip(kernel.dq_mask_info),
-        skip(kernel.dkv_mask_info),
+        skip(kernel.fwd_mask_info, 1),
+        skip(kernel.dq_mask_info, 1),
+        skip(kernel.dkv_mask_info, 0),
         **kernel.kwargs,
     )
 

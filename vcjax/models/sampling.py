@@ -94,8 +94,9 @@ def read_prompts(
     positions = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
     one_text = jnp.ones_like(tokens)
 
-    def attend(q, k, v, _):
-        return kernels.attend_in_documents(q, k, v, one_text, model.attention), Cache(k, v)
+    def attend(q, k, v, window, _):
+        out = kernels.attend_in_documents(q, k, v, one_text, model.attention, window=window)
+        return out, Cache(k, v)
 
     _, kept = transformer.through_layers(params, base, tokens, positions, model, attend)
     return write(cache, kept, prompt_of, _beginnings(arm, slots))
@@ -191,30 +192,32 @@ def _next_logits(adapter, base, cache, tokens, positions, model, seen):
     matmuls are those of a row, and on a mesh weights stay where they are while activations travel.
     """
 
-    def attend(q, k, v, layer):  # [1, kv_head, (group,) slot, head_dim]
+    def attend(q, k, v, window, layer):  # [1, kv_head, (group,) slot, head_dim]
         before = (of_layer(x, layer, seen) for x in cache)
-        return _attend_before(q[0], k[0], v[0], *before, positions)[None], Cache(k[0], v[0])
+        out = _attend_before(q[0], k[0], v[0], *before, positions, window)
+        return out[None], Cache(k[0], v[0])
 
     params = {"adapter": adapter}
-    layers = jnp.arange(model.architecture.num_layers)
-    x, kept = transformer.through_layers(
-        params, base, tokens[None], positions[None], model, attend, layers
-    )
+    x, kept = transformer.through_layers(params, base, tokens[None], positions[None], model, attend)
     return _logits(params, base, x, model)[0], kept
 
 
-def _attend_before(q, k, v, keys, values, positions):
+def _attend_before(q, k, v, keys, values, positions, window):
     """Of one token a text: to the tokens before it, in the cache, and to itself.
 
     q: [kv_head, group, slot, head_dim]; k, v: [kv_head, slot, head_dim]; keys, values: [slot,
-    kv_head, seen, head_dim]. Softmax in float32; returns the shape of q.
+    kv_head, seen, head_dim]. window: of how many tokens it sees the keys, its own among them; None:
+    of all. Softmax in float32; returns the shape of q.
     """
     scale = q.shape[-1] ** -0.5
     q = q.transpose(2, 0, 1, 3)
     k, v = (x.swapaxes(0, 1)[:, :, None] for x in (k, v))
     # Keys first: a CPU would turn them round to have them second.
     before = dot("skth,skgh->sktg", keys, q).swapaxes(2, 3) * scale
-    there = jnp.arange(keys.shape[2]) < positions[:, None, None, None]
+    places, own_place = jnp.arange(keys.shape[2]), positions[:, None, None, None]
+    there = places < own_place
+    if window is not None and window <= keys.shape[2]:
+        there &= own_place - places < window
     before = jnp.where(there, before, -jnp.inf)
     own = (q.astype(jnp.float32) * k).sum(axis=-1, keepdims=True) * scale
     highest = jnp.maximum(before.max(axis=-1, keepdims=True), own)

@@ -1,4 +1,7 @@
-"""The Llama decoder: one block in Flax NNX, stacked and scanned in plain JAX.
+"""The decoder: a block of `models/block.py`, stacked and scanned in plain JAX.
+
+`models/architecture.py` says what a family's block has; layers that differ follow a pattern, and
+the scan runs over whole periods of it.
 
 Weights are plain nested dicts of arrays:
 
@@ -20,17 +23,19 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from vcjax.models import attention, kernels
+from vcjax.models import attention, kernels, rope
 from vcjax.models.architecture import Architecture
-from vcjax.models.bits import from_bits, saveable
-from vcjax.models.linear import linear
-from vcjax.models.lora import AdapterParam, LoRA, init_a
+from vcjax.models.bits import from_bits
+from vcjax.models.block import Block, rms_norm, scale_of, untrained_scale
+from vcjax.models.lora import AdapterParam, LoRA
 from vcjax.models.remat import SAVED
 from vcjax.sharding import constrain
 
 PyTree = Any
-# (q, k, v, what belongs to the layer) -> (the shape of q, what to keep of the layer)
-Attend = Callable[[jax.Array, jax.Array, jax.Array, PyTree], tuple[jax.Array, PyTree]]
+# (q, k, v, the layer's window, its number) -> (the shape of q, what to keep of the layer)
+Attend = Callable[
+    [jax.Array, jax.Array, jax.Array, int | None, jax.Array], tuple[jax.Array, PyTree]
+]
 
 # By the names of `remat.SAVED`; the input of each block is stored beside them.
 _save = jax.checkpoint_policies.save_only_these_names
@@ -38,22 +43,11 @@ REMAT_POLICIES = {
     **{remat: _save("input", *names) for remat, names in SAVED.items()},
     "offload": jax.checkpoint_policies.save_and_offload_only_these_names(
         names_which_can_be_saved=["middle"],
-        names_which_can_be_offloaded=["input", "attended", "q", "k", "v", "inner"],
+        names_which_can_be_offloaded=["input", "attended", "down", "q", "k", "v", "inner"],
         offload_src="device",
         offload_dst="pinned_host",
     ),
     "none": jax.checkpoint_policies.everything_saveable,
-}
-
-# The logical axes of a projection's inputs and outputs; `sharding.py` maps them to the mesh.
-PROJECTION_AXES = {
-    "q": ("embed", "heads"),
-    "k": ("embed", "heads"),
-    "v": ("embed", "heads"),
-    "o": ("heads", "embed"),
-    "gate": ("embed", "mlp"),
-    "up": ("embed", "mlp"),
-    "down": ("mlp", "embed"),
 }
 
 
@@ -75,103 +69,20 @@ def saved_values(architecture: Architecture, rank: int | None, remat: str) -> in
     """
     sizes = {name: outputs for name, (_, outputs) in architecture.projections.items()}
     sizes |= {"attended": sizes["q"], "middle": architecture.embed_dim}
+    if architecture.norms == "before":
+        sizes["down"] = 0
     sizes["inner"] = (rank or 0) * len(architecture.projections)
     return architecture.embed_dim + sum(sizes[name] for name in SAVED[remat])
 
 
-def recomputed(remat: str) -> set[str]:
-    """The projections that the backward pass computes again; it never needs `down`'s output."""
-    again = {"q", "k", "v", "gate", "up"}.difference(SAVED[remat])
+def recomputed(architecture: Architecture, remat: str) -> set[str]:
+    """The projections that the backward pass computes again.
+
+    It needs `down`'s output only where there is a norm after it.
+    """
+    needed = {"q", "k", "v", "gate", "up"} | ({"down"} if architecture.norms != "before" else set())
+    again = needed.difference(SAVED[remat])
     return again if "middle" in SAVED[remat] else again | {"o"}
-
-
-class Projection(nnx.Module):
-    """y = x W, plus scale (x A) B where there is an adapter."""
-
-    def __init__(self, name: str, architecture: Architecture, lora: LoRA | None, rngs: nnx.Rngs):
-        inputs, outputs = architecture.projections[name]
-        in_axis, out_axis = PROJECTION_AXES[name]
-        self.lora, self.axes = lora, (in_axis, out_axis)
-        self.kernel = nnx.Param(
-            nnx.initializers.lecun_normal()(rngs.params(), (inputs, outputs)),
-            logical=(in_axis, out_axis),
-        )
-        has_bias = architecture.qkv_bias and name in ("q", "k", "v")
-        self.bias = nnx.Param(jnp.zeros(outputs), logical=(out_axis,)) if has_bias else None
-        if lora is not None:
-            self.a = AdapterParam(
-                init_a(rngs.params(), (inputs, lora.rank)), logical=(in_axis, "rank")
-            )
-            self.b = AdapterParam(jnp.zeros((lora.rank, outputs)), logical=("rank", out_axis))
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        adapter = () if self.lora is None else (self.lora.scale * self.a[...], self.b[...])
-        y = linear(x, self.kernel[...], self.axes, adapter)
-        return y if self.bias is None else y + self.bias[...].astype(y.dtype)
-
-
-class RMSNorm(nnx.Module):
-    """Root-mean-square norm over the last axis, computed in float32."""
-
-    def __init__(self, size: int, eps: float):
-        self.scale = nnx.Param(jnp.ones(size), logical=("norm",))
-        self.eps = eps
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return rms_norm(x, self.scale[...], self.eps)
-
-
-def rms_norm(x: jax.Array, scale: jax.Array, eps: float) -> jax.Array:
-    """x: [..., embed] over its root mean square, times scale: float32[embed]; in the type of x."""
-    y = x.astype(jnp.float32)
-    y *= jax.lax.rsqrt(jnp.mean(y * y, axis=-1, keepdims=True) + eps)
-    return (y * scale).astype(x.dtype)
-
-
-class Block(nnx.Module):
-    """One decoder layer: x + attention(norm(x)), then x + mlp(norm(x))."""
-
-    def __init__(self, architecture: Architecture, lora: LoRA | None, rngs: nnx.Rngs):
-        self.architecture = architecture
-        self.attention_norm = RMSNorm(architecture.embed_dim, architecture.norm_eps)
-        self.mlp_norm = RMSNorm(architecture.embed_dim, architecture.norm_eps)
-        if architecture.qk_norm:
-            self.q_norm = RMSNorm(architecture.head_dim, architecture.norm_eps)
-            self.k_norm = RMSNorm(architecture.head_dim, architecture.norm_eps)
-        self.q, self.k, self.v, self.o, self.gate, self.up, self.down = (
-            Projection(name, architecture, lora, rngs)
-            for name in ("q", "k", "v", "o", "gate", "up", "down")
-        )
-
-    def __call__(
-        self, x: jax.Array, cos: jax.Array, sin: jax.Array, attend: Callable
-    ) -> tuple[jax.Array, PyTree]:
-        """x: [batch, length, embed]; cos, sin: of `attention.rope_angles`.
-
-        attend: attention with its mask, (q, k, v) -> (the shape of q, what to keep).
-        """
-        x = saveable(x, "input")
-        y = self.attention_norm(x)
-        q, k, v = (self.heads(getattr(self, name)(y), name) for name in ("q", "k", "v"))
-        if self.architecture.qk_norm:
-            q, k = self.q_norm(q), self.k_norm(k)
-        q, k = attention.rotate(q, cos, sin), attention.rotate(k, cos, sin)
-        group = self.architecture.num_heads // self.architecture.num_kv_heads
-        y, kept = attend(q.reshape(len(x), -1, group, *q.shape[2:]), k, v)
-        y = y.reshape(q.shape).swapaxes(1, 2).reshape(*x.shape[:2], -1)
-        x = constrain(x + self.o(y), "batch", "length", "embed")
-        x = saveable(x, "middle")
-        y = self.mlp_norm(x)
-        gate, up = saveable(self.gate(y), "gate"), saveable(self.up(y), "up")
-        y = jax.nn.silu(gate.astype(jnp.float32)) * up.astype(jnp.float32)
-        y = self.down(y.astype(x.dtype))
-        return constrain(x + y, "batch", "length", "embed"), kept
-
-    def heads(self, x: jax.Array, name: str) -> jax.Array:
-        """[batch, length, heads x size] -> [batch, heads, length, size], saveable by `name`."""
-        batch, length, _ = x.shape
-        x = x.reshape(batch, length, -1, self.architecture.head_dim).swapaxes(1, 2)
-        return saveable(x, name)
 
 
 def _split_block(model: Model, key: jax.Array):
@@ -201,7 +112,7 @@ def init_weights(model: Model, key: jax.Array) -> PyTree:
     weights = {
         "embed": 0.02 * jax.random.normal(embed_key, size),
         "blocks": jax.vmap(layer)(jax.random.split(key, architecture.num_layers)),
-        "norm": jnp.ones(architecture.embed_dim),
+        "norm": untrained_scale(architecture.embed_dim, architecture),
     }
     if not architecture.tied_embeddings:
         weights["head"] = 0.02 * jax.random.normal(head_key, size)
@@ -261,18 +172,21 @@ def hidden(
     `models/attention.py`), all int32[batch, length]. max_documents: as in `models/kernels.py`.
     Returns [batch, length, embed] in the compute type, after the last norm.
     """
-    if "seen_until" in batch:
-        mask = attention.visible_in_trees(batch["seen_until"])
-        attend = functools.partial(attention.attend, mask=mask)
-    else:
-        attend = functools.partial(
-            kernels.attend_in_documents,
-            segment_ids=batch["segment_ids"],
-            kernel=model.attention,
-            max_documents=max_documents,
-        )
-    nothing_kept = lambda q, k, v, _: (attend(q, k, v), None)  # noqa: E731
-    return through_layers(params, base, batch["tokens"], batch["positions"], model, nothing_kept)[0]
+    in_trees = "seen_until" in batch
+    visible = {
+        window: attention.visible_in_trees(batch["seen_until"], batch["positions"], window)
+        for window in ({layer.window for layer in model.architecture.period} if in_trees else ())
+    }
+
+    def attend(q, k, v, window, _):
+        if in_trees:
+            return attention.attend(q, k, v, visible[window]), None
+        ids = batch["segment_ids"]
+        return kernels.attend_in_documents(
+            q, k, v, ids, model.attention, max_documents, window
+        ), None
+
+    return through_layers(params, base, batch["tokens"], batch["positions"], model, attend)[0]
 
 
 def through_layers(
@@ -282,29 +196,79 @@ def through_layers(
     positions: jax.Array,
     model: Model,
     attend: Attend,
-    of_layers: PyTree = None,
 ) -> tuple[jax.Array, PyTree]:
     """The decoder without its head, with any attention.
 
-    tokens, positions: int32[batch, length]. of_layers: [layer, ...], of which `attend` is given
-    each layer's. Returns [batch, length, embed] in the compute type, after the last norm, and what
-    `attend` keeps, stacked [layer, ...].
+    tokens, positions: int32[batch, length]. Returns [batch, length, embed] in the compute type,
+    after the last norm and over `logit_divisor`, so that the head gives logits, and what `attend`
+    keeps, stacked [layer, ...].
     """
-    weights = {**base, **params}
+    weights, architecture = {**base, **params}, model.architecture
     graphdef = _abstract_block(model)[0]
-    cos, sin = attention.rope_angles(positions, model.architecture)
+    ropes = dict.fromkeys(layer.rope for layer in architecture.period)
+    angles = {r: r and rope.angles(positions, r, architecture.head_dim) for r in ropes}
 
-    def layer(x, states):
-        *weights, of_layer = states
-        block = nnx.merge(graphdef, *jax.tree.map(from_bits, weights))
-        return block(x, cos, sin, lambda q, k, v: attend(q, k, v, of_layer))
+    # What trains is scanned over, so that its gradient comes stacked; what is frozen is read where
+    # it lies, since a slice of a part of the layers would be a copy.
+    stacked = {name: weights[name] for name in ("adapter", "blocks") if name in weights}
+    frozen = {name: stacked.pop(name) for name in [*stacked] if name not in params}
 
-    layer = jax.checkpoint(layer, policy=REMAT_POLICIES[model.remat], prevent_cse=False)
+    def layer(x, kind, scanned, number):
+        at = lambda w: jax.lax.dynamic_index_in_dim(w, number, keepdims=False)  # noqa: E731
+        here = {**scanned, **jax.tree.map(at, frozen)}
+        here = jax.tree.map(from_bits, (here.get("adapter", {}), here["blocks"]))
+        in_layer = lambda q, k, v: attend(q, k, v, kind.window, number)  # noqa: E731
+        return nnx.merge(graphdef, *here)(x, angles[kind.rope], in_layer)
+
     x = weights["embed"][tokens].astype(model.compute_dtype)
+    if architecture.embedding_multiplier != 1:
+        x *= jnp.asarray(architecture.embedding_multiplier, x.dtype)
     x = constrain(x, "batch", "length", "embed")
-    stacked = weights.get("adapter", {}), weights["blocks"], of_layers
-    x, kept = jax.lax.scan(layer, x, stacked)
-    return rms_norm(x, weights["norm"], model.architecture.norm_eps), kept
+    x, kept = _scan_layers(layer, x, stacked, architecture, REMAT_POLICIES[model.remat])
+    scale = scale_of(weights["norm"], architecture)
+    if architecture.logit_divisor != 1:
+        scale = scale / architecture.logit_divisor
+    return rms_norm(x, scale, architecture.norm_eps), kept
+
+
+def _scan_layers(layer, x, stacked, architecture, policy):
+    """`lax.scan` over the layers, or over whole periods of them and then the rest one by one.
+
+    layer: (x, its kind, its part of `stacked`, its number) -> (x, what to keep). Returns (x, what
+    is kept, stacked [layer, ...]).
+    """
+    period, count = architecture.period, architecture.num_layers
+    stacked = stacked, jnp.arange(count)
+
+    def one(kind, place, x, states):
+        if place is not None:  # in the period
+            states = jax.tree.map(lambda s: s[place], states)
+        return layer(x, kind, *states)
+
+    def remat(kind, place, prevent_cse):
+        function = functools.partial(one, kind, place)
+        return jax.checkpoint(function, policy=policy, prevent_cse=prevent_cse)
+
+    if len(period) == 1:
+        return jax.lax.scan(remat(period[0], None, prevent_cse=False), x, stacked)
+
+    def in_turn(x, states, prevent_cse):
+        """The first layers of a period; states: [layers, ...]."""
+        kept = []
+        for place, kind in enumerate(period[: len(states[1])]):
+            x, of_layer = remat(kind, place, prevent_cse)(x, states)
+            kept.append(of_layer)
+        return x, jax.tree.map(lambda *k: jnp.stack(k), *kept)
+
+    whole = count - count % len(period)
+    in_periods = jax.tree.map(lambda s: s[:whole].reshape(-1, len(period), *s.shape[1:]), stacked)
+    x, kept = jax.lax.scan(functools.partial(in_turn, prevent_cse=False), x, in_periods)
+    kept = jax.tree.map(lambda k: k.reshape(whole, *k.shape[2:]), kept)
+    if whole == count:
+        return x, kept
+    # Outside the scan the compiler would otherwise undo the recomputation.
+    x, of_rest = in_turn(x, jax.tree.map(lambda s: s[whole:], stacked), prevent_cse=True)
+    return x, jax.tree.map(lambda *k: jnp.concatenate(k), kept, of_rest)
 
 
 def head_weight(params: PyTree, base: PyTree) -> jax.Array:

@@ -109,6 +109,8 @@ def residual_bytes(recipe: ConfigDict, model: Model, dtype: Any, mesh: Mesh) -> 
     with jax.set_mesh(mesh):
         residuals: Any = jax.make_jaxpr(backward)(params, base, micro).out_avals
     known = {x.shape for x in jax.tree.leaves((params, base))}
+    period = len(model.architecture.period)
+    known |= {(size // period, period, *rest) for size, *rest in known}  # as they are scanned over
     return sum(
         x.size * x.dtype.itemsize
         for x in residuals

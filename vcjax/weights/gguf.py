@@ -1,4 +1,4 @@
-"""GGUF files (llama.cpp's format) in: architecture, tokenizer and weights of a Llama."""
+"""GGUF files (llama.cpp's format) in: architecture, tokenizer and weights of a Llama or Gemma 3."""
 
 import functools
 import hashlib
@@ -12,7 +12,9 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
-from vcjax.models.architecture import Architecture
+from vcjax.models.architecture import Architecture, Layer, Rope
+from vcjax.weights.families import gemma3
+from vcjax.weights.families.config_json import ABSENT, ConfigJson
 from vcjax.weights.placement import Index, Leaf, Reader, check_finite
 
 CONTROL = 3  # gguf's token type of control tokens
@@ -28,8 +30,16 @@ PROJECTIONS = {
     "up": "ffn_up",
     "down": "ffn_down",
 }
-NORMS = {"attention_norm": "attn_norm", "mlp_norm": "ffn_norm"}
+NORMS = {
+    "attention_norm": "attn_norm",
+    "after_attention_norm": "post_attention_norm",
+    "mlp_norm": "ffn_norm",
+    "after_mlp_norm": "post_ffw_norm",
+    "q_norm": "attn_q_norm",
+    "k_norm": "attn_k_norm",
+}
 OUTSIDE = {"embed": "token_embd", "norm": "output_norm", "head": "output"}
+GEMMA3_27B = 62  # layers; the one size whose scores are scaled by something else than head_dim
 
 # How llama.cpp's named pre-tokenizers split text before the byte-level BPE.
 PRE_TOKENIZERS = {
@@ -50,40 +60,104 @@ def _reader(path: Path) -> gguf.GGUFReader:
         raise InputError(f"{path}: not a readable GGUF file ({error})") from error
 
 
-def _field(path: Path, name: str) -> Any:
+def _field(path: Path, name: str, default: Any = ABSENT) -> Any:
     field = _reader(path).fields.get(name)
-    if field is None:
+    if field is None and default is ABSENT:
         raise InputError(f"{path}: the GGUF header has no field {name!r}")
-    return field.contents()
+    return default if field is None else field.contents()
+
+
+def _own_field(path: Path, name: str, default: Any = ABSENT) -> Any:
+    """One that has the architecture's name before its own."""
+    return _field(path, f"{_field(path, 'general.architecture')}.{name}", default)
+
+
+def _tensors(path: Path) -> dict[str, Any]:
+    return {tensor.name: tensor for tensor in _reader(path).tensors}
+
+
+def model_type(path: Path) -> str:
+    """The same in a config.json of `transformers`."""
+    architecture = _field(path, "general.architecture")
+    if architecture not in READERS:
+        raise InputError(
+            f"{path}: architecture {architecture!r} is not supported; expected "
+            f"{' or '.join(map(repr, READERS))}"
+        )
+    return "gemma3_text" if architecture == "gemma3" else architecture
 
 
 def read_architecture(path: Path) -> Architecture:
     """The model's sizes, from the header; InputError names what is not supported."""
-    architecture = _field(path, "general.architecture")
-    if architecture != "llama":
-        raise InputError(
-            f"{path}: architecture {architecture!r} is not supported; expected 'llama'"
-        )
-    llama = lambda name: _field(path, f"llama.{name}")  # noqa: E731
-    names = {tensor.name for tensor in _reader(path).tensors}
-    scaling = _reader(path).fields.get("llama.rope.scaling.type")
-    if "rope_freqs.weight" in names or (scaling is not None and scaling.contents() != "none"):
-        raise InputError(f"{path}: scaled RoPE is not supported")
-    embed_dim, num_heads = llama("embedding_length"), llama("attention.head_count")
-    return Architecture(
-        num_layers=llama("block_count"),
-        embed_dim=embed_dim,
-        mlp_dim=llama("feed_forward_length"),
-        num_heads=num_heads,
-        num_kv_heads=llama("attention.head_count_kv"),
-        head_dim=embed_dim // num_heads,
+    model_type(path)
+    return READERS[_field(path, "general.architecture")](path)
+
+
+def _sizes(path: Path) -> dict[str, Any]:
+    """What the families' headers have alike."""
+    field = functools.partial(_own_field, path)
+    return dict(
+        num_layers=field("block_count"),
+        embed_dim=field("embedding_length"),
+        mlp_dim=field("feed_forward_length"),
+        num_heads=field("attention.head_count"),
+        num_kv_heads=field("attention.head_count_kv"),
         vocab_size=len(_field(path, "tokenizer.ggml.tokens")),
-        context_length=llama("context_length"),
-        rope_theta=float(llama("rope.freq_base")),
+        context_length=field("context_length"),
         # The header holds it in float32; `transformers` uses the decimal that it was rounded from.
-        norm_eps=float(f"{llama('attention.layer_norm_rms_epsilon'):.6g}"),
-        tied_embeddings="output.weight" not in names,
+        norm_eps=float(f"{field('attention.layer_norm_rms_epsilon'):.6g}"),
+        tied_embeddings="output.weight" not in _tensors(path),
     )
+
+
+def _read_llama(path: Path) -> Architecture:
+    sizes = _sizes(path)
+    scaling = _own_field(path, "rope.scaling.type", "none")
+    if "rope_freqs.weight" in _tensors(path) or scaling != "none":
+        raise InputError(f"{path}: scaled RoPE is not supported")
+    period = (Layer(Rope(float(_own_field(path, "rope.freq_base")))),)
+    return Architecture(**sizes, head_dim=sizes["embed_dim"] // sizes["num_heads"], period=period)
+
+
+def _read_gemma3(path: Path) -> Architecture:
+    """By the config.json that it was converted from; what no header says is in llama.cpp's code."""
+    sizes, head_dim = _sizes(path), _own_field(path, "attention.key_length")
+    scaling = _own_field(path, "rope.scaling.type", "none")
+    if scaling not in ("none", "linear"):
+        raise InputError(
+            f"{path}: RoPE scaling {scaling!r} is not supported; 'linear' and none are"
+        )
+    linear = {"rope_type": "linear", "factor": _own_field(path, "rope.scaling.factor", 1.0)}
+    largest = sizes["num_layers"] == GEMMA3_27B
+    scalar = sizes["embed_dim"] // sizes["num_heads"] if largest else head_dim
+    config = {
+        "num_hidden_layers": sizes["num_layers"],
+        "hidden_size": sizes["embed_dim"],
+        "intermediate_size": sizes["mlp_dim"],
+        "num_attention_heads": sizes["num_heads"],
+        "num_key_value_heads": sizes["num_kv_heads"],
+        "head_dim": head_dim,
+        "vocab_size": sizes["vocab_size"],
+        "max_position_embeddings": sizes["context_length"],
+        "rms_norm_eps": sizes["norm_eps"],
+        "tie_word_embeddings": sizes["tied_embeddings"],
+        "sliding_window": _own_field(path, "attention.sliding_window"),
+        "rope_theta": float(_own_field(path, "rope.freq_base", 1e6)),
+        "rope_local_base_freq": float(_own_field(path, "rope.freq_base_swa", 1e4)),
+        "rope_scaling": linear if scaling == "linear" else None,
+        "query_pre_attn_scalar": scalar,
+        "final_logit_softcapping": _own_field(path, "final_logit_softcapping", None),
+    }
+    pattern = _own_field(path, "attention.sliding_window_pattern", gemma3.PATTERN)
+    if isinstance(pattern, list):  # which layers have a window
+        kinds = {True: "sliding_attention", False: "full_attention"}
+        config["layer_types"] = [kinds[bool(slides)] for slides in pattern]
+    else:
+        config["sliding_window_pattern"] = pattern
+    return gemma3.read_text(ConfigJson(path, config))
+
+
+READERS = {"llama": _read_llama, "gemma3": _read_gemma3}
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
@@ -127,13 +201,14 @@ def read_tokenizer(path: Path) -> Tokenizer:
 
 def open_weights(path: Path) -> Reader:
     """A reader of slices; a quantised tensor is dequantised whole for each slice."""
-    architecture = read_architecture(path)
-    tensors = {tensor.name: tensor for tensor in _reader(path).tensors}
+    architecture, tensors = read_architecture(path), _tensors(path)
     known = {_tensor_name((name,), None) for name in OUTSIDE}
     for layer in range(architecture.num_layers):
-        known |= {_tensor_name(("blocks", name), layer) for name in PROJECTIONS | NORMS}
+        names = (*PROJECTIONS, *architecture.norm_sizes)
+        known |= {_tensor_name(("blocks", name), layer) for name in names}
     for name in sorted(tensors.keys() - known):  # without it, it would be another model
         raise InputError(f"{path}: tensor {name!r} is not supported; use another model")
+    permuted = ("q", "k") if model_type(path) == "llama" else ()
 
     def read(leaf: Leaf, layer: int | None, index: Index) -> np.ndarray:
         name = _tensor_name(leaf, layer)
@@ -143,8 +218,10 @@ def open_weights(path: Path) -> Reader:
         weight = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
         check_finite(weight, name, path)
         if leaf[-1] != "kernel":
+            if architecture.one_plus_norm and (leaf[-1] == "scale" or leaf == ("norm",)):
+                weight = weight - 1  # the file has what a norm scales by
             return weight[index]
-        if leaf[1] in ("q", "k"):
+        if leaf[1] in permuted:
             weight = _undo_permutation(weight, architecture.head_dim)
         return weight.T[index]  # [outputs, inputs] in the file
 

@@ -1,11 +1,11 @@
 """Hugging Face model folders in: architecture and weights from config.json and .safetensors files.
 
-Only the families of ARCHITECTURES, only .safetensors, no code from the folder.
+Only the families of FAMILIES, only .safetensors, no code from the folder.
 """
 
+import dataclasses
 import functools
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,118 +15,106 @@ from safetensors import SafetensorError, safe_open
 
 from vcjax.errors import InputError
 from vcjax.models import transformer
-from vcjax.models.architecture import Architecture, RopeScaling
+from vcjax.models.architecture import Architecture
 from vcjax.models.transformer import Model
+from vcjax.weights.families import gemma3, granite, llama, mistral, olmo, qwen, smollm3
+from vcjax.weights.families.config_json import ConfigJson, read_json
+from vcjax.weights.families.family import PROJECTIONS, Family
 from vcjax.weights.placement import Index, Leaf, Reader, check_finite
 
-# What a family adds to the Llama block.
-ARCHITECTURES: dict[str, dict[str, bool]] = {
-    "LlamaForCausalLM": {},  # Llama 3, SmolLM2
-    "MistralForCausalLM": {},  # Mistral, Nemo
-    "Qwen2ForCausalLM": {"qkv_bias": True},  # Qwen2, Qwen2.5
-    "Qwen3ForCausalLM": {"qk_norm": True},
+# model_type -> the family, and the classes of `transformers` that may stand in `architectures`.
+FAMILIES: dict[str, Family] = {
+    "llama": llama.FAMILY,
+    "mistral": mistral.FAMILY,
+    "qwen2": qwen.QWEN2,
+    "qwen3": qwen.QWEN3,
+    "olmo2": olmo.OLMO2,
+    "olmo3": olmo.OLMO3,
+    "gemma3_text": gemma3.GEMMA3_TEXT,
+    "gemma3": gemma3.GEMMA3,
+    "granite": granite.FAMILY,
+    "smollm3": smollm3.FAMILY,
+}
+CLASSES = {
+    "LlamaForCausalLM": "llama",
+    "MistralForCausalLM": "mistral",
+    "Qwen2ForCausalLM": "qwen2",
+    "Qwen3ForCausalLM": "qwen3",
+    "Olmo2ForCausalLM": "olmo2",
+    "Olmo3ForCausalLM": "olmo3",
+    "Gemma3ForCausalLM": "gemma3_text",
+    "Gemma3ForConditionalGeneration": "gemma3",
+    "GraniteForCausalLM": "granite",
+    "SmolLM3ForCausalLM": "smollm3",
 }
 
 FLOATS = ("BF16", "F16", "F32", "F64")  # as .safetensors files name them
-
-# Options that the block does not have: key of config.json -> the values that switch it off.
-SWITCHED_OFF: dict[str, tuple[Any, ...]] = {
-    "attention_bias": (None, False),
-    "mlp_bias": (None, False),
-    "hidden_act": ("silu",),
-    "quantization_config": (None,),
-    "partial_rotary_factor": (None, 1, 1.0),
-}
-
-PROJECTIONS = {
-    "q": "self_attn.q_proj",
-    "k": "self_attn.k_proj",
-    "v": "self_attn.v_proj",
-    "o": "self_attn.o_proj",
-    "gate": "mlp.gate_proj",
-    "up": "mlp.up_proj",
-    "down": "mlp.down_proj",
-}
-NORMS = {
-    "attention_norm": "input_layernorm",
-    "mlp_norm": "post_attention_layernorm",
-    "q_norm": "self_attn.q_norm",
-    "k_norm": "self_attn.k_norm",
-}
 OUTSIDE = {
     "embed": "model.embed_tokens.weight",
     "norm": "model.norm.weight",
     "head": "lm_head.weight",
 }
+ROWS = 4096  # of the head and the embeddings that are compared at once
+
+
+def model_type(folder: Path) -> str:
+    """A key of FAMILIES, by config.json."""
+    return _model_type(folder / "config.json", read_json(folder / "config.json"))
+
+
+def _model_type(path: Path, config: dict[str, Any]) -> str:
+    """By `model_type`, as `transformers`; by the class in files of no model_type."""
+    names = config.get("architectures") or ["none"]
+    if names[0] not in CLASSES:
+        raise InputError(
+            f"{path}: architecture {names[0]!r} is not supported; supported are "
+            f"{', '.join(CLASSES)}"
+        )
+    found = config.get("model_type", CLASSES[names[0]])
+    if found not in FAMILIES:
+        raise InputError(
+            f"{path}: model_type {found!r} is not supported; supported are {', '.join(FAMILIES)}"
+        )
+    return found
 
 
 def read_architecture(folder: Path) -> Architecture:
     """The model's sizes and options; InputError names what is not supported."""
     path = folder / "config.json"
-    config = _read_json(path)
-
-    def need(key: str) -> Any:
-        if config.get(key) is None:
-            raise InputError(f"{path}: field {key!r} is missing")
-        return config[key]
-
-    names = config.get("architectures") or ["none"]
-    if names[0] not in ARCHITECTURES:
-        raise InputError(
-            f"{path}: architecture {names[0]!r} is not supported; supported are "
-            f"{', '.join(ARCHITECTURES)}"
-        )
-    for key, off in SWITCHED_OFF.items():
-        if config.get(key) not in off:
-            raise InputError(
-                f"{path}: {key} is {json.dumps(config.get(key))}, which is not supported; only "
-                f"{json.dumps(off[-1])} is"
-            )
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    heads = need("num_attention_heads")
-    return Architecture(
-        num_layers=need("num_hidden_layers"),
-        embed_dim=need("hidden_size"),
-        mlp_dim=need("intermediate_size"),
-        num_heads=heads,
-        num_kv_heads=config.get("num_key_value_heads") or heads,
-        head_dim=config.get("head_dim") or need("hidden_size") // heads,
-        vocab_size=need("vocab_size"),
-        context_length=min(need("max_position_embeddings"), _window(config)),
-        rope_theta=float(rope.get("rope_theta") or need("rope_theta")),
-        norm_eps=need("rms_norm_eps"),
-        tied_embeddings=bool(config.get("tie_word_embeddings", False)),
-        rope_scaling=_rope_scaling(path, rope),
-        **ARCHITECTURES[names[0]],
-    )
+    config = read_json(path)
+    family = FAMILIES[_model_type(path, config)]
+    architecture = family.read(ConfigJson(path, config))
+    if architecture.tied_embeddings and _has_other_head(folder, family):
+        return dataclasses.replace(architecture, tied_embeddings=False)
+    return architecture
 
 
-def _window(config: Mapping[str, Any]) -> float:
-    """The attention window in tokens; in rows no longer than it, attention is full attention."""
-    slides = config.get("use_sliding_window", True)  # Mistral has no such switch
-    return (config.get("sliding_window") or float("inf")) if slides else float("inf")
+def _has_other_head(folder: Path, family: Family) -> bool:
+    """Whether the files hold a head that is not the embeddings, which a model with tied ones has
+    nevertheless, in `transformers` 5 too."""
+    try:
+        files = _own_files(folder, family)
+    except InputError:  # that `open_weights` will raise
+        return False
+    if not files.keys() >= {OUTSIDE["head"], OUTSIDE["embed"]}:
+        return False
+    places = (files[OUTSIDE[leaf]] for leaf in ("head", "embed"))
+    head, embed = (open_file(path).get_slice(name) for name, path in places)
+    if head.get_shape() != embed.get_shape():
+        return True
+    rows = range(0, head.get_shape()[0], ROWS)
+    return any((head[i : i + ROWS] != embed[i : i + ROWS]).any() for i in rows)
 
 
-def _rope_scaling(path: Path, rope: Mapping[str, Any]) -> RopeScaling | None:
-    kind = rope.get("rope_type") or rope.get("type") or "default"
-    if kind == "default":
-        return None
-    if kind != "llama3":
-        raise InputError(f"{path}: RoPE scaling {kind!r} is not supported; 'llama3' and none are")
-    fields = RopeScaling.__dataclass_fields__
-    missing = [name for name in fields if rope.get(name) is None]
-    if missing:
-        raise InputError(f"{path}: the RoPE scaling 'llama3' has no {missing[0]!r}")
-    return RopeScaling(**{name: rope[name] for name in fields})
-
-
-def tensor_name(leaf: Leaf, layer: int | None) -> str:
-    """leaf: path in the weights, as ("blocks", "q", "kernel") -> the name in the files."""
+def tensor_name(leaf: Leaf, layer: int | None, family: Family = llama.FAMILY) -> str:
+    """leaf: path in the weights, as ("blocks", "q", "kernel") -> its name in the files of a text
+    model."""
     if layer is None:
         return OUTSIDE[leaf[0]]
     _, module, kind = leaf
     suffix = "bias" if kind == "bias" else "weight"
-    return f"model.layers.{layer}.{(PROJECTIONS | NORMS)[module]}.{suffix}"
+    names = {**PROJECTIONS, **family.norms}
+    return f"model.layers.{layer}.{names[module]}.{suffix}"
 
 
 def is_transposed(leaf: Leaf) -> bool:
@@ -136,37 +124,38 @@ def is_transposed(leaf: Leaf) -> bool:
 
 def open_weights(folder: Path) -> Reader:
     """A reader of single slices; the files are memory-mapped, so only the slice is read."""
-    files, architecture = weight_files(folder), read_architecture(folder)
+    family = FAMILIES[model_type(folder)]
+    files, architecture = _own_files(folder, family), read_architecture(folder)
     sizes = _tensor_sizes(architecture)
-    _check_names(folder, files, sizes, architecture.num_layers)
+    _check_names(folder, files, sizes, architecture.num_layers, family)
     opened = functools.cache(open_file)
 
     def read(leaf: Leaf, layer: int | None, index: Index) -> np.ndarray:
-        name = tensor_name(leaf, layer)
-        if name not in files:
-            raise InputError(f"{folder}: tensor {name!r} is missing")
-        tensor = opened(files[name]).get_slice(name)
+        if (own := tensor_name(leaf, layer, family)) not in files:
+            raise InputError(f"{folder}: tensor {own!r} is missing")
+        name, path = files[own]
+        tensor = opened(path).get_slice(name)
         if tensor.get_dtype() not in FLOATS:
             raise InputError(
-                f"{files[name]}: tensor {name!r} is {tensor.get_dtype()}, expected one of "
+                f"{path}: tensor {name!r} is {tensor.get_dtype()}, expected one of "
                 f"{', '.join(FLOATS)}; give the model that it was quantised from"
             )
         if tensor.get_shape() != sizes[leaf]:
             raise InputError(
-                f"{files[name]}: tensor {name!r} is {tensor.get_shape()}, expected {sizes[leaf]}"
+                f"{path}: tensor {name!r} is {tensor.get_shape()}, expected {sizes[leaf]}"
             )
         part = tensor[index[::-1]].T if is_transposed(leaf) else tensor[index]
-        return check_finite(part, name, files[name])
+        return check_finite(part, name, path)
 
     return read
 
 
 def _check_names(
-    folder: Path, files: Iterable[str], leaves: Iterable[Leaf], num_layers: int
+    folder: Path, files: Iterable[str], leaves: Iterable[Leaf], num_layers: int, family: Family
 ) -> None:
     """Refuses tensors that the block has no place for: without them it would be another model."""
     known = {
-        tensor_name(leaf, layer)
+        tensor_name(leaf, layer, family)
         for leaf in leaves
         for layer in (range(num_layers) if leaf[0] == "blocks" else [None])
     }
@@ -177,6 +166,12 @@ def _check_names(
                 f"{folder}: tensor {name!r} is no weight of the architecture that config.json "
                 "names, and vcjax would leave it out; use another model"
             )
+
+
+def _own_files(folder: Path, family: Family) -> dict[str, tuple[str, Path]]:
+    """A tensor's name in the text model -> its name in the files, and the file that holds it."""
+    named = ((family.own_name(name), (name, file)) for name, file in weight_files(folder).items())
+    return {own: place for own, place in named if own is not None}
 
 
 def weight_sizes(architecture: Architecture) -> dict[Leaf, tuple[int, ...]]:
@@ -199,7 +194,7 @@ def weight_files(folder: Path) -> dict[str, Path]:
     """Tensor name -> the file that holds it, of a single file or of a sharded model."""
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        named = _read_json(index).get("weight_map")
+        named = read_json(index).get("weight_map")
         if not isinstance(named, dict) or not named:
             raise InputError(f"{index}: field 'weight_map' is missing or empty")
         files = {name: folder / file for name, file in named.items()}
@@ -222,15 +217,3 @@ def open_file(path: Path) -> Any:
         return safe_open(path, framework="numpy")
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: not a readable .safetensors file ({error})") from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; give the folder of a model") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a JSON object")
-    return content

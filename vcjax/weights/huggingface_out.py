@@ -13,6 +13,8 @@ from tokenizers.processors import TemplateProcessing
 
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.models.architecture import Architecture
+from vcjax.weights.families import llama
+from vcjax.weights.families.family import Family
 from vcjax.weights.huggingface import is_transposed, tensor_name, weight_sizes
 from vcjax.weights.placement import Reader
 from vcjax.weights.stop_tokens import stop_ids
@@ -27,14 +29,16 @@ COPIED = (
 )
 
 
-def write_weights(folder: Path, read: Reader, architecture: Architecture) -> None:
+def write_weights(
+    folder: Path, read: Reader, architecture: Architecture, family: Family = llama.FAMILY
+) -> None:
     """Writes all weights, in the types that `read` gives: one file, or several and their index.
 
     Host memory holds the tensors of one file.
     """
     written: list[list[str]] = []
     total = 0
-    for tensors in _by_file(_tensors(read, architecture)):
+    for tensors in _by_file(_tensors(read, architecture, family)):
         save(tensors, folder / f"{len(written)}.unfinished")
         written.append(list(tensors))
         total += sum(tensor.nbytes for tensor in tensors.values())
@@ -70,52 +74,40 @@ def _by_file(tensors: Iterable[tuple[str, np.ndarray]]) -> Iterator[dict[str, np
     yield together
 
 
-def _tensors(read: Reader, architecture: Architecture) -> Iterator[tuple[str, np.ndarray]]:
+def _tensors(
+    read: Reader, architecture: Architecture, family: Family
+) -> Iterator[tuple[str, np.ndarray]]:
     """(name in the files, tensor in the files' layout) of every weight."""
     for leaf, size in weight_sizes(architecture).items():
         stacked = leaf[0] == "blocks"
         for layer in range(size[0]) if stacked else [None]:
             tensor = read(leaf, layer, (slice(None),) * (len(size) - stacked))
             tensor = tensor.T if is_transposed(leaf) else tensor
-            yield tensor_name(leaf, layer), np.ascontiguousarray(tensor)
+            yield tensor_name(leaf, layer, family), np.ascontiguousarray(tensor)
 
 
 def model_config(
-    base: Path | None, dtype: str, architecture: Architecture, tokenizer: Tokenizer
+    base: Path | None,
+    dtype: str,
+    architecture: Architecture,
+    tokenizer: Tokenizer,
+    family: Family = llama.FAMILY,
 ) -> dict[str, Any]:
     """config.json: that of the base's folder with the type of the weights, or a new one.
 
-    base: here and below the base's folder, None where it has none.
+    base: here and below the base's folder, None where it has none. Of a multimodal base that of the
+    text model alone.
     """
     if base is not None:
-        config = files.read_json(base / "config.json")
+        config = family.text_config(files.read_json(base / "config.json"))
     else:
-        config = _llama_config(architecture, tokenizer)
+        assert family.config is not None
+        special = _special_tokens(tokenizer)
+        ids = {f"{name}_id": tokenizer.control[token] for name, token in special.items()}
+        config = family.config(architecture) | ids
+    if not architecture.tied_embeddings:  # which the base's files may show, not its config.json
+        config["tie_word_embeddings"] = False
     return config | {"torch_dtype" if "torch_dtype" in config else "dtype": dtype}
-
-
-def _llama_config(architecture: Architecture, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Of a base without a folder: a Llama without scaled RoPE or options of other families."""
-    special = _special_tokens(tokenizer)
-    return {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "num_hidden_layers": architecture.num_layers,
-        "hidden_size": architecture.embed_dim,
-        "intermediate_size": architecture.mlp_dim,
-        "num_attention_heads": architecture.num_heads,
-        "num_key_value_heads": architecture.num_kv_heads,
-        "head_dim": architecture.head_dim,
-        "vocab_size": architecture.vocab_size,
-        "max_position_embeddings": architecture.context_length,
-        "rope_theta": architecture.rope_theta,
-        "rms_norm_eps": architecture.norm_eps,
-        "tie_word_embeddings": architecture.tied_embeddings,
-        "hidden_act": "silu",
-        "attention_bias": False,
-        "mlp_bias": False,
-        **{f"{name}_id": tokenizer.control[token] for name, token in special.items()},
-    }
 
 
 def write_tokenizer(folder: epath.Path, base: Path | None, tokenizer: Tokenizer) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 from vcjax.errors import InputError
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
-from vcjax.weights.huggingface import PROJECTIONS, open_file
+from vcjax.weights.families.family import PROJECTIONS
+from vcjax.weights.huggingface import open_file
 from vcjax.weights.huggingface_out import save
 from vcjax.weights.placement import check_finite
 from vcjax.workdir import files, hashes
@@ -21,7 +22,8 @@ PyTree = Any
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 NAME = re.compile(  # of a tensor; "default" is the adapter's name, which `peft` leaves out
-    r"base_model\.model\.model\.layers\.(\d+)\.(.+)\.lora_([AB])\.(?:default\.)?weight"
+    r"base_model\.model\.(?:model|model\.language_model|language_model\.model)\."
+    r"layers\.(\d+)\.(.+)\.lora_([AB])\.(?:default\.)?weight"
 )
 
 # Keys of adapter_config.json that may have any value, or one of these. All others, also those of
@@ -40,16 +42,24 @@ ONE_OF = {
 
 
 def write_adapter(
-    folder: Path, adapter: PyTree, lora: LoRA, base: str | None, revision: str | None = None
+    folder: Path,
+    adapter: PyTree,
+    lora: LoRA,
+    base: str | None,
+    revision: str | None = None,
+    inside: str = "model",
 ) -> None:
     """Writes adapter_config.json and adapter_model.safetensors, as `peft` 0.21 would.
 
     adapter: {projection: {a: float32[layer, inputs, rank], b: float32[layer, rank, outputs]}}.
     base, revision: the model that it belongs to, as `from_pretrained` takes them; None: `peft` is
-    to be told.
+    to be told. inside: as in `Family`; other parts of a multimodal base get no adapter.
     """
+    targets: Any = sorted(_short_names())
+    if inside != "model":
+        targets = rf"{re.escape(inside)}\..*\.({'|'.join(targets)})"
     tensors = {
-        _name(layer, module, letter): np.ascontiguousarray(matrix.T)
+        _name(layer, module, letter, inside): np.ascontiguousarray(matrix.T)
         for module, matrices in adapter.items()
         for letter, stacked in (("A", matrices["a"]), ("B", matrices["b"]))
         for layer, matrix in enumerate(stacked)
@@ -63,7 +73,7 @@ def write_adapter(
         "r": lora.rank,
         "lora_alpha": int(lora.alpha) if lora.alpha == int(lora.alpha) else lora.alpha,
         "lora_dropout": 0.0,
-        "target_modules": sorted(_short_names()),
+        "target_modules": targets,
         "bias": "none",
         "fan_in_fan_out": False,
         "inference_mode": True,
@@ -177,8 +187,8 @@ def _check_config(folder: Path, lora: LoRA | None) -> None:
         )
 
 
-def _name(layer: int, module: str, letter: str) -> str:
-    return f"base_model.model.model.layers.{layer}.{PROJECTIONS[module]}.lora_{letter}.weight"
+def _name(layer: int, module: str, letter: str, inside: str = "model") -> str:
+    return f"base_model.model.{inside}.layers.{layer}.{PROJECTIONS[module]}.lora_{letter}.weight"
 
 
 def _short_names() -> list[str]:

@@ -17,6 +17,8 @@ from vcjax.errors import InputError, missing
 from vcjax.models.architecture import Architecture
 from vcjax.models.transformer import Model
 from vcjax.weights import gguf, huggingface, placement, tokenizer_json
+from vcjax.weights.families import llama
+from vcjax.weights.families.family import Family
 from vcjax.weights.placement import Reader
 from vcjax.workdir import hashes
 
@@ -64,6 +66,14 @@ class Pretrained:
     def folder(self) -> Path | None:
         """Its Hugging Face folder; None for a .gguf file, and where it starts from nothing."""
         return self.path if self.path is not None and self.path.is_dir() else None
+
+    @property
+    def family(self) -> Family:
+        """How its weights are named in Hugging Face's files."""
+        if self.path is None:
+            return llama.FAMILY
+        kind = huggingface.model_type(self.path) if self.folder else gguf.model_type(self.path)
+        return huggingface.FAMILIES[kind]
 
 
 def find(model: str, chat_template: str = "") -> Pretrained:

@@ -1,11 +1,11 @@
 """A model that starts from nothing: its sizes come from the config, its tokens are the words of the
 texts that it is pretrained on. Its weights are drawn when training starts."""
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 from etils import epath
@@ -18,7 +18,7 @@ from vcjax.data.formats import read_documents
 from vcjax.data.templates import check_template, read_template
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
-from vcjax.models.architecture import of_shape
+from vcjax.models.architecture import Architecture, of_shape
 from vcjax.weights import huggingface_out
 from vcjax.weights.pretrained import Pretrained
 from vcjax.workdir import files
@@ -67,7 +67,7 @@ def _words(config: ConfigDict, folder: Path) -> list[str]:
 def _make(config: ConfigDict, words: Sequence[str]) -> Pretrained:
     architecture = of_shape(**config.shape, vocab_size=len(words) + 1)  # END is one
     template = config.chat_template or read_template("plain")
-    decides = [list(words), template, dataclasses.asdict(architecture)]
+    decides = [list(words), template, _as_ever(architecture)]
     identity = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
     tokenizer = Tokenizer(
         bpe=_word_level(words),
@@ -83,6 +83,18 @@ def _make(config: ConfigDict, words: Sequence[str]) -> Pretrained:
     return Pretrained(
         configs.SCRATCH, None, identity, "none: trained by this run", architecture, tokenizer
     )
+
+
+def _as_ever(architecture: Architecture) -> dict[str, Any]:
+    """The fields of an architecture that were there when identities began to hold them."""
+    (layer,) = architecture.period
+    assert layer.rope is not None
+    names = (
+        *("num_layers", "embed_dim", "mlp_dim", "num_heads", "num_kv_heads", "head_dim"),
+        *("vocab_size", "context_length", "norm_eps", "tied_embeddings", "qkv_bias"),
+    )
+    rope = {"rope_theta": layer.rope.theta, "rope_scaling": None, "qk_norm": False}
+    return {**{name: getattr(architecture, name) for name in names}, **rope}
 
 
 def _word_level(words: Sequence[str]) -> tokenizers.Tokenizer:
