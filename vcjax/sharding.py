@@ -23,14 +23,16 @@ RULES: dict[str, tuple[str, ...]] = {
     # weights; `embed` shards them over a data axis, as in ZeRO-3 / FSDP
     "embed": ("fsdp",),
     "heads": ("tensor",),
+    "experts": ("tensor",),
     "mlp": ("tensor",),
     "vocab": ("tensor",),  # of the embeddings
     "classes": ("fsdp", "tensor", "sequence"),  # the vocabulary of the head
     # of an adapter's A or B; takes the data axis where the other dimension is not `embed`
     "rank": ("fsdp",),
-    # never sharded: `layer` is scanned over, norms are small
+    # never sharded: `layer` is scanned over, norms and what a router says are small
     "layer": (),
     "norm": (),
+    "router": (),
 }
 
 
