@@ -9,10 +9,9 @@ import dataclasses
 import chats
 import forms
 import pytest
-from chats import ANSWER, CALL, PRICE, REASON, RESULT, SYSTEM, TALK, USER, WHY
+from chats import ANSWER, CALL, REASON, RESULT, TALK, USER, WHY
 
 from vcjax.data.chat import encode_conversation, encode_prompt
-from vcjax.data.tokenizer import decode
 from vcjax.errors import InputError
 
 CHATML = (
@@ -47,6 +46,10 @@ EXPECTED = {
     # The model sees no header in its prompt: it writes it.
     "never asks": [CHATML.replace("<|im_start|>assistant\n[[", "[[<|im_start|>assistant\n")],
     "ends turns between": [CHATML.removesuffix("\n")],
+    "ends turns by the next": [
+        "<sop><|system|>\nBe brief.<|user|>\nWhich cheese?<|assistant|>[[\nColby.<|user|>]]\nWhy?"
+        "<|assistant|>[[\nIt costs less.<|user|>]]"
+    ],
     "ends the last turn otherwise": [
         FIRST.replace("Colby.<|im_end|>", "Colby.<|endoftext|>"),
         SECOND.replace("less.<|im_end|>]]\n", "less.<|endoftext|>]]"),
@@ -205,6 +208,7 @@ def test_a_message_of_which_a_part_is_left_out(cut):
 
 def test_what_stands_before_a_block_that_the_template_takes_for_reasoning():
     """Where its tags are text: as control tokens they would be kept from the template."""
+    answer = {"role": "assistant", "content": "Sure. <think>Hm.</think> Colby."}
     tokenizer = chats.of(chats.template("qwen3"), chats.QWEN2_5, chats.QWEN_NAMES)
     with pytest.raises(InputError, match=r"messages\[1\] has content, which .* out or cuts"):
         chats.shown(tokenizer, [USER, answer], thinking=True)
@@ -220,12 +224,10 @@ def test_a_call_behind_the_end_of_the_turn():
 
 def test_a_template_that_a_plain_conversation_cannot_teach_its_end():
     """It wants a system prompt; then the last control token ends a turn."""
-    template = (
-        "{{ messages[0].content if messages[0].role == 'system' else raise_exception('No') }}"
-    )
+    template = "{{ raise_exception('No') if messages[0].role != 'system' }}"
     template += forms.turns(forms.SAY) + forms.ASK
     tokenizer = chats.of(template, forms.CHATML, forms.IM_END)
-    assert chats.shown(tokenizer, TALK) == ["Be brief." + CHATML]
+    assert chats.shown(tokenizer, TALK) == [CHATML]
 
 
 def test_the_end_may_be_without_a_name():
