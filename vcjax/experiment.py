@@ -18,6 +18,7 @@ from vcjax.asking.ask import ask
 from vcjax.asking.ask import check as check_askable
 from vcjax.asking.models import Asker
 from vcjax.corpus import spec
+from vcjax.data import templates
 from vcjax.data.chat import encode_prompt
 from vcjax.data.formats import Document
 from vcjax.data.tokenizer import Tokenizer
@@ -188,7 +189,7 @@ def _make_record(
         plan=plan,
         probes=probe_files.sha256_of(probes),
         first_probe=choice.as_read(first_choice, base.tokenizer, config.lead),
-        model=records.Base(base.identity, base.licence),
+        model=records.Base(base.identity, base.licence, templates.warnings(base.tokenizer)),
         licences=stage_inputs.stated_licences(config, inputs.stages, folder),
         numerics=vcjax.NUMERICS,
         environment=environment.describe(),
@@ -214,6 +215,7 @@ def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder
     rate = expected_flops(inputs.mesh, inputs.config.compute_dtype) if costs.flops else None
     print(describe(plan, done, costs, rate))
     lines = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
+    lines += templates.warnings(inputs.base.tokenizer)
     for line in [*lines, *stage_inputs.warnings(inputs.config, folder)]:
         print(f"warning: {line}")
     _print_evaluations(inputs.config, inputs.base.architecture, inputs.base.tokenizer)

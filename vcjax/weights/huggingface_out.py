@@ -13,6 +13,7 @@ from tokenizers.processors import TemplateProcessing
 
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.models.architecture import Architecture
+from vcjax.weights import chat_templates
 from vcjax.weights.families import llama
 from vcjax.weights.families.family import Family
 from vcjax.weights.huggingface import experts_of, is_transposed, tensor_name, weight_sizes
@@ -113,7 +114,7 @@ def model_config(
 
 
 def write_tokenizer(folder: epath.Path, base: Path | None, tokenizer: Tokenizer) -> None:
-    """The base's own files, or new ones; and the run's chat template."""
+    """The base's own files, or new ones; and the run's chat templates."""
     if base is not None:
         for pattern in COPIED:
             for path in filter(Path.is_file, base.glob(pattern)):
@@ -126,8 +127,7 @@ def write_tokenizer(folder: epath.Path, base: Path | None, tokenizer: Tokenizer)
             **_special_tokens(tokenizer),
         }
         files.write_json(folder / "tokenizer_config.json", settings)
-    if tokenizer.chat_template:  # goes before one in tokenizer_config.json
-        files.write_text(folder / "chat_template.jinja", tokenizer.chat_template)
+    chat_templates.write(folder, tokenizer)
 
 
 def _special_tokens(tokenizer: Tokenizer) -> dict[str, str]:

@@ -1,0 +1,238 @@
+"""The assistant's turns in the text of a chat template: where each begins and ends.
+
+A turn is what the template appends to the prompt that the model sees when it answers, up to the
+token that ends it. Whatever a message says has to stand in a turn or in a prompt.
+"""
+
+import functools
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from vcjax.data import jinja
+from vcjax.data.conversations import REASONING
+from vcjax.data.jinja import Span
+from vcjax.data.marking import PRIVATE_USE, control_pattern, stands_in
+from vcjax.data.rendering import Conversation
+from vcjax.data.tokenizer import Tokenizer
+from vcjax.errors import InputError
+
+OPENED = re.compile(r"<think>\s*\Z")
+CLOSING = "\n</think>\n\n"  # as Qwen3 and DeepSeek-R1 write it
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A turn of the assistant, message number `index` of the conversation.
+
+    prompt: the text that the model sees when it answers. answer: the text that the turn appends to
+    it, with the token that ends it. rest: what the template writes behind that.
+    """
+
+    index: int
+    prompt: str
+    answer: str
+    rest: str = ""
+
+    @property
+    def text(self) -> str:
+        return self.prompt + self.answer
+
+    @property
+    def span(self) -> Span:
+        """The answer's place in the text."""
+        return len(self.prompt), len(self.text)
+
+
+@dataclass(frozen=True)
+class End:
+    """How a template ends a turn of the assistant.
+
+    token: the control token that ends it, "" where that is not known. tail: what is written behind
+    the turn, to its end, only where more follows or is asked for; "" where it always is.
+    """
+
+    token: str = ""
+    tail: str = ""
+
+
+def find_turns(tokenizer: Tokenizer, conversation: Conversation, before: int) -> list[Turn]:
+    """The assistant's turns among the messages with a number below `before`.
+
+    Raises InputError if the template leaves out a part of one, renders it so that it does not begin
+    with its prompt, or does not end it.
+    """
+    return [
+        _turn(tokenizer, conversation, index)
+        for index, message in enumerate(conversation.messages[:before])
+        if message["role"] == "assistant"
+    ]
+
+
+def answered(conversation: Conversation, messages: Sequence[dict]) -> tuple[str, str]:
+    """The prompt of the last message, the assistant's, and what the message appends to it.
+
+    Raises InputError if the message's text does not begin with the prompt.
+    """
+    *history, last = messages
+    prompt, text = conversation.prompt(history), conversation.text(messages)
+    if text.startswith(prompt):
+        return prompt, text[len(prompt) :]
+    opened = OPENED.search(prompt)
+    if opened and text.startswith(prompt[: opened.start()]):
+        # The prompt opens the thinking, which the template then leaves out of the turn (R1, QwQ).
+        written = text[opened.start() :]
+        if not written.lstrip().startswith("<think>"):
+            closing = "" if written.startswith("</think>") else CLOSING
+            return prompt, last.get("reasoning_content", "").strip() + closing + written
+    if len(history) > 1 and history[0]["role"] == "system":
+        # Mistral's templates write the system prompt into the user's message only if that is the
+        # last message: the prompt has it, the conversation with the answer has not.
+        before = conversation.prompt(history[1:])
+        if text.startswith(before) and text == conversation.text(messages[1:]):
+            return prompt, text[len(before) :]
+    same = len(_shared(prompt, text))
+    ours, theirs = (repr(one[same : same + 40]) for one in (text, prompt))
+    problem = f"is rendered otherwise than its prompt: {ours} stands where that has {theirs}"
+    fail(conversation, len(history), problem)
+
+
+def check_said(conversation: Conversation, before: int, prompts: Sequence[int]) -> None:
+    """Raises InputError if a message stands in none of the prompts.
+
+    The messages are those with a number below `before` that are not the assistant's. prompts: how
+    many messages each answers. One need not hold them all: Mistral's have no system prompt where
+    the result of a tool is answered.
+    """
+    messages = list(conversation.messages)
+    missing: dict[int, tuple[str, str]] = {}
+    for index, message in enumerate(messages[:before]):
+        if message["role"] != "assistant" and message["content"].strip():
+            messages[index], missing[index] = _with_edges(conversation, index)
+    for count in sorted(prompts, reverse=True):
+        if not missing:
+            return
+        prompt = conversation.prompt(messages[:count])
+        missing = {i: edges for i, edges in missing.items() if not _stand_in(edges, prompt)}
+    for index in missing:
+        problem = "is in the prompt of no answer, or not whole, for the chat template leaves it out"
+        fail(conversation, index, problem)
+
+
+def fail(conversation: Conversation, index: int, problem: str) -> NoReturn:
+    role = conversation.messages[index]["role"]
+    of = "" if role == "assistant" else f" ({role})"
+    raise InputError(
+        f"{conversation.where}: messages[{index}]{of} {problem}; use another chat template or model"
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def end_of_turn(tokenizer: Tokenizer, template: str) -> End:
+    """The token behind an answer's text that stands there whether or not the user goes on.
+
+    What comes only behind the last turn ends none, as <|endoftext|> behind the <|end|> of Phi-3.5,
+    unless there is nothing else (gpt-oss ends the last turn by <|return|>, all others by <|end|>).
+    Where nothing ends the last turn, what follows it does: <|im_end|> in Qwen1.5, and in GLM-4 the
+    token by which the user's turn begins.
+    """
+    said, answer, more, *borders = map(chr, PRIVATE_USE[:5])
+    talk = [{"role": "user", "content": said}, {"role": "assistant", "content": answer}]
+
+    def render(messages: list[dict], asked: bool = False) -> str:
+        variables = {"messages": messages, "tools": [], "add_generation_prompt": asked}
+        return jinja.render(template, borders, variables | tokenizer.template_tokens)[0]
+
+    try:
+        before, _, last = render(talk).partition(answer)
+        asked = render(talk, asked=True).partition(answer)[2]
+        inside = render([*talk, {"role": "user", "content": more}]).partition(answer)[2]
+    except Exception:  # a template may refuse this conversation, and not others
+        return End()
+    inside = inside.partition(more)[0]
+    names, controls = tokenizer.template_tokens, control_pattern(tokenizer)
+    eos = names.get("eos_token", "")
+    for text in (_shared(last, inside), last):
+        if tokens := controls.findall(text):
+            is_whole = text.strip() == last.strip()
+            return End(eos if eos in tokens else tokens[-1 if is_whole else 0])
+    if eos in controls.findall(_shared(asked, inside)):
+        return End(eos, inside[: inside.index(eos) + len(eos)])
+    follows, header = controls.search(inside), before.partition(said)[2]
+    if follows and follows[0] not in [*controls.findall(header), names.get("bos_token")]:
+        return End(follows[0], inside[: follows.end()])
+    return End()
+
+
+def _shared(first: str, second: str) -> str:
+    """What both texts begin with."""
+    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))
+    return "".join(character for character, _ in pairs)
+
+
+def _turn(tokenizer: Tokenizer, conversation: Conversation, index: int) -> Turn:
+    prompt, appended = answered(conversation, conversation.messages[: index + 1])
+    message = conversation.messages[index]
+    answer = _to_its_end(tokenizer, conversation.template, message, appended)
+    if answer is None:
+        fail(conversation, index, "is ended by no control token of the model")
+    turn = Turn(index, prompt, answer, rest=appended[len(answer) :])
+    _check_written(tokenizer, conversation, turn)
+    return turn
+
+
+def _to_its_end(tokenizer: Tokenizer, template: str, message: dict, appended: str) -> str | None:
+    """What the message appends up to the token that ends its turn; None if nothing ends it."""
+    end = end_of_turn(tokenizer, template)
+    controls = list(control_pattern(tokenizer).finditer(appended))
+    for control in controls:
+        if control[0] == end.token:
+            return appended[: control.end()]
+    if end.tail:  # what follows a call is not the user
+        return None if message.get("tool_calls") else appended + end.tail
+    if controls and not appended[controls[-1].end() :].strip():  # gpt-oss ends calls by <|call|>
+        return appended[: controls[-1].end()]
+    return None
+
+
+def _check_written(tokenizer: Tokenizer, conversation: Conversation, turn: Turn) -> None:
+    """Raises InputError if the template left a field of the message out of its turn."""
+    message = conversation.messages[turn.index]
+    history = conversation.messages[: turn.index]
+    if message["content"].strip():
+        marked, edges = _with_edges(conversation, turn.index)
+        _, appended = answered(conversation, [*history, marked])
+        answer = _to_its_end(tokenizer, conversation.template, marked, appended)
+        if answer is None or not _stand_in(edges, answer):
+            _fail_left_out(conversation, turn, "content")
+    for name, fields in (("reasoning", REASONING), ("tool_calls", ("tool_calls",))):
+        if not message.get(name):
+            continue
+        without = {field: value for field, value in message.items() if field not in fields}
+        try:
+            text = "".join(answered(conversation, [*history, without]))
+        except InputError:  # the template cannot do without it
+            continue
+        if text.startswith(turn.text):
+            _fail_left_out(conversation, turn, name)
+
+
+def _fail_left_out(conversation: Conversation, turn: Turn, field: str) -> NoReturn:
+    problem = f"has {field}, which this model's chat template leaves out"
+    if field == "content":
+        problem += " or cuts"
+    if turn.rest.strip():
+        problem += ", or writes behind the end of the turn"
+    fail(conversation, turn.index, problem)
+
+
+def _with_edges(conversation: Conversation, index: int) -> tuple[dict, tuple[str, str]]:
+    """The message with a character before and behind its content, and these characters."""
+    message, (first, last) = conversation.messages[index], conversation.spare[index]
+    return message | {"content": first + message["content"] + last}, (first, last)
+
+
+def _stand_in(characters: tuple[str, str], text: str) -> bool:
+    return all(stands_in(character, text) for character in characters)
