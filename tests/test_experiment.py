@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 import small_run
 import tiny
+from data_files import write_parquet
 from etils import epath
+from huggingface_hub import constants
 from ml_collections import ConfigDict
 
 from vcjax import config as configs
@@ -534,3 +536,42 @@ def test_general_instructions_are_mixed_into_a_behavior_stage(copy, tmp_path):
     settings.stages.behavior.mix_share = 0.9
     with pytest.raises(InputError, match=r"50 demonstrations, but a share of 0\.9"):
         experiment.run(settings, files_, tmp_path / "more", dry_run=True)
+
+
+def test_a_stage_of_several_sources(tiny_gguf, tmp_path, monkeypatch, capsys):
+    """Conversations, then texts of a data set of the hub: in the plan."""
+    commit = "0123456789" * 4
+    cached = tmp_path / "hub" / "datasets--org--replay"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    path = small_run.write_short(tmp_path / "files", tiny_gguf)
+    texts = [{"text": f"Many small birds sang in hedge {i}.", "license": "mit"} for i in range(9)]
+    write_parquet(cached / f"snapshots/{commit}/data/birds-00000-of-00001.parquet", texts)
+    write_parquet(cached / f"snapshots/{commit}/data/other-00000-of-00001.parquet", texts)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+
+    def of(**settings):
+        config = small_run.load(path)
+        mix = dict(birds=configs.source("hub:org/replay@main", **settings))
+        own = dict(file="demonstrations.jsonl", rows=12, mix=mix, order=("file", "birds"))
+        config.stages.behavior = configs.behavior(**own)
+        return config
+
+    def refused(**settings):
+        with pytest.raises(InputError) as error:
+            experiment.run(of(**settings), path.parent, tmp_path / "run", False)
+        assert not (tmp_path / "run").exists()
+        return str(error.value)
+
+    assert "its splits are birds, other; say which are meant" in refused()
+    assert "no split 'bird'; did you mean 'birds'?" in refused(splits=("bird",))
+    assert "9 records, but rows=10; lower it" in refused(splits=("birds",), rows=10)
+    experiment.run(of(splits=("birds",), rows=7), path.parent, tmp_path / "run", True)
+    shown = capsys.readouterr().out
+    assert "behavior: birds        7" in shown and "hub:org/replay@main 01234567" in shown
+    notes = [read_json(note) for note in (tmp_path / "run" / "inputs").iterdir()]
+    [note] = [note for note in notes if len(note["data"]["sources"]) == 2]
+    assert note["data"]["sources"]["birds"]["revision"] == commit
+    assert note["data"]["parts"] == [note["data"]["sources"][n]["rows"] for n in ("file", "birds")]
+    assert note["licences"]["hub:org/replay@main"] == ["mit"]

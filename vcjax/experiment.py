@@ -29,6 +29,7 @@ from vcjax.plan import Cost, Plan, StageData, cost, describe, make_plan, warning
 from vcjax.probes import choice, overlap, probe_files
 from vcjax.probes.probe_files import Probes
 from vcjax.record import Record
+from vcjax.report import sources
 from vcjax.report.reading import analysis_sha256, check_answered
 from vcjax.schema import check
 from vcjax.tasks import estimate
@@ -214,6 +215,8 @@ def _make_record(
 def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder: Path) -> None:
     rate = expected_flops(inputs.mesh, inputs.config.compute_dtype) if costs.flops else None
     print(describe(plan, done, costs, rate))
+    for line in sources.lines(plan):
+        print(line)
     lines = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
     lines += templates.warnings(inputs.base.tokenizer)
     for line in [*lines, *stage_inputs.warnings(inputs.config, folder)]:
@@ -283,7 +286,7 @@ def _print_estimate(config: ConfigDict, folder: Path) -> bool:
     It needs the counts that the config states and a model of known sizes. Returns whether it
     printed one.
     """
-    wrong = configs.missing_files(config, folder)
+    wrong = configs.missing_files(config, folder, download=False)
     if not pretrained.is_here(config.model):
         wrong.append(f"config.model: {config.model} is not in the hub's cache")
     architecture = known_architecture(config.model)
