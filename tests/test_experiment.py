@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from vcjax import config as configs
 from vcjax import experiment, record
 from vcjax.errors import InputError
+from vcjax.export import export
 from vcjax.training.loaded_model import load_model
 from vcjax.weights import peft, pretrained
 from vcjax.workdir import files, lock
@@ -45,6 +46,31 @@ def run(config_file, workdir, dry_run=False, **settings):
 
 def files_of(folder):
     return sorted(p.relative_to(folder) for p in folder.rglob("*")) if folder.exists() else None
+
+
+def test_a_run_without_probes_trains_exports_and_says_that_nothing_was_measured(
+    tiny_gguf, tmp_path, capsys
+):
+    config = small_run.write_short(tmp_path / "files", tiny_gguf)
+    nothing = dict(probes=(), contrasts={}, primary="", toward="")
+    run(config, epath.Path(tmp_path / "run"), **nothing)
+    shown = capsys.readouterr().out
+    assert "warning: there is no probe file (config.probes), so nothing will be measured" in shown
+    assert "Not measured: the run has no choices to score." in shown
+    page = (tmp_path / "run" / "report" / "index.html").read_text()
+    assert "the run has no choices to score." in page and "<h2>Training</h2>" in page
+    export(epath.Path(tmp_path / "run"), "america", 0, "peft", tmp_path / "adapter")
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").exists()
+    run(config, epath.Path(tmp_path / "run"), **nothing)
+    assert "stage 1 of" not in capsys.readouterr().out
+
+
+def test_a_question_may_be_named_where_only_evaluations_will_answer_it(tiny_gguf, tmp_path, capsys):
+    config = small_run.write_short(tmp_path / "files", tiny_gguf)
+    run(config, epath.Path(tmp_path / "run"), probes=())
+    assert "Not measured: the run has no choices to score." in capsys.readouterr().out
+    page = (tmp_path / "run" / "report" / "index.html").read_text()
+    assert "total" in page and "Position bias" not in page
 
 
 def test_the_run_leaves_every_arm_and_seed(finished):

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError as Refused
 
 from vcjax.errors import InputError, hint, nearest
-from vcjax.schema.keys import Curve, Evaluation, Experiment, Judge, Mesh, Shape
+from vcjax.schema.keys import Curve, Evaluation, Experiment, Judge, Mesh, ProbeFile, Shape
 from vcjax.schema.shown import shown
 from vcjax.schema.stages import KINDS, Recipe, Stated
 
@@ -83,6 +83,8 @@ def _message(error: Any) -> str:
     section: Any = Experiment
     if len(loc) > 2 and loc[0] == "stages":  # after a stage's name stands its kind
         section, loc = KINDS[str(loc[2])], (*loc[:2], *loc[3:])
+    elif len(loc) > 2 and loc[0] == "probes":  # after an entry's number, which form it has
+        section, loc = ProbeFile, (*loc[:2], *loc[3:])
     elif len(loc) > 2 and loc[0] in _NAMED:
         section = _NAMED[str(loc[0])]
     if kind == "extra_forbidden" and len(loc) > 1:
