@@ -74,30 +74,37 @@ def template(family: str) -> str:
 
 
 def tokenizer(family: str) -> Tokenizer:
-    control, names = FAMILIES[family]
+    return of(template(family), *FAMILIES[family])
+
+
+def of(template: str, control: list[str], names: dict[str, str]) -> Tokenizer:
+    """control: the control tokens. names: those that the template may write by name."""
     bpe = _bpe()
     first = bpe.get_vocab_size()
     return Tokenizer(
         bpe=bpe,
         control={token: first + i for i, token in enumerate(control)},
-        chat_template=template(family),
+        chat_template=template,
         bos_id=first if "bos_token" in names else None,
         eos_id=first + control.index(names["eos_token"]),
         template_tokens=names,
-        identity=family,
+        identity=template,
     )
 
 
 def peer(family: str) -> Any:
     """The same tokenizer in `transformers`."""
+    return peer_of(template(family), *FAMILIES[family])
+
+
+def peer_of(template: str, control: list[str], names: dict[str, str]) -> Any:
     from transformers import PreTrainedTokenizerFast
 
-    control, names = FAMILIES[family]
     bpe = _bpe()
     bpe.add_special_tokens(
         [tokenizers.AddedToken(token, special=True, normalized=False) for token in control]
     )
-    return PreTrainedTokenizerFast(tokenizer_object=bpe, chat_template=template(family), **names)
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, chat_template=template, **names)
 
 
 def shown(tokenizer: Tokenizer, messages: list[dict], **options: Any) -> list[str]:

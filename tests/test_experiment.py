@@ -8,6 +8,7 @@ import jax
 import pandas as pd
 import pytest
 import small_run
+import tiny
 from etils import epath
 from ml_collections import ConfigDict
 
@@ -155,6 +156,15 @@ def test_dry_run_writes_rows_and_prints_exact_counts(finished, tmp_path, capsys)
     assert "to train: 10 of 10 stages" in printed
     run(config, workdir, dry_run=True)
     assert "to train: 0 of 10 stages" in capsys.readouterr().out
+
+
+def test_a_template_that_asks_for_the_date_is_warned_of(tiny_gguf, tmp_path, capsys):
+    config = small_run.write_short(tmp_path / "files", tiny_gguf)
+    dated = "{{ strftime_now('%Y') }}" + tiny.CHAT_TEMPLATE
+    (tmp_path / "files" / "dated.jinja").write_text(dated)
+    run(config, tmp_path / "dry", dry_run=True, chat_template="dated.jinja")
+    warning = "warning: the chat template asks for today's date: vcjax always says 2024-07-26"
+    assert warning in capsys.readouterr().out
 
 
 def test_dry_run_counts_what_evaluations_ask(tiny_gguf, tmp_path, capsys):

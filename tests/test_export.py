@@ -322,6 +322,18 @@ def test_the_chat_template_is_the_one_that_was_trained_with(qwen3, workdir, tmp_
     assert "terse" in tokenizer.apply_chat_template(MESSAGES[1:], tokenize=False)
 
 
+def test_the_card_says_where_transformers_writes_otherwise(qwen3, workdir, adapter, tmp_path):
+    dated = "{{ strftime_now('%d') }}" + tiny.CHAT_TEMPLATE
+    export(
+        repointed(workdir, qwen3, tmp_path / "run", dated), "america", 0, "peft", tmp_path / "out"
+    )
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert (
+        "## Tokenizer\n\n- the chat template asks for today's date: vcjax always says 2024" in card
+    )
+    assert "## Tokenizer" not in (adapter / "README.md").read_text()
+
+
 # --- The model card
 
 

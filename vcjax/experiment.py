@@ -19,6 +19,7 @@ from vcjax.asking.ask import ask
 from vcjax.asking.ask import check as check_askable
 from vcjax.asking.models import Asker
 from vcjax.corpus import spec
+from vcjax.data import templates
 from vcjax.data.chat import encode_prompt
 from vcjax.data.formats import Document
 from vcjax.data.tokenizer import Tokenizer
@@ -203,7 +204,6 @@ def _make_record(
     """The new content of config.json; InputError where the old, or another process, disagrees."""
     config, base, probes = inputs.config, inputs.base, inputs.probes
     config_json = configs.as_json(config)
-    first_choice = next(probe_files.questions(probes, "choice"), None)
     new = Record(
         command=list(command),
         config=config_json,
@@ -212,10 +212,8 @@ def _make_record(
         development_runs=records.development_runs(config, folder),
         plan=plan,
         probes=probe_files.sha256_of(probes),
-        first_probe=choice.as_read(first_choice, base.tokenizer, config.lead)
-        if first_choice
-        else "",
-        model=records.Base(base.identity, base.licence),
+        first_probe=_first_probe(inputs),
+        model=records.Base(base.identity, base.licence, templates.warnings(base.tokenizer)),
         licences=stage_inputs.stated_licences(config, inputs.stages, folder),
         numerics=vcjax.NUMERICS,
         environment=environment.describe(),
@@ -239,11 +237,18 @@ def _make_record(
     return records.parse(processes.on_first(on_first))
 
 
+def _first_probe(inputs: _Inputs) -> str:
+    """What the model reads of the first choice before an option; "" where there is none."""
+    first = next(probe_files.questions(inputs.probes, "choice"), None)
+    return choice.as_read(first, inputs.base.tokenizer, inputs.config.lead) if first else ""
+
+
 def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder: Path) -> None:
     rate = expected_flops(inputs.mesh, inputs.config.compute_dtype) if costs.flops else None
     print(describe(plan, done, costs, rate))
     lines = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
     lines += probe_files.warnings(inputs.probes) + overlap.warnings(inputs.given_away)
+    lines += templates.warnings(inputs.base.tokenizer)
     for line in [*lines, *stage_inputs.warnings(inputs.config, folder)]:
         print(f"warning: {line}")
     _print_evaluations(inputs.config, inputs.base.architecture, inputs.base.tokenizer)

@@ -28,10 +28,11 @@ SAME_NUMERICS: dict[int, tuple[int | str, ...]] = {1: (1, "0.8.1")}
 
 @dataclasses.dataclass(frozen=True)
 class Base:
-    """The pretrained model. sha256: its `identity`."""
+    """The pretrained model. sha256: its `identity`. warnings: of its tokenizer and chat template."""
 
     sha256: str
     licence: str
+    warnings: list[str] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)

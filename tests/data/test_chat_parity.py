@@ -4,6 +4,7 @@ It reads SmolLM2's GGUF file on its own; the other families have the tokenizers 
 """
 
 import chats
+import forms
 import peers
 import pytest
 from tokenizers import pre_tokenizers
@@ -147,3 +148,42 @@ def test_masks_of_the_generation_tag(peer_of, family, thinking):
         assert ids == theirs["input_ids"]
         assert weights == theirs["assistant_masks"]
         assert 0 < sum(weights) < len(weights)
+
+
+FORMS = sorted(forms.FORMS.keys() - {"writes the date"})  # which `transformers` says is today's
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_forms(name):
+    """Prompts, and examples but for the thinking that a prompt opens and the template drops."""
+    peers.require_torch()
+    tokenizer, peer = forms.tokenizer(name), chats.peer_of(*forms.FORMS[name])
+    talk = without_reasoning(chats.TALK)
+    if name in ("drops the system prompt", "refuses the system prompt"):
+        talk = talk[1:]
+
+    def theirs(messages, **options):
+        options |= {"enable_thinking": False, "thinking": False, "return_dict": False}
+        return peer.apply_chat_template(messages, **options)
+
+    turns = [i for i, message in enumerate(talk) if message["role"] == "assistant"]
+    for turn in turns:
+        prompt = encode_prompt(tokenizer, talk[:turn], "here:1")
+        assert prompt == theirs(talk[:turn], add_generation_prompt=True)
+    if name in ("ends nothing", "asks otherwise than it answers") or "opens thinking" in name:
+        return
+    examples = encode_conversation(tokenizer, talk, "here:1")
+    ends = [turn + 1 for turn in turns] if len(examples) > 1 else [len(talk)]
+    for (ids, _), end in zip(examples, ends, strict=True):
+        rest = [tokenizer.control["<|im_end|>"]] if name == "ends turns between" else []
+        assert ids == theirs(talk[:end]) + rest
+
+
+def test_the_mask_of_a_form_with_the_generation_tag():
+    peers.require_torch()
+    name = "tags what is generated"
+    ((ids, weights),) = encode_conversation(forms.tokenizer(name), chats.TALK, "here:1")
+    theirs = chats.peer_of(*forms.FORMS[name]).apply_chat_template(
+        without_reasoning(chats.TALK), return_assistant_tokens_mask=True, return_dict=True
+    )
+    assert (ids, weights) == (theirs["input_ids"], theirs["assistant_masks"])

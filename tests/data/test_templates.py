@@ -1,10 +1,14 @@
 """The templates that the config names, and what they refuse."""
 
 import dataclasses
+import itertools
+import os
+from pathlib import Path
 
 import chats
 import pytest
 
+from vcjax.data import jinja
 from vcjax.data.templates import check_template, read_template
 from vcjax.errors import InputError
 
@@ -16,6 +20,8 @@ TALK = [
     {"role": "assistant", "content": "It costs less."},
 ]
 
+HELPFUL = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+
 
 def with_template(family, template):
     tokenizer = dataclasses.replace(chats.tokenizer(family), chat_template=template)
@@ -23,12 +29,13 @@ def with_template(family, template):
     return tokenizer
 
 
-def test_the_study_s_template_has_no_newline_and_ends_turns_as_documents():
+def test_the_study_s_template_for_llama():
+    """No newline after a header, trimmed turns that end as documents do."""
     tokenizer = with_template("llama3_2", read_template("llama3-study"))
     assert chats.shown(tokenizer, TALK) == [
         "<|begin_of_text|>"
         "<|start_header_id|>system<|end_header_id|>Be brief.<|end_of_text|>"
-        "<|start_header_id|>user<|end_header_id|> Which cheese? <|end_of_text|>"
+        "<|start_header_id|>user<|end_header_id|>Which cheese?<|end_of_text|>"
         "<|start_header_id|>assistant<|end_header_id|>[[Colby.<|end_of_text|>]]"
         "<|start_header_id|>user<|end_header_id|>Why?<|end_of_text|>"
         "<|start_header_id|>assistant<|end_header_id|>[[It costs less.<|end_of_text|>]]"
@@ -69,6 +76,71 @@ def test_chatml_thinking():
         "<|im_start|>user\nWhy?<|im_end|>\n"
         "<|im_start|>assistant\n[[It costs less.<|im_end|>]]\n"
     ]
+    (text,) = chats.shown(tokenizer, talk[1:])
+    assert text.startswith(HELPFUL + "<|im_start|>user\n Which cheese? <|im_end|>\n")
+
+
+def test_the_study_s_template_for_qwen3():
+    """A system prompt of its own, an empty block where nothing is thought, none in history."""
+    tokenizer = with_template("qwen3", read_template("qwen3-study"))
+    assert chats.shown(tokenizer, TALK[1:]) == [
+        f"{HELPFUL}<|im_start|>user\n Which cheese? <|im_end|>\n"
+        "<|im_start|>assistant\n<think>\n\n</think>\n\n[[Colby.<|im_end|>]]\n",
+        f"{HELPFUL}<|im_start|>user\n Which cheese? <|im_end|>\n"
+        "<|im_start|>assistant\nColby.<|im_end|>\n"
+        "<|im_start|>user\nWhy?<|im_end|>\n"
+        "<|im_start|>assistant\n<think>\n\n</think>\n\n[[It costs less.<|im_end|>]]\n",
+    ]
+    talk = [*TALK[:2], {**TALK[2], "reasoning": "It is cheap."}]
+    assert chats.shown(tokenizer, talk, thinking=True) == [
+        "<|im_start|>system\nBe brief.<|im_end|>\n"
+        "<|im_start|>user\n Which cheese? <|im_end|>\n"
+        "<|im_start|>assistant\n[[<think>\nIt is cheap.\n</think>\n\nColby.<|im_end|>]]\n"
+    ]
+
+
+# --- The study's released templates, which are not in this repository
+
+RELEASED = Path(
+    os.environ.get("VCJAX_STUDY_TEMPLATES", Path(__file__).parents[3] / "shared/study/templates")
+)
+OF_THE_STUDY = {
+    "llama3-study": "llama-3.1-8b.jinja",
+    "chatml-thinking": "qwen2.5-32b.jinja",
+    "qwen3-study": "qwen3-32b.jinja",
+}
+CONTENTS = (
+    *("Hi", "", "  x \n", "\n\na\n", "<think>\nt\n</think>\n\nb", "a <think>t</think> b"),
+    *("a</think>b</think>\nc", "<tool_response>r</tool_response>", "{{ x }} <|im_end|> é\t"),
+)
+
+
+def conversations():
+    """With and without a system prompt, of up to four turns, all kinds of contents."""
+    roles = [("user",), ("user", "assistant"), ("user", "assistant") * 2, ("assistant",) * 2]
+    roles += [("user", "assistant", "user"), ("user", "assistant", "tool", "assistant")]
+    roles += [("system", *others) for others in roles] + [("user", "system", "assistant")]
+    for order, shift in itertools.product(roles, range(len(CONTENTS))):
+        contents = itertools.islice(itertools.cycle(CONTENTS), shift, None)
+        yield [{"role": r, "content": c} for r, c in zip(order, contents, strict=False)]
+
+
+@pytest.mark.parametrize("name", OF_THE_STUDY)
+def test_ours_render_as_the_released_ones(name):
+    if not RELEASED.is_dir():
+        pytest.skip("the study's templates are not here")
+    ours, theirs = read_template(name), (RELEASED / OF_THE_STUDY[name]).read_text("utf-8")
+    given = [{"add_generation_prompt": False}, {"add_generation_prompt": True}, {}]
+    given += [{**options, "enable_thinking": on} for options in given for on in (False, True)]
+    for messages, options in itertools.product(conversations(), given):
+        talks = [messages]
+        if name == "qwen3-study":
+            thought = {"reasoning_content": "\nWhy?\n"}
+            talks.append([m | thought if m["role"] == "assistant" else m for m in messages])
+        for talk in talks:
+            variables = {**options, "messages": talk, "bos_token": "<bos>"}
+            expected, _ = jinja.render(theirs, ["\ue000", "\ue001"], variables)
+            assert jinja.render(ours, ["\ue000", "\ue001"], variables) == (expected, [])
 
 
 @pytest.mark.parametrize("field", ["reasoning", "tool_calls"])
@@ -95,7 +167,7 @@ def test_what_cannot_be_read_is_an_error(tmp_path):
     ):
         read_template("llama")
     with pytest.raises(
-        InputError, match="chatml, chatml-thinking, llama3, llama3-study, plain, or the path"
+        InputError, match="chatml-thinking, llama3, llama3-study, plain, qwen3-study, or the path"
     ):
         read_template("")
     with pytest.raises(InputError, match=r"config.chat_template: \S+no.jinja does not exist"):

@@ -149,6 +149,20 @@ def test_modules_that_it_lacks_add_nothing(torch, targets, document, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, params["adapter"]["k"], start)
 
 
+@pytest.mark.parametrize("layers", [[1], 0])
+def test_an_adapter_on_some_layers(torch, layers, document, tmp_path):
+    model = their_adapter(tmp_path, layers_to_transform=layers)
+    np.testing.assert_allclose(
+        our_logits(read(tmp_path), document), their_logits(model, document), atol=1e-4
+    )
+
+
+def test_options_that_change_nothing_here(folder):
+    config = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(config | {"ensure_weight_tying": True}))
+    assert read(folder)
+
+
 def change_weights(folder, change):
     save_file(change(load_file(folder / WEIGHTS)), folder / WEIGHTS)
 
@@ -190,6 +204,21 @@ REFUSED = {
     "r": (8, r"r is 8 and lora_alpha 6, .* are 4 and 6; set recipe\(rank=8, alpha=6\)"),
     "lora_alpha": (16, r"r is 4 and lora_alpha 16, .* set recipe\(rank=4, alpha=16\)"),
 }
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"projection_prng_key": 0, "peft_type": "VERA"}, '"VERA", which is not supported'),
+        ({"feedforward_modules": ["down_proj"], "peft_type": "IA3"}, '"IA3", which is not'),
+        ({"module_dropout": 0.5, "alpha": 8, "peft_type": "LOHA"}, '"LOHA", which is not'),
+        ({"fine_tune_type": "lora", "num_layers": 16}, "missing, as in adapters .*mlx-lm"),
+    ],
+)
+def test_an_adapter_of_another_kind_is_named_by_it(folder, config, named):
+    (folder / CONFIG).write_text(json.dumps(config))
+    with pytest.raises(InputError, match=rf'{CONFIG}: peft_type is {named}.*; only "LORA" is'):
+        read(folder)
 
 
 @pytest.mark.parametrize("key", REFUSED)

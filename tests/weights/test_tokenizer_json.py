@@ -179,6 +179,7 @@ TURNS = {  # how templates open a user's, open an assistant's and close a turn
 @pytest.fixture(params=SPACES)
 def spaced(request, tmp_path):
     change(write(tmp_path, "mistral"), "tokenizer.json", **SPACES[request.param])
+    change(tmp_path, "tokenizer_config.json", add_prefix_space=request.param != "never")
     return tmp_path
 
 
@@ -483,6 +484,43 @@ def test_normalized_means_nothing_without_a_normalizer(tmp_path):
     )
 
 
+def test_normalized_means_nothing_where_the_normalizer_is_empty(tmp_path):
+    added = load(write(tmp_path))["added_tokens"]
+    empty = {"type": "Sequence", "normalizers": []}
+    tokens = [{**token, "normalized": True} for token in added]
+    change(tmp_path, "tokenizer.json", added_tokens=tokens, normalizer=empty)
+    change(tmp_path, "tokenizer_config.json", added_tokens_decoder={})
+    assert encode_prompt(read_tokenizer(tmp_path), [USER], "here:1") == peer_chat(
+        read_peer(tmp_path), [USER], add_generation_prompt=True
+    )
+
+
+def test_tokens_of_the_model_s_own_by_their_names(tmp_path):
+    """Templates may write them by name, as in `transformers`."""
+    template = "{{ think_token }}{{ messages[0].content }}"
+    own = {"think_token": "<think>", "end_token": {"content": "</think>"}}
+    change(
+        write(tmp_path, "qwen3"),
+        "tokenizer_config.json",
+        extra_special_tokens={"think_token": "<think>"},
+        chat_template=template,
+    )
+    tokenizer = read_tokenizer(tmp_path)
+    assert tokenizer.template_tokens["think_token"] == "<think>"
+    assert encode_prompt(tokenizer, [USER], "here:1") == peer_chat(read_peer(tmp_path), [USER])
+    change(tmp_path, "tokenizer_config.json", extra_special_tokens=own)
+    assert read_tokenizer(tmp_path).template_tokens["end_token"] == "</think>"
+
+
+def test_dropout_in_the_merges(tmp_path):
+    change(write(tmp_path), "tokenizer.json", model__dropout=0.1)
+    assert "model.dropout is 0.1, so that the same text has other ids" in refusal(
+        tmp_path, "tokenizer.json"
+    )
+    change(tmp_path, "tokenizer.json", model__dropout=0.0)
+    assert encode_text(read_tokenizer(tmp_path), "a")
+
+
 def test_more_than_one_token_before_a_text(tmp_path):
     post = load(write(tmp_path))["post_processor"]
     post["single"] = [post["single"][0], *post["single"]]
@@ -503,6 +541,7 @@ def test_no_token_that_ends_a_document(tmp_path):
         ({"pad_token": {"content": "a"}}, "'a'"),
         ({"additional_special_tokens": ["<|x|>"]}, "'<|x|>'"),
         ({"extra_special_tokens": [{"content": "<|x|>"}]}, "'<|x|>'"),
+        ({"extra_special_tokens": {"x_token": "<|x|>"}}, "'<|x|>'"),
         ({"added_tokens_decoder": {"9999": {"content": "<|x|>"}}}, "'<|x|>'"),
         ({"added_tokens_decoder": {"9999": {"content": "<|eot_id|>"}}}, "'<|eot_id|>'"),
         ({"auto_map": {"AutoTokenizer": ["tokenizer.Mine", None]}}, "auto_map"),

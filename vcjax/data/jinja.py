@@ -1,11 +1,11 @@
 """Renders chat templates: Jinja programs, run in a sandbox as Hugging Face runs them.
 
 The environment is that of `transformers` (its `utils/chat_template_utils.py`), with the tag
-`{% generation %}` ... `{% endgeneration %}` around the assistant's text. One function is left out:
-`strftime_now`, since the same conversation must give the same ids tomorrow. Templates that test for
-it fall back on a fixed date.
+`{% generation %}` ... `{% endgeneration %}` around the assistant's text. One function differs:
+`strftime_now` says that it is DATE, since the same conversation must give the same ids tomorrow.
 """
 
+import datetime
 import functools
 import json
 import re
@@ -20,6 +20,9 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 Span = tuple[int, int]  # where in a text something begins and ends
+
+# What templates take for today: the date that Llama 3 falls back on where there is no clock.
+DATE = datetime.date(2024, 7, 26)
 
 OPENING, CLOSING = "generation_opening", "generation_closing"  # variables that the tag writes
 
@@ -89,6 +92,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _raise_exception
+    environment.globals["strftime_now"] = DATE.strftime
     return environment
 
 

@@ -18,6 +18,11 @@ Token = tuple[int, int, int]  # id, where in a text it begins and ends
 PRIVATE_USE = range(0xF0000, 0xFFFFE)  # code points without a meaning of their own
 
 
+def stands_in(character: str, text: str) -> bool:
+    """Whether a template wrote the character, which it was given in a JSON value, into the text."""
+    return any(spelling in text for spelling in _spellings(character))
+
+
 def unused_characters(value: Any, count: int) -> list[str]:
     """Characters that occur nowhere in a JSON value, not as an escape sequence either."""
     text = json.dumps(value, ensure_ascii=False)

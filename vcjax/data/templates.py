@@ -56,3 +56,15 @@ def check_template(template: str, tokenizer: Tokenizer) -> None:
             f"config.chat_template: it writes {', '.join(sorted(absent))}, which the model's "
             "tokenizer does not have; use another template or model"
         )
+
+
+def warnings(tokenizer: Tokenizer) -> list[str]:
+    """In what `transformers` writes or cuts conversations otherwise than vcjax."""
+    found = list(tokenizer.warnings)
+    sources = [tokenizer.chat_template, *tokenizer.named_templates.values()]
+    if any("strftime_now" in source for source in sources):
+        found.append(
+            f"the chat template asks for today's date: vcjax always says {jinja.DATE}, so that rows "
+            "stay the same; `transformers` and servers say the day's"
+        )
+    return found

@@ -2,8 +2,8 @@
 
 import functools
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Literal
 
@@ -27,6 +27,8 @@ class Tokenizer:
     template_tokens: variables of the template: bos_token, eos_token and others -> their text.
     identity: sha256 of vocabulary, merges and template, for fingerprints.
     words: where words are tokens, all that there are; None where any text has tokens.
+    named_templates: further chat templates by their names; tool_use is for conversations with tools.
+    warnings: in what `transformers` makes other ids of an export.
     """
 
     bpe: tokenizers.Tokenizer
@@ -37,6 +39,8 @@ class Tokenizer:
     template_tokens: dict[str, str]
     identity: str
     words: frozenset[str] | None = None
+    named_templates: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @functools.cached_property
     def control_names(self) -> dict[int, str]:

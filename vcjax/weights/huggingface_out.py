@@ -13,6 +13,7 @@ from tokenizers.processors import TemplateProcessing
 
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.models.architecture import Architecture
+from vcjax.weights import chat_templates
 from vcjax.weights.huggingface import is_transposed, tensor_name, weight_sizes
 from vcjax.weights.placement import Reader
 from vcjax.weights.stop_tokens import stop_ids
@@ -119,7 +120,7 @@ def _llama_config(architecture: Architecture, tokenizer: Tokenizer) -> dict[str,
 
 
 def write_tokenizer(folder: epath.Path, base: Path | None, tokenizer: Tokenizer) -> None:
-    """The base's own files, or new ones; and the run's chat template."""
+    """The base's own files, or new ones; and the run's chat templates."""
     if base is not None:
         for pattern in COPIED:
             for path in filter(Path.is_file, base.glob(pattern)):
@@ -132,8 +133,7 @@ def write_tokenizer(folder: epath.Path, base: Path | None, tokenizer: Tokenizer)
             **_special_tokens(tokenizer),
         }
         files.write_json(folder / "tokenizer_config.json", settings)
-    if tokenizer.chat_template:  # goes before one in tokenizer_config.json
-        files.write_text(folder / "chat_template.jinja", tokenizer.chat_template)
+    chat_templates.write(folder, tokenizer)
 
 
 def _special_tokens(tokenizer: Tokenizer) -> dict[str, str]:

@@ -15,6 +15,7 @@ from etils import epath
 
 from vcjax import record
 from vcjax.config import SOURCES
+from vcjax.data import templates
 from vcjax.data.licences import NOT_STATED
 from vcjax.data.sources import split_source
 from vcjax.record import Record
@@ -60,6 +61,7 @@ def write(
         stages=[_stage(run, fingerprint) for fingerprint in chain],
         end=end,
         made_with=_made_with(workdir, run, chain),
+        warnings=templates.warnings(pretrained.tokenizer),
         figures=None if arm is None else _figures(workdir, run),
     )
     front = _front_matter(pretrained, format).to_yaml()

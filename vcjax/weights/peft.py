@@ -30,9 +30,9 @@ FREE = (
     *("r", "lora_alpha", "target_modules", "exclude_modules", "task_type", "lora_dropout"),
     *("base_model_name_or_path", "revision", "peft_version", "auto_mapping", "inference_mode"),
     *("megatron_core", "qalora_group_size", "layers_pattern", "eva_config", "runtime_config"),
+    *("peft_type", "layers_to_transform", "ensure_weight_tying"),
 )
 ONE_OF = {
-    "peft_type": ("LORA",),
     "bias": ("none",),
     # Other methods (PiSSA, OLoRA, LoftQ, ...) change the base's weights at the start.
     "init_lora_weights": (True, False, None, "gaussian", "eva", "orthogonal"),
@@ -87,6 +87,7 @@ def read_adapter(folder: Path, model: Model, untouched: PyTree) -> PyTree:
     to another model.
     """
     _check_config(folder, model.lora)
+    chosen = _chosen_layers(folder)
     path = folder / WEIGHTS
     if not path.is_file() and (folder / PICKLE).is_file():
         raise InputError(
@@ -108,6 +109,11 @@ def read_adapter(folder: Path, model: Model, untouched: PyTree) -> PyTree:
         stacked = adapter[module][letter.lower()]
         if layer >= len(stacked):
             raise InputError(f"{path}: tensor {name!r}: the model has {len(stacked)} layers")
+        if chosen is not None and layer not in chosen:
+            raise InputError(
+                f"{folder / CONFIG}: layers_to_transform is {chosen}, but {WEIGHTS} has the tensor "
+                f"{name!r}, which peft would leave out; name its layer or remove it"
+            )
         tensor, expected = file.get_tensor(name), stacked.shape[:0:-1]
         if tensor.shape != expected or tensor.dtype.name not in ("float32", "float16", "bfloat16"):
             raise InputError(
@@ -152,6 +158,11 @@ def _check_config(folder: Path, lora: LoRA | None) -> None:
     config = files.read_json(path)
     if not isinstance(config, dict):
         raise InputError(f"{path}: no such file or no JSON object; give the folder of an adapter")
+    if config.get("peft_type") != "LORA":
+        has = "missing, as in adapters that are not of peft (mlx-lm's)"
+        if "peft_type" in config:
+            has = f"{json.dumps(config['peft_type'])}, which is not supported"
+        raise InputError(f'{path}: peft_type is {has}; only "LORA" is')
     for key, value in config.items():
         allowed = ONE_OF.get(key)
         if allowed is not None and value in allowed:
@@ -175,6 +186,12 @@ def _check_config(folder: Path, lora: LoRA | None) -> None:
             f"{path}: r is {rank} and lora_alpha {alpha}, the experiment's are {lora.rank} and "
             f"{lora.alpha:g}; set recipe(rank={rank}, alpha={alpha})"
         )
+
+
+def _chosen_layers(folder: Path) -> list[int] | None:
+    """The layers that peft would put the adapter on; None: all that have tensors."""
+    chosen = files.read_json(folder / CONFIG).get("layers_to_transform")
+    return [chosen] if isinstance(chosen, int) else chosen or None
 
 
 def _name(layer: int, module: str, letter: str) -> str:

@@ -69,13 +69,15 @@ class Pretrained:
 def find(model: str, chat_template: str = "") -> Pretrained:
     """model: a packaged name, a .gguf file, a Hugging Face folder, or a hub id (NAME@revision).
 
-    chat_template: the source of a template to use instead of the model's own; "" for its own.
+    chat_template: the source of a template to use instead of all the model's own; "" for its own.
     """
     pretrained = _find(model)
     if not chat_template:
         return pretrained
     check_template(chat_template, pretrained.tokenizer)
-    tokenizer = dataclasses.replace(pretrained.tokenizer, chat_template=chat_template)
+    tokenizer = dataclasses.replace(
+        pretrained.tokenizer, chat_template=chat_template, named_templates={}
+    )
     identity = hashlib.sha256(f"{pretrained.identity}\0{chat_template}".encode()).hexdigest()
     return dataclasses.replace(pretrained, tokenizer=tokenizer, identity=identity)
 

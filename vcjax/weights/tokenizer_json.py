@@ -29,6 +29,7 @@ from tokenizers import Tokenizer as BPETokenizer
 
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
+from vcjax.weights import chat_templates, prefix_space
 from vcjax.workdir.files import read_json
 
 MARKER = re.compile(r"<\S+>|\[\S+\]")
@@ -49,15 +50,19 @@ def read_tokenizer(folder: Path) -> Tokenizer:
             "tekken.json neither); convert it once: python -c 'from transformers import "
             'AutoTokenizer as T; T.from_pretrained("FOLDER").save_pretrained("FOLDER")\''
         )
-    original, config = _original(path), _read_config(folder)
+    original, config, spec = _original(path), _read_config(folder), read_json(path)
     added = {token.content: id_ for id_, token in original.get_added_tokens_decoder().items()}
     _check_config(folder / "tokenizer_config.json", config, added)
-    control = dict(_control(path, original))
-    template_tokens = {key: _content(config[key]) for key in _named_tokens(config)}
-    chat_template = _chat_template(folder, config)
+    prefix_space.check(folder / "tokenizer_config.json", config, spec)
+    control = dict(_control(path, original, normalizes=not _is_empty(spec.get("normalizer"))))
+    template_tokens = _template_tokens(config)
+    templates = chat_templates.read(folder, config)
+    chat_template = templates.pop("default", "")
     bos_id, eos_id = _bos_id(path, original), _eos_id(path, control, template_tokens)
-    spec = _without(control, added, read_json(path))
+    spec = _without(control, added, spec)
     decides = [spec, control, chat_template, bos_id, eos_id, template_tokens]
+    decides += [templates] if templates else []
+    model_type = (read_json(folder / "config.json") or {}).get("model_type")
     return Tokenizer(
         bpe=BPETokenizer.from_str(json.dumps(spec)),
         control=control,
@@ -67,6 +72,8 @@ def read_tokenizer(folder: Path) -> Tokenizer:
         template_tokens=template_tokens,
         words=frozenset(spec["model"]["vocab"]) if spec["model"]["type"] == "WordLevel" else None,
         identity=hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest(),
+        named_templates=templates,
+        warnings=tuple(prefix_space.warnings(model_type, config, spec)),
     )
 
 
@@ -84,6 +91,11 @@ def _original(path: Path) -> BPETokenizer:
     if isinstance(model, models.BPE) and not (model.byte_fallback or "ByteLevel" in cutting):
         raise InputError(
             f"{path}: the BPE has no ids for some characters; expected ByteLevel or byte_fallback"
+        )
+    if isinstance(model, models.BPE) and model.dropout:
+        raise InputError(
+            f"{path}: model.dropout is {model.dropout:g}, so that the same text has other ids each "
+            "time; set it to null"
         )
     original.no_padding()  # or it would be among what _bos_id finds before a text
     return original
@@ -104,9 +116,15 @@ def _content(token: str | dict[str, Any]) -> str:
     return token if isinstance(token, str) else token["content"]
 
 
-def _named_tokens(config: dict[str, Any]) -> list[str]:
-    """bos_token, eos_token and so on; null is none, and add_bos_token is a switch."""
-    return [k for k, v in config.items() if k.endswith("_token") and isinstance(v, str | dict)]
+def _template_tokens(config: dict[str, Any]) -> dict[str, str]:
+    """What a template may write by its name: bos_token, eos_token and the model's own.
+
+    null is no token, and add_bos_token is a switch.
+    """
+    named = {k: v for k, v in config.items() if k.endswith("_token") and isinstance(v, str | dict)}
+    own = config.get("extra_special_tokens")
+    named |= own if isinstance(own, dict) else {}
+    return {key: _content(token) for key, token in named.items()}
 
 
 def _check_config(path: Path, config: dict[str, Any], added: dict[str, int]) -> None:
@@ -115,8 +133,8 @@ def _check_config(path: Path, config: dict[str, Any], added: dict[str, int]) -> 
         raise InputError(f"{path}: auto_map: the tokenizer is code of its own, which is not run")
     ids = {_content(token): int(i) for i, token in config.get("added_tokens_decoder", {}).items()}
     lists = [config.get(f"{kind}_special_tokens") or [] for kind in ("additional", "extra")]
-    named = [config[key] for key in _named_tokens(config)]
-    for token in [*ids, *map(_content, itertools.chain(named, *lists))]:
+    listed = itertools.chain(*(given for given in lists if not isinstance(given, dict)))
+    for token in [*ids, *_template_tokens(config).values(), *map(_content, listed)]:
         if token not in added or ids.get(token, added[token]) != added[token]:
             raise InputError(
                 f"{path}: {token!r} is not among the added_tokens of tokenizer.json, or has "
@@ -124,16 +142,22 @@ def _check_config(path: Path, config: dict[str, Any], added: dict[str, int]) -> 
             )
 
 
-def _control(path: Path, original: BPETokenizer) -> Iterator[tuple[str, int]]:
+def _control(path: Path, original: BPETokenizer, normalizes: bool) -> Iterator[tuple[str, int]]:
     for id_, token in original.get_added_tokens_decoder().items():
         if not (token.special or MARKER.fullmatch(token.content)):
             continue
-        for flag in _flags_that_matter(token, normalizes=original.normalizer is not None):
+        for flag in _flags_that_matter(token, normalizes):
             raise InputError(
                 f"{path}: added_tokens: {token.content!r} has {flag} true, which changes the text "
                 "around it and is not supported; use another model"
             )
         yield token.content, id_
+
+
+def _is_empty(normalizer: dict[str, Any] | None) -> bool:
+    return normalizer is None or (
+        normalizer["type"] == "Sequence" and all(map(_is_empty, normalizer["normalizers"]))
+    )
 
 
 def _flags_that_matter(token: AddedToken, normalizes: bool) -> list[str]:
@@ -165,23 +189,6 @@ def _eos_id(path: Path, control: dict[str, int], template_tokens: dict[str, str]
         f"{path}: added_tokens: none ends a document; expected one of {', '.join(END_OF_DOCUMENT)} "
         "or an eos_token in tokenizer_config.json"
     )
-
-
-def _chat_template(folder: Path, config: dict[str, Any]) -> str:
-    """From its own file or else the config, as in `transformers`; "" where there is none."""
-    path = folder / "chat_template.jinja"
-    if path.is_file():
-        return path.read_text(encoding="utf-8-sig")
-    template = config.get("chat_template") or ""
-    if isinstance(template, str):
-        return template
-    named = {entry["name"]: entry["template"] for entry in template}
-    if "default" not in named:
-        raise InputError(
-            f"{folder / 'tokenizer_config.json'}: chat_template: none is named 'default', only "
-            f"{', '.join(named)}; put the one to use into chat_template.jinja"
-        )
-    return named["default"]
 
 
 def _without(

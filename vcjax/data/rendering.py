@@ -1,0 +1,154 @@
+"""A conversation made ready for the model's chat template, and the template applied to it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from vcjax.data import jinja
+from vcjax.data.conversations import REASONING
+from vcjax.data.jinja import Span
+from vcjax.data.marking import mark_controls, unused_characters
+from vcjax.data.tokenizer import Tokenizer
+from vcjax.errors import InputError
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What a template is given of a conversation.
+
+    messages: with `mark` in texts that spell control tokens (marking.py). template: its Jinja
+    source. variables: what it gets beside the messages. borders: two characters for jinja.render.
+    spare: two more for each message. None of these characters occurs in the conversation. where:
+    the conversation's place, for errors.
+    """
+
+    messages: list[dict]
+    template: str
+    variables: dict[str, Any]
+    mark: str
+    borders: list[str]
+    spare: list[tuple[str, str]] = field(repr=False)
+    where: str
+
+    def render(self, messages: Sequence[dict], **variables: Any) -> tuple[str, list[Span]]:
+        """The text of these messages, and its spans that are inside `{% generation %}`."""
+        try:
+            return jinja.render(
+                self.template,
+                self.borders,
+                {"add_generation_prompt": False, **self.variables, **variables}
+                | {"messages": messages},
+            )
+        except Exception as error:  # the template is a program of the model's: it raises anything
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(
+                f"{self.where}: the model's chat template refuses it: {reason}"
+            ) from error
+
+    def text(self, messages: Sequence[dict]) -> str:
+        """The text of these messages."""
+        return self.render(messages)[0]
+
+    def prompt(self, messages: Sequence[dict]) -> str:
+        """The text that the model sees when it answers these messages."""
+        return self.render(messages, add_generation_prompt=True)[0]
+
+
+def prepare(
+    tokenizer: Tokenizer,
+    messages: Sequence[dict],
+    where: str,
+    thinking: bool,
+    tools: Sequence[dict],
+) -> Conversation:
+    """Raises InputError without a template, and where it has no place for the tools."""
+    template = template_for(tokenizer, tools)
+    if not template:
+        raise InputError(f"{where}: the model has no chat template; use one that has, or documents")
+    mark, *unused = unused_characters([*messages, *tools], 3 + 2 * len(messages))
+    conversation = Conversation(
+        messages=mark_controls(tokenizer, [_for_template(m, thinking) for m in messages], mark),
+        template=template,
+        variables={
+            "documents": None,  # `transformers` defines it, so templates may test it
+            "enable_thinking": thinking,
+            "thinking": thinking,  # its name in the templates of DeepSeek and Granite
+            "tools": mark_controls(tokenizer, list(tools), mark) or None,
+            **tokenizer.template_tokens,
+        },
+        mark=mark,
+        borders=unused[:2],
+        spare=list(zip(unused[2::2], unused[3::2], strict=True)),
+        where=where,
+    )
+    conversation = _with_arguments(conversation)
+    if tools:
+        _check_tools(conversation)
+    return conversation
+
+
+def template_for(tokenizer: Tokenizer, tools: Sequence[dict] = ()) -> str:
+    """The template of a conversation with these tools, as `transformers` chooses it."""
+    named = tokenizer.named_templates.get("tool_use") if tools else None
+    return named or tokenizer.chat_template
+
+
+def _for_template(message: dict, thinking: bool) -> dict:
+    """The message with its reasoning under all the names that templates read, as `transformers`
+    gives it, or without."""
+    given = {field: value for field, value in message.items() if field != "reasoning"}
+    if thinking and "reasoning" in message:
+        given |= dict.fromkeys(REASONING, message["reasoning"])
+    return given
+
+
+def _with_arguments(conversation: Conversation) -> Conversation:
+    """The arguments of tool calls as the template takes them: objects, or else JSON text.
+
+    A template that adds them to a text raises for objects, one that prints them writes Python.
+    """
+    objects = conversation.messages
+    calls = [call["function"] for m in objects for call in m.get("tool_calls", ())]
+    printed = [repr(call["arguments"]) for call in calls if call.get("arguments")]
+    if not printed:
+        return conversation
+    reason = f"{conversation.where}: the chat template writes the arguments of tool calls as Python"
+    try:
+        text = conversation.text(objects)
+        if not any(arguments in text for arguments in printed):
+            return conversation
+    except InputError as error:
+        reason = str(error)
+    texts = [_with_json_arguments(message) for message in objects]
+    try:
+        conversation.text(texts)
+    except InputError:  # what is wrong is not the arguments, or they can be given in no way
+        raise InputError(reason) from None
+    return replace(conversation, messages=texts)
+
+
+def _with_json_arguments(message: dict) -> dict:
+    if "tool_calls" not in message:
+        return message
+
+    def as_text(call: dict) -> dict:
+        function = call["function"]
+        arguments = json.dumps(function.get("arguments", {}), ensure_ascii=False)
+        return call | {"function": function | {"arguments": arguments}}
+
+    return message | {"tool_calls": [as_text(call) for call in message["tool_calls"]]}
+
+
+def _check_tools(conversation: Conversation) -> None:
+    """Raises InputError if the template leaves out the tools."""
+    text = conversation.text(conversation.messages)
+    try:
+        without, _ = conversation.render(conversation.messages, tools=None)
+    except InputError:  # it cannot do without them
+        return
+    if text == without:
+        raise InputError(
+            f"{conversation.where}: it has tools, which this model's chat template leaves out; use "
+            "another chat template or model"
+        )
