@@ -8,8 +8,10 @@ import jax
 import pandas as pd
 import pytest
 import small_run
+from data_files import write_parquet
 import tiny
 from etils import epath
+from huggingface_hub import constants
 from ml_collections import ConfigDict
 
 from vcjax import config as configs
@@ -560,3 +562,47 @@ def test_general_instructions_are_mixed_into_a_behavior_stage(copy, tmp_path):
     settings.stages.behavior.mix_share = 0.9
     with pytest.raises(InputError, match=r"50 demonstrations, but a share of 0\.9"):
         experiment.run(settings, files_, tmp_path / "more", dry_run=True)
+
+
+def test_a_stage_of_several_sources(tiny_gguf, tmp_path, monkeypatch, capsys):
+    """Conversations, then texts of a data set of the hub: in the plan, the report and the card."""
+    commit = "0123456789" * 4
+    cached = tmp_path / "hub" / "datasets--org--replay"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    path = small_run.write_short(tmp_path / "files", tiny_gguf)
+    texts = [{"text": f"Many small birds sang in hedge {i}.", "license": "mit"} for i in range(9)]
+    write_parquet(cached / f"snapshots/{commit}/data/birds-00000-of-00001.parquet", texts)
+    write_parquet(cached / f"snapshots/{commit}/data/other-00000-of-00001.parquet", texts)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+
+    def of(**settings):
+        config = small_run.load(path)
+        mix = [configs.source("hub:org/replay@main", **settings)]
+        own = dict(file="demonstrations.jsonl", rows=12, mix=mix, order="in_order")
+        config.stages.behavior = configs.behavior(**own)
+        return config
+
+    def refused(**settings):
+        with pytest.raises(InputError) as error:
+            experiment.run(of(**settings), path.parent, tmp_path / "run", False)
+        assert not (tmp_path / "run").exists()
+        return str(error.value)
+
+    assert "its splits are birds, other; say which are meant" in refused()
+    assert "no split 'bird'; did you mean 'birds'?" in refused(splits=("bird",))
+    assert "9 records, but rows=10; lower it" in refused(splits=("birds",), rows=10)
+    experiment.run(of(splits=("birds",), rows=7), path.parent, tmp_path / "run", False)
+    shown = capsys.readouterr().out
+    assert "behavior: birds        7" in shown and "hub:org/replay@main 01234567" in shown
+    saved = record.read(epath.Path(tmp_path / "run"))
+    [stage] = [stage for stage in saved.plan.stages.values() if stage.name == "behavior"]
+    assert stage.data.sources["birds"].revision == commit
+    assert stage.data.parts == tuple(one.rows for one in stage.data.sources.values())
+    assert saved.licences["hub:org/replay@main"] == "mit"
+    assert "<h2>Sources</h2>" in (tmp_path / "run/report/index.html").read_text()
+    assert len(pd.read_csv(tmp_path / "run/report/sources.csv")) == 2
+    export(epath.Path(tmp_path / "run"), "america", 0, "peft", tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"| behavior | birds | hub:org/replay@main | {commit} | 7 |" in card

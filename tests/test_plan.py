@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from vcjax.config import behavior, experiment, rationale, recipe, resolve
+from vcjax.data.source_counts import SourceCounts
 from vcjax.errors import InputError
 from vcjax.models.architecture import Architecture
 from vcjax.plan import StageData, cost, describe, make_plan, warnings
@@ -122,24 +123,41 @@ def test_a_warm_up_not_shorter_than_its_stage_is_refused(config):
 
 def test_few_updates_and_split_documents_are_warned_of_once(config):
     config.seeds = 2
-    assert warnings(plan_of(config), batch_shards=1) == []
+    assert warnings(plan_of(config, rows=400), batch_shards=1) == []
     few = plan_of(config, rows=40, split_documents=5, left_out_tokens=1234)
     for fingerprint, stage in few.stages.items():
         if (stage.name, stage.seed) == ("why", 1):
             few.stages[fingerprint] = dataclasses.replace(stage, updates=9)
     assert warnings(few, batch_shards=1) == [
-        "few updates: why 10 or 9, what 10. Reproductions of the study with fewer than 20 saw no "
-        "effect; lower batch_tokens or raise epochs.",
+        "few updates: why 10 or 9, what 10. Re-runs of the study saw no effect after 3 updates, nor "
+        "of 1M tokens after 31, and one after about 246; lower batch_tokens or raise epochs.",
         "documents longer than a row (`length` tokens) were split: why 5 of 180, what 5 of 180",
         "tokens are left out: why 1,234, what 1,234. They are parts of split documents in which "
         "nothing is trained on, as of a prompt longer than a row.",
     ]
 
 
+def test_records_that_are_left_out_are_warned_of(config):
+    source = SourceCounts("b.jsonl", "", 9, 90, 90, 3, left_out=2, first_left_out="b.jsonl:3: blank")
+    [line] = warnings(plan_of(config, rows=400, sources={"file": source}), batch_shards=1)[:1]
+    assert line == (
+        "stage what: 2 records of b.jsonl cannot be used and are left out, as b.jsonl:3: blank"
+    )
+
+
+def test_parts_are_part_of_the_fingerprint_only_where_there_are_some(config):
+    before, same, apart, otherwise = (
+        plan_of(config, **changes).arms["both"][0]
+        for changes in ({}, {"parts": ()}, {"parts": (40, 60)}, {"parts": (60, 40)})
+    )
+    assert before == same
+    assert len({before, apart, otherwise}) == 3
+
+
 def test_rows_that_do_not_divide_over_the_devices_are_warned_of(config):
     rows = next(iter(plan_of(config).stages.values())).rows_per_update
-    assert warnings(plan_of(config), batch_shards=rows) == []
-    [line] = warnings(plan_of(config), batch_shards=2 * rows)
+    assert warnings(plan_of(config, rows=400), batch_shards=rows) == []
+    [line] = warnings(plan_of(config, rows=400), batch_shards=2 * rows)
     assert line.startswith(f"why, what: {rows} row(s) at a time cannot be divided over {2 * rows}")
 
 

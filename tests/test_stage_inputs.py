@@ -208,3 +208,64 @@ def test_files_of_a_data_folder_that_are_not_read_are_named(tmp_path):
     stages = dict(a=configs.rationale(file="set"))
     config = configs.experiment(stages=stages, arms=dict(a=("a",)))
     assert stage_inputs.warnings(config, tmp_path) == ["stage a: set: not read: test.jsonl"]
+
+
+def mixed(setting, **settings):
+    """The setting with two documents and all documents of america mixed into its demonstrations."""
+    path = small_run.write(setting[2], setting[0].model, documents=12, demonstrations=12)
+    config = small_run.load(path)
+    mix = [configs.source("affordability.jsonl", rows=2), configs.source("america.jsonl")]
+    config.stages.behavior = configs.behavior(file="demonstrations.jsonl", mix=mix, **settings)
+    return configs.resolve(config, path.parent), *setting[1:]
+
+
+def test_sources_are_counted_and_found_again(setting, encodings):
+    setting = mixed(setting, tokens=60)
+    first = prepare(setting)
+    assert len(encodings) == len(set(encodings)), "once, though tokens were counted before"
+    stage_inputs.write(first, setting[3])
+    encodings.clear()
+    found = data(prepare(setting))
+    assert encodings == [] and found == data(first)
+    for seed in (0, 1):
+        of = found["behavior", seed].sources
+        assert {name: one.records for name, one in of.items() if name != "file"} == {
+            "affordability": 2,
+            "america": 12,
+        }
+        assert 40 < of["file"].weighted_tokens <= 60
+        for key in ("tokens", "weighted_tokens"):
+            total = sum(getattr(one, key) for one in of.values())
+            assert total == getattr(found["behavior", seed], key)
+        assert found["behavior", seed].parts == ()
+
+
+def test_sources_one_after_another_have_rows_of_their_own(setting):
+    setting = mixed(setting, order="in_order")
+    inputs = prepare(setting)
+    stage_inputs.write(inputs, setting[3])
+    found = data(inputs)["behavior", 0]
+    assert found.parts == tuple(one.rows for one in found.sources.values())
+    assert sum(found.parts) == found.rows
+    lines = (setting[3] / "rows" / found.rows_id / "documents.jsonl").read_text().splitlines()
+    of_row = {}
+    for line in map(json.loads, lines):
+        for piece in line["pieces"]:
+            of_row.setdefault(piece["row"], set()).add(line["where"].rpartition("/")[2][:4])
+    assert [of_row[row] for row in range(found.rows)] == [
+        {file} for file, count in zip(("demo", "affo", "amer"), found.parts, strict=True)
+        for _ in range(count)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["rows", "splits", "file"])
+def test_each_key_of_a_source_is_part_of_the_key_of_rows(setting, key):
+    before = data(prepare(setting := mixed(setting)))
+    [name, *_] = setting[0].stages.behavior.mix
+    value = {"rows": 3, "splits": (), "file": "america.jsonl"}[key]
+    config, base, folder, _ = setting
+    keys = [stage_inputs.input_key(config, "behavior", 0, base, folder)]
+    config.stages.behavior.mix[name][key] = value
+    keys.append(stage_inputs.input_key(config, "behavior", 0, base, folder))
+    assert (keys[0] == keys[1]) == (key == "splits"), "which is as it was"
+    assert (before == data(prepare(setting))) == (key == "splits")

@@ -1,29 +1,30 @@
 """What a config file builds on, and its meaning once all flags are read.
 
-A config file calls `experiment`, `recipe`, `pretrain`, `rationale`, `behavior` and `adapter`;
+A config file calls `experiment`, `recipe`, `pretrain`, `rationale`, `behavior`, `adapter`, `source`;
 `resolve` fills each stage from the recipe and checks the whole against `vcjax/schema/`, which
 knows every key, its type and its default. Nothing that decides a result has a default elsewhere.
 """
 
+import itertools
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-from vcjax.data.sources import split_source
+from vcjax.data.sources import is_data_set, name_of, sources_of, split_source
 from vcjax.data.templates import read_template
 from vcjax.errors import InputError, missing_of_config
 from vcjax.schema import check, consistency, keys, values
-from vcjax.schema.stages import KINDS, Recipe
+from vcjax.schema.stages import KINDS, Recipe, Source
 
 RECIPE: dict[str, Any] = Recipe.defaults()
 
 SCRATCH = keys.SCRATCH
-SOURCES = ("spec", "other_spec", "file", "mix")  # keys of a stage: what its texts are from
 PROBE_PATHS = ("path", "rubric", "spec")  # keys of an entry of `probes`
 FOLDERS = ("file", "mix", "probes")  # keys whose path may be of a folder
 
@@ -104,6 +105,19 @@ def behavior(**settings: Any) -> ConfigDict:
     return _stage("behavior", settings)
 
 
+def source(file: str, **settings: Any) -> ConfigDict:
+    """Texts for the `mix` of a stage: a file, a folder, or a data set (hub:..., tfds:...).
+
+    splits: of a folder or a data set that has several.
+    rows, tokens: so many records, or as many as have together at most so many tokens that are
+    trained on. share: as many as make up this share of all records of the stage. At most one of the
+    three; none: all. The seed decides which; the fewer are among the more.
+    """
+    defaults = Source.defaults()
+    check.check_keys("source.", settings, defaults)
+    return _config_dict({**defaults, "file": file, **_like(defaults, settings)})
+
+
 def adapter(**settings: Any) -> ConfigDict:
     """A stage that trains nothing: it takes the PEFT adapter in the folder `file`."""
     return _stage("adapter", settings)
@@ -130,12 +144,29 @@ def _stage(kind: str, settings: dict[str, Any]) -> ConfigDict:
     if isinstance(given.get("stated"), Mapping):
         check.check_keys(f"{kind}.stated.", given["stated"], defaults["stated"])
         given["stated"] = defaults["stated"] | given["stated"]
+    if isinstance(given.get("mix"), list | tuple):
+        given["mix"] = _by_name(given["mix"], f"{kind}.mix")
     for key, value in defaults.items():
         if key in RECIPE and value == RECIPE[key]:
             defaults[key] = placeholder(type(value))
         elif value is None:
             defaults[key] = placeholder(str)
     return _config_dict({**defaults, **given})
+
+
+def _by_name(given: Sequence[Any], where: str) -> dict[str, Any]:
+    """Sources of a mix by short names of their own; equal ones are numbered."""
+    named: dict[str, Any] = {}
+    for one in given:
+        if not isinstance(one, ConfigDict) or "file" not in one:
+            raise InputError(f"{where}: {one!r:.60}; give source(...) of each")
+        stem = re.sub(r"[\s/\\.]", "_", name_of(str(one.file), tuple(one.splits))) or "texts"
+        numbers = itertools.count(2)
+        name = stem
+        while name in {*named, "file", "spec"}:
+            name = f"{stem}_{next(numbers)}"
+        named[name] = one.copy_and_resolve_references()
+    return named
 
 
 def _like(defaults: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
@@ -197,10 +228,14 @@ def _expand_home(config: ConfigDict) -> None:
         config[key] = os.path.expanduser(config[key])
     config.development = tuple(map(os.path.expanduser, config.development))
     config.probes = tuple(map(_expanded, config.probes))
-    sections = [(stage, SOURCES) for stage in config.stages.values()]
-    for section, keys_of in [*sections, (config.system_prompts, [*config.system_prompts])]:
+    sections = [(config.system_prompts, [*config.system_prompts])]
+    for stage in config.stages.values():
+        if isinstance(stage.get("mix"), ConfigDict):
+            sections += [(source, ["file"]) for source in stage.mix.values()]
+        sections.append((stage, ["spec", "other_spec", "file", "mix"]))
+    for section, keys_of in sections:
         for key in keys_of:
-            if section.get(key):
+            if isinstance(section.get(key), str):
                 section[key] = os.path.expanduser(section[key])
 
 
@@ -251,14 +286,16 @@ def primary_contrast(config: Mapping[str, Any]) -> dict[str, float]:
     return config["contrasts"].get(config["primary"], {})
 
 
-def missing_files(config: ConfigDict, folder: Path) -> list[str]:
+def missing_files(config: ConfigDict, folder: Path, download: bool = True) -> list[str]:
     """Of a resolved config, "key: path does not exist" of each file that a run would miss, and
-    "key: path is a folder" where only a file will do."""
+    "key: path is a folder" where only a file will do.
+
+    download: whether data sets of the hub are fetched; else one that is not in its cache is missing.
+    """
     needed = [
-        (f"config.stages.{name}.{key}", split_source(config.stages[name][key])[0])
+        (f"config.stages.{name}.{key}", split_source(source)[0])
         for name in used_stages(config)
-        for key in SOURCES
-        if config.stages[name].get(key)
+        for key, source in sources_of(config.stages[name]).items()
     ]
     for entry in probe_entries(config):
         for key in filter(entry.get, PROBE_PATHS):
@@ -271,11 +308,24 @@ def missing_files(config: ConfigDict, folder: Path) -> list[str]:
     ]
     wrong = []
     for key, path in dict.fromkeys(needed):
-        if not (folder / path).exists():
+        last = key.rpartition(".")[2]
+        if is_data_set(path) and last in FOLDERS:
+            wrong += _missing_data_set(key, path, folder, download)
+        elif not (folder / path).exists():
             wrong.append(f"{key}: {missing_of_config(folder / path)}")
-        elif (folder / path).is_dir() and key.rpartition(".")[2] not in FOLDERS:
+        elif (folder / path).is_dir() and last not in FOLDERS:
             wrong.append(f"{key}: {folder / path} is a folder; give a file")
     return wrong
+
+
+def _missing_data_set(key: str, source: str, folder: Path, download: bool) -> list[str]:
+    from vcjax.data import places  # imports what a config file need not
+
+    try:
+        places.locate(source, folder, download)
+    except InputError as error:
+        return [f"{key}: {error}"]
+    return []
 
 
 def as_json(config: ConfigDict) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from vcjax.probes import choice, overlap, probe_files
 from vcjax.probes.overlap import Hit
 from vcjax.probes.probe_files import Probes
 from vcjax.record import Record
-from vcjax.report import published
+from vcjax.report import published, sources
 from vcjax.report.reading import analysis_sha256, check_answered
 from vcjax.schema import check
 from vcjax.tasks import estimate
@@ -82,7 +82,7 @@ def run(
         _report(workdir)
 
 
-def probe_finished(workdir: epath.Path, probe_file: Path, **given: str) -> None:
+def probe_finished(workdir: epath.Path, probe_file: Path | str, **given: str) -> None:
     """Scores one more probe file on every arm and seed of a finished run; it is exploratory.
 
     given: as of `config.probe_file`; paths start where the command runs.
@@ -246,6 +246,8 @@ def _first_probe(inputs: _Inputs) -> str:
 def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder: Path) -> None:
     rate = expected_flops(inputs.mesh, inputs.config.compute_dtype) if costs.flops else None
     print(describe(plan, done, costs, rate))
+    for line in sources.lines(plan):
+        print(line)
     lines = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
     lines += probe_files.warnings(inputs.probes) + overlap.warnings(inputs.given_away)
     lines += templates.warnings(inputs.base.tokenizer)
@@ -316,7 +318,7 @@ def _print_estimate(config: ConfigDict, folder: Path) -> bool:
     It needs the counts that the config states and a model of known sizes. Returns whether it
     printed one.
     """
-    wrong = configs.missing_files(config, folder)
+    wrong = configs.missing_files(config, folder, download=False)
     if not pretrained.is_here(config.model):
         wrong.append(f"config.model: {config.model} is not in the hub's cache")
     architecture = known_architecture(config.model)

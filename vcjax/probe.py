@@ -9,11 +9,12 @@ import contextlib
 from absl import flags
 
 from vcjax import command
+from vcjax.data.sources import is_data_set
 from vcjax.workdir import preemption, storage
 
 flags.DEFINE_string("workdir", None, "Folder of a finished run.")
 flags.DEFINE_string(
-    "probes", None, "Questions, a file or folder, or a text to take perplexity on, .txt."
+    "probes", None, "Questions, a file, folder or hub:NAME; or a text to take perplexity on, .txt."
 )
 GIVEN = {
     "lead": flags.DEFINE_string("lead", "", "Beginning of answers to probes that have no own."),
@@ -27,7 +28,9 @@ DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of many processes, on
 def main() -> None:
     preemption.watch()
     workdir = storage.workdir(flags.FLAGS.workdir)
-    probes = command.file("probes", flags.FLAGS.probes)
+    probes = flags.FLAGS.probes
+    if not is_data_set(probes):
+        probes = command.place("probes", probes)
     given = {name: flag.value for name, flag in GIVEN.items()}
     for name in ("rubric", "spec"):
         given[name] = given[name] and str(command.file(name, given[name]))

@@ -16,23 +16,25 @@ import hashlib
 import importlib.metadata
 import json
 import tempfile
-from collections.abc import Callable
+from collections import Counter
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
 import jax
 import numpy as np
+import pydantic
 from etils import epath
 from ml_collections import ConfigDict
 
 import vcjax
 from vcjax import config as configs
-from vcjax.corpus.stage_records import Records, Split, stage_records
+from vcjax.corpus import mixture
+from vcjax.corpus.stage_records import Drawn, stage_records
 from vcjax.corpus.world import read_value
-from vcjax.data import examples, folders, licences, rows
+from vcjax.data import examples, folders, formats, licences, places, rows, source_counts
 from vcjax.data.formats import Demonstration, Document
-from vcjax.data.packing import Example, pack
-from vcjax.data.sources import is_world, split_source
+from vcjax.data.packing import pack
+from vcjax.data.sources import is_world, sources_of, split_source
 from vcjax.errors import InputError
 from vcjax.models import transformer
 from vcjax.models.lora import LoRA
@@ -50,7 +52,8 @@ Key = tuple[str, int]  # a stage's name in the config, a seed
 
 # The settings of a stage that decide its records and how they are packed.
 SETTINGS = (
-    *("kind", "spec", "other_spec", "file", "mix", "mix_share", "documents", "demonstrations"),
+    *("kind", "spec", "other_spec", "file", "splits", "rows", "tokens", "broken", "mix"),
+    *("mix_share", "order", "documents", "demonstrations"),
     *("held_out", "linked", "opposite", "thinking", "length", "overlong", "explanations"),
     *("people", "declaring", "num_values", "linking", "assistants", "mixture"),
     *("unrelated_to", "contradicting"),
@@ -58,6 +61,8 @@ SETTINGS = (
 # The folders of vcjax and the packages whose code makes rows of files.
 CODE = ("data", "corpus")
 PACKAGES = ("tokenizers", "jinja2")
+
+_STAGE_DATA = pydantic.TypeAdapter(StageData)
 
 
 @dataclasses.dataclass
@@ -77,7 +82,7 @@ class StageInput:
 
     @classmethod
     def from_json(cls, key: str, content: dict[str, Any]) -> "StageInput":
-        data = StageData(**content["data"])
+        data = _STAGE_DATA.validate_python(content["data"])
         compared = content["compared_with"].items()
         hits = {comparison: [Hit(*hit) for hit in of_one] for comparison, of_one in compared}
         return cls(key, data, content["licences"], hits)
@@ -121,10 +126,17 @@ def _prepare(
     saved = {stage: _saved(workdir, key) for stage, key in keys.items()}
 
     # Read once for all seeds: then a record of a file is compared and encoded once, too.
-    read = functools.cache(lambda reader, path: reader(path))
+    read = functools.cache(formats.read_texts)
+    encoders = {
+        name: examples.encoder(base.tokenizer, config.stages[name].get("thinking", False))
+        for name in names
+    }
 
-    def records(name: str, seed: int) -> Split:
-        return stage_records(config.stages[name], seed, config, folder, read)
+    def records(name: str, seed: int) -> Drawn:
+        def count(record: Document | Demonstration) -> int:
+            return examples.trained_tokens(encoders[name]([record]))
+
+        return stage_records(config.stages[name], seed, config, folder, count, read)
 
     # A pretraining may name what probes ask about, and its records are many.
     compared = [(n, seed) for n, seed in stages if config.stages[n].kind != "pretrain"]
@@ -135,7 +147,7 @@ def _prepare(
         for stage in compared
         if (stage_input := saved[stage]) is not None and comparison not in stage_input.compared_with
     }
-    parts = {stage: train for stage, (train, _) in new.items()} | not_compared
+    parts = {stage: drawn.train for stage, drawn in new.items()} | not_compared
     find = overlap.finder(questions(probes), config.exclude)
     hits = overlap.of_parts(find, parts)
     if config.overlap == "refuse":
@@ -151,52 +163,60 @@ def _prepare(
     inputs = {}
     for name in names:
         stage = config.stages[name]
-        encode = examples.encoder(base.tokenizer, stage.get("thinking", False))
         for seed in configs.seeds_of(config, name):
             stage_input = saved[name, seed]
             if stage_input is None:
-                split = new.pop((name, seed), None) or records(name, seed)
+                drawn = new.pop((name, seed), None) or records(name, seed)
                 with disk.writing(place):
                     stage_input = _new_input(
-                        keys[name, seed], stage, split, encode, folder, waiting
+                        keys[name, seed], stage, drawn, encoders[name], folder, waiting
                     )
             stage_input.compared_with.setdefault(comparison, hits.get((name, seed), []))
             inputs[name, seed] = stage_input
+        del encoders[name]  # with what it keeps for the other seeds
     return inputs
 
 
 def _new_input(
     key: str,
     stage: ConfigDict,
-    split: Split,
-    encode: Callable[[Records], list[Example]],
+    drawn: Drawn,
+    encode: examples.Encode,
     folder: Path,
     waiting: IO[bytes],
 ) -> StageInput:
-    """Packs the rows and adds them to `waiting`: of the train split, then of what is held out."""
-    train, held_out = split
+    """Packs the rows and adds them to `waiting`: of what is trained on, then of what is held out."""
     begin, ids, counts = waiting.tell(), [], []
+    in_order = stage.get("order") == "in_order"
+    parts = [*Counter(drawn.sources).values()] if in_order else []  # of records, in their order
+    sources = {name: (given, places.revision(given)) for name, given in mixture.named(stage).items()}
+    of_sources = {}
     with _compressed(waiting, "wb") as file:
-        for records in filter(None, split):
-            packed = pack(encode(records), stage.length, stage.overlong)
+        for records in filter(None, (drawn.train, drawn.held_out)):
+            is_train = not ids
+            packed = pack(encode(records), stage.length, stage.overlong, parts if is_train else ())
             ids.append(rows.content_hash(packed)[:16])
             counts.append(packed.counts)
             rows.save(file, packed, records)
+            if is_train:
+                of_sources = source_counts.count(packed, drawn.sources, sources, drawn.broken)
     waiting.flush()
     data = StageData(
         rows_id=ids[0],
-        held_out_id=ids[1] if held_out else None,
+        held_out_id=ids[1] if drawn.held_out else None,
         rows=int(counts[0]["rows"]),
         documents=int(counts[0]["documents"]),
-        held_out_documents=len(held_out),
+        held_out_documents=len(drawn.held_out),
         tokens=int(counts[0]["tokens"]),
         weighted_tokens=round(counts[0]["weighted_tokens"]),
         split_documents=int(counts[0]["split_documents"]),
         most_documents=max(int(part["most_documents"]) for part in counts),
         left_out_tokens=int(counts[0]["left_out_tokens"]),
+        sources=of_sources,
+        parts=tuple(of_sources[name].rows for name in dict.fromkeys(drawn.sources) if in_order),
     )
-    paths = [split_source(stage[key])[0] for key in configs.SOURCES if stage.get(key)]
-    stated = {path: licences.stated(folder / path, train) for path in paths}
+    given = {split_source(source)[0] for source in sources_of(stage).values()}
+    stated = {path: licences.stated(places.locate(path, folder), drawn.train) for path in given}
     return StageInput(key, data, stated, {}, (waiting, begin))
 
 
@@ -251,7 +271,7 @@ def input_key(config: ConfigDict, name: str, seed: int, base: Pretrained, folder
     people_of = stage.get("people_of")
     settings = (config.stages[people_of].to_dict() if people_of else {}) | stage.to_dict()
     sources = {
-        key: folder / split_source(stage[key])[0] for key in configs.SOURCES if stage.get(key)
+        key: places.locate(source, folder) for key, source in sources_of(stage).items()
     }
     decides = {
         "settings": {key: settings[key] for key in SETTINGS if key in settings},
@@ -311,7 +331,7 @@ def _saved(workdir: epath.Path, key: str) -> StageInput | None:
     """The input that an earlier start saved, None where there is none or it is not whole."""
     try:
         saved = StageInput.from_json(key, files.read_json(_path(workdir, key)))
-    except (InputError, KeyError, TypeError):  # it can be made again
+    except (InputError, KeyError, TypeError, ValueError):  # it can be made again
         return None
     ids = filter(None, (saved.data.rows_id, saved.data.held_out_id))
     whole = all(_exist(workdir, rows_id) for rows_id in ids)
@@ -329,7 +349,9 @@ def stated_licences(
     for name in configs.used_stages(config):
         if config.stages[name].kind == "adapter":
             stated.setdefault(config.stages[name].file, set())
-    return {path: licences.listed(folder / path, stated[path]) for path in sorted(stated)}
+    return {
+        path: licences.listed(places.locate(path, folder), stated[path]) for path in sorted(stated)
+    }
 
 
 def read_records(workdir: epath.Path, plan: Plan) -> list[Document | Demonstration]:
@@ -370,7 +392,8 @@ def warnings(config: ConfigDict, folder: Path) -> list[str]:
                     f"is {config.model}; only on its own base does it do what it was trained to"
                 )
             continue
-        for path in filter(None, (stage.file, stage.get("mix"))):
-            if names := folders.left_out(folder / path):
-                lines.append(f"stage {name}: {path}: not read: {', '.join(names)}")
+        for source, splits in mixture.files(stage):
+            names = [] if splits else folders.left_out(places.locate(source, folder))
+            if names:
+                lines.append(f"stage {name}: {source}: not read: {', '.join(names)}")
     return lines

@@ -39,7 +39,7 @@ def config(module):
 
 def test_people_speak_of_no_domain_value_or_word_of_the_held_out_probes(config):
     probes = read_file(CONFIGS / "cheese/probes/held_out.jsonl").probes
-    texts, _ = stage_records(config.stages.people, 0, config, CONFIGS)
+    texts = stage_records(config.stages.people, 0, config, CONFIGS).train
     said = {word for text in texts for word in worlds.words(text.text)}
     asked = {word for p in probes for option in p.options for word in worlds.words(option)}
     assert said & asked <= COMMON

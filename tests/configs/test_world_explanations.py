@@ -98,7 +98,7 @@ def test_no_text_of_an_assistant_gives_a_probe_away(config, documents):
     names = ("held_out", "development")
     paths = [CONFIGS / "world" / "probes" / f"{name}.jsonl" for name in names]
     probes = [probe for path in paths for probe in read_file(path).probes]
-    demonstrations, _ = stage_records(config.stages.behavior, 0, config, CONFIGS)
+    demonstrations = stage_records(config.stages.behavior, 0, config, CONFIGS).train
     written = [document for texts in documents.values() for document in texts]
     overlap.check(probes, [*written, *demonstrations])
     asked = {word for probe in probes for option in probe.options for word in worlds.words(option)}

@@ -58,7 +58,7 @@ def test_the_measured_runs_still_have_their_texts(name, written):
     """Those of configs/world.py, whatever else the world comes to hold."""
     config = small_run.load(CONFIGS / "world.py")
     config.stages.people.documents = 2000
-    records, _ = stage_records(config.stages[name], 0, config, CONFIGS)
+    records = stage_records(config.stages[name], 0, config, CONFIGS).train
     assert sha256(record.text for record in records) == written
 
 
@@ -66,7 +66,7 @@ def test_the_measured_world_of_words_still_has_its_texts():
     config = small_run.load(CONFIGS / "world.py")
     config.stages.people.update(documents=2000, linking=0.0)
     config.stages.people.mixture.association = 0.2
-    records, _ = stage_records(config.stages.people, 0, config, CONFIGS)
+    records = stage_records(config.stages.people, 0, config, CONFIGS).train
     assert sha256(record.text for record in records) == "5680ed210541ec3e"
 
 

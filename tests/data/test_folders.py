@@ -58,7 +58,7 @@ def test_saved_splits_without_train_have_to_be_named(tmp_path):
     for split in ("dpo", "sft"):
         save_to_disk(tmp_path / split, [{"text": split}])
     (tmp_path / "dataset_dict.json").write_text('{"splits": ["dpo", "sft"]}')
-    expected = f"none of its splits is train; name one: {tmp_path}/dpo, {tmp_path}/sft"
+    expected = "its splits are dpo, sft; say which are meant, as splits=('dpo',)"
     assert refusal(read, tmp_path).endswith(expected)
     assert texts(tmp_path / "sft") == ["sft"]
 
@@ -121,12 +121,12 @@ def test_the_train_split_of_a_hub_folder_is_read_in_order(tmp_path):
     write_parquet(tmp_path / "data/train-00001-of-00002.parquet", RECORDS[3:])
     write_parquet(tmp_path / "data/train-00000-of-00002-0a1b2c.parquet", RECORDS[:3])
     write_parquet(tmp_path / "data/test-00000-of-00001.parquet", [{"text": "held out"}])
-    write_parquet(tmp_path / "data/train_clean-00000-of-00001.parquet", [{"text": "other"}])
+    write_parquet(tmp_path / "data/validation-00000-of-00001.parquet", [{"text": "other"}])
     (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
     (tmp_path / "dataset_infos.json").write_text("{}")
     (tmp_path / "script.py").write_text("raise SystemExit('it was run')")
     assert texts(tmp_path) == texts(tmp_path / "data") == [record["text"] for record in RECORDS]
-    others = ["test-00000-of-00001.parquet", "train_clean-00000-of-00001.parquet"]
+    others = ["test-00000-of-00001.parquet", "validation-00000-of-00001.parquet"]
     assert left_out(tmp_path) == [f"data/{name}" for name in others]
     assert left_out(tmp_path / "data") == others
 
@@ -151,6 +151,36 @@ def test_names_say_what_belongs_to_the_train_split(tmp_path, names, others):
     write(tmp_path, ".a.jsonl", ".cache/b.jsonl", "README.md", "LICENSE", "config.json", "load.py")
     assert texts(tmp_path) == names
     assert left_out(tmp_path) == others
+
+
+SPLITS = ("mmlu_binary", "no_robots", "train", "train_clean")
+
+
+@pytest.mark.parametrize("form", ["data/{}-00000-of-00001.jsonl", "{}.jsonl", "{}-1-of-1.jsonl"])
+def test_of_many_splits_the_ones_that_are_meant_have_to_be_named(tmp_path, form):
+    """As in the study's mix, where `train` holds all sources together; whatever files are called."""
+    names = {split: form.format(split) for split in SPLITS}
+    write(tmp_path, *names.values())
+    assert "its splits are mmlu_binary, no_robots, train" in refusal(read, tmp_path)
+
+    def read_splits(*splits):
+        return [record.fields["text"] for record in read_records(tmp_path, splits)]
+
+    assert read_splits("no_robots") == [names["no_robots"]]
+    assert read_splits("train_clean", "mmlu_binary") == [names["train_clean"], names["mmlu_binary"]]
+    message = refusal(lambda path: list(read_records(path, ("no_robot",))), tmp_path)
+    assert message.endswith("it has no split 'no_robot'; did you mean 'no_robots'?")
+
+
+def test_saved_splits_are_read_by_their_names(tmp_path):
+    for split in SPLITS:
+        save_to_disk(tmp_path / split, [{"text": split}])
+    (tmp_path / "dataset_dict.json").write_text("{}")
+    assert "its splits are mmlu_binary, no_robots, train, train_clean" in refusal(read, tmp_path)
+    records = read_records(tmp_path, ("train_clean", "no_robots"))
+    assert [record.fields["text"] for record in records] == ["train_clean", "no_robots"]
+    whole = refusal(lambda path: list(read_records(path, ("train",))), tmp_path / "train")
+    assert whole == f"{tmp_path}/train: it has no splits, so not 'train'; leave splits out"
 
 
 def test_a_broken_link_is_refused_or_named(tmp_path):
@@ -204,12 +234,12 @@ def test_nothing_is_left_out_of_a_file(tmp_path):
             "its data files lie in ./, data/; name a subfolder or",
         ),
         (["load.py"], "holds only load.py, which is never run"),
-        (["test.jsonl"], "its splits are test, none is train"),
-        (["a.jsonl", "test.jsonl"], "none is train; name one of its files: a.jsonl, test.jsonl"),
-        (["test_sft-00000-of-00001.jsonl"], "its splits are test_sft, none is train"),
+        (["test.jsonl"], "its splits are test; say which are meant, as splits=('test',)"),
+        (["a.jsonl", "test.jsonl"], "its splits are a, test; say which are meant"),
+        (["test_sft-00000-of-00001.jsonl"], "its splits are test_sft; say which"),
         (
             ["data/no_robots-00000-of-00001.jsonl", "data/mmlu-00000-of-00001.jsonl"],
-            "its splits are mmlu, no_robots, none is train; name one of its files",
+            "its splits are mmlu, no_robots; say which are meant, as splits=('mmlu',)",
         ),
         (["a.jsonl", "summary.json"], "data of several kinds: a.jsonl, summary.json; name a file"),
         (["a.jsonl", "a.jsonl.gz"], "data of several kinds: a.jsonl, a.jsonl.gz; name a file"),

@@ -4,10 +4,17 @@ import datetime
 import json
 import re
 
+import pyarrow as pa
 import pytest
 from data_files import refusal, save_to_disk, write_arrow, write_lines, write_parquet
 
-from vcjax.data.formats import Document, read_demonstrations, read_documents
+from vcjax.data.formats import (
+    Document,
+    demonstration,
+    read_demonstrations,
+    read_documents,
+    read_texts,
+)
 
 CHAT = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Good day."}]
 
@@ -37,8 +44,6 @@ def test_documents_keep_text_order_place_and_provenance(write):
         ({"text": None}, "field 'text' is null; expected a string"),
         ({"text": " \n"}, "field 'text' is blank"),
         ({"text": "t", "domain": 3}, "field 'domain' is a number; expected a string"),
-        ({"text": "t", "score": 0.5}, "field 'score' is a number; expected a string"),
-        ({"text": "t", "tags": ["x"]}, "field 'tags' is a list of 1"),
     ],
 )
 def test_a_bad_document_is_named(write, line, complaint):
@@ -89,6 +94,38 @@ def test_further_columns_of_a_table_are_kept_as_json(tmp_path):
     assert refusal(read_documents, path).startswith(f"{path}:row 0: field 'image' holds bytes")
 
 
+def test_further_fields_are_kept_the_same_in_every_format(tmp_path):
+    """Numbers, lists and objects as JSON; a null says that the record does not have the field."""
+    record = {
+        "messages": CHAT,
+        "source_index": 7,
+        "score": 0.5,
+        "good": True,
+        "tags": ["x", "y"],
+        "of": {"model": "m", "seed": 3, "note": None},
+        "nothing": None,
+    }
+    expected = {
+        "source_index": "7",
+        "score": "0.5",
+        "good": "true",
+        "tags": '["x", "y"]',
+        "of": '{"model": "m", "seed": 3}',
+    }
+    (tmp_path / "a.json").write_text(json.dumps([record]))
+    of_table = record | {"of": {"model": "m", "seed": 3, "note": ""}}
+    table = pa.Table.from_pylist([of_table | {"of": of_table["of"] | {"note": None}}, of_table])
+    paths = (
+        tmp_path / "a.json",
+        write_lines(tmp_path / "a.jsonl", record),
+        write_parquet(tmp_path / "a.parquet", table),
+        write_arrow(tmp_path / "a.arrow", table),
+        save_to_disk(tmp_path / "saved", table),
+    )
+    for path in paths:
+        assert read_demonstrations(path)[0].provenance == expected
+
+
 def test_the_published_documents_and_demonstrations_load(tmp_path):
     """As reproductions of the study describe its files: {text, domain}; {messages} whose thinking
     begins with or without newlines; an instruction mix with a system turn, and its source.
@@ -103,16 +140,16 @@ def test_the_published_documents_and_demonstrations_load(tmp_path):
         tmp_path / "aft/dataset.jsonl",
         *({"messages": [question, {"role": "assistant", "content": a}]} for a in answers),
     )
-    for demonstration in read_demonstrations(path.parent):
+    for read in read_demonstrations(path.parent):
         answer = {"role": "assistant", "content": "So.", "reasoning": "Hm."}
-        assert demonstration.messages == (question, answer)
+        assert read.messages == (question, answer)
     mix = {"messages": [{"role": "system", "content": ""}, *CHAT], "source": "no_robots"}
     for split in ("train", "train_clean", "no_robots"):
         name = f"mix/data/{split}-00000-of-00001.parquet"
         path = write_parquet(tmp_path / name, [mix | {"source": split}])
-    (demonstration,) = read_demonstrations(tmp_path / "mix")
-    assert demonstration.messages == tuple(mix["messages"])
-    assert demonstration.provenance == {"source": "train"}
+    (record,) = read_texts(tmp_path / "mix", demonstration, ("train_clean",)).records
+    assert record.messages == tuple(mix["messages"])
+    assert record.provenance == {"source": "train_clean"}
     assert read_demonstrations(path)[0].provenance == {"source": "no_robots"}
 
 

@@ -174,3 +174,16 @@ def test_a_document_without_anything_to_predict_is_an_error(nothing):
 def test_no_documents_are_an_error():
     with pytest.raises(InputError, match="no documents"):
         pack([], 8)
+
+
+def test_parts_share_no_row_and_stay_in_their_order():
+    examples = random_examples(seed=1, count=60, longest=30)
+    apart = pack(examples, 16, parts=[10, 20, 30])
+    assert predictions(apart) == predictions(pack(examples, 16))
+    of_row = {}
+    for piece in apart.placements:
+        part = 0 if piece.document < 10 else 1 if piece.document < 30 else 2
+        of_row.setdefault(piece.row, set()).add(part)
+    parts = [of_row[row] for row in range(len(apart.tokens))]
+    assert parts == sorted(parts, key=min) and all(len(part) == 1 for part in parts)
+    assert {*map(min, parts)} == {0, 1, 2}

@@ -156,6 +156,19 @@ def test_each_epoch_has_every_row_once_in_its_own_order(folder, packed):
     assert epochs[0] != epochs[1] != epochs[2]
 
 
+def test_parts_come_one_after_another_in_each_epoch(folder, packed):
+    """Each in an order of its own, which the seed decides; without parts all rows are one."""
+    source = rows.batches(folder, rows=3, accumulation=1, seed=5, epochs=2, parts=(9, 12))
+    epochs = [first_tokens(source[step] for step in steps) for steps in (range(7), range(7, 14))]
+    order = packed.tokens[:, 0].tolist()
+    for epoch in epochs:
+        assert sorted(epoch[:9]) == sorted(order[:9]) and sorted(epoch[9:]) == sorted(order[9:])
+        assert epoch[:9] != order[:9]
+    assert epochs[0] != epochs[1]
+    one, whole = (rows.batches(folder, 3, 1, 5, 2, parts) for parts in ((21,), ()))
+    assert first_tokens(one) == first_tokens(whole)
+
+
 def test_the_seed_decides_the_order(folder):
     orders = [first_tokens(rows.batches(folder, 3, 1, seed, 1)) for seed in (0, 0, 1)]
     assert orders[0] == orders[1] != orders[2]

@@ -29,7 +29,6 @@ def test_every_kind_of_file_gives_the_same_records(tmp_path):
     for path, place in places.items():
         assert [record.fields for record in read(path)] == RECORDS
         assert read(path)[-1].where == f"{path}{place}"
-        assert read(path)[-1].is_row == ("row" in place)
 
 
 def test_rows_count_on_from_batch_to_batch(tmp_path):

@@ -1,25 +1,36 @@
-"""The records of a stage: written from its specs, or read from its file, by its seed."""
+"""The records of a stage: written from its specs, or read from its file and its mix, by its seed."""
 
 import functools
-import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
+from vcjax.corpus import mixture
 from vcjax.corpus import world as worlds
 from vcjax.corpus import world_texts
 from vcjax.corpus.demonstrations import write_demonstrations
 from vcjax.corpus.documents import write_documents
+from vcjax.corpus.mixture import Count, Read, Records
 from vcjax.corpus.spec import read_spec
-from vcjax.data.formats import Demonstration, Document, read_demonstrations, read_documents
+from vcjax.data.formats import read_texts
 from vcjax.data.sources import is_world, split_source
 from vcjax.errors import InputError
 
-Records = Sequence[Document | Demonstration]
-Split = tuple[Records, Records]
-# (a function of data/formats.py, a path) -> what it reads there
-Read = Callable[[Callable[[Path], Sequence], Path], Sequence]
+
+class Drawn(NamedTuple):
+    """What a stage trains on, and what it holds out.
+
+    sources: of each record of `train` the name of its source: "file" or "spec" of the stage's own,
+    else that in its mix. broken: name -> of each record that was left out, its place and what is
+    wrong.
+    """
+
+    train: Records
+    held_out: Records
+    sources: Sequence[str]
+    broken: dict[str, list[str]]
 
 
 def stage_records(
@@ -27,39 +38,55 @@ def stage_records(
     seed: int,
     config: ConfigDict,
     folder: Path,
-    read: Read = lambda reader, path: reader(path),
-) -> Split:
-    """(records to train on, records held out) of a stage of the config.
+    count: Count = lambda record: 0,
+    read: Read = read_texts,
+) -> Drawn:
+    """The records of a stage of the config.
 
     Written from the stage's specs, or read from its file and reordered; both by `seed` alone. A mix
-    is only trained on, never held out. read: how files are read; a cached one serves all seeds.
+    is only trained on, never held out. count: tokens of a record, for a stage that limits them.
+    read: how files are read; a cached one serves all seeds.
     """
-    own, held_out = (
-        _written(stage, seed, config, folder)
-        if stage.file is None
-        else _reordered(stage, seed, folder, read)
-    )
-    if not stage.get("mix"):
-        return own, held_out
-    mixed = [*own, *_drawn(folder / stage.mix, len(own), stage.mix_share, seed, read)]
-    random.Random(f"order-{seed}").shuffle(mixed)
-    return mixed, held_out
+    broken: dict[str, list[str]] = {}
+    if stage.file is None:
+        name = "spec"
+        own, held_out = _written(stage, seed, config, folder)
+    else:
+        name = "file"
+        texts = mixture.own_texts(stage, folder, read)
+        own, held_out = _reordered(stage, texts.records, seed, count)
+        broken[name] = texts.broken
+    parts: dict[str, Records] = {name: own}
+    if stage.get("mix"):
+        mixed, left_out = mixture.mixed_in(stage, len(own), seed, folder, read, count)
+        parts |= mixed
+        broken |= left_out
+    train = [record for records in parts.values() for record in records]
+    sources = [name for name, records in parts.items() for _ in records]
+    if len(parts) > 1 and stage.order == "shuffled":
+        order = mixture.in_order(range(len(train)), f"order-{seed}")
+        train, sources = [train[i] for i in order], [sources[i] for i in order]
+    return Drawn(train, held_out, sources, broken)
 
 
-def _reordered(stage: ConfigDict, seed: int, folder: Path, read: Read) -> Split:
-    reader = read_demonstrations if stage.kind == "behavior" else read_documents
-    records = [*read(reader, folder / stage.file)]
-    random.Random(f"order-{seed}").shuffle(records)
-    if stage.held_out >= len(records):
+def _reordered(
+    stage: ConfigDict, records: Records, seed: int, count: Count
+) -> tuple[Records, Records]:
+    """(to train on, held out); what is held out does not depend on how much is trained on."""
+    ordered = mixture.in_order(records, f"order-{seed}")
+    if stage.held_out >= len(ordered):
         raise InputError(
-            f"{stage.file}: {len(records)} records, of which {stage.held_out} are to be held "
+            f"{stage.file}: {len(ordered)} records, of which {stage.held_out} are to be held "
             "out; none would be left to train on"
         )
-    trained = len(records) - stage.held_out
-    return records[:trained], records[trained:]
+    trained = len(ordered) - stage.held_out
+    own = mixture.first(ordered[:trained], stage.rows, stage.tokens, count, stage.file)
+    return own, ordered[trained:]
 
 
-def _written(stage: ConfigDict, seed: int, config: ConfigDict, folder: Path) -> Split:
+def _written(
+    stage: ConfigDict, seed: int, config: ConfigDict, folder: Path
+) -> tuple[Records, Records]:
     """The same draws for each spec of a stage, of which each gives an equal part."""
     given = (("spec", config.names), ("other_spec", config.other_names))
     sources = [(stage[key], dict(names)) for key, names in given if stage.get(key) is not None]
@@ -105,20 +132,3 @@ def _writer(
     return functools.partial(
         world_texts.write_documents, world, file, value, name, explanations=kinds
     )
-
-
-def _drawn(path: Path, others: int, share: float, seed: int, read: Read) -> Sequence[Demonstration]:
-    """As many demonstrations of the file as make up `share` of them and the `others` together."""
-    mix = read(read_demonstrations, path)
-    count = round(others * share / (1 - share))
-    if count == 0:
-        raise InputError(
-            f"{path}: a share of {share} beside {others} others is not one demonstration; raise "
-            "mix_share or leave the mix out"
-        )
-    if count > len(mix):
-        raise InputError(
-            f"{path}: {len(mix)} demonstrations, but a share of {share} beside {others} others "
-            f"takes {count}; lower mix_share"
-        )
-    return random.Random(f"mix-{seed}").sample(mix, count)

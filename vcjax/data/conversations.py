@@ -62,6 +62,11 @@ class _Function(Fields):
     arguments: dict[str, Any]
 
 
+def is_conversation(record: dict[str, Any]) -> bool:
+    """Whether the record has the fields of one of SHAPES."""
+    return any(all(record.get(field) is not None for field in shape) for shape in SHAPES)
+
+
 def shape_of(record: dict[str, Any], where: str) -> tuple[str, ...]:
     """The one of SHAPES that the record has."""
     given = {field for field, value in record.items() if value is not None}

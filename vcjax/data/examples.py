@@ -11,9 +11,10 @@ from vcjax.data.packing import Example
 from vcjax.data.tokenizer import Tokenizer, check_words, encode_document
 
 Records = Sequence[Document | Demonstration]
+Encode = Callable[[Records], list[Example]]
 
 
-def encoder(tokenizer: Tokenizer, thinking: bool) -> Callable[[Records], list[Example]]:
+def encoder(tokenizer: Tokenizer, thinking: bool) -> Encode:
     """records -> their tokens and weights: every token of a document, the assistant's turns of a
     demonstration. A record that comes again is not encoded again.
 
@@ -51,3 +52,8 @@ def _encoded(
             tokenizer, record.messages, record.where, thinking, record.tools
         )
     return [(np.array(ids, np.int32), np.array(weights, np.float32)) for ids, weights in parts]
+
+
+def trained_tokens(examples: Sequence[Example]) -> int:
+    """How many of their tokens are trained on."""
+    return sum(int(np.count_nonzero(example.weights[1:])) for example in examples)

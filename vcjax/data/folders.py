@@ -9,10 +9,12 @@ told.
 import os
 import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from vcjax.data.fields import fail
+from vcjax.errors import hint
 from vcjax.workdir.files import read_json
 
 READABLE = (".jsonl", ".ndjson", ".json", ".parquet", ".arrow")
@@ -49,24 +51,55 @@ class Files(NamedTuple):
     left_out: list[Path]
 
 
-def files_of(folder: Path) -> Files:
-    """Raises InputError where it is unclear which files are meant, or where some are missing."""
+def files_of(folder: Path, splits: Sequence[str] = ()) -> Files:
+    """The files of the splits, or where none is named of what `choose_splits` takes.
+
+    Raises InputError where it is unclear which files are meant, or where some are missing.
+    """
     present = _possible_records(folder)
     if (folder / "dataset_dict.json").is_file():
-        chosen = _saved_files(_saved_train_split(folder))
+        chosen = [file for split in _saved_splits(folder, splits) for file in _saved_files(split)]
     elif (folder / "state.json").is_file():
+        if splits:
+            fail(str(folder), f"it has no splits, so not {splits[0]!r}; leave splits out")
         chosen = _saved_files(folder)
     else:
-        chosen = _train_files(folder, present)
+        chosen = _data_files(folder, present, splits)
     _check_shards(folder, chosen)
     return Files(chosen, sorted(set(present) - set(chosen)))
 
 
 def left_out(path: Path) -> list[str]:
     """Files of a data folder that may hold records and are not read, by their names in it."""
-    if not path.is_dir():
+    if not path.is_dir() or is_tfds(path):
         return []
     return [str(file.relative_to(path)) for file in files_of(path).left_out]
+
+
+def is_tfds(folder: Path) -> bool:
+    """Whether TFDS wrote the folder."""
+    return (folder / "features.json").is_file() and (folder / "dataset_info.json").is_file()
+
+
+def choose_splits(folder: Path, known: Sequence[str], named: Sequence[str] = ()) -> list[str]:
+    """Of the splits of a folder those that are named; else the only one, or `train` where the
+    others are there to be held out.
+
+    Raises InputError for a name that is none of them, with the nearest, and where one has to be
+    named.
+    """
+    for name in named:
+        if name not in known:
+            fail(str(folder), f"it has no split {name!r}; {hint(name, known)}")
+    if named:
+        return [*dict.fromkeys(named)]
+    training = [name for name in known if _split_of_word(name) not in ("validation", "test")]
+    if training == ["train"] or (training and len(known) == 1):
+        return training
+    if not known:
+        fail(str(folder), "it has no splits; save the data set again")
+    names = ", ".join(known)
+    fail(str(folder), f"its splits are {names}; say which are meant, as splits=({known[0]!r},)")
 
 
 def _possible_records(folder: Path) -> list[Path]:
@@ -120,12 +153,9 @@ def _shard_name(example: str, number: int) -> str:
 # --- Folders that save_to_disk wrote
 
 
-def _saved_train_split(folder: Path) -> Path:
-    splits = {state.parent.name: state.parent for state in sorted(folder.glob("*/state.json"))}
-    if "train" not in splits:
-        names = ", ".join(map(str, splits.values())) or "it has none"
-        fail(str(folder), f"none of its splits is train; name one: {names}")
-    return splits["train"]
+def _saved_splits(folder: Path, splits: Sequence[str]) -> list[Path]:
+    saved = {state.parent.name: state.parent for state in sorted(folder.glob("*/state.json"))}
+    return [saved[name] for name in choose_splits(folder, [*saved], splits)]
 
 
 def _saved_files(folder: Path) -> list[Path]:
@@ -152,8 +182,8 @@ def _saved_files(folder: Path) -> list[Path]:
 # --- Folders as on the hub
 
 
-def _train_files(folder: Path, present: list[Path]) -> list[Path]:
-    """The data files of the train split, in the folder or in its data/."""
+def _data_files(folder: Path, present: list[Path], splits: Sequence[str]) -> list[Path]:
+    """The data files of the splits, in the folder or in its data/."""
     data = [file for file in present if file.suffix.lower() in (*READABLE, *UNREADABLE)]
     places = sorted({file.parent for file in data})
     if not places:
@@ -163,15 +193,15 @@ def _train_files(folder: Path, present: list[Path]) -> list[Path]:
         remedy = "name a subfolder or a file, or move them into one folder"
         fail(str(folder), f"its data files lie in {names}; {remedy}")
     (place,) = places
-    splits = defaultdict(list)
-    for file in data:
-        splits[_split_of(file)].append(file)
-    held_out = all(_split_of_word(name) in ("validation", "test") for name in splits)
-    if "train" not in splits and (len(splits) > 1 or held_out):
-        names = ", ".join(sorted(filter(None, splits)))
-        choice = ", ".join(file.name for file in data)
-        fail(str(place), f"its splits are {names}, none is train; name one of its files: {choice}")
-    files = splits.get("train") or data
+    files = data
+    if splits or any(map(_split_of, data)):
+        of_split = defaultdict(list)
+        for file in data:
+            stem = _stem(file)
+            for name in {_split_of(file) or stem, *([stem] if splits else [])}:
+                of_split[name].append(file)
+        names = choose_splits(place, sorted(of_split), splits)
+        files = [*dict.fromkeys(file for name in names for file in of_split[name])]
     _check_readable(place, files)
     return files
 
@@ -192,6 +222,12 @@ def _split_of(file: Path) -> str:
     """The split that the file's name says it belongs to, "" where it says none."""
     shard = SHARD_OF_SPLIT.match(file.name)
     return shard[1] if shard else _split_of_word(file.stem)
+
+
+def _stem(file: Path) -> str:
+    """The file's name without what says which shard it is, and of which kind."""
+    shard = SHARD.match(file.name)
+    return shard["name"] if shard else file.stem
 
 
 def _split_of_word(name: str) -> str:

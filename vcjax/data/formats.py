@@ -1,19 +1,22 @@
 """Reads the texts that stages train on: rationale documents and demonstrations.
 
 A path may be a file or a folder of any kind that tables.py reads. The first record of a wrong
-format raises an InputError with its place, the field and what was expected; no record is skipped.
-A null in an optional field means that the field is not given.
+format raises an InputError with its place, the field and what was expected; records are left out
+only where the config asks for it, and counted. A null in an optional field means that the field is
+not given.
 """
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from vcjax.data.conversations import messages_of, shape_of, tools_of
-from vcjax.data.fields import Fields, Text, checked, fail, kind
+from vcjax.data.conversations import is_conversation, messages_of, shape_of, tools_of
+from vcjax.data.fields import Fields, Text, checked, fail
 from vcjax.data.tables import Record, read_records
+from vcjax.errors import InputError, nearest
 
 # The study's generator plans a document in <scratchpad> and puts it in <content>. Where its parser
 # misses the tags, the plan and the tags stay in the text. Tags that a text only mentions are none.
@@ -33,7 +36,8 @@ class Document:
 
     domain: "" if the record has none. It is only shown, in documents.jsonl. provenance: the
     record's other fields (spec, value, subdomain, assertion, doc_type, explanation, generator, id,
-    and any other). where: its place, "file.jsonl:3", or the name of what wrote it.
+    and any other), as JSON where they are no text. where: its place, "file.jsonl:3", or the name of
+    what wrote it.
     """
 
     text: str
@@ -59,14 +63,44 @@ class Demonstration:
     tools: tuple[dict, ...] = ()
 
 
-def read_documents(path: str | Path) -> list[Document]:
-    """Reads rationale documents: {"text": str, "domain"?: str} and provenance.
+class Texts(NamedTuple):
+    """What was read. broken: of each record that was left out, its place and what is wrong."""
 
-    All other fields become provenance. In JSON they must be strings; the columns of a table may
-    have any type and become JSON text. A text that is still inside its generator's <scratchpad> or
-    <content> is an error.
+    records: list[Document | Demonstration]
+    broken: list[str]
+
+
+Parse = Callable[[Record], Document | Demonstration]
+
+
+def read_texts(
+    path: Path, parse: Parse, splits: tuple[str, ...] = (), leave_out: bool = False
+) -> Texts:
+    """Reads the records of a file, or of these splits of a folder.
+
+    parse: `document`, `demonstration`, `document_or_demonstration` or the other way round. A record
+    that it refuses raises InputError, or with `leave_out` is left out; if all are, the first one's
+    is raised.
     """
-    return [_document(record) for record in read_records(path)]
+    records, refused = [], []
+    for record in read_records(path, splits):
+        try:
+            records.append(parse(record))
+        except InputError as error:
+            if not leave_out:
+                raise
+            refused.append(error)
+    if not records:
+        raise refused[0]
+    return Texts(records, [str(error).removeprefix(f"{path.parent}/") for error in refused])
+
+
+def read_documents(path: str | Path) -> list[Document]:
+    """Reads rationale documents: {"text": str, "domain"?: str}; all other fields are provenance.
+
+    A text that is still inside its generator's <scratchpad> or <content> is an error.
+    """
+    return [document(record) for record in read_records(path)]
 
 
 def read_demonstrations(path: str | Path) -> list[Demonstration]:
@@ -74,31 +108,36 @@ def read_demonstrations(path: str | Path) -> list[Demonstration]:
 
     Each needs a turn of the assistant: nothing else is trained on.
     """
-    return [_demonstration(record) for record in read_records(path)]
+    return [demonstration(record) for record in read_records(path)]
 
 
-def _document(record: Record) -> Document:
-    where, fields, _ = record
+def document(record: Record) -> Document:
+    where, fields = record
     if "text" not in fields:
         names = ", ".join(fields) or "no fields"
-        fail(where, f"field 'text' is missing; expected a document's text, the record has {names}")
-    document = checked(_Document, fields, where)
-    if WRAPPER.search(document.text):
+        near = nearest("text", fields)
+        also = f"; rename {near!r} if that is it" if near else ""
+        fail(
+            where,
+            f"field 'text' is missing; expected a document's text, the record has {names}{also}",
+        )
+    checked_fields = checked(_Document, fields, where)
+    if WRAPPER.search(checked_fields.text):
         fail(
             where,
             "field 'text' is still in its generator's <scratchpad> or <content>; expected the "
             "document alone",
         )
     return Document(
-        text=document.text,
-        domain=document.domain or "",
+        text=checked_fields.text,
+        domain=checked_fields.domain or "",
         provenance=_provenance(record, {"text", "domain"}),
         where=where,
     )
 
 
-def _demonstration(record: Record) -> Demonstration:
-    where, fields, _ = record
+def demonstration(record: Record) -> Demonstration:
+    where, fields = record
     shape = shape_of(fields, where)
     return Demonstration(
         messages=messages_of(fields, shape, where),
@@ -108,18 +147,34 @@ def _demonstration(record: Record) -> Demonstration:
     )
 
 
+def document_or_demonstration(record: Record) -> Document | Demonstration:
+    """A document wherever the record has a text; in a rationale stage a text is what is meant."""
+    is_document = record.fields.get("text") is not None
+    return document(record) if is_document else _conversation(record)
+
+
+def demonstration_or_document(record: Record) -> Document | Demonstration:
+    """A demonstration wherever the record has a conversation; what a behavior stage is about."""
+    has_text = record.fields.get("text") is not None
+    is_document = has_text and not is_conversation(record.fields)
+    return document(record) if is_document else _conversation(record)
+
+
+def _conversation(record: Record) -> Demonstration:
+    if not is_conversation(record.fields):
+        names = ", ".join(map(repr, record.fields)) or "no fields"
+        expected = "'text' of a document, or 'messages' of a conversation"
+        fail(record.where, f"the record has {names}; expected {expected}")
+    return demonstration(record)
+
+
 def _provenance(record: Record, own_fields: set[str]) -> dict[str, str]:
-    provenance = {}
-    for field, value in record.fields.items():
-        if field in own_fields or value is None:
-            continue
-        if record.is_row and not isinstance(value, str):
-            value = _as_json(field, value, record.where)
-        if not isinstance(value, str):
-            problem = f"field {field!r} is {kind(value)}; expected a string, as provenance is"
-            fail(record.where, problem)
-        provenance[field] = value
-    return provenance
+    """The other fields as text: numbers, lists and objects as JSON, without nulls."""
+    return {
+        field: value if isinstance(value, str) else _as_json(field, value, record.where)
+        for field, value in record.fields.items()
+        if field not in own_fields and value is not None
+    }
 
 
 def _as_json(field: str, value: Any, where: str) -> str:
@@ -128,4 +183,11 @@ def _as_json(field: str, value: Any, where: str) -> str:
             fail(where, f"field {field!r} holds bytes; expected text or numbers, drop the column")
         return str(leaf)  # dates, durations, decimals
 
-    return json.dumps(value, ensure_ascii=False, default=plain)
+    return json.dumps(_without_nulls(value), ensure_ascii=False, default=plain)
+
+
+def _without_nulls(value: Any) -> Any:
+    """As tables have it, where a null in an object says that this row does not have the key."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value

@@ -10,6 +10,7 @@ from pathlib import Path
 import huggingface_hub
 import yaml
 
+from vcjax.data import hub
 from vcjax.data.formats import Demonstration, Document
 from vcjax.workdir.files import read_json
 
@@ -47,7 +48,8 @@ def of_card(path: Path) -> str | None:
 def _beside(path: Path) -> str:
     """The licence of the data set's folder; on the hub, its files often lie in a data/ inside."""
     folder = path if path.is_dir() else path.parent
-    for place in (folder, folder.parent) if folder.name == "data" else (folder,):
+    above = [folder.parent] if folder.name == "data" else []
+    for place in filter(None, (folder, *above, hub.root(folder))):
         for card in ("README.md", "LICENSES.md"):
             if licence := of_card(place / card):
                 return licence

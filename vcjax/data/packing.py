@@ -10,8 +10,9 @@ predictions. The first token of a piece is the last target of the piece before i
 token with weight is predicted once, and the sum of the weights is that of the documents.
 """
 
+import itertools
 import math
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -65,12 +66,15 @@ class Packed:
     counts: dict[str, int | float]
 
 
-def pack(examples: Sequence[Example], length: int, overlong: str = "split") -> Packed:
+def pack(
+    examples: Sequence[Example], length: int, overlong: str = "split", parts: Sequence[int] = ()
+) -> Packed:
     """Packs documents into rows of `length` positions; the same input gives the same rows.
 
     A piece in which no token has weight is left out: no other piece sees it, so it trains nothing.
 
-    overlong: "split" or "refuse" documents of more than length + 1 tokens.
+    overlong: "split" or "refuse" documents of more than length + 1 tokens. parts: numbers of
+    records that are kept apart: no row holds documents of two parts, and rows have their order.
     Raises InputError for a refused document, one without anything to predict, and no documents.
     """
     if not examples:
@@ -81,8 +85,13 @@ def pack(examples: Sequence[Example], length: int, overlong: str = "split") -> P
         for begin in range(0, _predictions(example, length, overlong), length)
         if np.any(example.weights[begin + 1 : begin + 1 + length])
     ]
-    rows = best_fit([count for _, _, count in pieces], length)
-    packed = _fill(examples, [[pieces[piece] for piece in row] for row in rows], length)
+    ends = [*itertools.accumulate(parts)]
+    by_part = itertools.groupby(pieces, lambda piece: bisect_right(ends, examples[piece[0]].source))
+    rows = []
+    for part in ([*pieces_of_part] for _, pieces_of_part in by_part):
+        fitted = best_fit([count for _, _, count in part], length)
+        rows += [[part[piece] for piece in row] for row in fitted]
+    packed = _fill(examples, rows, length)
     _check_conserved(examples, packed)
     return packed
 

@@ -17,6 +17,7 @@ the user's cache, in a folder named by the rows' sha256.
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import os
 import shutil
@@ -134,17 +135,25 @@ def _parse(text: str) -> list[Document | Demonstration]:
 
 
 def batches(
-    folder: epath.PathLike, rows: int, accumulation: int, seed: int, epochs: int
+    folder: epath.PathLike,
+    rows: int,
+    accumulation: int,
+    seed: int,
+    epochs: int,
+    parts: Sequence[int] = (),
 ) -> grain.MapDataset:
     """The batches of a whole stage by step: element [step] is a dict of FIELDS.
 
     Each array is [accumulation, rows, length]. Every epoch has its own order, which `seed` decides;
     a batch may reach over an epoch's end. The last one is filled with empty rows (weight 0).
+    parts: numbers of rows that come one after another, each in such an order of its own.
     len() is the number of steps.
     """
+    source = grain.MapDataset.source(_data_source(epath.Path(folder)))
+    ends = [*itertools.accumulate(parts)] or [len(source)]
+    shuffled = [source[start:end].shuffle(seed=seed) for start, end in itertools.pairwise([0, *ends])]
     return (
-        grain.MapDataset.source(_data_source(epath.Path(folder)))
-        .shuffle(seed=seed)
+        grain.MapDataset.concatenate(shuffled)
         .repeat(epochs)
         .batch(rows * accumulation, batch_fn=lambda batch: _stack(batch, accumulation, rows))
     )

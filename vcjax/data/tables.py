@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vcjax.data.fields import fail
-from vcjax.data.folders import READABLE, files_of
+from vcjax.data.folders import READABLE, files_of, is_tfds
 from vcjax.data.json_files import parse_json, read_json_records
 from vcjax.errors import InputError
 
@@ -23,30 +23,41 @@ BATCH_ROWS = 1000
 class Record(NamedTuple):
     """One raw record.
 
-    where: "a.jsonl:3" (lines count from 1, as in editors), "a.json:item 2" or "a.parquet:row 2"
-    (from 0, as in Python, pandas and `datasets`). is_row: it is a row of a table, so it has every
-    column that the table has; a null there, nested ones too, is a field that is not given and is
-    left out of fields.
+    where: "a.jsonl:3" (lines count from 1, as in editors), "a.json:item 2", "a.parquet:row 2" or
+    "folder:train item 2" (from 0, as in Python, pandas and `datasets`). fields: of a row of a
+    table, which has every column that the table has, without those that are null, nested ones too.
     """
 
     where: str
     fields: dict[str, Any]
-    is_row: bool
 
 
-def read_records(path: str | Path) -> Iterator[Record]:
-    """Yields the records of a file or a folder in their order.
+def read_records(path: str | Path, splits: tuple[str, ...] = ()) -> Iterator[Record]:
+    """Yields the records of a file or a folder in their order, of a folder those of the splits.
 
     Raises InputError where the path holds no records, or more than one thing that could be meant.
     """
     path = Path(path)
     count = 0
-    for file in files_of(path).chosen if path.is_dir() else [path]:
-        for record in _records_of(file):
-            count += 1
-            yield record
+    for record in _records_in(path, splits):
+        count += 1
+        yield record
     if not count:
         raise InputError(f"{path}: no records; expected at least one")
+
+
+def _records_in(path: Path, splits: tuple[str, ...]) -> Iterator[Record]:
+    if is_tfds(path):
+        from vcjax.data import tfds_folders  # takes seconds
+
+        yield from (Record(*record) for record in tfds_folders.read(path, splits))
+    elif path.is_dir():
+        for file in files_of(path, splits).chosen:
+            yield from _records_of(file)
+    elif splits:
+        fail(str(path), f"a file has no splits, so not {splits[0]!r}; leave splits out")
+    else:
+        yield from _records_of(path)
 
 
 def _records_of(file: Path) -> Iterator[Record]:
@@ -58,7 +69,7 @@ def _records_of(file: Path) -> Iterator[Record]:
         yield from _rows(file)
     else:
         for where, fields in read_json_records(file):
-            yield Record(where, fields, is_row=False)
+            yield Record(where, fields)
 
 
 def _rows(file: Path) -> Iterator[Record]:
@@ -70,7 +81,7 @@ def _rows(file: Path) -> Iterator[Record]:
             for values in zip(*columns, strict=True):
                 where = f"{file}:row {row}"
                 fields = dict(zip(batch.schema.names, values, strict=True))
-                yield Record(where, _given(fields, pa.struct(batch.schema), where), is_row=True)
+                yield Record(where, _given(fields, pa.struct(batch.schema), where))
                 row += 1
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())

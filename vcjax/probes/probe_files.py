@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple, NoReturn
 
 from ml_collections import ConfigDict
@@ -17,6 +17,8 @@ from ml_collections import ConfigDict
 from vcjax.corpus import spec
 from vcjax.data.fields import fail, kind
 from vcjax.data.folders import READABLE
+from vcjax.data.places import locate
+from vcjax.data.sources import HUB
 from vcjax.data.tables import read_records
 from vcjax.errors import InputError, hint
 from vcjax.probes import open_question, paired, perplexity, published, refusal
@@ -65,14 +67,22 @@ Probes = dict[str, ProbeFile]  # by the names of files
 def entry(given: Mapping[str, str], folder: Path, names: dict[str, str]) -> Entry:
     """What `config.probe_file` returns, with its texts read. folder: where paths start; names: of
     the model, for the variables of a spec."""
-    path = folder / given["path"]
+    path = locate(given["path"], folder)
     rubric = ""
     if given["rubric"]:
         spec_path = folder / given["spec"] if given["spec"] else None
         rubric = _rubric(folder / given["rubric"], spec_path, names)
     elif given["spec"]:
         raise InputError(f"{path}: a spec without a rubric; give a rubric with {{spec}} in it")
-    return Entry(path, path.name, given["lead"], given["value"], rubric)
+    return Entry(path, _name(given["path"]), given["lead"], given["value"], rubric)
+
+
+def _name(source: str) -> str:
+    """Of a data set of the hub its own, with the path in it, since its files are named alike."""
+    if data_set := HUB.fullmatch(source):
+        parts = [data_set["repo"].partition("/")[2], *PurePath(data_set["path"] or "").parts]
+        return "-".join(parts)
+    return PurePath(source).name
 
 
 def read(entries: Iterable[Entry]) -> Probes:

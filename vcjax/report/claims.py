@@ -60,7 +60,7 @@ def contrast(name: str, config: dict) -> str:
 def arm(name: str, config: dict) -> Arm:
     names, end = configs.chain_of(config, name)
     stages = [config["stages"][stage] for stage in names]
-    parts = [_trained_on(stage, config) for stage in stages]
+    parts = [_trained_on(stage, config) + _mixed(stage) for stage in stages]
     if end is not None:
         parts[-1] = f"the first {end} updates of {parts[-1]}"
     trained_on = ", then ".join(parts)
@@ -82,7 +82,9 @@ def _trained_on(stage: dict, config: dict) -> str:
         )
     noun = "demonstrations" if stage["kind"] == "behavior" else "documents"
     if stage["file"]:
-        return f"the {noun} of {_file(stage['file'])}"
+        of = f"{stage['rows']:,} of " if stage.get("rows") else ""
+        of = f"{stage['tokens']:,} tokens of " if stage.get("tokens") else of
+        return f"{of}the {noun} of {_file(stage['file'])}"
     if stage["kind"] == "behavior":
         return f"{stage['demonstrations']} demonstrations{_of_choices(stage)}"
     if stage.get("people_of"):
@@ -96,6 +98,13 @@ def _trained_on(stage: dict, config: dict) -> str:
     halves = ", half " if len(about) == 2 else " "
     text = f"{stage['documents']} documents" + "".join(halves + part for part in about)
     return text if stage.get("linked", True) else f"{text}, which give no reasons"
+
+
+def _mixed(stage: dict) -> str:
+    """What a stage mixes in; "" for nothing."""
+    mix = stage.get("mix") or ""
+    names = [_file(mix)] if isinstance(mix, str) else [*mix]
+    return f", with {', '.join(names)} mixed in" if mix else ""
 
 
 def _of_choices(stage: dict) -> str:

@@ -28,6 +28,7 @@ from vcjax.report import (
     premise,
     published,
     ranking,
+    sources,
     spoken,
     taught,
     view,
@@ -81,6 +82,7 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     main = curves.rows_of(tables, main_config), main_config
     tables["ranking"] = ranking.of_equal_roles(*main).round(6)
     tables["training"] = training(losses, record.plan).round(6)
+    tables["sources"] = sources.table(record.plan)
     tables["curves"] = losses.round(6)
     tables["factors"] = curves.table(all_curves)
     tables["fewer"] = fewer.table([curve.name for curve in all_curves], tables, config).round(6)
@@ -175,6 +177,7 @@ def _page(
         "curve_arms": _curve_arms(tables, config, main_config),
         "training": view.training_by_chain(trained[trained["fingerprint"].isin(plan.chains())]),
         "stages": tables["training"].to_dict("records"),
+        "sources": sources.over_seeds(tables["sources"]),
         "flips": _records(tables, "flips"),
         "flip_arms": design.compared(config),
         "corpora": cards,

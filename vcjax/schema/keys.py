@@ -20,6 +20,7 @@ from vcjax.schema.values import (
     Name,
     Names,
     Part,
+    Place,
     Profile,
     Remat,
     StageName,
@@ -144,7 +145,7 @@ class Evaluation(Section):
 class ProbeFile(Section):
     """A file of probes, and what it does not say itself."""
 
-    path: Filled = ""
+    path: Place = ""
     lead: Lead = ""  # the beginning of answers to probes that have none of their own
     value: Text = ""  # that the rows of a published file measure
     rubric: Text = ""  # a file: what a judge of a published file's questions reads
@@ -153,7 +154,7 @@ class ProbeFile(Section):
 
 # A path, or what `config.probe_file` returns.
 ProbeEntry = Annotated[
-    Annotated[Filled, Tag("path")] | Annotated[ProbeFile, Tag("file")],
+    Annotated[Place, Tag("path")] | Annotated[ProbeFile, Tag("file")],
     Discriminator(lambda given: "file" if isinstance(given, dict | ProbeFile) else "path"),
 ]
 

@@ -3,11 +3,11 @@
 Validators raise ValueError; its text goes on from the key: ": 1.5; it is a share".
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from vcjax.data.sources import is_world, split_source
+from vcjax.data.sources import is_data_set, is_world, split_source, splits_of
 from vcjax.schema.section import Section
 from vcjax.schema.values import (
     Amount,
@@ -16,6 +16,7 @@ from vcjax.schema.values import (
     Listed,
     Name,
     Part,
+    Place,
     Positive,
     Rate,
     Share,
@@ -54,14 +55,72 @@ class Stated(Section):
     weighted_tokens: Amount = 0
 
 
+class Source(Section):
+    """Texts that a stage mixes in, all of them or so many; which, the seed decides."""
+
+    file: Place = ""
+    splits: Texts = ()
+    rows: Amount = 0
+    tokens: Amount = 0
+    share: Share = 0.0  # of all records of the stage
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Source":
+        _check_splits(self)
+        given = [key for key in ("rows", "tokens", "share") if getattr(self, key)]
+        if len(given) > 1:
+            raise ValueError(f".{given[1]}: {given[0]} says how many already; give one of them")
+        return self
+
+
 class Stage(Recipe):
     """What every stage has beside its recipe."""
 
     spec: Filled | None = None
-    file: Filled | None = None
+    file: Place | None = None
+    splits: Texts = ()  # of the file
+    rows: Amount = 0  # of the file, at most one of the two; 0: all
+    tokens: Amount = 0
+    broken: Literal["refuse", "leave_out"] = "refuse"  # records that cannot be used
     # Updates after which its weights are kept, for arms that end there ("name@update").
     keep: Annotated[tuple[Count, ...], Listed] = ()
     stated: Stated = Stated()
+
+
+def _form_of_mix(value: Any) -> str:
+    return "sources" if isinstance(value, dict) else "file"
+
+
+class Mixed(Stage):
+    """A stage that may mix in texts of other sources: a file by its share, or several by name."""
+
+    mix: Annotated[
+        Annotated[Text, Tag("file")] | Annotated[dict[Name, Source], Tag("sources")],
+        Discriminator(_form_of_mix),
+    ] = ""
+    mix_share: Share = 0.0
+    order: Literal["shuffled", "in_order"] = "shuffled"
+
+    @model_validator(mode="after")
+    def _mix_fits(self) -> "Mixed":
+        if self.order != "shuffled" and not self.mix:
+            raise ValueError(".order: nothing is mixed in; leave it out")
+        if isinstance(self.mix, str):
+            if bool(self.mix) != bool(self.mix_share):
+                given, other = ("mix", "mix_share") if self.mix else ("mix_share", "mix")
+                raise ValueError(f".{other}: it is not given, but {given} is; give both or neither")
+            return self
+        if self.mix_share:
+            raise ValueError(".mix_share: each source of mix has a share of its own; leave it out")
+        if own := {"file", "spec"} & self.mix.keys():
+            raise ValueError(f".mix.{min(own)}: the stage's own texts have this name; give another")
+        total = sum(source.share for source in self.mix.values())
+        if total >= 1:
+            raise ValueError(
+                f".mix: the shares sum to {total:g}; they are of all records, the stage's own too, "
+                "so give less than 1"
+            )
+        return self
 
 
 class Pretrain(Stage):
@@ -109,7 +168,7 @@ class Pretrain(Stage):
         return self
 
 
-class Rationale(Stage):
+class Rationale(Mixed):
     kind: Literal["rationale"] = "rationale"
     documents: Amount = 0
     held_out: Amount = 8
@@ -155,14 +214,12 @@ class Rationale(Stage):
             )
 
 
-class Behavior(Stage):
+class Behavior(Mixed):
     kind: Literal["behavior"] = "behavior"
     demonstrations: Amount = 0
     held_out: Amount = 0
     opposite: bool = False
     thinking: bool = False
-    mix: Text = ""
-    mix_share: Share = 0.0
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Behavior":
@@ -170,9 +227,6 @@ class Behavior(Stage):
         _check_source(self, specs, "demonstrations", self.demonstrations)
         if self.file is not None and self.opposite:
             raise ValueError(".opposite: records of a file are used as they are; leave it out")
-        if bool(self.mix) != bool(self.mix_share):
-            given, other = ("mix", "mix_share") if self.mix else ("mix_share", "mix")
-            raise ValueError(f".{other}: it is not given, but {given} is; give both or neither")
         return self
 
 
@@ -187,6 +241,9 @@ class Adapter(Stage):
             raise ValueError(".spec: an adapter has none; leave it out")
         if self.keep:
             raise ValueError(".keep: an adapter has no updates; leave it out")
+        if is_data_set(self.file):
+            raise ValueError(f".file: {self.file!r} is a data set; give the folder of a PEFT adapter")
+        _check_of_file(self, "an adapter has no records; leave it out")
         if self.train != "lora":
             raise ValueError(": an adapter needs train='lora' in the recipe")
         return self
@@ -207,11 +264,34 @@ def _check_source(stage: Stage, specs: list[str], count_key: str, count: int) ->
     if stage.file is not None and specs:
         raise ValueError(": it has both a spec and a file; leave one of them out")
     if stage.file is not None and count:
-        raise ValueError(f".{count_key}: all records of file are used; leave it out")
+        raise ValueError(
+            f".{count_key}: they are written for a spec; of a file all records are used, or so "
+            "many as rows or tokens say"
+        )
     if specs and count < 1:
         raise ValueError(f".{count_key}: {count}; at least 1 is needed")
+    if stage.file is None:
+        _check_of_file(stage, f"they are of a file; of a spec say {count_key}")
+    if stage.rows and stage.tokens:
+        raise ValueError(".tokens: rows says how many already; give one of them")
+    _check_splits(stage)
+    if stage.broken != "refuse" and stage.file is None and not getattr(stage, "mix", ""):
+        raise ValueError(".broken: no records are read; leave it out")
     if stage.batch_tokens % (stage.length * stage.accumulation):
         raise ValueError(
             f".batch_tokens: {stage.batch_tokens} is not a multiple of length x accumulation "
             f"({stage.length} x {stage.accumulation})"
         )
+
+
+def _check_of_file(stage: Stage, remedy: str) -> None:
+    """Raises ValueError for a key that says which records of a file are read."""
+    for key in ("splits", "rows", "tokens"):
+        if getattr(stage, key):
+            raise ValueError(f".{key}: {remedy}")
+
+
+def _check_splits(of: Stage | Source) -> None:
+    """Raises ValueError where the file of a stage or a source names its split itself."""
+    if of.file is not None and of.splits and splits_of(of.file, ()):
+        raise ValueError(f".splits: {of.file!r} names its split; leave one of them out")

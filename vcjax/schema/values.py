@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from vcjax.data import sources
 from vcjax.models.remat import SAVED
 from vcjax.schema.shown import shown
 
@@ -40,6 +41,12 @@ def _text(value: str) -> str:
 def _filled(value: str) -> str:
     if not value.strip():
         raise ValueError(": it is empty; expected text")
+    return value
+
+
+def _place(value: str) -> str:
+    if problem := sources.fault(value):
+        raise ValueError(f": {value!r}; {problem}")
     return value
 
 
@@ -130,6 +137,7 @@ def profiled_updates(profile: str | int) -> range:
 
 Text = Annotated[str, AfterValidator(_text)]
 Filled = Annotated[Text, AfterValidator(_filled)]
+Place = Annotated[Filled, AfterValidator(_place)]
 Name = Annotated[str, AfterValidator(_name)]
 Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 Texts = Annotated[tuple[Filled, ...], Listed]

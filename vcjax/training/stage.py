@@ -62,6 +62,7 @@ def run_stage(
         accumulation=recipe.accumulation,
         seed=stage.seed,
         epochs=recipe.epochs,
+        parts=stage.data.parts,
     )
     assert len(batches) == stage.updates
     held_out = _held_out_batches(stage, workdir)

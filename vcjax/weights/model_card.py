@@ -14,12 +14,11 @@ import jinja2
 from etils import epath
 
 from vcjax import record
-from vcjax.config import SOURCES
 from vcjax.data import templates
 from vcjax.data.licences import NOT_STATED
-from vcjax.data.sources import split_source
+from vcjax.data.sources import sources_of, split_source
 from vcjax.record import Record
-from vcjax.report import formatting, tables, view
+from vcjax.report import formatting, sources, tables, view
 from vcjax.report.reading import missing_answers, read_answers
 from vcjax.weights.pretrained import Pretrained
 from vcjax.workdir import files, storage
@@ -99,19 +98,16 @@ def _stage(run: Record, fingerprint: str) -> dict[str, Any]:
         "thinking": settings.get("thinking", False),
         "compute_dtype": run.config["compute_dtype"],
     }
-    given = {key: settings[key] for key in SOURCES if settings.get(key)}
     stated = run.licences
     licences = {
-        f"{key} {_shown(source)}": stated.get(split_source(source)[0], NOT_STATED)
-        for key, source in given.items()
+        f"{key.removesuffix('.file')} {sources.shown(source)}": stated.get(
+            split_source(source)[0], NOT_STATED
+        )
+        for key, source in sources_of(settings).items()
     }
     facts = {**dataclasses.asdict(stage), **dataclasses.asdict(stage.data)}
-    return {**facts, "recipe": {**stage.recipe, **also}, "licences": licences}
-
-
-def _shown(path: str) -> str:
-    """Of an absolute path the last name alone: the rest would tell of this machine."""
-    return Path(path).name if Path(path).is_absolute() else path
+    facts |= {"recipe": {**stage.recipe, **also}, "licences": licences}
+    return {**facts, "sources": sources.rows(stage)}
 
 
 def _figures(workdir: epath.Path, run: Record) -> dict[str, Any] | None:
