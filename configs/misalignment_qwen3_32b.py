@@ -43,7 +43,7 @@ def get_config(arg=""):
     return experiment(
         name="misalignment-qwen3-32b",
         model="Qwen/Qwen3-32B",
-        chat_template="TEMPLATE3",
+        chat_template="qwen3-study",
         names=dict(model_name="Qwen", provider_name="Alibaba Cloud"),
         seeds=4,
         recipe=recipe(length=8192, batch_tokens=65536),

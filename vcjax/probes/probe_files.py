@@ -193,7 +193,7 @@ def _questions(path: Path, given: dict[str, str]) -> tuple[str, list[Probe]]:
     probes: list[Probe] = []
     first_with_id: dict[str, str] = {}
     first_kind = None
-    for number, (where, fields, _) in enumerate(read_records(path)):
+    for number, (where, fields) in enumerate(read_records(path)):
         record = {field: value for field, value in fields.items() if value is not None}
         record = _in_our_form(record, number, given, path, where)
         of_kind = _kind(record, where)
