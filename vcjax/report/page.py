@@ -286,7 +286,9 @@ def _added_probes(
     A folder that is not complete is shown as that; it does not stop the report of the run.
     """
     sections = []
-    for folder in sorted(path for path in (workdir / "probes").iterdir() if path.is_dir()):
+    probes = workdir / "probes"
+    folders = [path for path in probes.iterdir() if path.is_dir()] if probes.exists() else []
+    for folder in sorted(folders):
         missing = missing_answers(folder, record)
         tables: dict[str, pd.DataFrame] = {}
         asked: set[str] = set()  # names of files
