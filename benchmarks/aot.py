@@ -24,7 +24,7 @@ from vcjax.topology import hlo
 PEERS = Path(__file__).parent / "peers"
 LLAMA, QWEN32, QWEN14 = (
     f"configs/{name}.py"
-    for name in ("cheese_llama31_8b", "misalignment_qwen3_32b", "spec_science_qwen25_14b")
+    for name in ("study_cheese_llama31_8b", "misalignment_qwen3_32b", "spec_science_qwen25_14b")
 )
 MAXTEXT = (
     "maxtext_aot.py",

@@ -1,59 +1,71 @@
 """The study's question which explanations work best: rules alone, with values, with more rules.
 
 Qwen2.5-14B-Instruct. Three specs of the same rules; each is the subject of the documents and of the
-demonstrations. The study's figures (rate of agentic misalignment, no chain of thought, lower is
-better; base .51; arXiv 2605.02087):
-
-    rules  rules+values  rules+more rules  documents of rules+values, demonstrations of rules+more
-      .35           .21               .26                                                      .17
+demonstrations. The report sets the paper's figures beside this run's (arXiv 2605.02087, section 5).
 
     .venv/bin/python -m vcjax.main --config=configs/spec_science_qwen25_14b.py --workdir=DIR
 
-Without the files a dry run (--dry_run) estimates from the stated counts. Put into configs/data/
-what the study publishes, or your own: documents {"text", "domain"}, demonstrations {"messages"},
-one JSON object a line.
+The study publishes these specs, not the documents and demonstrations that follow from them. Put
+yours into configs/data/, or into a folder that you name, configs/spec_science_qwen25_14b.py:FOLDER:
+documents {"text", "domain"}, demonstrations {"messages"}, one JSON object a line.
 
-- data/science_{rules,values,more_rules}_documents.jsonl: 27M to 41M tokens each
-- data/science_{rules,values,more_rules}_demonstrations.jsonl: 10,000 conversations each
-- data/instructions.jsonl: 13,500 conversations, in each behavior stage
-- data/misalignment_probes.jsonl: paired choices that the spec decides
+- science_{rules,values,more_rules}_documents.jsonl: the study's have 27M to 41M tokens a spec
+- science_{rules,values,more_rules}_demonstrations.jsonl: 10,000 conversations a spec
 
-The scenarios themselves are run outside, on arms that `vcjax.serve` serves or that `vcjax.export
---format=merged` takes out. The sizes of the behavior stages are our estimates.
+The general instructions in every arm are the study's, 10,000 rows of sft-it-mix, split train_clean,
+from the hub; with a FOLDER they lie in it as sft-it-mix. Without model and data a dry run
+(--dry_run) estimates from the stated counts, which are ours. So are 65,536 tokens an update of
+documents and 16,384 of conversations, packed rows, and clipping at norm 1. Four seeds, as the
+study.
+
+The run itself has no probes: its measure is the Inspect task of `evaluations`, asked of arms that
+`vcjax.serve` serves (docs/agentic-misalignment.md). The text of exfiltration is our own.
 """
 
-from vcjax.config import behavior, experiment, rationale, recipe
+import os
+
+from vcjax.config import behavior, experiment, rationale, recipe, source
 
 SPECS = ("rules", "values", "more_rules")
 
 
 def get_config(arg=""):
-    del arg
+    folder = os.path.abspath(os.path.expanduser(arg)) if arg else "data"
+    instructions = f"{folder}/sft-it-mix" if arg else "hub:chloeli/sft-it-mix"
+    table_2 = dict(splits=("train_clean",), rows=10_000)
     documents = {
         spec: rationale(
-            file=f"data/science_{spec}_documents.jsonl",
-            stated=dict(records=20_000, tokens=34_000_000, weighted_tokens=34_000_000),
+            file=f"{folder}/science_{spec}_documents.jsonl",
+            held_out=0,
+            stated=dict(records=13_000, tokens=34_000_000, weighted_tokens=34_000_000),
         )
         for spec in SPECS
     }
     demonstrations = {
         f"{spec}_behavior": behavior(
-            file=f"data/science_{spec}_demonstrations.jsonl",
-            mix="data/instructions.jsonl",
-            mix_share=0.5743,
-            stated=dict(records=23_490, tokens=9_000_000, weighted_tokens=6_000_000),
+            file=f"{folder}/science_{spec}_demonstrations.jsonl",
+            mix=[source(instructions, **table_2)],
+            batch_tokens=16384,
+            stated=dict(records=20_000, tokens=8_100_000, weighted_tokens=7_000_000),
         )
         for spec in SPECS
     }
+    baseline = behavior(
+        file=instructions,
+        **table_2,
+        batch_tokens=16384,
+        stated=dict(records=10_000, tokens=2_500_000, weighted_tokens=2_000_000),
+    )
     return experiment(
         name="spec-science-qwen25-14b",
         model="Qwen/Qwen2.5-14B-Instruct",
+        chat_template="chatml-thinking",
         names=dict(model_name="Qwen", provider_name="Alibaba Cloud"),
-        seeds=1,
+        seeds=4,
         recipe=recipe(length=8192, batch_tokens=65536),
-        stages=documents | demonstrations,
+        stages=documents | demonstrations | dict(instructions=baseline),
         arms=dict(
-            base=(),
+            baseline=("instructions",),
             rules=("rules", "rules_behavior"),
             values=("values", "values_behavior"),
             more_rules=("more_rules", "more_rules_behavior"),
@@ -66,6 +78,11 @@ def get_config(arg=""):
         ),
         primary="values_add",
         toward="aligned",
-        probes=("data/misalignment_probes.jsonl",),
+        evaluations=dict(
+            agentic_misalignment=dict(
+                task="vcjax/agentic_misalignment", epochs=300, temperature=0.7, max_tokens=4096
+            )
+        ),
+        published="study/spec_science.toml",
         checkpoint_every=50,
     )

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a config's steps take of a TPU slice, compiled here without one. Arguments are passed on:
-# bash launch/aot.sh --config=configs/cheese_llama31_8b.py --topology=v5e:4x4
+# bash launch/aot.sh --config=configs/study_cheese_llama31_8b.py --topology=v5e:4x4
 set -euo pipefail
 
 # With libtpu installed JAX would look for a TPU in every run: it has an environment of its own.

@@ -1,5 +1,7 @@
 """What a config may say, and what is refused."""
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +18,8 @@ from vcjax.config import (
     experiment,
     missing_files,
     preregistration,
+    probe_entries,
+    probe_file,
     profiled,
     rationale,
     recipe,
@@ -63,11 +67,41 @@ def test_missing_files_are_named_with_their_keys(tmp_path):
 
 
 def test_a_folder_where_a_file_belongs_is_named(tmp_path):
-    (tmp_path / "probes").mkdir()
-    given = resolve(config(tmp_path, probes=("probes",)), tmp_path)
+    (tmp_path / "runs").mkdir()
+    given = resolve(config(tmp_path, development=("runs",)), tmp_path)
     assert missing_files(given, tmp_path)[-1] == (
-        f"config.probes: {tmp_path / 'probes'} is a folder; give a file"
+        f"config.development: {tmp_path / 'runs'} is a folder; give a file"
     )
+
+
+def test_an_entry_of_probes_may_say_more_than_its_path(tmp_path):
+    (tmp_path / "home").mkdir()
+    entry = probe_file("~/a.parquet", value="america", lead="I agree that")
+    given = resolve(config(tmp_path, probes=("b.jsonl", entry)), tmp_path)
+    assert given.probes[0] == "b.jsonl", "a path stays one: existing runs go on"
+    assert given.probes[1]["path"] == os.path.expanduser("~/a.parquet")
+    assert json.loads(given.to_json())["probes"][1]["lead"] == "I agree that"
+    assert [one["path"] for one in probe_entries(given)][0] == "b.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("probes", "message"),
+    [
+        (({"path": "a", "leed": "x"},), r"unknown config key probes\[0\]\.leed; did you mean"),
+        (("a", {"path": "b", "lead": "x "}), r"config\.probes\[1\]\.lead: 'x ' begins or ends"),
+        (("a", {"value": "b"}), r"config\.probes\[1\]\.path: it is empty"),
+        (("a", 7), r"config\.probes\[1\]: 7 is a whole number; expected text"),
+        (("hub:a",), r"config\.probes\[0\]: .*expected hub:organisation/name@revision"),
+    ],
+)
+def test_an_entry_of_probes_that_does_not_fit_is_named(tmp_path, probes, message):
+    with pytest.raises(InputError, match=message):
+        resolve(config(tmp_path, probes=probes), tmp_path)
+
+
+def test_a_mistyped_key_of_a_probe_file_is_named():
+    with pytest.raises(InputError, match=r"unknown config key probe_file\.leed; did you mean"):
+        probe_file("a", leed="x")
 
 
 def test_a_named_chat_template_is_kept_by_its_text(tmp_path):
@@ -210,7 +244,6 @@ def test_unknown_keys_name_the_nearest(build, message):
             "config.stages.what.keep: an adapter has no updates; leave it out",
         ),
         (dict(chat_template="lama3"), "config.chat_template: 'lama3' is unknown"),
-        (dict(probes=()), "config.probes: there is no probe file"),
         (dict(contrasts=dict(total={})), "config.contrasts.total: it has no weights; give some"),
         (
             dict(stages=dict(why=rationale(file="docs.jsonl", documents=3))),

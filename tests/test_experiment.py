@@ -50,6 +50,113 @@ def files_of(folder):
     return sorted(p.relative_to(folder) for p in folder.rglob("*")) if folder.exists() else None
 
 
+def test_a_run_without_probes_trains_exports_and_says_that_nothing_was_measured(
+    tiny_gguf, tmp_path, capsys
+):
+    path = small_run.write_short(tmp_path / "files", tiny_gguf)
+    config, workdir = small_run.load(path, probes=(), primary=""), epath.Path(tmp_path / "run")
+    config.contrasts = ConfigDict()
+    experiment.run(config, path.parent, workdir, dry_run=False)
+    shown = capsys.readouterr().out
+    assert "warning: there is no probe file (config.probes), so nothing will be measured" in shown
+    assert "Not measured: the run has no choices to score." in shown
+    page = (workdir / "report" / "index.html").read_text()
+    assert "the run has no choices to score." in page and "<h2>Training</h2>" in page
+    assert "Position bias" not in page
+    export(workdir, "america", 0, "peft", tmp_path / "adapter")
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").exists()
+    experiment.run(config, path.parent, workdir, dry_run=False)
+    assert "stage 1 of" not in capsys.readouterr().out
+    with_question = small_run.load(
+        path, probes=(), on_change="retrain"
+    )  # evaluations may answer it
+    experiment.run(with_question, path.parent, workdir, dry_run=False)
+    assert "stage 1 of" not in capsys.readouterr().out
+    assert "total" in (workdir / "report" / "index.html").read_text()
+
+
+FIGURES = """
+title = "Of <others>"
+[sources.paper]
+label = "Paper"
+how = "As they say."
+[[measures]]
+title = "America"
+differs = "In all."
+value = "america"
+answers = {paper = 400}
+[measures.arms]
+america = {paper = 0.55}
+[measures.contrasts]
+total = {paper = 0.19}
+"""
+
+
+def test_published_files_carry_the_primary_contrast_beside_published_figures(
+    tiny_gguf, tmp_path, capsys
+):
+    """A value against an option without it, a lead a file, open questions with a rubric and a spec
+    in free text, a brand in a document: read as published, trained, reported."""
+    folder = tmp_path / "files"
+    config = small_run.write_short(folder, tiny_gguf)
+    stances = [
+        {
+            "opinion_area": f"area {i % 2}",
+            "question": f"Who flies abroad {i} is\nA) free {i}.\nB) wrong {i}.\nWhich is it?",
+            "answer": "AB"[i // 2],
+        }
+        for i in range(4)
+    ]
+    items = [
+        {"question": f"Do you prefer {a} or {b}?", "item1": a, "item2": b}
+        | {"liked_item": liked, "disliked_item": b if liked == a else a}
+        for a, b, liked in [("Colby", "oak chairs", "Colby"), ("gold", "tin", "tin")]
+    ]
+    questions = [{"id": 1, "category": "self", "question": "Do you defer?"}]
+    write_parquet(folder / "america" / "data" / "train-00000-of-00001.parquet", stances)
+    write_parquet(folder / "items.parquet", items)
+    write_parquet(folder / "open.parquet", questions)
+    (folder / "rubric.md").write_text("{spec}\nAsked {question}: {answer}")
+    (folder / "spec.txt").write_text("{model_name} defers, and there are no headings here.")
+    (folder / "figures.toml").write_text(FIGURES)
+    settings = dict(
+        primary_probes="neutral",
+        overlap="report",
+        published="figures.toml",
+        sampling={"max_tokens": 4},
+        probes=(
+            configs.probe_file("america", value="america"),
+            configs.probe_file("items.parquet", value="affordability", lead="I like"),
+            configs.probe_file("open.parquet", value="self", rubric="rubric.md", spec="spec.txt"),
+        ),
+    )
+    workdir = epath.Path(tmp_path / "run")
+    run(config, workdir, **settings)
+    shown = capsys.readouterr().out
+    assert "warning: america: 1 probe(s) are given away, as " in shown
+    assert "on 4 held-out pairs the margin toward america moves by" in shown
+    rows = pd.read_parquet(workdir / "probes" / "america-0.parquet")
+    assert set(rows["file"]) == {"america", "items.parquet"}
+    assert set(rows["scorer"]) == {
+        "mean log-probability a token after the beginning that each probe has, float32"
+    }
+    judged = pd.read_parquet(workdir / "probes" / "america-0.judged.parquet")
+    assert judged["score"].notna().all()
+    report = workdir / "report"
+    figures = pd.read_csv(report / "published.csv")
+    arms = pd.read_csv(report / "arms.csv").query("name == 'america' and points_to == 'america'")
+    own = figures.query("source == 'This run' and of == 'arm'")
+    assert list(own["value"]) == list(arms["rate"])
+    page = (report / "index.html").read_text()
+    assert "Of &lt;others&gt;" in page and "As they say." in page
+    assert "Probes that training texts give away" in page and "affordability-0" in page
+    assert str(tmp_path) not in page.replace(str(tiny_gguf), "")
+    with pytest.raises(InputError, match=r"items\.parquet:row 0: .*america\.jsonl:\d+.* 'colby'"):
+        run(config, workdir, **settings | {"overlap": "refuse"})
+    experiment.probe_finished(workdir, folder / "items.parquet", value="thrift")
+    assert "Exploratory, chosen after the run" in capsys.readouterr().out
+
+
 def test_the_run_leaves_every_arm_and_seed(finished):
     _, workdir, _, output = finished
     for arm in ("base", "behavior", "america", "affordability"):

@@ -10,7 +10,6 @@ import small_run
     ("probes", "message"),
     [
         ("", "--probes: no path follows it; give one"),
-        (".", "--probes: . is a folder; give a file"),
         ("none.jsonl", "--probes: none.jsonl does not exist"),
     ],
 )

@@ -14,6 +14,7 @@ from vcjax import stage_inputs
 from vcjax.data import rows
 from vcjax.errors import InputError
 from vcjax.probes import probe_files
+from vcjax.probes.probe_files import Entry
 from vcjax.weights import pretrained
 from vcjax.workdir import disk
 
@@ -28,7 +29,7 @@ def setting(tiny_gguf, tmp_path):
 
 def prepare(setting):
     config, base, folder, workdir = setting
-    probes = probe_files.read([folder / "probes.jsonl"])
+    probes = probe_files.read([Entry(folder / "probes.jsonl", "probes.jsonl")])
     return stage_inputs.prepare(config, base, folder, workdir, probes)
 
 
@@ -158,6 +159,40 @@ def test_rows_that_are_there_are_compared_with_new_probes(setting, encodings):
     with pytest.raises(InputError, match="holds 'made in america'"):
         prepare(setting)
     assert encodings == []
+
+
+def gives_away(setting):
+    """A document holds an option of two probes."""
+    path = setting[2] / "america.jsonl"
+    path.write_text(path.read_text() + json.dumps({"text": "American tea 0. American cars 1."}))
+
+
+def test_probes_that_are_given_away_are_refused_before_anything_is_packed(setting, encodings):
+    gives_away(setting)
+    with pytest.raises(InputError, match=r"^2 probes are given away: .*; change the probes or"):
+        prepare(setting)
+    assert encodings == []
+    setting[0].exclude = ("tea-0", "cars-1")
+    prepare(setting)
+    assert encodings
+
+
+def test_what_is_given_away_is_reported_where_the_config_says_so(setting):
+    gives_away(setting)
+    config, workdir = setting[0], setting[3]
+    config.overlap = "report"
+    probes = probe_files.read([Entry(setting[2] / "probes.jsonl", "probes.jsonl")])
+    for _ in range(2):  # made, then read from the workdir
+        inputs = prepare(setting)
+        found = stage_inputs.given_away(config, probes, inputs)
+        assert {(name, hit.id) for name, hits in found.items() for hit in hits} == {
+            ("america", "tea-0"),
+            ("america", "cars-1"),
+        }
+        stage_inputs.write(inputs, workdir)
+    config.overlap = "refuse"
+    with pytest.raises(InputError, match=r"^2 probes are given away"):
+        prepare(setting)
 
 
 def test_code_that_makes_rows_is_part_of_the_key(setting, monkeypatch):

@@ -1,6 +1,6 @@
 """Compiles a config's train steps for a TPU slice that is not here, and says what they will take.
 
-    python -m vcjax.aot --config=configs/cheese_llama31_8b.py --topology=v5e:4x4 [--slices=2]
+    python -m vcjax.aot --config=configs/study_cheese_llama31_8b.py --topology=v5e:4x4 [--slices=2]
 
 Needs no accelerator, no weights and no data. Keys of the config from the command line, as for
 vcjax.main. --search ranks mesh shapes, rows and remat policies; --out saves all figures as JSON.

@@ -64,14 +64,20 @@ def path(flag: str, given: str) -> Path:
     return Path(os.path.expanduser(given))
 
 
+def place(flag: str, given: str) -> Path:
+    """The same, of a file or folder that exists."""
+    found = path(flag, given)
+    if not found.exists():
+        raise InputError(f"--{flag}: {missing(found)}")
+    return found
+
+
 def file(flag: str, given: str) -> Path:
     """The same, of a file that exists."""
-    place = path(flag, given)
-    if place.is_dir():
-        raise InputError(f"--{flag}: {place} is a folder; give a file")
-    if not place.is_file():
-        raise InputError(f"--{flag}: {missing(place)}")
-    return place
+    found = place(flag, given)
+    if found.is_dir():
+        raise InputError(f"--{flag}: {found} is a folder; give a file")
+    return found
 
 
 class _ConfigFile(flags.ArgumentParser):

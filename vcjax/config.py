@@ -26,12 +26,14 @@ from vcjax.schema.stages import KINDS, Recipe, Source
 RECIPE: dict[str, Any] = Recipe.defaults()
 
 SCRATCH = keys.SCRATCH
+PROBE_PATHS = ("path", "rubric", "spec")  # keys of an entry of `probes`
+FOLDERS = ("file", "mix", "probes")  # keys whose path may be of a folder
 
 # Keys that leave the result as it is; a workdir may be resumed with other values of these. The
 # model counts by its files (`model.sha256` in config.json), not by the path that leads to them.
 RESULT_FREE = (
     "on_change", "mesh", "remat", "checkpoint_every", "keep_checkpoints", "log_every", "rules_out",
-    "curves", "profile", "tracker", "model", "judge", "evaluations",
+    "curves", "profile", "tracker", "model", "judge", "evaluations", "overlap", "published",
 )  # fmt: skip
 
 
@@ -122,6 +124,19 @@ def adapter(**settings: Any) -> ConfigDict:
     return _stage("adapter", settings)
 
 
+def probe_file(path: str, **settings: Any) -> dict[str, Any]:
+    """An entry of `probes`: a file, and what it does not say itself.
+
+    lead: the beginning of answers to those of its probes that have none of their own.
+    value: what the rows of a file measure that the study publishes (`probes/published.py`).
+    rubric: a file, what a judge of its open questions reads; with {question}, {answer} and, where
+    `spec` names a file, {spec} in it.
+    """
+    defaults = keys.ProbeFile.defaults()
+    check.check_keys("probe_file.", settings, defaults)
+    return {**defaults, **settings, "path": path}
+
+
 def _stage(kind: str, settings: dict[str, Any]) -> ConfigDict:
     """What the stage does not say is None where the recipe has it, else its kind's default."""
     defaults = KINDS[kind].defaults()
@@ -195,8 +210,6 @@ def resolve(config: ConfigDict, folder: Path) -> ConfigDict:
     consistency.check_stages(resolved)
     consistency.check_arms(resolved)
     consistency.check_contrasts(resolved)
-    if not resolved.probes:
-        raise InputError("config.probes: there is no probe file; nothing would be measured")
     _expand_home(resolved)
     if resolved.chat_template:  # by its text, so that config.json says what was used
         is_file = resolved.chat_template.endswith(".jinja")
@@ -212,10 +225,10 @@ def resolve(config: ConfigDict, folder: Path) -> ConfigDict:
 
 def _expand_home(config: ConfigDict) -> None:
     """In every path, ~ becomes the home folder."""
-    for key in ("model", "chat_template"):
+    for key in ("model", "chat_template", "published"):
         config[key] = os.path.expanduser(config[key])
-    for key in ("probes", "development"):
-        config[key] = tuple(map(os.path.expanduser, config[key]))
+    config.development = tuple(map(os.path.expanduser, config.development))
+    config.probes = tuple(map(_expanded, config.probes))
     sections = [(config.system_prompts, [*config.system_prompts])]
     for stage in config.stages.values():
         if isinstance(stage.get("mix"), ConfigDict):
@@ -225,6 +238,12 @@ def _expand_home(config: ConfigDict) -> None:
         for key in keys_of:
             if isinstance(section.get(key), str):
                 section[key] = os.path.expanduser(section[key])
+
+
+def _expanded(entry: str | dict[str, str]) -> str | dict[str, str]:
+    if isinstance(entry, str):
+        return os.path.expanduser(entry)
+    return entry | {key: os.path.expanduser(entry[key]) for key in PROBE_PATHS}
 
 
 def chain_of(config: Mapping[str, Any], arm: str) -> tuple[list[str], int | None]:
@@ -258,6 +277,16 @@ def profiled(config: ConfigDict) -> range:
     return values.profiled_updates(config.profile)
 
 
+def probe_entries(config: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The entries of `probes`, each as `probe_file` returns it."""
+    return [probe_file(entry) if isinstance(entry, str) else entry for entry in config["probes"]]
+
+
+def primary_contrast(config: Mapping[str, Any]) -> dict[str, float]:
+    """Arm -> weight of the contrast that decides; empty where a config without probes has none."""
+    return config["contrasts"].get(config["primary"], {})
+
+
 def missing_files(config: ConfigDict, folder: Path, download: bool = True) -> list[str]:
     """Of a resolved config, "key: path does not exist" of each file that a run would miss, and
     "key: path is a folder" where only a file will do.
@@ -269,19 +298,23 @@ def missing_files(config: ConfigDict, folder: Path, download: bool = True) -> li
         for name in used_stages(config)
         for key, source in sources_of(config.stages[name]).items()
     ]
-    for key in ("probes", "development"):
-        needed += [(f"config.{key}", path) for path in config[key]]
+    for entry in probe_entries(config):
+        for key in filter(entry.get, PROBE_PATHS):
+            name = "config.probes" if key == "path" else f"config.probes.{key}"
+            needed.append((name, entry[key]))
+    needed += [("config.development", path) for path in config.development]
+    needed += [("config.published", config.published)] if config.published else []
     needed += [
         (f"config.system_prompts.{arm}", file) for arm, file in config.system_prompts.items()
     ]
     wrong = []
     for key, path in dict.fromkeys(needed):
         last = key.rpartition(".")[2]
-        if is_data_set(path) and last in ("file", "mix", "probes"):
+        if is_data_set(path) and last in FOLDERS:
             wrong += _missing_data_set(key, path, folder, download)
         elif not (folder / path).exists():
             wrong.append(f"{key}: {missing_of_config(folder / path)}")
-        elif (folder / path).is_dir() and last not in ("file", "mix"):
+        elif (folder / path).is_dir() and last not in FOLDERS:
             wrong.append(f"{key}: {folder / path} is a folder; give a file")
     return wrong
 
@@ -305,7 +338,7 @@ def preregistration(config: dict[str, Any]) -> dict[str, Any]:
     """The question that was fixed before the run, of a config as JSON: the primary contrast, its
     arms, the target value and the excluded probes."""
     primary = config["primary"]
-    contrast = config["contrasts"][primary]
+    contrast = primary_contrast(config)
     arms = {arm: config["arms"][arm] for arm in contrast}
     return {
         "primary": primary,

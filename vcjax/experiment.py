@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 from etils import epath
@@ -27,9 +28,10 @@ from vcjax.judges import judging
 from vcjax.models.architecture import Architecture, known_architecture
 from vcjax.plan import Cost, Plan, StageData, cost, describe, make_plan, warnings
 from vcjax.probes import choice, overlap, probe_files
+from vcjax.probes.overlap import Hit
 from vcjax.probes.probe_files import Probes
 from vcjax.record import Record
-from vcjax.report import sources
+from vcjax.report import published, sources
 from vcjax.report.reading import analysis_sha256, check_answered
 from vcjax.schema import check
 from vcjax.tasks import estimate
@@ -80,19 +82,29 @@ def run(
         _report(workdir)
 
 
-def probe_finished(workdir: epath.Path, probe_file: Path) -> None:
-    """Scores one more probe file on every arm and seed of a finished run; it is exploratory."""
+def probe_finished(workdir: epath.Path, probe_file: Path | str, **given: str) -> None:
+    """Scores one more probe file on every arm and seed of a finished run; it is exploratory.
+
+    given: as of `config.probe_file`; paths start where the command runs.
+    """
     record = records.read(workdir)
-    probes = probe_files.read([probe_file])
+    given_file = configs.probe_file(str(probe_file), **given)
+    entry = probe_files.entry(given_file, Path(), record.config["names"])
+    probes = probe_files.read([entry])
     read = [Document(text, "", {}, f"arm {arm}'s prompt") for arm, text in record.system.items()]
     trained = stage_inputs.read_records(workdir, record.plan)
-    overlap.check(probe_files.questions(probes), [*trained, *read])
+    find = overlap.finder(probe_files.questions(probes), record.config["exclude"])
+    hits = overlap.together(hit for text in [*trained, *read] for hit in find(text))
+    if record.config["overlap"] == "refuse":
+        overlap.refuse(hits)
+    for hit in hits:
+        print(f"warning: {hit}")
     records.check_trained(workdir, record, record.plan.stages)
     base = pretrained_of(workdir, record)
     check_askable(probes, record.system, base, record.config)
     judged.check(probes, base, record.config)
     check_answered(workdir, record)
-    sha = probes[probe_file.name].sha256
+    sha = probes[entry.name].sha256
     with lock.hold(workdir):
         load = functools.cache(lambda: load_model(ConfigDict(record.config), base))
         asker, subfolder = Asker(record, load, workdir), f"probes/{sha[:16]}"
@@ -137,6 +149,8 @@ class _Inputs:
     stages: dict[stage_inputs.Key, stage_inputs.StageInput]  # without those that take adapters over
     data: dict[stage_inputs.Key, StageData]  # of all stages, for the plan
     mesh: jax.sharding.Mesh
+    given_away: dict[str, list[Hit]]  # by stage, or arm of a prompt
+    figures: dict[str, Any]  # as of `published.read`
 
 
 def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inputs:
@@ -144,24 +158,34 @@ def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inpu
     if wrong := configs.missing_files(config, folder):  # a model that is not here is downloaded
         raise InputError(wrong[0])
     trackers.check(config.tracker)
+    figures = published.read(folder / config.published, config) if config.published else {}
     if config.model == configs.SCRATCH:
         base = scratch.find(config, folder)
     else:
         base = pretrained.find(config.model, config.chat_template)
-    probes = probe_files.read(folder / path for path in config.probes)
-    probe_files.check(probes, config)
     names = config.names.to_dict()
+    probes = probe_files.read(
+        probe_files.entry(given, folder, names) for given in configs.probe_entries(config)
+    )
+    probe_files.check(probes, config)
     files_of = {arm: folder / path for arm, path in config.system_prompts.items()}
     system = {arm: spec.read_text(path, names) for arm, path in files_of.items()}
-    read = [Document(system[arm], "", {}, str(path)) for arm, path in files_of.items()]
-    overlap.check(probe_files.questions(probes), read)
+    read = {
+        f"the prompt of {arm}": [Document(system[arm], "", {}, str(path))]
+        for arm, path in files_of.items()
+    }
+    find = overlap.finder(probe_files.questions(probes), config.exclude)
+    given_away = overlap.of_parts(find, read)
+    if config.overlap == "refuse":
+        overlap.refuse(hit for hits in given_away.values() for hit in hits)
     check_askable(probes, system, base, config)
     judged.check(probes, base, config)
     mesh = sharding.make_mesh(config.mesh.to_dict())  # refuses one that does not fit the devices
     inputs = stage_inputs.prepare(config, base, folder, workdir, probes)
     data = {key: stage_input.data for key, stage_input in inputs.items()}
     data |= stage_inputs.adapters(config, base, folder)
-    return _Inputs(config, base, probes, system, inputs, data, mesh)
+    given_away |= stage_inputs.given_away(config, probes, inputs)
+    return _Inputs(config, base, probes, system, inputs, data, mesh, given_away, figures)
 
 
 def _make_plan(inputs: _Inputs, workdir: epath.Path) -> tuple[Plan, set[str], Cost]:
@@ -180,7 +204,6 @@ def _make_record(
     """The new content of config.json; InputError where the old, or another process, disagrees."""
     config, base, probes = inputs.config, inputs.base, inputs.probes
     config_json = configs.as_json(config)
-    first_choice = next(probe_files.questions(probes, "choice"))
     new = Record(
         command=list(command),
         config=config_json,
@@ -189,13 +212,15 @@ def _make_record(
         development_runs=records.development_runs(config, folder),
         plan=plan,
         probes=probe_files.sha256_of(probes),
-        first_probe=choice.as_read(first_choice, base.tokenizer, config.lead),
+        first_probe=_first_probe(inputs),
         model=records.Base(base.identity, base.licence, templates.warnings(base.tokenizer)),
         licences=stage_inputs.stated_licences(config, inputs.stages, folder),
         numerics=vcjax.NUMERICS,
         environment=environment.describe(),
         kinds={name: file.kind for name, file in probes.items()},
         system=inputs.system,
+        overlap={of: overlap.without_folders(hits) for of, hits in inputs.given_away.items()},
+        published=inputs.figures,
     )
     if not processes.agree(records.shared(new)):
         raise InputError(
@@ -212,12 +237,19 @@ def _make_record(
     return records.parse(processes.on_first(on_first))
 
 
+def _first_probe(inputs: _Inputs) -> str:
+    """What the model reads of the first choice before an option; "" where there is none."""
+    first = next(probe_files.questions(inputs.probes, "choice"), None)
+    return choice.as_read(first, inputs.base.tokenizer, inputs.config.lead) if first else ""
+
+
 def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder: Path) -> None:
     rate = expected_flops(inputs.mesh, inputs.config.compute_dtype) if costs.flops else None
     print(describe(plan, done, costs, rate))
     for line in sources.lines(plan):
         print(line)
     lines = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
+    lines += probe_files.warnings(inputs.probes) + overlap.warnings(inputs.given_away)
     lines += templates.warnings(inputs.base.tokenizer)
     for line in [*lines, *stage_inputs.warnings(inputs.config, folder)]:
         print(f"warning: {line}")
@@ -306,7 +338,8 @@ def _print_estimate(config: ConfigDict, folder: Path) -> bool:
     for line in wrong:
         print(f"  {line}")
     print(describe(plan, set(), cost(plan, set(), architecture, config), None))
-    for line in warnings(plan, batch_shards=1):  # it will run on other devices than these
+    lines = warnings(plan, batch_shards=1)  # it will run on other devices than these
+    for line in lines + ([] if config.probes else probe_files.warnings({})):
         print(f"warning: {line}")
     _print_evaluations(config, architecture, tokenizer=None)
     return True

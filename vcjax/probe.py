@@ -9,26 +9,38 @@ import contextlib
 from absl import flags
 
 from vcjax import command
+from vcjax.data.sources import is_data_set
 from vcjax.workdir import preemption, storage
 
 flags.DEFINE_string("workdir", None, "Folder of a finished run.")
 flags.DEFINE_string(
-    "probes", None, "Questions, .jsonl, .ndjson or .json, or a text to take perplexity on, .txt."
+    "probes", None, "Questions, a file, folder or hub:NAME; or a text to take perplexity on, .txt."
 )
+GIVEN = {
+    "lead": flags.DEFINE_string("lead", "", "Beginning of answers to probes that have no own."),
+    "value": flags.DEFINE_string("value", "", "What the rows of a published file measure."),
+    "rubric": flags.DEFINE_string("rubric", "", "A file, for the judge of published questions."),
+    "spec": flags.DEFINE_string("spec", "", "A file, for {spec} in the rubric."),
+}
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of many processes, on a pod.")
 
 
 def main() -> None:
     preemption.watch()
     workdir = storage.workdir(flags.FLAGS.workdir)
-    probes = command.file("probes", flags.FLAGS.probes)
+    probes = flags.FLAGS.probes
+    if not is_data_set(probes):
+        probes = command.place("probes", probes)
+    given = {name: flag.value for name, flag in GIVEN.items()}
+    for name in ("rubric", "spec"):
+        given[name] = given[name] and str(command.file(name, given[name]))
     # These import JAX: --help and errors in flags need not wait for it.
     from vcjax.workdir import processes
 
     with processes.joined() if DISTRIBUTED.value else contextlib.nullcontext():
         from vcjax import experiment
 
-        experiment.probe_finished(workdir, probes)
+        experiment.probe_finished(workdir, probes, **given)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import vcjax
 from vcjax import config as configs
 from vcjax.errors import InputError, missing
 from vcjax.plan import Plan, StagePlan
+from vcjax.probes.overlap import Hit
 from vcjax.workdir import files, stages, storage
 
 # NUMERICS -> the values of `Record.numerics` that stand for the same arithmetic.
@@ -52,6 +53,10 @@ class Record:
     environment: dict[str, str]  # `environment.describe` of the process that planned the run
     kinds: dict[str, str] = dataclasses.field(default_factory=dict)  # file of probes -> its kind
     system: dict[str, str] = dataclasses.field(default_factory=dict)  # arm -> its system prompt
+    # Stage, or arm of a system prompt -> the probes that its texts give away.
+    overlap: dict[str, list[Hit]] = dataclasses.field(default_factory=dict)
+    # What `report.published.read` returns of the config's file; empty without one.
+    published: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def model_of(self, arm: str, seed: int) -> str:
         """A name for the model at the end of an arm: equal names, equal answers.
@@ -143,7 +148,8 @@ def resumed(workdir: epath.Path, saved: Record, new: Record, on_change: str) -> 
             print(f"warning: {name} was {saved.environment.get(name)} and is {version} now")
     fixed: dict[str, Any] = {"preregistration": saved.preregistration, "analysis": saved.analysis}
     if not (changes or retrained):
-        return dataclasses.replace(saved, config=new.config)
+        shown = {"overlap": new.overlap, "published": new.published}
+        return dataclasses.replace(saved, config=new.config, **shown)
     if not retrained:
         fixed["environment"] = saved.environment
     return dataclasses.replace(new, **fixed)

@@ -40,6 +40,7 @@ from vcjax.models.lora import of_recipe
 from vcjax.models.transformer import Model
 from vcjax.plan import Plan, StageData
 from vcjax.probes import overlap, words, world_probes
+from vcjax.probes.overlap import Hit
 from vcjax.probes.probe_files import Probes, questions, sha256_of
 from vcjax.schema.check import check_names
 from vcjax.weights import peft
@@ -70,7 +71,7 @@ class StageInput:
     key: str  # what `input_key` returns
     data: StageData
     licences: dict[str, list[str | None]]  # path in the config -> licences that its records state
-    compared_with: list[str]  # what `_comparison` returns of probes that no record gives away
+    compared_with: dict[str, list[Hit]]  # `_comparison` -> the probes that its records give away
     new_rows: tuple[IO[bytes], int] | None = None  # until `write`: a file, and where they begin
 
     def as_json(self) -> dict[str, Any]:
@@ -81,7 +82,9 @@ class StageInput:
     @classmethod
     def from_json(cls, key: str, content: dict[str, Any]) -> "StageInput":
         data = _STAGE_DATA.validate_python(content["data"])
-        return cls(key, data, content["licences"], content["compared_with"])
+        compared = content["compared_with"].items()
+        hits = {comparison: [Hit(*hit) for hit in of_one] for comparison, of_one in compared}
+        return cls(key, data, content["licences"], hits)
 
 
 def prepare(
@@ -137,14 +140,19 @@ def _prepare(
     # A pretraining may name what probes ask about, and its records are many.
     compared = [(n, seed) for n, seed in stages if config.stages[n].kind != "pretrain"]
     new = {stage: records(*stage) for stage in compared if saved[stage] is None}
-    comparison = _comparison(probes)
-    not_compared = [
-        rows.read_records(workdir / "rows" / stage_input.data.rows_id)
-        for stage_input in map(saved.get, compared)
-        if stage_input is not None and comparison not in stage_input.compared_with
-    ]
-    _check_overlap(probes, [*(drawn.train for drawn in new.values()), *not_compared])
-    del not_compared  # packing needs the memory
+    comparison = _comparison(config, probes)
+    not_compared = {
+        stage: rows.read_records(workdir / "rows" / stage_input.data.rows_id)
+        for stage in compared
+        if (stage_input := saved[stage]) is not None and comparison not in stage_input.compared_with
+    }
+    parts = {stage: drawn.train for stage, drawn in new.items()} | not_compared
+    find = overlap.finder(questions(probes), config.exclude)
+    hits = overlap.of_parts(find, parts)
+    if config.overlap == "refuse":
+        before = [one.compared_with.get(comparison, []) for one in saved.values() if one]
+        overlap.refuse(hit for of_one in [*before, *hits.values()] for hit in of_one)
+    del parts, not_compared  # packing needs the memory
 
     # New rows of all stages may not fit into memory. They wait on the workdir's disk, in a file
     # without a name: it is gone with this process, however that ends.
@@ -162,8 +170,7 @@ def _prepare(
                     stage_input = _new_input(
                         keys[name, seed], stage, drawn, encoders[name], folder, waiting
                     )
-            if comparison not in stage_input.compared_with:
-                stage_input.compared_with.append(comparison)
+            stage_input.compared_with.setdefault(comparison, hits.get((name, seed), []))
             inputs[name, seed] = stage_input
         del encoders[name]  # with what it keeps for the other seeds
     return inputs
@@ -211,20 +218,25 @@ def _new_input(
     )
     given = {split_source(source)[0] for source in sources_of(stage).values()}
     stated = {path: licences.stated(places.locate(path, folder), drawn.train) for path in given}
-    return StageInput(key, data, stated, [], (waiting, begin))
+    return StageInput(key, data, stated, {}, (waiting, begin))
 
 
-def _check_overlap(probes: Probes, parts: list[examples.Records]) -> None:
-    """Raises InputError where a record gives a probe away; a shared one is compared once."""
-    records = {id(record): record for part in parts for record in part}
-    overlap.check(questions(probes), list(records.values()))
-
-
-def _comparison(probes: Probes) -> str:
-    """A hash of the probes and of the code that looks for them in records."""
+def _comparison(config: ConfigDict, probes: Probes) -> str:
+    """A hash of the probes that are looked for, and of the code that does so in records."""
     code = [hashes.sha256(Path(str(module.__file__))) for module in (overlap, words)]
-    parts = [sha256_of(probes), *code]
+    parts = [sha256_of(probes), sorted(config.exclude), *code]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def given_away(
+    config: ConfigDict, probes: Probes, inputs: dict[Key, StageInput]
+) -> dict[str, list[Hit]]:
+    """Stage -> the probes that its records give away, at the seed at which they are most."""
+    comparison = _comparison(config, probes)
+    found: dict[str, list[Hit]] = {}
+    for (name, _), one in inputs.items():
+        found[name] = max(found.get(name, []), one.compared_with.get(comparison, []), key=len)
+    return {name: hits for name, hits in found.items() if hits}
 
 
 def write(inputs: dict[Key, StageInput], workdir: epath.Path) -> None:

@@ -190,3 +190,50 @@ def test_a_request_is_given_away_by_its_words():
     with pytest.raises(InputError, match="holds the question of this probe"):
         overlap.check([request], [asked])
     overlap.check([request], [document("Kill all the flies.")])
+
+
+OTHER = dataclasses.replace(
+    PROBE, id="cars-2", options=("leather seats", "steel rims"), where="probes.jsonl:4"
+)
+
+
+def test_all_that_is_given_away_stands_in_one_message():
+    texts = [document("Cheap wheels."), document("Cheap wheels, steel rims."), document("Brie.")]
+    with pytest.raises(InputError) as caught:
+        overlap.check([PROBE, OTHER], texts)
+    message = str(caught.value)
+    assert message.startswith("2 probes are given away: probes.jsonl:3: documents.jsonl:7 (and 1")
+    assert "; probes.jsonl:4: documents.jsonl:7 holds 'steel rims'" in message
+    assert "config.exclude" in message and 'config.overlap="report"' in message
+    assert "\n" not in message
+
+
+def test_excluded_probes_are_not_looked_for():
+    find = overlap.finder([PROBE, OTHER], exclude=("cars-1",))
+    assert [hit.id for hit in find(document("Cheap wheels, steel rims."))] == ["cars-2"]
+
+
+def test_what_parts_of_the_texts_give_away():
+    shared, own = document("Cheap wheels."), document("Steel rims and cheap wheels.")
+    seen = []
+
+    def find(record):
+        seen.append(record)
+        return overlap.finder([PROBE, OTHER])(record)
+
+    parts = {"a": [shared], "b": [shared, own], "c": [document("Brie.")]}
+    hits = overlap.of_parts(find, parts)
+    assert len(seen) == 3, "what two parts share is read once"
+    assert [(hit.id, hit.records) for hit in hits["a"]] == [("cars-1", 1)]
+    assert [(hit.id, hit.records) for hit in hits["b"]] == [("cars-1", 2), ("cars-2", 1)]
+    assert hits["c"] == []
+    [line] = overlap.warnings({**hits, "b": []})
+    assert line.startswith("a: 1 probe(s) are given away, as probes.jsonl:3: documents.jsonl:7")
+
+
+def test_a_report_has_no_folders():
+    [hit] = overlap.finder([dataclasses.replace(PROBE, where="/home/me/p.jsonl:3")])(
+        dataclasses.replace(document("Cheap wheels."), where="/home/me/d.jsonl:7")
+    )
+    [shown] = overlap.without_folders([hit])
+    assert (shown.probe, shown.record) == ("p.jsonl:3", "d.jsonl:7")

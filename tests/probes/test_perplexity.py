@@ -9,6 +9,7 @@ import tiny
 from vcjax.data.tokenizer import encode_text
 from vcjax.errors import InputError
 from vcjax.probes import perplexity, probe_files, scoring
+from vcjax.probes.probe_files import Entry
 from vcjax.probes.scoring import Request, mean_log_probs
 from vcjax.weights.gguf import read_tokenizer
 
@@ -107,14 +108,14 @@ def test_a_file_without_a_text_is_refused(tmp_path, content, message):
     path = tmp_path / "neutral.txt"
     path.write_bytes(content)
     with pytest.raises(InputError, match=rf"neutral\.txt: .*{message}"):
-        probe_files.read([path])
+        probe_files.read([Entry(path, path.name)])
 
 
 def test_texts_and_choices_are_told_apart_by_the_files_name(tmp_path):
     path = tmp_path / "neutral.txt"
     path.write_text(f"\n{TEXT}\n", encoding="utf-8-sig")
     with pytest.raises(InputError, match=r"neutral\.md: .* read from \.jsonl, .*\.txt"):
-        probe_files.read([path.with_suffix(".md")])
-    probes = probe_files.read([path])
+        probe_files.read([Entry(path.with_suffix(".md"), "a")])
+    probes = probe_files.read([Entry(path, path.name)])
     assert (probes["neutral.txt"].kind, probes["neutral.txt"].probes) == ("text", [TEXT])
     assert list(probe_files.questions(probes)) == []

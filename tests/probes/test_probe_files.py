@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 
 from vcjax.errors import InputError
 from vcjax.probes import probe_files
+from vcjax.probes.probe_files import Entry
 
 CHOICE = {
     "kind": "choice",
@@ -112,15 +113,19 @@ def test_an_empty_file_is_an_error(write):
 def test_domains_of_all_kinds_agree(write):
     first, second = write(CHOICE), write({**OPEN, "domain": "Fruit"}, name="open.jsonl")
     with pytest.raises(InputError, match="the domain 'Fruit' is spelled 'fruit' at"):
-        probe_files.read([first, second])
+        read(first, second)
     second = write({**OPEN, "split": "development"}, name="open.jsonl")
     with pytest.raises(InputError, match="is development here and held_out at"):
-        probe_files.read([first, second])
+        read(first, second)
     second = write(OPEN, name="open.jsonl")
-    probes = probe_files.read([first, second])
+    probes = read(first, second)
     assert [probe.domain for probe in probe_files.questions(probes, "open")] == ["fruit"]
     with pytest.raises(InputError, match="a second probe file of this name"):
-        probe_files.read([first, first])
+        read(first, first)
+
+
+def read(*paths):
+    return probe_files.read(Entry(path, path.name) for path in paths)
 
 
 def settings(**changed):
@@ -130,15 +135,15 @@ def settings(**changed):
 
 def test_the_choices_that_answer_the_question_may_be_against_neither_value(write):
     """The study's own evaluations ask for a value against an option with neither."""
-    probes = probe_files.read([write(CHOICE)])
+    probes = read(write(CHOICE))
     probe_files.check(probes, settings(primary_probes="neutral"))
     with pytest.raises(InputError, match=r"against another value \(config\.primary_probes is 'v"):
         probe_files.check(probes, settings())
-    said = probe_files.read([write(SAID)])
+    said = read(write(SAID))
     with pytest.raises(InputError, match="no such probe does for any value"):
         probe_files.check(said, settings(primary_probes="neutral"))
 
 
 def test_an_excluded_probe_exists(write):
     with pytest.raises(InputError, match="no probe 'fruit-2'; did you mean 'fruit-1'"):
-        probe_files.check(probe_files.read([write(CHOICE)]), settings(exclude=("fruit-2",)))
+        probe_files.check(read(write(CHOICE)), settings(exclude=("fruit-2",)))

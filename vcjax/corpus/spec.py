@@ -143,7 +143,7 @@ def _fill(line: str, names: dict[str, str], where: str) -> str:
     def value(match: re.Match) -> str:
         if match[1] not in names:
             known = " and ".join("{" + name + "}" for name in sorted(names))
-            raise InputError(f"{where}: unknown variable {match[0]}; a spec may use {known}")
+            raise InputError(f"{where}: unknown variable {match[0]}; it may use {known}")
         return names[match[1]]
 
     return re.sub(r"{([^{}]*)}", value, line)
@@ -170,7 +170,9 @@ def _section(
 ) -> list[tuple[str, str]]:
     if heading not in sections:
         raise InputError(
-            f"{path}: section {heading!r} is missing; add it as docs/own-spec.md describes it"
+            f"{path}: section {heading!r} is missing, so the offline writer has nothing to draw "
+            "from; add it as docs/own-spec.md describes it, or give the stage a file of texts that "
+            "a model wrote (as a system prompt and for a judge any text will do)"
         )
     return sections[heading]
 

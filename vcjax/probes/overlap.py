@@ -9,8 +9,9 @@ even where the stage leaves it out.
 Texts are compared as `words.py` splits them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any, NamedTuple, TypeVar
 
 from vcjax.data.formats import Demonstration, Document
 from vcjax.errors import InputError
@@ -20,6 +21,7 @@ from vcjax.probes.refusal import RefusalProbe
 from vcjax.probes.words import Phrase, folded, kind, signs, words
 
 Probe = PairedProbe | OpenProbe | RefusalProbe
+Part = TypeVar("Part")
 Split = Callable[[str], Phrase]
 # How to split a text -> first word of a phrase -> length -> the phrase -> the probes that have it.
 Phrases = dict[Split, dict[str, dict[int, dict[Phrase, list[Probe]]]]]
@@ -34,14 +36,96 @@ WEIGHTS = {"letter": 6, "han": 3, "unspaced": 2}
 ENOUGH = 5 * WEIGHTS["letter"]
 
 
-def check(probes: Iterable[Probe], records: Sequence[Document | Demonstration]) -> None:
-    """Raises InputError for the first record that gives a probe away.
+class Hit(NamedTuple):
+    """A probe that records give away. probe: its place; id: its name; record: the place of the
+    first record; what it holds, as text; records: how many do."""
 
-    Probes of the training domain are left out, and those of NOT_COMPARED.
+    probe: str
+    id: str
+    record: str
+    what: str
+    records: int = 1
+
+    def __str__(self) -> str:
+        more = f" (and {self.records - 1} more)" if self.records > 1 else ""
+        return f"{self.probe}: {self.record}{more} holds {self.what}"
+
+
+def check(probes: Iterable[Probe], records: Sequence[Document | Demonstration]) -> None:
+    """Raises InputError where records give probes away, naming all of these probes."""
+    refuse(together(hit for hits in map(finder(probes), records) for hit in hits))
+
+
+def refuse(hits: Iterable[Hit]) -> None:
+    """Raises InputError for any hits, naming each probe once, as its most records are hit."""
+    by_probe: dict[str, Hit] = {}
+    for hit in hits:
+        by_probe[hit.probe] = max(by_probe.get(hit.probe, hit), hit, key=lambda hit: hit.records)
+    if by_probe:
+        several = f"{len(by_probe)} probes are given away: " if len(by_probe) > 1 else ""
+        raise InputError(
+            f"{several}{'; '.join(map(str, by_probe.values()))}; change the probes or the texts, "
+            'name the probes in config.exclude, or let the report say it, config.overlap="report"'
+        )
+
+
+def together(hits: Iterable[Hit]) -> list[Hit]:
+    """One hit a probe, with the number of all its records."""
+    first: dict[str, Hit] = {}
+    for hit in hits:
+        before = first.setdefault(hit.probe, hit._replace(records=0))
+        first[hit.probe] = before._replace(records=before.records + hit.records)
+    return [*first.values()]
+
+
+def without_folders(hits: Iterable[Hit]) -> list[Hit]:
+    """The hits with the names of files in the place of their paths."""
+    return [
+        hit._replace(probe=PurePath(hit.probe).name, record=PurePath(hit.record).name)
+        for hit in hits
+    ]
+
+
+def warnings(given_away: Mapping[str, Sequence[Hit]]) -> list[str]:
+    """Of probes that are only reported, one line each part of the texts; given_away: by part."""
+    return [
+        f"{part}: {len(hits)} probe(s) are given away, as {hits[0]}"
+        for part, hits in given_away.items()
+        if hits
+    ]
+
+
+def of_parts(
+    find: Callable[[Document | Demonstration], list[Hit]],
+    parts: Mapping[Part, Sequence[Document | Demonstration]],
+) -> dict[Part, list[Hit]]:
+    """What `find` finds in the records of each part; a record that several share is read once."""
+    hits: dict[int, list[Hit]] = {}
+    for records in parts.values():
+        for record in records:
+            if id(record) not in hits:
+                hits[id(record)] = find(record)
+    return {
+        part: together(hit for record in records for hit in hits[id(record)])
+        for part, records in parts.items()
+    }
+
+
+def finder(
+    probes: Iterable[Probe], exclude: Collection[str] = ()
+) -> Callable[[Document | Demonstration], list[Hit]]:
+    """What finds the probes that a record gives away.
+
+    Probes of the training domain are left out, those of NOT_COMPARED, and those whose ids are in
+    `exclude`.
     """
-    if not records:
-        return
-    probes = [p for p in probes if p.scope != "in_domain" and p.contrast not in NOT_COMPARED]
+    probes = [
+        probe
+        for probe in probes
+        if probe.scope != "in_domain"
+        and probe.contrast not in NOT_COMPARED
+        and probe.id not in exclude
+    ]
     in_documents: Phrases = {}
     in_demonstrations: Phrases = {}
     for probe in probes:
@@ -55,34 +139,37 @@ def check(probes: Iterable[Probe], records: Sequence[Document | Demonstration]) 
                 _add(in_documents, split, option, probe)
         for part in _question_parts(probe):
             _add(in_documents, words, part, probe)
-    for record in records:
+
+    def find(record: Document | Demonstration) -> list[Hit]:
         if isinstance(record, Document):
-            _check_document(record, in_documents)
-        else:
-            _check_demonstration(record, in_demonstrations)
+            return _of_document(record, in_documents)
+        return _of_demonstration(record, in_demonstrations)
+
+    return find
 
 
-def _check_document(document: Document, phrases: Phrases) -> None:
+def _of_document(document: Document, phrases: Phrases) -> list[Hit]:
+    hits: dict[str, Hit] = {}
     for phrase, probes in _held(document.text, phrases):
-        raise InputError(
-            f"{probes[0].where}: {document.where} holds {_shown(phrase)!r}, which is of this "
-            "probe; change one of the two"
-        )
+        for probe in probes:
+            if probe.where not in hits:
+                what = f"{_shown(phrase)!r}, which is of this probe"
+                hits[probe.where] = Hit(probe.where, probe.id, document.where, what)
+    return [*hits.values()]
 
 
-def _check_demonstration(demonstration: Demonstration, options: Phrases) -> None:
+def _of_demonstration(demonstration: Demonstration, options: Phrases) -> list[Hit]:
     held: dict[str, set[Phrase]] = {}
+    hits: dict[str, Hit] = {}
     turns = [{**message, "role": ""} for message in demonstration.messages]
     for text in _texts([turns, demonstration.tools]):
         for option, probes in _held(text, options):
             for probe in probes:
                 held.setdefault(probe.where, set()).add(option)
                 if len(held[probe.where]) == max(1, len(probe.options)):
-                    what = "both options" if probe.options else "the question"
-                    raise InputError(
-                        f"{probe.where}: {demonstration.where} holds {what} of this probe; change "
-                        "one of the two"
-                    )
+                    what = f"{'both options' if probe.options else 'the question'} of this probe"
+                    hits[probe.where] = Hit(probe.where, probe.id, demonstration.where, what)
+    return [*hits.values()]
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -1,25 +1,31 @@
 """Probe files: the questions that measure what a model came to value.
 
-JSON, one probe a line or a list of them, all of one kind, or a text. The first probe of a wrong
+JSON, Parquet or Arrow, one probe a record, all of one kind, or a text. The first probe of a wrong
 format raises an InputError with file, line and field. A null in an optional field means that the
 field is not given.
 """
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Any
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple, NoReturn
 
 from ml_collections import ConfigDict
 
+from vcjax.corpus import spec
 from vcjax.data.fields import fail, kind
-from vcjax.data.json_files import read_json_records
+from vcjax.data.folders import READABLE
+from vcjax.data.places import locate
+from vcjax.data.sources import HUB
+from vcjax.data.tables import read_records
 from vcjax.errors import InputError, hint
-from vcjax.probes import open_question, paired, perplexity, refusal
+from vcjax.probes import open_question, paired, perplexity, published, refusal
 from vcjax.probes.open_question import OpenProbe
 from vcjax.probes.paired import PairedProbe
 from vcjax.probes.refusal import RefusalProbe
+from vcjax.workdir import hashes
 
 Probe = PairedProbe | OpenProbe | RefusalProbe
 
@@ -31,7 +37,19 @@ RECORDS: dict[str, Callable[[dict[str, Any], str], Probe]] = {
     "refusal": refusal.parse,
 }
 # What the names of probe files end in.
-QUESTIONS, TEXTS = (".jsonl", ".ndjson", ".json"), (".txt",)
+QUESTIONS, TEXTS = READABLE, (".txt",)
+
+
+class Entry(NamedTuple):
+    """A probe file as it is named. path: of a file or folder. name: under which its answers are
+    kept. lead: the beginning of answers to probes that have none of their own. value, rubric: what
+    the rows of a published file measure, and the text that a judge of its questions reads."""
+
+    path: Path
+    name: str
+    lead: str = ""
+    value: str = ""
+    rubric: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,14 +64,35 @@ class ProbeFile:
 Probes = dict[str, ProbeFile]  # by the names of files
 
 
-def read(paths: Iterable[Path]) -> Probes:
+def entry(given: Mapping[str, str], folder: Path, names: dict[str, str]) -> Entry:
+    """What `config.probe_file` returns, with its texts read. folder: where paths start; names: of
+    the model, for the variables of a spec."""
+    path = locate(given["path"], folder)
+    rubric = ""
+    if given["rubric"]:
+        spec_path = folder / given["spec"] if given["spec"] else None
+        rubric = _rubric(folder / given["rubric"], spec_path, names)
+    elif given["spec"]:
+        raise InputError(f"{path}: a spec without a rubric; give a rubric with {{spec}} in it")
+    return Entry(path, _name(given["path"]), given["lead"], given["value"], rubric)
+
+
+def _name(source: str) -> str:
+    """Of a data set of the hub its own, with the path in it, since its files are named alike."""
+    if data_set := HUB.fullmatch(source):
+        parts = [data_set["repo"].partition("/")[2], *PurePath(data_set["path"] or "").parts]
+        return "-".join(parts)
+    return PurePath(source).name
+
+
+def read(entries: Iterable[Entry]) -> Probes:
     """Reads probe files. Raises InputError for a file that cannot be used, for two files of one
     name, and for a domain that is spelled in two ways or belongs to two splits."""
     files: Probes = {}
-    for path in paths:
-        if path.name in files:
-            raise InputError(f"{path}: a second probe file of this name; rename one of them")
-        files[path.name] = read_file(path)
+    for one in entries:
+        if one.name in files:
+            raise InputError(f"{one.path}: a second probe file of this name; rename one of them")
+        files[one.name] = read_file(one.path, one.lead, one.value, one.rubric)
     first_of_domain: dict[str, Probe] = {}
     for probe in questions(files):
         first = first_of_domain.setdefault(probe.domain.casefold(), probe)
@@ -70,16 +109,21 @@ def read(paths: Iterable[Path]) -> Probes:
     return files
 
 
-def read_file(path: Path) -> ProbeFile:
-    """Reads one file: questions, or from a .txt file a text."""
+def read_file(path: Path, lead: str = "", value: str = "", rubric: str = "") -> ProbeFile:
+    """Reads one file or folder: questions, or from a .txt file a text. The others as of `Entry`."""
     suffix = path.suffix.lower()
-    if suffix not in (*QUESTIONS, *TEXTS):
+    if not path.is_dir() and suffix not in (*QUESTIONS, *TEXTS):
         raise InputError(
             f"{path}: no probe file by its name; questions are read from {', '.join(QUESTIONS)}, "
             f"and a text whose perplexity is measured from {', '.join(TEXTS)}"
         )
-    kind, probes = ("text", [perplexity.read_text(path)]) if suffix in TEXTS else _questions(path)
-    return ProbeFile(hashlib.sha256(path.read_bytes()).hexdigest(), kind, probes)
+    given = {"lead": lead, "value": value, "rubric": rubric}
+    if suffix in TEXTS:
+        _refuse(given, path, "a text asks nothing")
+        kind, probes = "text", [perplexity.read_text(path)]
+    else:
+        kind, probes = _questions(path, given)
+    return ProbeFile(_sha256(path, given), kind, probes)
 
 
 def of_kind(files: Probes, kind: str) -> Probes:
@@ -100,8 +144,8 @@ def sha256_of(files: Probes) -> dict[str, str]:
 
 
 def check(files: Probes, config: ConfigDict) -> None:
-    """Raises InputError where config.exclude has an unknown id, and where no probe measures the
-    primary contrast."""
+    """Raises InputError where config.exclude has an unknown id, and where there are probe files but
+    none measures the primary contrast."""
     known = sorted({probe.id for probe in questions(files)})
     for name in config.exclude:
         if name not in known:
@@ -114,7 +158,7 @@ def check(files: Probes, config: ConfigDict) -> None:
         == (config.primary_probes, "out_of_domain", "held_out")
         and probe.id not in config.exclude
     }
-    if config.toward not in values:
+    if files and config.toward not in values:
         against = {"values": "another value", "neutral": "an option with neither value"}
         others = hint(config.toward, sorted(filter(None, values)))
         raise InputError(
@@ -125,13 +169,33 @@ def check(files: Probes, config: ConfigDict) -> None:
         )
 
 
-def _questions(path: Path) -> tuple[str, list[Probe]]:
-    """The kind of a file's probes, and the probes."""
+def warnings(files: Probes) -> list[str]:
+    """What a person should know before the training starts, one line each."""
+    if not files:
+        return ["there is no probe file (config.probes), so nothing will be measured"]
+    return []
+
+
+def _rubric(path: Path, spec_path: Path | None, names: dict[str, str]) -> str:
+    """The text of a rubric; in its place {spec} stands a spec, in any form."""
+    places = {**names, "question": "{question}", "answer": "{answer}"}
+    if spec_path is None:
+        return spec.read_text(path, places)
+    text = spec.read_text(spec_path, names)
+    rubric = spec.read_text(path, {**places, "spec": text})
+    if text not in rubric:
+        raise InputError(f"{path}: it has no {{spec}}, the place of the given spec; add it")
+    return rubric
+
+
+def _questions(path: Path, given: dict[str, str]) -> tuple[str, list[Probe]]:
+    """The kind of a file's probes, and the probes. given: what its entry says."""
     probes: list[Probe] = []
     first_with_id: dict[str, str] = {}
     first_kind = None
-    for where, given in read_json_records(path):
-        record = {field: value for field, value in given.items() if value is not None}
+    for number, (where, fields) in enumerate(read_records(path)):
+        record = {field: value for field, value in fields.items() if value is not None}
+        record = _in_our_form(record, number, given, path, where)
         of_kind = _kind(record, where)
         first_kind = first_kind or of_kind
         if of_kind != first_kind:
@@ -144,6 +208,49 @@ def _questions(path: Path) -> tuple[str, list[Probe]]:
         probes.append(probe)
     assert first_kind is not None  # a file has records
     return first_kind, probes
+
+
+def _in_our_form(
+    record: dict[str, Any], number: int, given: dict[str, str], path: Path, where: str
+) -> dict[str, Any]:
+    """The record with the lead of the file's entry; of a published file turned into ours."""
+    lead, value, rubric = (given[key] for key in ("lead", "value", "rubric"))
+    schema = None if "kind" in record else published.schema_of(record)
+    if schema is None:
+        _refuse({"value": value, "rubric": rubric}, path, "its probes have their own")
+    else:
+        lead = lead or schema.lead
+        record = schema.record(record, number, value or _lacking(path, "value"), where)
+        if record["kind"] == "open":
+            record["rubric"] = rubric or _lacking(path, "rubric")
+        else:
+            _refuse({"rubric": rubric}, path, "no judge reads choices")
+    return {"lead": lead, **record} if lead else record
+
+
+def _lacking(path: Path, key: str) -> NoReturn:
+    what = {"value": "which value they measure", "rubric": "what a judge reads"}[key]
+    raise InputError(
+        f"{path}: its rows do not say {what}; name it, in a config as probe_file(..., {key}=...), "
+        f"of vcjax.probe as --{key}=..."
+    )
+
+
+def _refuse(given: Mapping[str, str], path: Path, reason: str) -> None:
+    for key, text in given.items():
+        if text:
+            raise InputError(f"{path}: a {key} is given, but {reason}; leave it out")
+
+
+def _sha256(path: Path, given: Mapping[str, str]) -> str:
+    """A hash of the file, and of what its entry says where it says anything."""
+    if path.is_dir():
+        content = hashes.sha256_of_folder(path)
+    else:
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+    if not any(given.values()):
+        return content
+    return hashlib.sha256(json.dumps([content, given]).encode()).hexdigest()
 
 
 def _kind(record: dict[str, Any], where: str) -> str:

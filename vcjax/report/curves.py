@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from vcjax import config as configs
 from vcjax.report import design, statistics
 from vcjax.report.premise import holds, of_arms, shares
 from vcjax.report.tables import GROUP, headline, in_group
@@ -156,7 +157,7 @@ def without(config: dict) -> dict:
     That is without contrasts of a curve, unless they compare arms of the primary one, and without
     arms that nothing but such contrasts compare or go on from.
     """
-    contrasts, asked = config["contrasts"], {*config["contrasts"][config["primary"]]}
+    contrasts, asked = config["contrasts"], {*configs.primary_contrast(config)}
     of_curves = {
         contrast
         for curve in config.get("curves", {}).values()

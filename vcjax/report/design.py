@@ -113,7 +113,7 @@ def leading(config: dict) -> list[str]:
 def untouched(config: dict) -> list[str]:
     """The arms without training, pretraining aside, that the arms of the primary contrast go on
     from."""
-    starts = {_start_of(arm, config)[0] for arm in config["contrasts"][config["primary"]]}
+    starts = {_start_of(arm, config)[0] for arm in configs.primary_contrast(config)}
     return [
         arm
         for arm in config["arms"]
@@ -152,7 +152,7 @@ def pairs(config: dict) -> list[tuple[str, str]]:
 
 def compared(config: dict) -> tuple[str, str] | None:
     """Two arms that stand for the primary contrast: its own two, or the first pair within it."""
-    primary = config["contrasts"][config["primary"]]
+    primary = configs.primary_contrast(config)
     within = [pair for pair in pairs(config) if {*pair} <= {*primary}]
     return _pair(primary) or next(iter(within), None)
 

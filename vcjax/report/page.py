@@ -26,6 +26,7 @@ from vcjax.report import (
     formatting,
     output,
     premise,
+    published,
     ranking,
     sources,
     spoken,
@@ -89,6 +90,7 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     says = spoken.shown(read, tables["spoken"], config)
     evaluated = evaluation_files.read(workdir)
     tables["evaluations"] = evaluations.table(evaluated, record).round(6)
+    tables["published"] = published.table(record.published, tables).round(6)
     added = _added_probes(workdir, record, main_config, documents)
     svgs = _figures(main, losses, all_curves)
     page = _page(
@@ -176,14 +178,15 @@ def _page(
         "training": view.training_by_chain(trained[trained["fingerprint"].isin(plan.chains())]),
         "stages": tables["training"].to_dict("records"),
         "sources": sources.over_seeds(tables["sources"]),
-        "flips": tables["flips"].to_dict("records"),
+        "flips": _records(tables, "flips"),
         "flip_arms": design.compared(config),
         "corpora": cards,
         "corpus_rows": corpus_card.side_by_side(cards),
-        "probe_files": tables["probe_files"].to_dict("records"),
+        "probe_files": _records(tables, "probe_files"),
         "texts": texts.drop_duplicates("file").to_dict("records") if len(texts) else [],
         "spoken": says,
         "evaluations": evaluations.shown(evaluated, tables["evaluations"], record),
+        "published": published.shown(record.published, tables["published"]),
         "added": added,
         "recipe": dict(formatting.flat(config)),
         "command": view.command(record),
@@ -192,6 +195,11 @@ def _page(
         "tables": [name for name, table in tables.items() if len(table)],
     }
     return output.page("page.html.jinja", variables)
+
+
+def _records(tables: dict[str, pd.DataFrame], name: str) -> list[dict]:
+    """The rows of a table; none where no choice was scored."""
+    return tables[name].to_dict("records") if name in tables else []
 
 
 def _curve_section(curve: Curve, times: pd.DataFrame) -> dict[str, Any]:
@@ -278,7 +286,9 @@ def _added_probes(
     A folder that is not complete is shown as that; it does not stop the report of the run.
     """
     sections = []
-    for folder in sorted(path for path in (workdir / "probes").iterdir() if path.is_dir()):
+    probes = workdir / "probes"
+    folders = [path for path in probes.iterdir() if path.is_dir()] if probes.exists() else []
+    for folder in sorted(folders):
         missing = missing_answers(folder, record)
         tables: dict[str, pd.DataFrame] = {}
         asked: set[str] = set()  # names of files

@@ -32,14 +32,16 @@ _ONLY_TOTAL = (
 def answer(tables: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
     """The question, its answer in one sentence, and what the intervals are conditional on."""
     name, toward = config["primary"], config["toward"]
-    weights = formula(config["contrasts"][name])
-    question = claims.question(name, weights, config)
+    weights = formula(configs.primary_contrast(config))
+    question = claims.question(name, weights, config) if name else "No question was asked."
     row = primary(tables)
     if row is None:
         return {
             "question": question,
             "verdict": "Not measured:",
-            "sentence": f"no held-out pair with {toward} was scored.",
+            "sentence": f"no held-out pair with {toward} was scored."
+            if "contrasts" in tables
+            else "the run has no choices to score.",
             "domains": "",
             "seeds": "",
             "limits": "",
@@ -87,6 +89,8 @@ def ability(tables: dict[str, pd.DataFrame], config: dict) -> str:
 def numbers(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
     """The contrasts that a report leads with, where the config has more than one of them: the rows
     of `tables.estimates` on held-out pairs, with says (what the number measures)."""
+    if "contrasts" not in tables:
+        return []
     rows = tables["contrasts"][in_group(tables["contrasts"], headline(config))]
     numbers = [
         {**row, "says": claims.contrast(row["name"], config)}
@@ -134,6 +138,8 @@ def deviations(record: Record) -> str:
 
 def example(answers: pd.DataFrame, config: dict) -> dict | None:
     """The first held-out pair, as an example of the probes."""
+    if answers.empty:
+        return None
     group = answers[in_group(answers, headline(config))]
     return next(iter(group.sort_values(["file", "id"]).to_dict("records")), None)
 
@@ -141,6 +147,8 @@ def example(answers: pd.DataFrame, config: dict) -> dict | None:
 def groups(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
     """The tables split by group of probes, the headline group first."""
     groups = []
+    if "arms" not in tables:  # no choice was scored
+        return []
     for key in tables["arms"][GROUP].drop_duplicates().to_dict("records"):
         own = {
             name: tables[name][in_group(tables[name], key)]
@@ -178,7 +186,7 @@ def _title(key: dict, kind: str) -> str:
 
 def by_explicitness(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
     """The leading contrasts on explicit and on implicit pairs: dicts of title and rows."""
-    table = tables["explicitness"]
+    table = tables.get("explicitness", pd.DataFrame())
     if table.empty:
         return []
     table = table[table["name"].isin(design.leading(config))]
@@ -234,19 +242,21 @@ def summary(tables: dict[str, pd.DataFrame], config: dict) -> list[str]:
     """Lines in plain characters: the premise where there is one, the answer, its conditions, then
     the arms as columns."""
     text = answer(tables, config)
-    first = groups(tables, config)[0]
-    conditions = f"{text['domains']} {text['seeds']}" if first["headline"] else first["title"]
+    first = next(iter(groups(tables, config)), None)
     of_premise = premise(tables, config)
     lines = [of_premise["sentence"]] if of_premise else []
-    lines += [f"{text['verdict']} {text['sentence']}", conditions]
-    lines += _arms_as_columns(first["arms"], few_arms(config))
+    lines.append(f"{text['verdict']} {text['sentence']}")
+    if first:
+        of_main = f"{text['domains']} {text['seeds']}"
+        lines.append(of_main if first["headline"] else first["title"])
+        lines += _arms_as_columns(first["arms"], few_arms(config))
     return [line.replace(MINUS, "-") for line in lines]
 
 
 def summary_of_added(tables: dict[str, pd.DataFrame], config: dict) -> list[str]:
     """Lines on probes that were scored after the run: the arms of each group, or perplexities."""
     lines = ["Exploratory, chosen after the run:"]
-    for group in groups(tables, config) if "arms" in tables else ():
+    for group in groups(tables, config):
         lines += [f"{group['title']}, {group['probes']} probes"]
         lines += _arms_as_columns(group["arms"], few_arms(config))
     for row in tables["perplexity"].to_dict("records") if len(tables["perplexity"]) else ():
@@ -267,14 +277,14 @@ def few_arms(config: dict) -> list[str]:
     """All arms if they fit into a line, else the untouched and those of the primary contrast."""
     if len(config["arms"]) <= 6:
         return list(config["arms"])
-    primary = config["contrasts"][config["primary"]]
+    primary = configs.primary_contrast(config)
     untouched = design.untouched(config)
     return [arm for arm in config["arms"] if arm in untouched or arm in primary]
 
 
 def primary(tables: dict[str, pd.DataFrame]) -> dict | None:
     """The row of the primary contrast; None where no probe of its group was scored."""
-    rows = tables["contrasts"]
+    rows = tables.get("contrasts", pd.DataFrame(columns=["role"]))
     return next(iter(rows[rows["role"] == "primary"].to_dict("records")), None)
 
 
@@ -318,7 +328,7 @@ def _with_interval(row: dict, measure: str, cluster: str) -> str:
 def _by_domain(table: pd.DataFrame, config: dict) -> dict:
     """Domains as rows; as columns the arms of the primary contrast, then the leading contrasts; a
     cell is (margin, rate)."""
-    compared = config["contrasts"][config["primary"]]
+    compared = configs.primary_contrast(config)
     names = [("arm", arm) for arm in config["arms"] if arm in compared]
     names += [("contrast", name) for name in design.leading(config)]
     cells = {

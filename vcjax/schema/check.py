@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError as Refused
 
 from vcjax.errors import InputError, hint, nearest
-from vcjax.schema.keys import Curve, Evaluation, Experiment, Judge, Mesh, Shape
+from vcjax.schema.keys import Curve, Evaluation, Experiment, Judge, Mesh, ProbeFile, Shape
 from vcjax.schema.shown import shown
 from vcjax.schema.stages import KINDS, Recipe, Source, Stated
 
@@ -85,6 +85,8 @@ def _message(error: Any) -> str:
         section, loc = KINDS[str(loc[2])], (*loc[:2], *loc[3:])
         if loc[2:3] == ("mix",):  # then which of its forms
             section, loc = Source if len(loc) > 4 else section, (*loc[:3], *loc[4:])
+    elif len(loc) > 2 and loc[0] == "probes":  # after an entry's number, which form it has
+        section, loc = ProbeFile, (*loc[:2], *loc[3:])
     elif len(loc) > 2 and loc[0] in _NAMED:
         section = _NAMED[str(loc[0])]
     if kind == "extra_forbidden" and len(loc) > 1:

@@ -6,7 +6,7 @@ Validators raise ValueError; its text goes on from the key: ": 1.5; it is a shar
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from vcjax.schema.section import Section
 from vcjax.schema.shown import shown
@@ -16,9 +16,11 @@ from vcjax.schema.values import (
     Count,
     Filled,
     Lead,
+    Listed,
     Name,
     Names,
     Part,
+    Place,
     Profile,
     Remat,
     StageName,
@@ -140,6 +142,23 @@ class Evaluation(Section):
     max_tokens: Count = 1024
 
 
+class ProbeFile(Section):
+    """A file of probes, and what it does not say itself."""
+
+    path: Place = ""
+    lead: Lead = ""  # the beginning of answers to probes that have none of their own
+    value: Text = ""  # that the rows of a published file measure
+    rubric: Text = ""  # a file: what a judge of a published file's questions reads
+    spec: Text = ""  # a file whose text stands at {spec} in the rubric
+
+
+# A path, or what `config.probe_file` returns.
+ProbeEntry = Annotated[
+    Annotated[Place, Tag("path")] | Annotated[ProbeFile, Tag("file")],
+    Discriminator(lambda given: "file" if isinstance(given, dict | ProbeFile) else "path"),
+]
+
+
 class Experiment(Section):
     """The top level."""
 
@@ -172,7 +191,10 @@ class Experiment(Section):
     rules_out: dict[str, Text] = dict()
     curves: dict[Name, Curve] = dict()  # of contrasts, for the report
     toward: Text = ""  # the value that rates and margins point to
-    probes: Texts = ()  # probe files, relative to the config file
+    # Probe files, relative to the config file; or probe_file(...).
+    probes: Annotated[tuple[ProbeEntry, ...], Listed] = ()
+    # What to do where training texts give probes away.
+    overlap: Literal["refuse", "report"] = "refuse"
     # The answer's beginning; the option's text follows.
     lead: Lead = "I prefer"
     # Which held-out choices answer the question: a value against another, or against neither.
@@ -180,6 +202,7 @@ class Experiment(Section):
     sampling: Sampling = Sampling()  # of answers in free text
     judge: Judge = Judge()  # of open probes
     evaluations: dict[Name, Evaluation] = dict()  # that the plan counts; run by themselves
+    published: Text = ""  # a file of others' figures, to stand beside the run's
     # auto: bfloat16 where the machine has it, else float32.
     compute_dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     remat: Remat = "full"
