@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 from vcjax import config as configs
 from vcjax import experiment, record
 from vcjax.errors import InputError
+from vcjax.export import export
 from vcjax.training.loaded_model import load_model
 from vcjax.weights import peft, pretrained
 from vcjax.workdir import files, lock
