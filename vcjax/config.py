@@ -41,6 +41,9 @@ def experiment(**settings: Any) -> ConfigDict:
         if isinstance(settings.get(section), Mapping):
             check.check_keys(f"{section}.", settings[section], defaults[section])
             settings[section] = defaults[section] | _like(defaults[section], settings[section])
+    grafts = settings.get("grafts")
+    if isinstance(grafts, Mapping):
+        settings["grafts"] = {name: _graft(name, graft) for name, graft in grafts.items()}
     contrasts = settings.get("contrasts")
     if isinstance(contrasts, dict):
         settings["contrasts"] = {
@@ -123,6 +126,15 @@ def _stage(kind: str, settings: dict[str, Any]) -> ConfigDict:
     return _config_dict({**defaults, **given})
 
 
+def _graft(name: str, settings: Any) -> Any:
+    """With all keys, so that flags can set them; what is no dict is left to the check."""
+    if not isinstance(settings, Mapping):
+        return settings
+    defaults = keys.Graft.defaults()
+    check.check_keys(f"grafts.{name}.", settings, defaults)
+    return defaults | _like(defaults, dict(settings))
+
+
 def _like(defaults: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     """The settings; a whole number is a decimal one where the default is, so that a flag may
     override it by any number."""
@@ -161,6 +173,8 @@ def resolve(config: ConfigDict, folder: Path) -> ConfigDict:
             stage.update({**RECIPE, **inherited, **own})
     resolved = ConfigDict(check.check(plain))
     consistency.check_stages(resolved)
+    consistency.check_grafts(resolved)
+    resolved.arms.update({n: resolved.arms[graft.arm] for n, graft in resolved.grafts.items()})
     consistency.check_arms(resolved)
     consistency.check_contrasts(resolved)
     if not resolved.probes:
@@ -182,6 +196,8 @@ def _expand_home(config: ConfigDict) -> None:
     """In every path, ~ becomes the home folder."""
     for key in ("model", "chat_template"):
         config[key] = os.path.expanduser(config[key])
+    for graft in config.grafts.values():
+        graft.model = os.path.expanduser(graft.model)
     for key in ("probes", "development"):
         config[key] = tuple(map(os.path.expanduser, config[key]))
     sections = [(stage, SOURCES) for stage in config.stages.values()]
@@ -199,6 +215,13 @@ def chain_of(config: Mapping[str, Any], arm: str) -> tuple[list[str], int | None
         return [], None
     last, _, update = names[-1].partition("@")
     return [*names[:-1], last], int(update) if update else None
+
+
+def scale_of(config: Mapping[str, Any], arm: str) -> float:
+    """What an arm's adapters are multiplied by when it is asked. config: a resolved one, or as
+    JSON."""
+    graft = config["grafts"].get(arm)
+    return 1.0 if graft is None else graft["scale"]
 
 
 def used_stages(config: ConfigDict) -> list[str]:
@@ -256,6 +279,7 @@ def preregistration(config: dict[str, Any]) -> dict[str, Any]:
     primary = config["primary"]
     contrast = config["contrasts"][primary]
     arms = {arm: config["arms"][arm] for arm in contrast}
+    grafts = {arm: graft for arm, graft in config["grafts"].items() if arm in contrast}
     return {
         "primary": primary,
         "contrast": contrast,
@@ -263,14 +287,15 @@ def preregistration(config: dict[str, Any]) -> dict[str, Any]:
         "toward": config["toward"],
         "probes": config["primary_probes"],
         "exclude": config["exclude"],
+        **({"grafts": grafts} if grafts else {}),
     }
 
 
 def differences(old: dict, new: dict) -> list[str]:
     """The leaves that differ, as "stages.america.lr: 0.0002 -> 0.0001"; RESULT_FREE keys aside.
 
-    Keys of a stage that `old` does not know are left out, too: vcjax learned of them since, and
-    whether they change anything is seen from the stage's rows and fingerprint.
+    Keys of a stage and of the recipe that `old` does not know are left out, too: vcjax learned of
+    them since, and whether they change anything is seen from a stage's rows and fingerprint.
     """
 
     def flatten(tree: Any, prefix: str) -> dict[str, Any]:
@@ -284,11 +309,12 @@ def differences(old: dict, new: dict) -> list[str]:
         for key in sorted({*old_leaves, *new_leaves})
         if old_leaves.get(key) != new_leaves.get(key)
         and not _is_result_free(key)
-        and (key in old_leaves or not key.startswith("config.stages."))
+        and (key in old_leaves or not key.startswith(("config.stages.", "config.recipe.")))
     ]
 
 
 def _is_result_free(key: str) -> bool:
     """key: as "config.stages.america.lr"."""
     parts = key.split(".")
-    return parts[1] in RESULT_FREE or (parts[1] == "stages" and parts[3:4] == ["stated"])
+    below = parts[1], *parts[3:4]
+    return parts[1] in RESULT_FREE or below in (("stages", "stated"), ("grafts", "model"))

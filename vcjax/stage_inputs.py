@@ -20,8 +20,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
-import jax
-import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
@@ -34,8 +32,6 @@ from vcjax.data.formats import Demonstration, Document
 from vcjax.data.packing import Example, pack
 from vcjax.data.sources import is_world, split_source
 from vcjax.errors import InputError
-from vcjax.models import transformer
-from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
 from vcjax.plan import Plan, StageData
 from vcjax.probes import overlap, words, world_probes
@@ -336,12 +332,13 @@ def adapters(config: ConfigDict, base: Pretrained, folder: Path) -> dict[Key, St
     for name in configs.used_stages(config):
         stage = config.stages[name]
         if stage.kind == "adapter":
-            source, lora = folder / stage.file, LoRA(stage.rank, stage.alpha)
-            model = Model(base.architecture, lora, config.compute_dtype, config.remat)
-            zeros = jax.tree.map(lambda x: np.zeros(x.shape), transformer.trained_shapes(model))
-            peft.read_adapter(source, model, zeros)
-            identity = peft.identity(source)[:16]
-            data |= {(name, seed): StageData.for_adapter(identity) for seed in range(config.seeds)}
+            source = folder / stage.file
+            lora = peft.lora_of(source)
+            peft.read_adapter(
+                source, Model(base.architecture, lora, config.compute_dtype, config.remat)
+            )
+            one = StageData.for_adapter(peft.identity(source)[:16], lora)
+            data |= {(name, seed): one for seed in range(config.seeds)}
     return data
 
 

@@ -7,6 +7,8 @@ Weights are plain nested dicts of arrays:
     norm    [embed]
     head    [vocab, embed]                 absent where the embeddings are tied
     adapter {projection: {a, b}}           stacked [layer, ...]; absent without LoRA
+    beside  {projection: {a, b}}           frozen adapters beside that one, as one whose scale is 1;
+                                           absent where there are none
 
 What trains is passed as `params`, what is frozen as `base`; functions take both.
 """
@@ -24,7 +26,7 @@ from vcjax.models import attention, kernels
 from vcjax.models.architecture import Architecture
 from vcjax.models.bits import from_bits, saveable
 from vcjax.models.linear import linear
-from vcjax.models.lora import AdapterParam, LoRA, init_a
+from vcjax.models.lora import AdapterParam, LoRA, init_a, joined, scaled, with_random_b
 from vcjax.models.remat import SAVED
 from vcjax.sharding import constrain
 
@@ -183,11 +185,15 @@ def _abstract_block(model: Model):
     return nnx.eval_shape(lambda: _split_block(model, jax.random.key(0)))
 
 
-@functools.partial(jax.jit, static_argnames="model")
-def init_adapter(model: Model, key: jax.Array) -> PyTree:
-    """An untrained adapter, float32[layer, ...]; B is zero, so the model's output is unchanged."""
+@functools.partial(jax.jit, static_argnames=("model", "start"))
+def init_adapter(model: Model, key: jax.Array, start: str = "a") -> PyTree:
+    """An untrained adapter, float32[layer, ...]; B is zero, so the model's output is unchanged.
+
+    start: "b" for a random B and an A that is zero.
+    """
     layer = lambda k: nnx.to_pure_dict(_split_block(model, k)[1])  # noqa: E731
-    return {"adapter": jax.vmap(layer)(jax.random.split(key, model.architecture.num_layers))}
+    adapter = jax.vmap(layer)(jax.random.split(key, model.architecture.num_layers))
+    return {"adapter": with_random_b(adapter, key) if start == "b" else adapter}
 
 
 @functools.partial(jax.jit, static_argnames="model")
@@ -295,14 +301,18 @@ def through_layers(
     cos, sin = attention.rope_angles(positions, model.architecture)
 
     def layer(x, states):
-        *weights, of_layer = states
-        block = nnx.merge(graphdef, *jax.tree.map(from_bits, weights))
+        *weights, beside, of_layer = states
+        adapter, base = jax.tree.map(from_bits, weights)
+        block = nnx.merge(graphdef, joined(adapter, beside) if beside else adapter, base)
         return block(x, cos, sin, lambda q, k, v: attend(q, k, v, of_layer))
 
     layer = jax.checkpoint(layer, policy=REMAT_POLICIES[model.remat], prevent_cse=False)
     x = weights["embed"][tokens].astype(model.compute_dtype)
     x = constrain(x, "batch", "length", "embed")
-    stacked = weights.get("adapter", {}), weights["blocks"], of_layers
+    beside = weights.get("beside", {})
+    if model.lora is not None:
+        beside = scaled(beside, 1 / model.lora.scale)
+    stacked = weights.get("adapter", {}), weights["blocks"], beside, of_layers
     x, kept = jax.lax.scan(layer, x, stacked)
     return rms_norm(x, weights["norm"], model.architecture.norm_eps), kept
 

@@ -67,9 +67,18 @@ def arm(name: str, config: dict) -> Arm:
     later = [stage for stage in stages if stage["kind"] != "pretrain"]
     alternative = config["rules_out"].get(name) or _alternative(later)
     trained_on = trained_on or "nothing: the model as it was"
+    if name in config.get("grafts", {}):
+        trained_on += f"; {_grafted(config['grafts'][name])}"
     if design.is_prompted(name, config):
         trained_on += f"; it reads {_file(config['system_prompts'][name])} as its system prompt"
     return Arm(trained_on, alternative)
+
+
+def _grafted(graft: dict) -> str:
+    """What is other in a graft than in its arm."""
+    on = f" on {_file(graft['model'])}" if graft["model"] else ""
+    times = "" if graft["scale"] == 1 else f", its adapters times {graft['scale']:g}"
+    return f"the arm {graft['arm']}, asked{on}{times}"
 
 
 def _trained_on(stage: dict, config: dict) -> str:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from vcjax.errors import InputError
+from vcjax.models import transformer
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
 from vcjax.weights.huggingface import PROJECTIONS, open_file
@@ -78,15 +79,30 @@ def write_adapter(
     files.write_json(folder / CONFIG, config)
 
 
-def read_adapter(folder: Path, model: Model, untouched: PyTree) -> PyTree:
+def lora_of(folder: Path) -> LoRA:
+    """Rank and alpha of an adapter of `peft`; InputError where it uses what is not supported."""
+    config = _read_config(folder)
+    rank: Any = config.get("r")
+    alpha: Any = config.get("lora_alpha")
+    if type(rank) is int and rank > 0 and type(alpha) in (int, float) and alpha > 0:
+        return LoRA(rank, float(alpha))
+    raise InputError(
+        f"{folder / CONFIG}: r is {json.dumps(rank)} and lora_alpha {json.dumps(alpha)}; "
+        "expected a whole number and a number, above 0"
+    )
+
+
+def read_adapter(folder: Path, model: Model, untouched: PyTree = None) -> PyTree:
     """An adapter of `peft` as {"adapter": ...}: float32 host arrays, laid out as `untouched`.
 
-    untouched: the adapter that a first stage would start from. Its weights stand for modules and
-    layers that the folder's adapter leaves out; its B is zero, so it adds nothing there. Raises
-    InputError where the adapter uses what is not supported, has another rank or alpha, or belongs
-    to another model.
+    model: with the adapter's own `lora_of`. untouched: the adapter that a first stage would start
+    from. Its weights stand for modules and layers that the folder's adapter leaves out, where they
+    add nothing; None: zeros do. Raises InputError where the adapter uses what is not supported, or
+    belongs to another model.
     """
-    _check_config(folder, model.lora)
+    _read_config(folder)
+    if untouched is None:
+        untouched = jax.tree.map(lambda x: np.zeros(x.shape), transformer.trained_shapes(model))
     path = folder / WEIGHTS
     if not path.is_file() and (folder / PICKLE).is_file():
         raise InputError(
@@ -147,7 +163,8 @@ def other_base(folder: Path, model: str) -> str | None:
     return None if ours == theirs or ours.startswith(f"{theirs}.") else base
 
 
-def _check_config(folder: Path, lora: LoRA | None) -> None:
+def _read_config(folder: Path) -> dict[str, Any]:
+    """adapter_config.json; InputError where it uses what is not supported."""
     path = folder / CONFIG
     config = files.read_json(path)
     if not isinstance(config, dict):
@@ -167,14 +184,7 @@ def _check_config(folder: Path, lora: LoRA | None) -> None:
                 f"{path}: target_modules has {target!r}; vcjax adapts only "
                 f"{', '.join(_short_names())}"
             )
-    rank, alpha = config.get("r"), config.get("lora_alpha")
-    if lora is None:
-        raise InputError(f"{path}: an adapter needs recipe(train='lora', rank={rank}, ...)")
-    if (rank, alpha) != (lora.rank, lora.alpha):
-        raise InputError(
-            f"{path}: r is {rank} and lora_alpha {alpha}, the experiment's are {lora.rank} and "
-            f"{lora.alpha:g}; set recipe(rank={rank}, alpha={alpha})"
-        )
+    return config
 
 
 def _name(layer: int, module: str, letter: str) -> str:
