@@ -268,7 +268,7 @@ def given(config):
 
     def stages(arm, lora):
         config.arms.own = arm
-        data = {(name, 0): DATA for name in ("why", "what")}
+        data = {(n, 0): dataclasses.replace(DATA, rows_id=n) for n in ("why", "what")}
         data["given", 0] = StageData.for_adapter("identity", lora)
         plan = make_plan(config, "model", data)
         return plan, plan.arms["own"][0]

@@ -11,7 +11,7 @@ adapters the command that serves them together. --push=organisation/name uploads
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -213,14 +213,14 @@ def _serving(
                 f"# BASE: python -m vcjax.export --workdir={workdir} --format=base{of} --out=BASE"
             )
             served, revision = "BASE", None
-        loras = [host_weights.lora_of(record.plan, model.chain[-1]) for model in group]
+        adapters = [host_weights.lora_of(record.plan, model.chain[-1]) for model in group]
         own_template = record.config["chat_template"] == base.tokenizer.chat_template
         lines.append(
             vllm.command(
                 served,
                 revision,
                 {model.name: out / model.name for model in group},
-                max(lora.rank for lora in loras if lora is not None),
+                max(lora.rank for lora in adapters if lora is not None),
                 out / group[0].name / "chat_template.jinja" if own_template else None,
                 None if pretraining else _untouched(record, name),
             )
@@ -262,7 +262,8 @@ def main() -> None:
     out, workdir = command.path("out", values.out), storage.workdir(values.workdir)
     seed = _seed(values.seed)
     of: Any = (values.arm, seed, values.format)
-    folders, write = {values.push: out}, export
+    folders = {values.push: out}
+    write: Callable[..., None] = export
     if ALL in (values.arm, seed):
         models = several(workdir, read_ordered(workdir), *of)
         folders = {f"{values.push}-{model.name}": out / model.name for model in models}
