@@ -6,6 +6,7 @@ import shutil
 import hub
 import jax
 import numpy as np
+import pandas as pd
 import peers
 import pytest
 import small_run
@@ -202,11 +203,9 @@ def test_another_file_of_the_other_model_is_noticed(finished, checkpoints, tmp_p
 def test_the_report_shows_how_much_of_it(finished):
     page = (finished[0] / "run" / "report" / "index.html").read_text()
     assert "the arm america, asked on chat, its adapters times 1.5" in page
-    factors = (finished[0] / "run" / "report" / "factors.csv").read_text().splitlines()
-    assert [line.split(",")[:3] for line in factors[1:]] == [
-        ["scale", "america", "0.5"],
-        ["scale", "america", "1.5"],
-    ]
+    levels = pd.read_csv(finished[0] / "run" / "report" / "factors.csv")
+    shown = levels[["curve", "series", "x"]].values.tolist()
+    assert shown == [["scale", "america", 0.5], ["scale", "america", 1.5]]
 
 
 def test_a_finished_run_scores_further_probes_on_its_grafts(finished, tmp_path):
