@@ -217,10 +217,15 @@ def chain_of(config: Mapping[str, Any], arm: str) -> tuple[list[str], int | None
     return [*names[:-1], last], int(update) if update else None
 
 
-def scale_of(config: Mapping[str, Any], arm: str) -> float:
-    """What an arm's adapters are multiplied by when it is asked. config: a resolved one, or as
-    JSON."""
-    graft = config["grafts"].get(arm)
+def graft_of(config: Mapping[str, Any], arm: str | None) -> Mapping[str, Any] | None:
+    """What config.grafts says of an arm, None where it is no graft. config: as for `chain_of`; that
+    of an older run has no grafts."""
+    return config.get("grafts", {}).get(arm)
+
+
+def scale_of(config: Mapping[str, Any], arm: str | None) -> float:
+    """What an arm's adapters are multiplied by when it is asked."""
+    graft = graft_of(config, arm)
     return 1.0 if graft is None else graft["scale"]
 
 
@@ -279,7 +284,7 @@ def preregistration(config: dict[str, Any]) -> dict[str, Any]:
     primary = config["primary"]
     contrast = config["contrasts"][primary]
     arms = {arm: config["arms"][arm] for arm in contrast}
-    grafts = {arm: graft for arm, graft in config["grafts"].items() if arm in contrast}
+    grafts = {arm: graft for arm in contrast if (graft := graft_of(config, arm))}
     return {
         "primary": primary,
         "contrast": contrast,

@@ -171,7 +171,7 @@ def _write(
     adapter = None
     if last is not None and lora is not None and format != "base":
         adapter = host_weights.adapter(workdir, plan, last, model.end, base.architecture)
-        scale = configs.scale_of(record.config, str(model.arm))
+        scale = configs.scale_of(record.config, model.arm)
         adapter = adapter if scale == 1 else loras.scaled(adapter, scale)
     if format == "peft":
         assert adapter is not None and lora is not None and last is not None

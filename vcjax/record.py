@@ -90,7 +90,7 @@ class Record:
     def base_of(self, arm: str | None) -> str:
         """The name in config.grafts of the pretrained model that an arm's models stand on; "" for
         the experiment's own."""
-        graft = self.config["grafts"].get(arm)
+        graft = configs.graft_of(self.config, arm)
         return "" if graft is None else graft["model"]
 
     def kind_of(self, name: str) -> str:

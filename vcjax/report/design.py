@@ -142,7 +142,7 @@ def is_prompted(arm: str, config: dict) -> bool:
 
 def is_plain(arm: str, config: dict) -> bool:
     """Whether the models of an arm are asked as they were trained, and read nothing first."""
-    return not is_prompted(arm, config) and arm not in config.get("grafts", {})
+    return not is_prompted(arm, config) and configs.graft_of(config, arm) is None
 
 
 def pairs(config: dict) -> list[tuple[str, str]]:

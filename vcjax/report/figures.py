@@ -60,8 +60,8 @@ def arm_colours(config: dict) -> dict[str, str]:
 
 def _trained_colours(config: dict) -> dict[str, str]:
     """Of the arms that train; a graft trains nothing of its own."""
-    grafts = config.get("grafts", {})
-    return {arm: colour for arm, colour in arm_colours(config).items() if arm not in grafts}
+    colours = arm_colours(config)
+    return {arm: colours[arm] for arm in colours if configs.graft_of(config, arm) is None}
 
 
 def _chain_colours(config: dict) -> dict[str, str]:

@@ -13,6 +13,7 @@ import huggingface_hub
 import jinja2
 from etils import epath
 
+from vcjax import config as configs
 from vcjax import record
 from vcjax.config import SOURCES
 from vcjax.data.licences import NOT_STATED
@@ -54,7 +55,7 @@ def write(
         seed=seed,
         format=format,
         lora=lora,
-        graft=run.config["grafts"].get(arm),
+        graft=configs.graft_of(run.config, arm),
         base=pretrained.name,
         base_sha256=pretrained.identity,
         base_licence=pretrained.licence,
