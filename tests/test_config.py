@@ -226,12 +226,6 @@ def test_unknown_keys_name_the_nearest(build, message):
             "config.stages.what.file: it is not given; give the folder",
         ),
         (
-            dict(
-                stages=dict(why=rationale(file="docs.jsonl"), what=adapter(file="docs.jsonl")),
-            ),
-            "config.arms.both: the adapter 'what' can only come first",
-        ),
-        (
             dict(stages={"wh@t": behavior(file="chats.jsonl")}, arms=dict(a=("wh@t",))),
             "config.stages: 'wh@t' may not hold '@'; in an arm an update stands behind it",
         ),

@@ -126,7 +126,7 @@ def check_flags(module, arguments, config="configs/quickstart.py"):
     if "probes" in given and not given["probes"].startswith("hub:"):
         assert (ROOT / given["probes"]).is_file()
     if "arm" in given:
-        assert given["arm"] in config.arms
+        assert given["arm"] in {*config.arms, "all"}
 
 
 def check_script(script, arguments):

@@ -606,12 +606,12 @@ def test_an_adapter_that_somebody_else_trained_can_be_the_rationale_stage(copy, 
         assert small_run.parameters(workdir / "stages" / old) == small_run.parameters(
             tmp_path / "second" / "stages" / new
         )
-    # One that does not fit is refused before anything is written.
+    # One of another rank stays as it is, which is another experiment.
     for stage in settings.stages.values():
         stage.rank = 8
-    with pytest.raises(InputError, match=r"set recipe\(rank=4, alpha=8\)"):
-        experiment.run(settings, config_file.parent, tmp_path / "third", False)
-    assert not (tmp_path / "third").exists()
+    experiment.run(settings, config_file.parent, tmp_path / "third", True)
+    beside = "warning: taken: its adapter (rank 4, alpha 8) stays as it is, beside the one that"
+    assert beside in capsys.readouterr().out
     for stage in settings.stages.values():
         stage.rank = 4
     # Another adapter is other data.

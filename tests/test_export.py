@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import hub
+import hub_server
 import huggingface_hub
 import ml_dtypes
 import numpy as np
@@ -19,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 from vcjax import experiment, record
 from vcjax.data.chat import encode_conversation, encode_prompt
 from vcjax.errors import InputError
-from vcjax.export import export
+from vcjax.export import export, export_all
 from vcjax.training.loaded_model import load_model, pretrained_of
 from vcjax.weights import huggingface_out, model_card, pretrained, tokenizer_json
 from vcjax.workdir import files
@@ -259,6 +260,109 @@ def test_an_arm_that_ends_at_an_update_has_the_weights_after_it(torch, qwen3, tm
     for folder in ("peft", "merged"):
         card = (tmp_path / folder / "README.md").read_text()
         assert "The weights are those after update 3 of the last stage, not those at its" in card
+
+
+# --- Several at once
+
+
+@pytest.fixture(scope="module")
+def several(qwen3, tmp_path_factory):
+    """The workdir of a run with two adapters, one of them in two arms."""
+    arms = dict(documents=("america",), same=("america", "behavior"))
+    return epath.Path(train(qwen3, tmp_path_factory.mktemp("experiment"), arms))
+
+
+def command_of(workdir, out, **flags):
+    given = [f"--{name}={value}" for name, value in flags.items()]
+    return [sys.executable, "-m", "vcjax.export", f"--workdir={workdir}", f"--out={out}", *given]
+
+
+def test_all_adapters_come_with_what_serves_them_together(several, qwen3, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    flags = dict(arm="all", seed="all", format="peft", push="me/mine")
+    with hub_server.running() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_TOKEN", "hf_of_a_test")
+        done = small_run.call(command_of(several, out, **flags), tmp_path / "cache")
+    assert done.returncode == 0, done.stderr
+    assert "hf_of_a_test" not in done.stdout + done.stderr
+    assert {path.name for path in out.iterdir()} == {"america-0", "documents-0", "vllm.txt"}
+    [served] = (out / "vllm.txt").read_text().splitlines()
+    assert served == (
+        f"vllm serve {qwen3} --served-model-name base-0 --enable-lora --max-lora-rank 8 "
+        f"--lora-modules documents-0={out}/documents-0 america-0={out}/america-0"
+    )
+    uploaded = [f"uploaded: {hub.url}/me/mine-{name}" for name in ("documents-0", "america-0")]
+    assert done.stdout.splitlines() == [f"written: {out}", served, *uploaded]
+    export(several, "america", 0, "peft", tmp_path / "alone")
+    for path in (tmp_path / "alone").iterdir():
+        together = (out / "america-0" / path.name).read_bytes()
+        assert hub.repositories["me/mine-america-0"][path.name] == together
+        if path.name != "README.md":  # which names its folder
+            assert together == path.read_bytes()
+
+
+def test_of_all_models_each_is_written_once(several, tmp_path):
+    export_all(several, "all", "all", "merged", tmp_path / "out")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"america-0", "documents-0", "base-0"}
+    export_all(several, "documents", "all", "merged", tmp_path / "one")
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["documents-0"]
+
+
+def test_all_or_none(several, tmp_path, monkeypatch):
+    """A failure at the second model leaves nothing of the first."""
+    written = []
+
+    def fails(folder, *others):
+        written.append(folder.name)
+        if len(written) == 2:
+            raise InputError("the disk is full")
+
+    monkeypatch.setattr(model_card, "write", fails)
+    with pytest.raises(InputError, match="the disk is full"):
+        export_all(several, "all", "all", "peft", tmp_path / "out")
+    assert len(written) == 2 and not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (dict(arm="al", seed="all"), "--arm: 'al' is none of the run's"),
+        (dict(arm="base", seed="all"), "base has no stage, so there is no adapter"),
+        (dict(arm="all", seed=7), "--seed: 7 is none of the arm's"),
+        (dict(arm="all", seed="all", format="base"), "all arms share it; leave out --arm"),
+    ],
+)
+def test_what_all_cannot_be(several, flags, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        export_all(several, **{"format": "peft", **flags}, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (dict(arm="america", seed="first"), "--seed=first: expected a number, or all"),
+        (dict(arm="america", seed="0", push="mine"), "--push: 'mine' cannot name a repository"),
+        (dict(arm="all", seed="0", push="me"), "--push: 'me-documents-0' cannot name"),
+    ],
+)
+def test_mistakes_in_flags_are_one_line_before_anything_is_written(
+    several, flags, message, tmp_path
+):
+    done = small_run.call(
+        command_of(several, tmp_path / "out", format="peft", **flags), tmp_path / "cache"
+    )
+    assert done.returncode == 2 and message in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and not (tmp_path / "out").exists()
+
+
+def test_of_a_gguf_it_says_which_base_to_write(gguf_workdir, tmp_path):
+    export_all(epath.Path(gguf_workdir), "all", "all", "peft", tmp_path / "out")
+    first, served = (tmp_path / "out" / "vllm.txt").read_text().splitlines()
+    assert first.startswith("# BASE: python -m vcjax.export") and "--format=base" in first
+    assert served.startswith("vllm serve BASE ")
 
 
 # --- Tokenizer and generation

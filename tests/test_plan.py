@@ -4,11 +4,13 @@ import dataclasses
 
 import pytest
 
-from vcjax.config import behavior, experiment, rationale, recipe, resolve
+from vcjax.config import adapter, behavior, experiment, rationale, recipe, resolve
+from vcjax.corpus.stage_data import StageData
 from vcjax.data.source_counts import SourceCounts
 from vcjax.errors import InputError
 from vcjax.models.architecture import Architecture, Layer, Rope
-from vcjax.plan import StageData, cost, describe, make_plan, warnings
+from vcjax.models.lora import LoRA
+from vcjax.plan import cost, describe, make_plan, warnings
 
 PERIOD = (Layer(Rope(1e4)),)
 ARCHITECTURE = Architecture(2, 32, 48, 4, 2, 8, 320, 2048, PERIOD, 1e-5, True)
@@ -260,3 +262,57 @@ def test_the_description_names_stages_counts_and_what_exists(config):
     assert "arm base: the untouched model" in text
     assert "arm both: why -> what" in text
     assert "to train: 3 of 4 stages" in text
+
+
+# --- Adapters: how one starts, and where a given one stands
+
+
+@pytest.mark.parametrize("start", [dict(start="b"), dict(start_seed=0)])
+def test_how_an_adapter_starts_counts_where_one_does(config, start):
+    """In the first stage of an arm alone, and not where it is what it always was."""
+
+    def fingerprints(of):
+        for stage in config.stages.values():
+            stage.update(dict(start="a", start_seed=-1) | (start if stage is of else {}))
+        plan = plan_of(config)
+        return {arm: plan.arms[arm][0] for arm in ("what", "both")}
+
+    before, of_why, of_what = map(fingerprints, (None, config.stages.why, config.stages.what))
+    assert of_why["both"][0] != before["both"][0] and of_why["what"] == before["what"]
+    assert of_what["both"] == before["both"] and of_what["what"] != before["what"]
+
+
+@pytest.fixture
+def given(config):
+    """given(arm, lora): the stages of an arm with an adapter `given`, of this rank and alpha."""
+    config.stages.given = config.stages.why.copy_and_resolve_references()
+    config.stages.given.update(adapter(file="given").to_dict() | config.recipe.to_dict())
+
+    def stages(arm, lora):
+        config.arms.own = arm
+        data = {(n, 0): dataclasses.replace(DATA, rows_id=n) for n in ("why", "what")}
+        data["given", 0] = StageData.for_adapter("identity", lora)
+        plan = make_plan(config, "model", data)
+        return plan, plan.arms["own"][0]
+
+    return stages
+
+
+def test_an_adapter_that_fits_is_gone_on_with_where_it_comes_first(given):
+    plan, (taken, after) = given(("given", "what"), LoRA(4, 8.0))
+    assert plan.stages[taken].beside is None
+    assert plan.adapters(after) == (after, []) and plan.adapters(taken) == (taken, [])
+
+
+@pytest.mark.parametrize("lora", [LoRA(3, 8.0), LoRA(4, 4.0)])
+def test_one_of_another_rank_or_alpha_stands_beside(given, lora):
+    plan, (beside, after) = given(("given", "what"), lora)
+    assert plan.stages[beside].beside == lora
+    assert plan.adapters(after) == (after, [beside]) and plan.adapters(beside) == (None, [beside])
+    [warned] = [line for line in warnings(plan, 1) if line.startswith("given: ")]
+    assert f"(rank {lora.rank}, alpha {lora.alpha:g}) stays as it is, beside" in warned
+
+
+def test_so_does_one_after_a_stage_that_trains(given):
+    plan, (first, beside, after) = given(("why", "given", "what"), LoRA(4, 8.0))
+    assert plan.adapters(after) == (after, [beside]) and plan.adapters(beside) == (first, [beside])

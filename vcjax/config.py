@@ -29,13 +29,6 @@ SCRATCH = keys.SCRATCH
 PROBE_PATHS = ("path", "rubric", "spec")  # keys of an entry of `probes`
 FOLDERS = ("file", "mix", "probes")  # keys whose path may be of a folder
 
-# Keys that leave the result as it is; a workdir may be resumed with other values of these. The
-# model counts by its files (`model.sha256` in config.json), not by the path that leads to them.
-RESULT_FREE = (
-    "on_change", "mesh", "remat", "checkpoint_every", "keep_checkpoints", "log_every", "rules_out",
-    "curves", "profile", "tracker", "model", "judge", "evaluations", "overlap", "published",
-)  # fmt: skip
-
 
 def experiment(**settings: Any) -> ConfigDict:
     """An experiment's config with every top-level key. Unknown keys stop with the nearest name."""
@@ -45,6 +38,9 @@ def experiment(**settings: Any) -> ConfigDict:
         if isinstance(settings.get(section), Mapping):
             check.check_keys(f"{section}.", settings[section], defaults[section])
             settings[section] = defaults[section] | _like(defaults[section], settings[section])
+    grafts = settings.get("grafts")
+    if isinstance(grafts, Mapping):
+        settings["grafts"] = {name: _graft(name, graft) for name, graft in grafts.items()}
     contrasts = settings.get("contrasts")
     if isinstance(contrasts, dict):
         settings["contrasts"] = {
@@ -170,6 +166,15 @@ def _by_name(given: Sequence[Any], where: str) -> dict[str, Any]:
     return named
 
 
+def _graft(name: str, settings: Any) -> Any:
+    """With all keys, so that flags can set them; what is no dict is left to the check."""
+    if not isinstance(settings, Mapping):
+        return settings
+    defaults = keys.Graft.defaults()
+    check.check_keys(f"grafts.{name}.", settings, defaults)
+    return defaults | _like(defaults, dict(settings))
+
+
 def _like(defaults: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     """The settings; a whole number is a decimal one where the default is, so that a flag may
     override it by any number."""
@@ -208,6 +213,8 @@ def resolve(config: ConfigDict, folder: Path) -> ConfigDict:
             stage.update({**RECIPE, **inherited, **own})
     resolved = ConfigDict(check.check(plain))
     consistency.check_stages(resolved)
+    consistency.check_grafts(resolved)
+    resolved.arms.update({n: resolved.arms[graft.arm] for n, graft in resolved.grafts.items()})
     consistency.check_arms(resolved)
     consistency.check_contrasts(resolved)
     _expand_home(resolved)
@@ -227,6 +234,8 @@ def _expand_home(config: ConfigDict) -> None:
     """In every path, ~ becomes the home folder."""
     for key in ("model", "chat_template", "published"):
         config[key] = os.path.expanduser(config[key])
+    for graft in config.grafts.values():
+        graft.model = os.path.expanduser(graft.model)
     config.development = tuple(map(os.path.expanduser, config.development))
     config.probes = tuple(map(_expanded, config.probes))
     sections = [(config.system_prompts, [*config.system_prompts])]
@@ -254,6 +263,18 @@ def chain_of(config: Mapping[str, Any], arm: str) -> tuple[list[str], int | None
         return [], None
     last, _, update = names[-1].partition("@")
     return [*names[:-1], last], int(update) if update else None
+
+
+def graft_of(config: Mapping[str, Any], arm: str | None) -> Mapping[str, Any] | None:
+    """What config.grafts says of an arm, None where it is no graft. config: as for `chain_of`; that
+    of an older run has no grafts."""
+    return config.get("grafts", {}).get(arm)
+
+
+def scale_of(config: Mapping[str, Any], arm: str | None) -> float:
+    """What an arm's adapters are multiplied by when it is asked."""
+    graft = graft_of(config, arm)
+    return 1.0 if graft is None else graft["scale"]
 
 
 def used_stages(config: ConfigDict) -> list[str]:
@@ -340,6 +361,7 @@ def preregistration(config: dict[str, Any]) -> dict[str, Any]:
     primary = config["primary"]
     contrast = primary_contrast(config)
     arms = {arm: config["arms"][arm] for arm in contrast}
+    grafts = {arm: graft for arm in contrast if (graft := graft_of(config, arm))}
     return {
         "primary": primary,
         "contrast": contrast,
@@ -347,32 +369,5 @@ def preregistration(config: dict[str, Any]) -> dict[str, Any]:
         "toward": config["toward"],
         "probes": config["primary_probes"],
         "exclude": config["exclude"],
+        **({"grafts": grafts} if grafts else {}),
     }
-
-
-def differences(old: dict, new: dict) -> list[str]:
-    """The leaves that differ, as "stages.america.lr: 0.0002 -> 0.0001"; RESULT_FREE keys aside.
-
-    Keys of a stage that `old` does not know are left out, too: vcjax learned of them since, and
-    whether they change anything is seen from the stage's rows and fingerprint.
-    """
-
-    def flatten(tree: Any, prefix: str) -> dict[str, Any]:
-        if not isinstance(tree, dict) or not tree:
-            return {prefix: tree}
-        return {k: v for key in tree for k, v in flatten(tree[key], f"{prefix}.{key}").items()}
-
-    old_leaves, new_leaves = flatten(old, "config"), flatten(new, "config")
-    return [
-        f"{key}: {old_leaves.get(key)} -> {new_leaves.get(key)}"
-        for key in sorted({*old_leaves, *new_leaves})
-        if old_leaves.get(key) != new_leaves.get(key)
-        and not _is_result_free(key)
-        and (key in old_leaves or not key.startswith("config.stages."))
-    ]
-
-
-def _is_result_free(key: str) -> bool:
-    """key: as "config.stages.america.lr"."""
-    parts = key.split(".")
-    return parts[1] in RESULT_FREE or (parts[1] == "stages" and parts[3:4] == ["stated"])

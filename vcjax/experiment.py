@@ -1,7 +1,6 @@
 """A whole run: inputs, plan, training, probes, report. What is done already is not repeated."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from vcjax.asking.ask import ask
 from vcjax.asking.ask import check as check_askable
 from vcjax.asking.models import Asker
 from vcjax.corpus import spec
+from vcjax.corpus.stage_data import StageData
 from vcjax.data import templates
 from vcjax.data.chat import encode_prompt
 from vcjax.data.formats import Document
@@ -26,7 +26,7 @@ from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 from vcjax.judges import judging
 from vcjax.models.architecture import Architecture, known_architecture
-from vcjax.plan import Cost, Plan, StageData, cost, describe, make_plan, warnings
+from vcjax.plan import Cost, Plan, cost, describe, make_plan, warnings
 from vcjax.probes import choice, overlap, probe_files
 from vcjax.probes.overlap import Hit
 from vcjax.probes.probe_files import Probes
@@ -36,13 +36,19 @@ from vcjax.report.reading import analysis_sha256, check_answered
 from vcjax.schema import check
 from vcjax.tasks import estimate
 from vcjax.training import stage, trackers
-from vcjax.training.loaded_model import LoadedModel, load_model, pretrained_of
+from vcjax.training.loaded_model import (
+    LoadedModel,
+    load_model,
+    loader,
+    models_of,
+    pretrained_of,
+)
 from vcjax.training.throughput import expected_flops
-from vcjax.weights import peft, pretrained, scratch
+from vcjax.weights import grafts, peft, pretrained, scratch
 from vcjax.weights.pretrained import Pretrained
 from vcjax.workdir import environment, lock, preemption, processes, stages, storage
 
-Load = Callable[[], LoadedModel]
+Load = Callable[[str], LoadedModel]  # as `Asker.load`
 
 
 def run(
@@ -74,7 +80,7 @@ def run(
         records.write(workdir, record)
         if config.model == configs.SCRATCH:
             processes.on_first(lambda: scratch.write(inputs.base, workdir))
-        load = functools.cache(lambda: load_model(config, inputs.base))
+        load = loader(config, inputs.models)
         _train(plan, load, folder, workdir)
         asker = Asker(record, load, workdir)
         ask(asker, inputs.probes, "probes")
@@ -100,13 +106,14 @@ def probe_finished(workdir: epath.Path, probe_file: Path | str, **given: str) ->
     for hit in hits:
         print(f"warning: {hit}")
     records.check_trained(workdir, record, record.plan.stages)
-    base = pretrained_of(workdir, record)
-    check_askable(probes, record.system, base, record.config)
-    judged.check(probes, base, record.config)
+    models = models_of(workdir, record)
+    for model in models.values():
+        check_askable(probes, record.system, model, record.config)
+    judged.check(probes, models[""], record.config)
     check_answered(workdir, record)
     sha = probes[entry.name].sha256
     with lock.hold(workdir):
-        load = functools.cache(lambda: load_model(ConfigDict(record.config), base))
+        load = loader(ConfigDict(record.config), models)
         asker, subfolder = Asker(record, load, workdir), f"probes/{sha[:16]}"
         ask(asker, probes, subfolder)
         judged.judge(asker, subfolder)
@@ -129,7 +136,7 @@ def judge_again(workdir: epath.Path, given: Mapping[str, str]) -> None:
     if not any(record.kind_of(name) == "open" for name in record.probes):
         raise InputError(f"{workdir}: the run has no open probes, so there is nothing to judge")
     with lock.hold(workdir):
-        judged.judge(Asker(record, lambda: _load_again(workdir, record), workdir), "probes")
+        judged.judge(Asker(record, lambda _: _load_again(workdir, record), workdir), "probes")
         records.write(workdir, record)
         _report(workdir)
 
@@ -143,7 +150,7 @@ class _Inputs:
     """What a run is given: its config, and the files that this names, read and checked."""
 
     config: ConfigDict  # resolved
-    base: Pretrained
+    models: dict[str, Pretrained]  # as `grafts.find` names them
     probes: Probes
     system: dict[str, str]  # arm -> its system prompt
     stages: dict[stage_inputs.Key, stage_inputs.StageInput]  # without those that take adapters over
@@ -151,6 +158,10 @@ class _Inputs:
     mesh: jax.sharding.Mesh
     given_away: dict[str, list[Hit]]  # by stage, or arm of a prompt
     figures: dict[str, Any]  # as of `published.read`
+
+    @property
+    def base(self) -> Pretrained:
+        return self.models[""]
 
 
 def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inputs:
@@ -163,6 +174,7 @@ def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inpu
         base = scratch.find(config, folder)
     else:
         base = pretrained.find(config.model, config.chat_template)
+    models = grafts.find(config, base)
     names = config.names.to_dict()
     probes = probe_files.read(
         probe_files.entry(given, folder, names) for given in configs.probe_entries(config)
@@ -178,14 +190,15 @@ def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inpu
     given_away = overlap.of_parts(find, read)
     if config.overlap == "refuse":
         overlap.refuse(hit for hits in given_away.values() for hit in hits)
-    check_askable(probes, system, base, config)
+    for model in models.values():
+        check_askable(probes, system, model, config)
     judged.check(probes, base, config)
     mesh = sharding.make_mesh(config.mesh.to_dict())  # refuses one that does not fit the devices
     inputs = stage_inputs.prepare(config, base, folder, workdir, probes)
     data = {key: stage_input.data for key, stage_input in inputs.items()}
     data |= stage_inputs.adapters(config, base, folder)
     given_away |= stage_inputs.given_away(config, probes, inputs)
-    return _Inputs(config, base, probes, system, inputs, data, mesh, given_away, figures)
+    return _Inputs(config, models, probes, system, inputs, data, mesh, given_away, figures)
 
 
 def _make_plan(inputs: _Inputs, workdir: epath.Path) -> tuple[Plan, set[str], Cost]:
@@ -221,6 +234,12 @@ def _make_record(
         system=inputs.system,
         overlap={of: overlap.without_folders(hits) for of, hits in inputs.given_away.items()},
         published=inputs.figures,
+        grafted={
+            name: records.Base(model.identity, model.licence)
+            for name, graft in config.grafts.items()
+            for model in [inputs.models[graft.model]]
+            if graft.model
+        },
     )
     if not processes.agree(records.shared(new)):
         raise InputError(
@@ -248,6 +267,9 @@ def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder
     print(describe(plan, done, costs, rate))
     for line in sources.lines(plan):
         print(line)
+    for name, graft in inputs.config.grafts.items():
+        on = inputs.models[graft.model].name
+        print(f"graft {name}: {graft.arm} on {on}, its adapters times {graft.scale:g}")
     lines = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
     lines += probe_files.warnings(inputs.probes) + overlap.warnings(inputs.given_away)
     lines += templates.warnings(inputs.base.tokenizer)
@@ -289,12 +311,14 @@ def _train(plan: Plan, load: Load, folder: Path, workdir: epath.Path) -> None:
             continue
         preemption.stop_if_noticed()
         print(f"stage {number} of {len(plan.stages)}: {plan.title(fingerprint)}")
-        loaded = load()
+        loaded = load("")
         weights = loaded.before(workdir, plan, planned)
         if planned.kind == "adapter":
             source = folder / loaded.config.stages[planned.name].file
-            untouched = sharding.to_host(weights.params)
-            stage.take_over(planned, peft.read_adapter(source, weights.model, untouched), workdir)
+            model, untouched = weights.model, sharding.to_host(weights.params)
+            if planned.beside is not None:
+                model, untouched = dataclasses.replace(model, lora=planned.beside), None
+            stage.take_over(planned, peft.read_adapter(source, model, untouched), workdir)
             continue
         with jax.set_mesh(loaded.mesh):
             stage.run_stage(planned, plan.title(fingerprint), weights, loaded, workdir)
@@ -321,6 +345,11 @@ def _print_estimate(config: ConfigDict, folder: Path) -> bool:
     wrong = configs.missing_files(config, folder, download=False)
     if not pretrained.is_here(config.model):
         wrong.append(f"config.model: {config.model} is not in the hub's cache")
+    wrong += [
+        f"config.grafts.{name}.model: {graft.model} is not in the hub's cache"
+        for name, graft in config.grafts.items()
+        if graft.model and not pretrained.is_here(graft.model)
+    ]
     architecture = known_architecture(config.model)
     names = configs.used_stages(config)
     stated = all(

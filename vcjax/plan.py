@@ -15,47 +15,16 @@ from ml_collections import ConfigDict
 import vcjax
 from vcjax import config as configs
 from vcjax.config import RECIPE, profiled
-from vcjax.data.source_counts import SourceCounts
+from vcjax.corpus.stage_data import StageData
 from vcjax.errors import InputError
 from vcjax.models import transformer
 from vcjax.models.architecture import Architecture
 from vcjax.models.head import CHUNK
 from vcjax.models.kernels import BLOCK
+from vcjax.models.lora import LoRA, of_recipe
 
-TYPICAL_FILL = 0.97  # share of tokens in packed rows, where documents are shorter than a row
+START = ("start", "start_seed")  # keys of the recipe that only a new adapter uses
 FEW_UPDATES = 100  # re-runs of the study saw nothing after 31, and an effect after 246
-
-
-@dataclasses.dataclass(frozen=True)
-class StageData:
-    """The data of one stage and seed: packed rows, or an adapter that is taken over."""
-
-    rows_id: str  # hash of the rows' content, the name of their folder in workdir/rows
-    held_out_id: str | None  # likewise, of the held-out documents
-    rows: int
-    documents: int
-    held_out_documents: int
-    tokens: int
-    weighted_tokens: int
-    split_documents: int
-    most_documents: int  # in one row, held-out ones included
-    left_out_tokens: int = 0  # of parts of split documents in which no token has weight
-    sources: dict[str, SourceCounts] = dataclasses.field(default_factory=dict)  # by their names
-    parts: tuple[int, ...] = ()  # rows of each source, where these come one after another
-
-    @classmethod
-    def for_adapter(cls, identity: str) -> "StageData":
-        """Of a stage that trains nothing and takes over an adapter; identity: a hash of it."""
-        return cls(identity, None, 0, 0, 0, 0, 0, 0, 0)
-
-    @classmethod
-    def stated(cls, name: str, stage: ConfigDict) -> "StageData":
-        """By the counts that a stage's config states of a file that is not here."""
-        records, tokens, weighted = (
-            stage.stated[key] for key in ("records", "tokens", "weighted_tokens")
-        )
-        rows = math.ceil(tokens / (stage.length * TYPICAL_FILL))
-        return cls(f"stated {name}", None, rows, records, 0, tokens, weighted, 0, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +42,8 @@ class StagePlan:
     updates: int
     warmup: int
     keep: tuple[int, ...] = ()  # updates after which its weights are kept
+    # Of an adapter that stays as it is, beside the one that the other stages train.
+    beside: LoRA | None = None
 
     @property
     def micro_batch_rows(self) -> int:
@@ -92,6 +63,21 @@ class Plan:
     arms: dict[str, dict[int, tuple[str, ...]]]  # name -> seed -> fingerprints, first to last
     # Arm -> the update of its last stage after which it ends; the others end where that does.
     ends: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def adapters(self, fingerprint: str) -> tuple[str | None, list[str]]:
+        """Of the chain of stages up to this one: the last that left the adapter which stages
+        train, None where there is none yet; and those whose adapters stand beside it, in order."""
+        trained: str | None = None
+        beside: list[str] = []
+        at: str | None = fingerprint
+        while at is not None:
+            stage = self.stages[at]
+            if stage.beside:
+                beside.insert(0, at)
+            elif trained is None and stage.kind != "pretrain":
+                trained = at
+            at = stage.parent
+        return trained, beside
 
     def pretraining(self, fingerprint: str) -> StagePlan | None:
         """The pretrain stage that the chain of stages up to this one begins with, if it does."""
@@ -134,7 +120,9 @@ def make_plan(
             for name in names:
                 parent = chain[-1] if chain else None
                 own = configs.seed_of(config, name, seed)
-                stage = _plan_stage(config, model_identity, name, own, parent, data[name, own])
+                # No adapter is trained yet: where the stage trains one, it starts that.
+                new = all(stages[f].kind == "pretrain" or stages[f].beside for f in chain)
+                stage = _plan_stage(config, model_identity, name, own, parent, new, data[name, own])
                 if stage.kind != "adapter":
                     _check_trainable(stage, config)
                 same = stages.setdefault(stage.fingerprint, stage)
@@ -155,6 +143,7 @@ def _plan_stage(
     name: str,
     seed: int,
     parent: str | None,
+    new: bool,
     data: StageData,
 ) -> StagePlan:
     settings = config.stages[name]
@@ -164,13 +153,16 @@ def _plan_stage(
     rows_per_update = settings.batch_tokens // settings.length
     updates = math.ceil(data.rows * settings.epochs / rows_per_update)
     warmup = math.ceil(settings.warmup * updates)
+    trains_all = settings.train == "full"
     # A pretraining has no adapter, so those of the stages after it may change.
-    adapter = ("rank", "alpha", "lora_experts") if settings.kind == "pretrain" else ()
+    unused = ["rank", "alpha", "lora_experts"] if settings.kind == "pretrain" else []
+    # How an adapter starts; a stage that does so by default is as before there were these keys.
+    unused += [key for key in START if trains_all or not new or recipe[key] == RECIPE[key]]
     determines = {
         "model": model_identity,
         "rows": data.rows_id,
         "held_out": [data.held_out_id, config.eval_every],
-        "recipe": {key: value for key, value in recipe.items() if key not in adapter},
+        "recipe": {key: value for key, value in recipe.items() if key not in unused},
         "compute_dtype": config.compute_dtype,
         "seed": seed,
         "parent": parent,
@@ -194,7 +186,15 @@ def _plan_stage(
         updates,
         warmup,
         keep,
+        _beside(settings, data, new),
     )
+
+
+def _beside(settings: ConfigDict, data: StageData, new: bool) -> LoRA | None:
+    """Of an adapter that later stages do not go on training: where one is trained already, or the
+    recipe's has another rank or alpha."""
+    taken_over = new and data.lora == of_recipe(settings)
+    return None if taken_over else data.lora
 
 
 def _check_trainable(stage: StagePlan, config: ConfigDict) -> None:
@@ -258,6 +258,12 @@ def warnings(plan: Plan, batch_shards: int) -> list[str]:
         if source.left_out
     }
     lines += sorted(left_out)
+    beside = {stage.name: stage.beside for stage in plan.stages.values() if stage.beside}
+    lines += [
+        f"{name}: its adapter (rank {lora.rank}, alpha {lora.alpha:g}) stays as it is, beside the "
+        "one that the other stages train"
+        for name, lora in beside.items()
+    ]
     if split := [stage for stage in stages if stage.data.split_documents]:
         numbers = _of_each(split, lambda s: f"{s.data.split_documents} of {s.data.documents}")
         lines.append(f"documents longer than a row (`length` tokens) were split: {numbers}")

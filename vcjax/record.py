@@ -20,6 +20,7 @@ from vcjax import config as configs
 from vcjax.errors import InputError, missing
 from vcjax.plan import Plan, StagePlan
 from vcjax.probes.overlap import Hit
+from vcjax.schema.differences import differences
 from vcjax.workdir import files, stages, storage
 
 # NUMERICS -> the values of `Record.numerics` that stand for the same arithmetic.
@@ -57,25 +58,47 @@ class Record:
     overlap: dict[str, list[Hit]] = dataclasses.field(default_factory=dict)
     # What `report.published.read` returns of the config's file; empty without one.
     published: dict[str, Any] = dataclasses.field(default_factory=dict)
+    # Graft -> the model that it is asked on, where that is another.
+    grafted: dict[str, Base] = dataclasses.field(default_factory=dict)
 
     def model_of(self, arm: str, seed: int) -> str:
         """A name for the model at the end of an arm: equal names, equal answers.
 
+        It is that of its weights, then a hash of the system prompt, where the arm has one.
+        """
+        parts = [self.weights_of(arm, seed)]
+        if arm in self.system:
+            parts.append(f"system {hashlib.sha256(self.system[arm].encode()).hexdigest()}")
+        return " ".join(parts)
+
+    def weights_of(self, arm: str, seed: int) -> str:
+        """A name for the weights at the end of an arm.
+
         It is the fingerprint of the last stage, with the update where the arm ends inside it; of
-        the untouched model its identity, compute type and arithmetic; then a hash of the system
-        prompt, where the arm has one.
+        the untouched model its identity, compute type and arithmetic; of a graft then the other
+        model's identity, and the scale.
         """
         chain, end = self.plan.arms[arm][seed], self.plan.ends.get(arm)
+        base, scale = self.grafted.get(arm, self.model), configs.scale_of(self.config, arm)
+        if scale == 0:  # what the adapters stand on
+            pretraining = self.plan.pretraining(chain[-1])
+            chain, end = () if pretraining is None else (pretraining.fingerprint,), None
         if chain:
             parts = [chain[-1] if end is None else f"{chain[-1]}@{end}"]
+            parts += [f"on {base.sha256}"] if base.sha256 != self.model.sha256 else []
+            parts += [f"scale {scale!r}"] if scale not in (0, 1) else []
         else:
             numerics = f"numerics-{self.numerics}"
             if isinstance(self.numerics, str):
                 numerics = self.numerics
-            parts = [self.model.sha256, self.config["compute_dtype"], numerics]
-        if arm in self.system:
-            parts.append(f"system {hashlib.sha256(self.system[arm].encode()).hexdigest()}")
+            parts = [base.sha256, self.config["compute_dtype"], numerics]
         return " ".join(parts)
+
+    def base_of(self, arm: str | None) -> str:
+        """The name in config.grafts of the pretrained model that an arm's models stand on; "" for
+        the experiment's own."""
+        graft = configs.graft_of(self.config, arm)
+        return "" if graft is None else graft["model"]
 
     def kind_of(self, name: str) -> str:
         """The kind of a file of probes; releases before 0.9 had two, and did not note them."""
@@ -148,7 +171,7 @@ def resumed(workdir: epath.Path, saved: Record, new: Record, on_change: str) -> 
             print(f"warning: {name} was {saved.environment.get(name)} and is {version} now")
     fixed: dict[str, Any] = {"preregistration": saved.preregistration, "analysis": saved.analysis}
     if not (changes or retrained):
-        shown = {"overlap": new.overlap, "published": new.published}
+        shown: dict[str, Any] = {"overlap": new.overlap, "published": new.published}
         return dataclasses.replace(saved, config=new.config, **shown)
     if not retrained:
         fixed["environment"] = saved.environment
@@ -158,7 +181,8 @@ def resumed(workdir: epath.Path, saved: Record, new: Record, on_change: str) -> 
 def shared(record: Record) -> dict[str, Any]:
     """The part of a record that must be equal in all processes of a run."""
     content = as_json(record)
-    common = {key: content[key] for key in ("config", "plan", "probes", "model", "numerics")}
+    keys = ("config", "plan", "probes", "model", "grafted", "numerics")
+    common = {key: content[key] for key in keys}
     versions = {k: v for k, v in record.environment.items() if k not in ("machine", "commit")}
     return {**common, "versions": versions}
 
@@ -211,7 +235,7 @@ def trained_by(workdir: epath.Path, record: Record) -> dict[str, list[dict[str, 
 
 def _changes(saved: Record, new: Record) -> list[str]:
     """What decides results and differs between the two, each as text."""
-    changes = configs.differences(saved.config, new.config)
+    changes = differences(saved.config, new.config)
     before = {(stage.name, stage.seed): _rows(stage) for stage in saved.plan.stages.values()}
     changes += sorted(
         {
@@ -222,6 +246,11 @@ def _changes(saved: Record, new: Record) -> list[str]:
     )
     if saved.model.sha256 != new.model.sha256:
         changes.append(f"the file of the model {new.config['model']}")
+    changes += [
+        f"the file of the model of config.grafts.{name}"
+        for name, base in new.grafted.items()
+        if saved.grafted.get(name, base).sha256 != base.sha256
+    ]
     changes += [
         f"probe file {name}"
         for name, sha in new.probes.items()

@@ -19,8 +19,6 @@ import tempfile
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
-import jax
-import numpy as np
 import pydantic
 from etils import epath
 from ml_collections import ConfigDict
@@ -28,6 +26,7 @@ from ml_collections import ConfigDict
 import vcjax
 from vcjax import config as configs
 from vcjax.corpus import mixture
+from vcjax.corpus.stage_data import StageData
 from vcjax.corpus.stage_records import Drawn, stage_records
 from vcjax.corpus.world import read_value
 from vcjax.data import examples, folders, formats, licences, places, rows, source_counts
@@ -35,10 +34,8 @@ from vcjax.data.formats import Demonstration, Document
 from vcjax.data.packing import pack
 from vcjax.data.sources import is_world, sources_of, split_source
 from vcjax.errors import InputError
-from vcjax.models import transformer
-from vcjax.models.lora import of_recipe
 from vcjax.models.transformer import Model
-from vcjax.plan import Plan, StageData
+from vcjax.plan import Plan
 from vcjax.probes import overlap, words, world_probes
 from vcjax.probes.overlap import Hit
 from vcjax.probes.probe_files import Probes, questions, sha256_of
@@ -369,12 +366,13 @@ def adapters(config: ConfigDict, base: Pretrained, folder: Path) -> dict[Key, St
     for name in configs.used_stages(config):
         stage = config.stages[name]
         if stage.kind == "adapter":
-            source, lora = folder / stage.file, of_recipe(stage)
-            model = Model(base.architecture, lora, config.compute_dtype, config.remat)
-            zeros = jax.tree.map(lambda x: np.zeros(x.shape), transformer.trained_shapes(model))
-            peft.read_adapter(source, model, zeros)
-            identity = peft.identity(source)[:16]
-            data |= {(name, seed): StageData.for_adapter(identity) for seed in range(config.seeds)}
+            source = folder / stage.file
+            lora = dataclasses.replace(peft.lora_of(source), experts=stage.lora_experts)
+            peft.read_adapter(
+                source, Model(base.architecture, lora, config.compute_dtype, config.remat)
+            )
+            one = StageData.for_adapter(peft.identity(source)[:16], lora)
+            data |= {(name, seed): one for seed in range(config.seeds)}
     return data
 
 

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from vcjax import config
 from vcjax.models import transformer
-from vcjax.models.lora import LoRA, init_a
+from vcjax.models.lora import LoRA, init_a, is_untrained, joined, scaled
 from vcjax.training import train_step
 
 UPDATES, WARMUP, LR = 5, 2, 5e-3
@@ -49,6 +49,67 @@ def test_the_seed_decides_the_start():
     )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_it_may_start_the_other_way_round():
+    model, batch = tiny.model(lora=LoRA(4, 8)), tiny.batch(rows=1)
+    started = [transformer.init_adapter(model, jax.random.key(seed), "b") for seed in (0, 0, 1)]
+    adapter = started[0]["adapter"]
+    for name, (inputs, outputs) in tiny.ARCHITECTURE.projections.items():
+        a, b = adapter[name]["a"], adapter[name]["b"]
+        assert a.shape == (2, inputs, 4) and not a.any()
+        assert b.shape == (2, 4, outputs) and 0.4 < np.abs(b).max() <= 0.5, "1/sqrt(rank)"
+        assert not np.array_equal(*b), "layers differ"
+    assert not np.array_equal(adapter["q"]["b"], adapter["o"]["b"])
+    jax.tree.map(np.testing.assert_array_equal, started[0], started[1])
+    assert not np.array_equal(adapter["q"]["b"], started[2]["adapter"]["q"]["b"])
+    untouched = transformer.init_adapter(model, jax.random.key(0))
+    ours, theirs = (tiny.logits(p, tiny.weights(), batch, model) for p in (started[0], untouched))
+    np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("start", ["a", "b"])
+def test_it_is_untrained_until_both_halves_are_there(start):
+    adapter = transformer.init_adapter(tiny.model(lora=LoRA(4, 8)), jax.random.key(0), start)
+    assert is_untrained(adapter)
+    assert not is_untrained(tiny.randomized(adapter))
+
+
+def test_two_adapters_joined_add_what_both_do():
+    first, second = LoRA(4, 12), LoRA(3, 5)
+    one, two = (
+        tiny.randomized(transformer.init_adapter(tiny.model(lora=lora), jax.random.key(seed)))
+        for seed, lora in enumerate((first, second))
+    )
+    of_same_scale = scaled(two["adapter"], second.scale / first.scale)
+    both = joined(one["adapter"], of_same_scale)
+    for name, ab in both.items():
+        parts = [
+            lora.scale * adapter["adapter"][name]["a"] @ adapter["adapter"][name]["b"]
+            for lora, adapter in ((first, one), (second, two))
+        ]
+        np.testing.assert_allclose(first.scale * ab["a"] @ ab["b"], sum(parts), atol=1e-5)
+
+
+def test_frozen_adapters_stand_beside_the_one_that_trains():
+    """The forward pass adds both; only the one that trains has a gradient."""
+    lora, other, batch = LoRA(4, 12), LoRA(3, 5), tiny.batch(rows=2)
+    model, weights = tiny.model(lora=lora), tiny.weights()
+    params = tiny.randomized(transformer.init_adapter(model, jax.random.key(0)))
+    theirs = tiny.randomized(transformer.init_adapter(tiny.model(lora=other), jax.random.key(1)))
+    base = {**weights, "beside": scaled(theirs["adapter"], other.scale)}
+    kernels = {name: dict(leaves) for name, leaves in weights["blocks"].items()}
+    for name, ab in theirs["adapter"].items():
+        kernels[name]["kernel"] = kernels[name]["kernel"] + other.scale * ab["a"] @ ab["b"]
+    merged = {**weights, "blocks": kernels}
+    ours, expected = (tiny.logits(params, b, batch, model) for b in (base, merged))
+    np.testing.assert_allclose(ours, expected, atol=1e-4)
+    grads, expected = (
+        jax.grad(train_step.summed_loss)(params, b, batch, model) for b in (base, merged)
+    )
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-4), grads, expected
+    )
 
 
 def test_an_adapter_is_its_product_added_to_the_kernel():

@@ -11,7 +11,8 @@ from etils import epath
 
 from vcjax import record
 from vcjax.config import preregistration
-from vcjax.plan import StageData, StagePlan
+from vcjax.corpus.stage_data import StageData
+from vcjax.plan import StagePlan
 from vcjax.probes import answer_files
 from vcjax.report.reading import analysis_sha256
 

@@ -2,8 +2,9 @@
 
 import dataclasses
 
+from vcjax.corpus.stage_data import StageData
 from vcjax.data.source_counts import SourceCounts
-from vcjax.plan import Plan, StageData, StagePlan
+from vcjax.plan import Plan, StagePlan
 from vcjax.report import sources
 
 DATA = StageData("r", None, 9, 90, 0, 900, 800, 0, 2)

@@ -55,7 +55,7 @@ def serving(tokenizer, key=None, most=64, failures=None):
     speakers = {"base": Speaker(sampler, 0), "america-0": Speaker(sampler, 1)}
     speakers["prompted-0"] = Speaker(sampler, 0, system="Be brief.")
     worker = Worker([sampler], mesh, most, [].append if failures is None else failures.append)
-    server = uvicorn.Server(uvicorn.Config(make_app(speakers, tokenizer, worker, key)))
+    server = uvicorn.Server(uvicorn.Config(make_app(speakers, worker, key)))
     with socket.create_server(("127.0.0.1", 0)) as listening, worker.running():
         thread = threading.Thread(target=server.run, kwargs=dict(sockets=[listening]))
         thread.start()

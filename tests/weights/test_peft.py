@@ -271,8 +271,8 @@ REFUSED = {
     "peft_type": ("IA3", 'peft_type is "IA3", which is not supported; only "LORA" is'),
     "an_option_to_come": (True, "an_option_to_come is true"),
     "target_modules": (["q_proj", "lm_head"], "target_modules has 'lm_head'; .* only q_proj, k_pr"),
-    "r": (8, r"r is 8 and lora_alpha 6, .* are 4 and 6; set recipe\(rank=8, alpha=6\)"),
-    "lora_alpha": (16, r"r is 4 and lora_alpha 16, .* set recipe\(rank=4, alpha=16\)"),
+    "r": (0, "r is 0 and lora_alpha 6; expected a whole number and a number, above 0"),
+    "lora_alpha": ("16", 'r is 4 and lora_alpha "16"; expected'),
 }
 
 
@@ -297,7 +297,7 @@ def test_an_option_that_ours_lack(folder, key):
     config = json.loads((folder / CONFIG).read_text())
     (folder / CONFIG).write_text(json.dumps(config | {key: value}))
     with pytest.raises(InputError, match=message) as error:
-        read(folder)
+        peft_files.lora_of(folder)
     assert str(error.value).startswith(f"{folder / CONFIG}: ")
 
 
@@ -342,9 +342,8 @@ def test_files_that_are_not_there(folder, tmp_path):
         read(folder)
 
 
-def test_a_model_that_trains_all_weights_takes_none(folder):
-    with pytest.raises(InputError, match=r"recipe\(train='lora', rank=4"):
-        read(folder, lora=None)
+def test_rank_and_alpha_are_its_own(folder):
+    assert peft_files.lora_of(folder) == LORA
 
 
 @pytest.mark.parametrize(

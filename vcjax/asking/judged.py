@@ -83,7 +83,7 @@ def _answers(folder: epath.Path, arm: str, seed: int) -> pd.DataFrame:
 
 
 def _by_base(asker: Asker, texts: Sequence[str]) -> list[Judgement]:
-    loaded = asker.load()
+    loaded = asker.load("")
     model, params, frozen = loaded.untouched(asker.workdir, asker.record.plan)
     with jax.set_mesh(loaded.mesh):
         return base.judge(params, frozen, model, loaded.pretrained.tokenizer, texts)

@@ -28,10 +28,11 @@ Task = tuple[Model, str]
 
 @dataclasses.dataclass(frozen=True)
 class Asker:
-    """A run whose models are asked. load: its pretrained model, when it is needed."""
+    """A run whose models are asked. load: a pretrained model of its own, when it is needed, by the
+    name in config.grafts; "": the experiment's."""
 
     record: Record
-    load: Callable[[], LoadedModel]
+    load: Callable[[str], LoadedModel]
     workdir: epath.Path
 
     def system(self, model: Model) -> str | None:
@@ -39,12 +40,18 @@ class Asker:
         return self.record.system.get(model.arm)
 
     def models(self) -> list[Model]:
-        """Seed by seed: the arms of one may share a base that the others do not."""
+        """Seed by seed: the arms of one may share a base that the others do not. Those on another
+        pretrained model come last, model by model."""
         plan, seeds = self.record.plan, range(self.record.config["seeds"])
-        return [
+        models = [
             Model(self.record.model_of(arm, seed), arm, seed)
             for seed, arm in itertools.product(seeds, plan.arms)
         ]
+        return sorted(models, key=self.base)
+
+    def base(self, model: Model) -> str:
+        """What `load` takes for a model."""
+        return self.record.base_of(model.arm)
 
 
 def after(probes: Probes, system: str | None) -> Probes:

@@ -23,7 +23,7 @@ def answers(
     for model in each_once([model for model, _ in stale]):
         preemption.stop_if_noticed()
         kinds = dict.fromkeys(kind for other, kind in stale if other.name == model.name)
-        loaded = asker.load()
+        loaded = asker.load(asker.base(model))
         weights = loaded.after(asker.workdir, asker.record.plan, model.arm, model.seed)
         system = asker.system(model)
         with jax.set_mesh(loaded.mesh):

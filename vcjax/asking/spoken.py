@@ -59,11 +59,11 @@ def answers(
 
 
 def _groups(asker: Asker) -> list[list[Model]]:
-    """The models that are asked together: of one seed and system prompt, at most TOGETHER, as many
-    in each group of a seed."""
+    """The models that are asked together: of one base, seed and system prompt, at most TOGETHER, as
+    many in each group of a seed."""
 
-    def alike(model: Model) -> tuple[int, str]:
-        return model.seed, asker.system(model) or ""
+    def alike(model: Model) -> tuple[str, int, str]:
+        return asker.base(model), model.seed, asker.system(model) or ""
 
     groups = []
     for _, same in itertools.groupby(sorted(each_once(asker.models()), key=alike), key=alike):
@@ -77,7 +77,7 @@ def _speak(
     asker: Asker, group: list[Model], asked: list[Asked], title: str
 ) -> dict[Model, pd.DataFrame]:
     sampling = Sampling(**asker.record.config["sampling"])
-    loaded = asker.load()
+    loaded = asker.load(asker.base(group[0]))
     tokenizer, architecture = loaded.pretrained.tokenizer, loaded.pretrained.architecture
     length = texts.check(asked, tokenizer, sampling.max_tokens, architecture.context_length)
     models = {(model.arm, model.seed): model for model in group}

@@ -121,7 +121,7 @@ class Sampler:
         # A CPU multiplies a matrix in bfloat16 by one vector in ten times the time of two.
         slots = max(2, slots)
         self.length = length
-        self._base, self._tokenizer, self._stop_ids = base, tokenizer, stop_ids
+        self.tokenizer, self._base, self._stop_ids = tokenizer, base, stop_ids
         self._adapters, self._model = sampling.stack_adapters(adapters, model)
         arms = max(1, len(adapters))
         self._unit = kernels.LANES if model.attention == "splash" else UNIT
@@ -144,7 +144,7 @@ class Sampler:
                 f"{request.max_tokens:,}; both need at least one, and there is room for "
                 f"{self.length:,} together"
             )
-        return Answer(request, self._tokenizer)
+        return Answer(request, self.tokenizer)
 
     def add(self, answer: Answer) -> None:
         """Puts an answer in its arm's queue; it grows with each `step` from now on."""

@@ -10,6 +10,8 @@ Weights are plain nested dicts of arrays:
     norm    [embed]
     head    [vocab, embed]                 absent where the embeddings are tied
     adapter {projection: {a, b}}           stacked [layer, ...]; absent without LoRA
+    beside  {projection: {a, b}}           frozen adapters beside that one, as one whose scale is 1;
+                                           absent where there are none
 
 What trains is passed as `params`, what is frozen as `base`; functions take both.
 """
@@ -27,7 +29,7 @@ from vcjax.models import attention, kernels, rope
 from vcjax.models.architecture import Architecture
 from vcjax.models.bits import from_bits
 from vcjax.models.block import Block, rms_norm, scale_of, untrained_scale
-from vcjax.models.lora import AdapterParam, LoRA
+from vcjax.models.lora import AdapterParam, LoRA, joined, scaled, with_random_b
 from vcjax.models.remat import SAVED
 from vcjax.sharding import constrain
 
@@ -98,11 +100,15 @@ def _abstract_block(model: Model):
     return nnx.eval_shape(lambda: _split_block(model, jax.random.key(0)))
 
 
-@functools.partial(jax.jit, static_argnames="model")
-def init_adapter(model: Model, key: jax.Array) -> PyTree:
-    """An untrained adapter, float32[layer, ...]; B is zero, so the model's output is unchanged."""
+@functools.partial(jax.jit, static_argnames=("model", "start"))
+def init_adapter(model: Model, key: jax.Array, start: str = "a") -> PyTree:
+    """An untrained adapter, float32[layer, ...]; B is zero, so the model's output is unchanged.
+
+    start: "b" for a random B and an A that is zero.
+    """
     layer = lambda k: nnx.to_pure_dict(_split_block(model, k)[1])  # noqa: E731
-    return {"adapter": jax.vmap(layer)(jax.random.split(key, model.architecture.num_layers))}
+    adapter = jax.vmap(layer)(jax.random.split(key, model.architecture.num_layers))
+    return {"adapter": with_random_b(adapter, key) if start == "b" else adapter}
 
 
 @functools.partial(jax.jit, static_argnames="model")
@@ -214,15 +220,20 @@ def through_layers(
 
     # What trains is scanned over, so that its gradient comes stacked; what is frozen is read where
     # it lies, since a slice of a part of the layers would be a copy.
-    stacked = {name: weights[name] for name in ("adapter", "blocks") if name in weights}
+    if "beside" in weights:
+        assert model.lora is not None
+        weights["beside"] = scaled(weights["beside"], 1 / model.lora.scale)
+    stacked = {name: weights[name] for name in ("adapter", "beside", "blocks") if name in weights}
     frozen = {name: stacked.pop(name) for name in [*stacked] if name not in params}
 
     def layer(x, kind, scanned, number):
         at = lambda w: jax.lax.dynamic_index_in_dim(w, number, keepdims=False)  # noqa: E731
-        here = {**scanned, **jax.tree.map(at, frozen)}
-        here = jax.tree.map(from_bits, (here.get("adapter", {}), here["blocks"]))
+        here = jax.tree.map(from_bits, {**scanned, **jax.tree.map(at, frozen)})
+        adapter = here.get("adapter", {})
+        if "beside" in here:
+            adapter = joined(adapter, here["beside"])
         in_layer = lambda q, k, v: attend(q, k, v, kind.window, number)  # noqa: E731
-        return nnx.merge(graphdef, *here)(x, angles[kind.rope], in_layer)
+        return nnx.merge(graphdef, adapter, here["blocks"])(x, angles[kind.rope], in_layer)
 
     x = weights["embed"][tokens].astype(model.compute_dtype)
     if architecture.embedding_multiplier != 1:

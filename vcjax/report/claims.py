@@ -4,8 +4,9 @@ The words follow from what the arms train on and from a contrast's role (`design
 config's `rules_out` gives others. `config` is a run's, as JSON.
 """
 
+from collections.abc import Mapping
 from pathlib import PurePath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vcjax import config as configs
 from vcjax.data.sources import split_source
@@ -67,9 +68,18 @@ def arm(name: str, config: dict) -> Arm:
     later = [stage for stage in stages if stage["kind"] != "pretrain"]
     alternative = config["rules_out"].get(name) or _alternative(later)
     trained_on = trained_on or "nothing: the model as it was"
+    if graft := configs.graft_of(config, name):
+        trained_on += f"; {_grafted(graft)}"
     if design.is_prompted(name, config):
         trained_on += f"; it reads {_file(config['system_prompts'][name])} as its system prompt"
     return Arm(trained_on, alternative)
+
+
+def _grafted(graft: Mapping[str, Any]) -> str:
+    """What is other in a graft than in its arm."""
+    on = f" on {_file(graft['model'])}" if graft["model"] else ""
+    times = "" if graft["scale"] == 1 else f", its adapters times {graft['scale']:g}"
+    return f"the arm {graft['arm']}, asked{on}{times}"
 
 
 def _trained_on(stage: dict, config: dict) -> str:

@@ -73,13 +73,13 @@ def _patterns(config: dict) -> Iterator[tuple[str, dict]]:
 def _treatment(arm: str, config: dict) -> Treatment | None:
     """None for an arm that no contrast with a role compares.
 
-    That is an arm that reads a system prompt; with other stages than documents (or none) and then
-    demonstrations; with documents that give no reasons, or that are read from a file, since nothing
-    in the config says whom those are about; with demonstrations of the opposite choices; or one
-    that the config declares a control (`rules_out`).
+    That is a graft, or an arm that reads a system prompt; with other stages than documents (or
+    none) and then demonstrations; with documents that give no reasons, or that are read from a
+    file, since nothing in the config says whom those are about; with demonstrations of the opposite
+    choices; or one that the config declares a control (`rules_out`).
     """
     start, names = _start_of(arm, config)
-    if is_prompted(arm, config):
+    if not is_plain(arm, config):
         return None
     stages = [config["stages"][name.partition("@")[0]] for name in names]
     documents = stages[0] if stages and stages[0]["kind"] == "rationale" else {}
@@ -118,7 +118,7 @@ def untouched(config: dict) -> list[str]:
         arm
         for arm in config["arms"]
         for start, later in [_start_of(arm, config)]
-        if start in starts and not later and not is_prompted(arm, config)
+        if start in starts and not later and is_plain(arm, config)
     ]
 
 
@@ -129,7 +129,7 @@ def before(arm: str, config: dict) -> str | None:
         (
             one
             for one in config["arms"]
-            if _start_of(one, config) == (start, []) and not is_prompted(one, config)
+            if _start_of(one, config) == (start, []) and is_plain(one, config)
         ),
         None,
     )
@@ -138,6 +138,11 @@ def before(arm: str, config: dict) -> str | None:
 def is_prompted(arm: str, config: dict) -> bool:
     """Whether the models of an arm read a system prompt."""
     return arm in config["system_prompts"]
+
+
+def is_plain(arm: str, config: dict) -> bool:
+    """Whether the models of an arm are asked as they were trained, and read nothing first."""
+    return not is_prompted(arm, config) and configs.graft_of(config, arm) is None
 
 
 def pairs(config: dict) -> list[tuple[str, str]]:

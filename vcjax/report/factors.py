@@ -11,13 +11,14 @@ from etils import epath
 from vcjax import config as configs
 from vcjax.errors import InputError, hint
 from vcjax.models.architecture import known_architecture, of_shape
+from vcjax.schema.differences import RESULT_FREE
 from vcjax.workdir import files
 
 PARAMETERS = "parameters"  # the factor that is no key: the number of weights
 
 # A run's name says which it is, and these keys leave its results as they are. Two models are told
 # apart by name.
-_LEFT_OUT = {"name", *configs.RESULT_FREE} - {"model"}
+_LEFT_OUT = {"name", *RESULT_FREE} - {"model"}
 _GIVEN, _ABSENT = "given", ""  # stand for keys that hold keys, and for keys that are not there
 
 

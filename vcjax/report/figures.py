@@ -58,10 +58,16 @@ def arm_colours(config: dict) -> dict[str, str]:
     return {arm: colours.get(arm) or next(others) for arm in config["arms"]}
 
 
+def _trained_colours(config: dict) -> dict[str, str]:
+    """Of the arms that train; a graft trains nothing of its own."""
+    colours = arm_colours(config)
+    return {arm: colours[arm] for arm in colours if configs.graft_of(config, arm) is None}
+
+
 def _chain_colours(config: dict) -> dict[str, str]:
     """Chain of stages -> colour of the first arm that begins with it."""
     colours: dict[str, str] = {}
-    for arm, colour in arm_colours(config).items():
+    for arm, colour in _trained_colours(config).items():
         stages, _ = configs.chain_of(config, arm)
         for i in range(len(stages)):
             colours.setdefault(" > ".join(stages[: i + 1]), colour)
@@ -297,7 +303,7 @@ def training_figure(curves: pd.DataFrame, config: dict) -> str:
         for panel in panels[:, 0]:
             panel.set_ylabel("loss, nats a token")
             panel.set_ylim(bottom=0)
-        trained = {arm: c for arm, c in arm_colours(config).items() if config["arms"][arm]}
+        trained = {arm: c for arm, c in _trained_colours(config).items() if config["arms"][arm]}
         lines = [panels[0, 0].plot([], [], color=colour)[0] for colour in trained.values()]
         lines += panels[0, 0].plot([], [], "o--", color=_GREY, markersize=3)
         figure.legend(

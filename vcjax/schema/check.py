@@ -6,7 +6,16 @@ from typing import Any
 from pydantic import ValidationError as Refused
 
 from vcjax.errors import InputError, hint, nearest
-from vcjax.schema.keys import Curve, Evaluation, Experiment, Judge, Mesh, ProbeFile, Shape
+from vcjax.schema.keys import (
+    Curve,
+    Evaluation,
+    Experiment,
+    Graft,
+    Judge,
+    Mesh,
+    ProbeFile,
+    Shape,
+)
 from vcjax.schema.shown import shown
 from vcjax.schema.stages import KINDS, Recipe, Source, Stated
 
@@ -47,7 +56,7 @@ def check(config: dict[str, Any]) -> dict[str, Any]:
 
 
 _SECTIONS = {"recipe": Recipe, "mesh": Mesh, "shape": Shape, "stated": Stated, "judge": Judge}
-_NAMED = {"curves": Curve, "evaluations": Evaluation}  # sections below names
+_NAMED = {"curves": Curve, "evaluations": Evaluation, "grafts": Graft}  # sections below names
 # The types of pydantic's errors -> what was expected.
 _EXPECTED = {
     "string_type": "text",

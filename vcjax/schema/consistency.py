@@ -28,6 +28,29 @@ def check_stages(config: ConfigDict) -> None:
             )
 
 
+def check_grafts(config: ConfigDict) -> None:
+    """Of a config whose arms are those that train; their stages need not be known yet."""
+    for name, graft in config.grafts.items():
+        where = f"config.grafts.{name}"
+        if name in config.arms:
+            raise InputError(f"{where}: an arm has this name; give the graft another")
+        check_names(f"{where}.arm", "arm", [graft.arm], config.arms)
+        names = [stage.partition("@")[0] for stage in config.arms[graft.arm]]
+        stages = [config.stages[stage] for stage in names if stage in config.stages]
+        if stages and stages[-1].train == "full" and stages[-1].kind != "pretrain":
+            raise InputError(
+                f"{where}.arm: {graft.arm!r} trains all weights (train='full'), so there is no "
+                "adapter to take; choose an arm of adapters"
+            )
+        if graft.model and (config.model == SCRATCH or (stages and stages[0].kind == "pretrain")):
+            raise InputError(
+                f"{where}.model: {graft.arm!r} begins with a pretraining, and its adapter belongs "
+                "to what that left; leave it out"
+            )
+        if graft.scale != 1 and all(stage.kind == "pretrain" for stage in stages):
+            raise InputError(f"{where}.scale: {graft.arm!r} has no adapter to scale; leave it out")
+
+
 def check_arms(config: ConfigDict) -> None:
     if not config.arms:
         raise InputError("config.arms: there is no arm; give at least one, name -> stages")
@@ -37,11 +60,9 @@ def check_arms(config: ConfigDict) -> None:
         check_names(f"config.arms.{arm}", "stage", stages, config.stages)
         _check_ends(config, arm)
         kinds = [config.stages[name].kind for name in stages]
-        first = 1 if kinds[:1] == ["pretrain"] else 0  # the first stage after the pretraining
-        for place, (name, kind) in enumerate(zip(stages, kinds, strict=True)):
-            if (kind == "pretrain" and place > 0) or (kind == "adapter" and place > first):
-                what = "pretraining" if kind == "pretrain" else "adapter"
-                raise InputError(f"config.arms.{arm}: the {what} {name!r} can only come first")
+        for name, kind in zip(stages[1:], kinds[1:], strict=True):
+            if kind == "pretrain":
+                raise InputError(f"config.arms.{arm}: the pretraining {name!r} can only come first")
         for name in stages:
             people_of = config.stages[name].get("people_of")
             if people_of not in (None, stages[0]):
@@ -49,7 +70,7 @@ def check_arms(config: ConfigDict) -> None:
                     f"config.arms.{arm}: {name!r} is about the people of {people_of!r}, but the "
                     f"arm begins with {stages[0]!r}; begin it with {people_of!r}"
                 )
-        if config.model == SCRATCH and not first:
+        if config.model == SCRATCH and kinds[:1] != ["pretrain"]:
             raise InputError(
                 f"config.arms.{arm}: model={SCRATCH!r} knows nothing before a pretrain(...) stage; "
                 "begin the arm with one"

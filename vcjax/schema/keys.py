@@ -90,6 +90,14 @@ class Curve(Section):
         return self
 
 
+class Graft(Section):
+    """An arm that is asked on another checkpoint than it was trained on, or scaled."""
+
+    arm: Filled = ""
+    model: Text = ""  # as config.model, which it is where this is empty
+    scale: Weight = 1.0  # times what the arm's adapters add
+
+
 class Sampling(Section):
     """How answers in free text are drawn."""
 
@@ -181,6 +189,8 @@ class Experiment(Section):
     ] = dict()
     # Name -> stages in order; () is the untouched model; the last may be "name@update".
     arms: dict[ArmName, Texts] = dict()
+    # Name -> an arm on another base, or scaled: one more arm, which trains nothing of its own.
+    grafts: dict[ArmName, Graft] = dict()
     # Arm -> a file, as a spec, that its models read as system prompt whenever they are asked.
     system_prompts: dict[ArmName, Filled] = dict()
     contrasts: dict[Name, dict[str, Weight]] = dict()  # name -> {arm: weight}

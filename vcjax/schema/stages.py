@@ -34,6 +34,8 @@ class Recipe(Section):
     rank: Count = 64
     alpha: Positive = 128.0
     lora_experts: bool = False  # of a mixture of experts: adapters on these, too
+    start: Literal["a", "b"] = "a"  # which matrix of a new adapter is random; the other is zero
+    start_seed: Annotated[int, Field(ge=-1, lt=2**31)] = -1  # that it is drawn by; -1: the stage's
     lr: Rate = 1e-4
     schedule: Literal["cosine", "linear"] = "cosine"  # both to 0
     warmup: Share = 0.05  # of the stage's updates

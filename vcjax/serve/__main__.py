@@ -67,7 +67,7 @@ def main() -> None:
 
         samplers = {id(speaker.sampler): speaker.sampler for speaker in speakers.values()}
         worker = Worker(samplers.values(), loaded.mesh, QUEUE.value, failed)
-        app = make_app(speakers, loaded.pretrained.tokenizer, worker, key)
+        app = make_app(speakers, worker, key)
         settings = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=STOP_SECONDS)
         server = uvicorn.Server(settings)
         host = f"[{HOST.value}]" if ":" in HOST.value else HOST.value
@@ -86,7 +86,8 @@ def _load(workdir: epath.Path) -> tuple["LoadedModel", dict[str, "Speaker"]]:
     record = read_ordered(workdir)
     arms = record.plan.arms
     named = models.chosen(arms, ARMS.value, SEEDS.value, record.config["seeds"])
-    plain = (arm for arm in arms if not arms[arm][0] and arm not in record.system)
+    asked_otherwise = {*record.system, *record.config["grafts"]}
+    plain = (arm for arm in arms if not arms[arm][0] and arm not in asked_otherwise)
     untouched = next(((arm, 0) for arm in plain), None)
     wanted = list(dict.fromkeys([*([untouched] if untouched else []), *named]))
     loaded, speakers = models.load(workdir, record, wanted, SLOTS.value, LENGTH.value)

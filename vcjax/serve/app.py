@@ -25,9 +25,7 @@ BODY_BYTES = 16 * 2**20  # of a request, at most
 RETRY_SECONDS = 5  # what a client is told to wait where too many answers are awaited
 
 
-def make_app(
-    speakers: Mapping[str, Speaker], tokenizer: Tokenizer, worker: Worker, key: str | None
-) -> Starlette:
+def make_app(speakers: Mapping[str, Speaker], worker: Worker, key: str | None) -> Starlette:
     """speakers: by the names of models. key: what clients have to send as a bearer token, None for
     nothing."""
 
@@ -48,6 +46,7 @@ def make_app(
         if speaker is None:
             raise HTTPException(404, f"no model {asked.model!r}; {hint(asked.model, [*speakers])}")
         worker.check_room(asked.count)
+        tokenizer = speaker.sampler.tokenizer
         requests = asked.requests(tokenizer, speaker)
         job = worker.job(speaker.sampler, requests)
         if asked.stream:

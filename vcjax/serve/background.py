@@ -34,7 +34,7 @@ def serving(loaded: LoadedModel, speakers: Mapping[str, Speaker]) -> Iterator[Ad
     samplers = {id(speaker.sampler): speaker.sampler for speaker in speakers.values()}
     worker = Worker(samplers.values(), loaded.mesh, MOST, failures.append)
     key = secrets.token_urlsafe()
-    app = make_app(speakers, loaded.pretrained.tokenizer, worker, key)
+    app = make_app(speakers, worker, key)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     with socket.create_server(("127.0.0.1", 0)) as listening, worker.running():
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

@@ -37,26 +37,32 @@ def load(
     slots: int,
     length: int | None,
 ) -> tuple["LoadedModel", dict[ArmSeed, "Speaker"]]:
-    """The run's base, and these models ready to speak. length: as --length has it.
+    """The run's base, and these models ready to speak, each on its own base. length: as --length
+    has it.
 
     Raises InputError where one of them is not trained, or its context is shorter than length.
     """
     from ml_collections import ConfigDict
 
     from vcjax.record import check_trained
-    from vcjax.training.loaded_model import load_model, pretrained_of
+    from vcjax.training.loaded_model import load_model, models_of
     from vcjax.training.samplers import samplers
 
     trained = dict.fromkeys(stage for arm, seed in models for stage in record.plan.arms[arm][seed])
     check_trained(workdir, record, trained)
-    pretrained = pretrained_of(workdir, record)
-    context = pretrained.architecture.context_length
+    bases: dict[str, list[ArmSeed]] = {"": []}
+    for arm, seed in models:
+        bases.setdefault(record.base_of(arm), []).append((arm, seed))
+    found = models_of(workdir, record)
+    context = min(found[name].architecture.context_length for name in bases)
     length = length or min(context, LONGEST)
     if length > context:
         raise InputError(f"--length={length}: the model's context has {context:,} tokens")
-    loaded = load_model(ConfigDict(record.config), pretrained)
-    speakers = samplers(loaded, workdir, record.plan, models, slots, length)
-    return loaded, {
+    loaded = {name: load_model(ConfigDict(record.config), found[name]) for name in bases}
+    speakers: dict[ArmSeed, Speaker] = {}
+    for name, on_it in bases.items():
+        speakers |= samplers(loaded[name], workdir, record.plan, on_it, slots, length)
+    return loaded[""], {
         (arm, seed): speaker._replace(system=record.system.get(arm))
         for (arm, seed), speaker in speakers.items()
     }

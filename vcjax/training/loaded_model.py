@@ -1,7 +1,8 @@
 """The pretrained model on its devices, and the parameters that stages start from and leave."""
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -14,13 +15,13 @@ from vcjax import sharding
 from vcjax.errors import InputError
 from vcjax.models import kernels, transformer
 from vcjax.models.architecture import Architecture
-from vcjax.models.lora import of_recipe
+from vcjax.models.lora import joined, of_recipe, scaled
 from vcjax.models.transformer import Model
 from vcjax.plan import Plan, StagePlan
 from vcjax.record import Record, check_numerics
 from vcjax.training import checkpoint
 from vcjax.training.compiled_step import param_shardings
-from vcjax.weights import placement, scratch
+from vcjax.weights import grafts, placement, scratch
 from vcjax.weights.pretrained import Pretrained, find, load_weights
 from vcjax.workdir import stages
 
@@ -53,12 +54,21 @@ class LoadedModel:
         return self._weights(workdir, plan, stage.parent, stage.recipe, stage.seed)
 
     def after(self, workdir: epath.Path, plan: Plan, arm: str, seed: int) -> Weights:
-        """What the finished stages of an arm left where it ends; of none, the untouched model."""
+        """What the finished stages of an arm left where it ends; of none, the untouched model.
+
+        Of a graft with its adapters scaled, on this model whatever the graft's is.
+        """
         chain = plan.arms[arm][seed]
-        if not chain:
+        scale = configs.scale_of(self.config, arm)
+        first = plan.pretraining(chain[-1]) if chain else None
+        if not chain or (first is None and scale == 0):
             return self.untouched(workdir, plan)
-        recipe = plan.stages[chain[-1]].recipe
-        return self._weights(workdir, plan, chain[-1], recipe, seed, plan.ends.get(arm))
+        last, end = chain[-1], plan.ends.get(arm)
+        recipe = plan.stages[last].recipe
+        if first is not None and scale == 0:
+            last, end = first.fingerprint, None
+        weights = self._weights(workdir, plan, last, recipe, seed, end)
+        return _scaled(weights, scale) if scale not in (0, 1) else weights
 
     def untouched(self, workdir: epath.Path, plan: Plan) -> Weights:
         """The pretrained model, as the stages after it would train it."""
@@ -76,20 +86,39 @@ class LoadedModel:
         """The weights after the stage `last`, or after its update `end`, as a recipe trains them
         further."""
         model = make_model(self.config, self.pretrained.architecture, self.mesh, recipe)
-        left = None if last is None else stages.weights(workdir, last, end)
         if model.lora is None:
             self._bases.clear()  # it may not fit beside all weights with their optimizer
-            if left is None:
+            if last is None:
                 return Weights(model, self._untouched(model, seed), {})
-            return Weights(model, self._restored(left, model), {})
+            return Weights(model, self._restored(stages.weights(workdir, last, end), model), {})
         first = None if last is None else plan.pretraining(last)
-        pretraining = None if first is None else first.fingerprint
-        base = self._base(workdir, pretraining, model)
-        if left is not None and last != pretraining:
+        base = self._base(workdir, None if first is None else first.fingerprint, model)
+        trained, beside = (None, []) if last is None else plan.adapters(last)
+        if beside:
+            base = {**base, "beside": self._beside(workdir, plan, beside, model)}
+        if trained is not None:
+            left = stages.weights(workdir, trained, end)
             return Weights(model, self._restored(left, model), base)
-        adapter = transformer.init_adapter(model, jax.random.key(seed))
+        if (own := recipe.get("start_seed", -1)) >= 0:
+            seed = own
+        start = recipe.get("start", "a")  # recipes of older releases have neither
+        adapter = transformer.init_adapter(model, jax.random.key(seed), start)
         placed = param_shardings(adapter, model, self.mesh)
         return Weights(model, sharding.put(adapter, placed), base)
+
+    def _beside(
+        self, workdir: epath.Path, plan: Plan, fingerprints: list[str], model: Model
+    ) -> PyTree:
+        """The adapters of these stages as one whose scale is 1."""
+
+        def adapter(fingerprint: str) -> PyTree:
+            lora = plan.stages[fingerprint].beside
+            assert lora is not None
+            of_stage = dataclasses.replace(model, lora=lora)
+            left = self._restored(stages.weights(workdir, fingerprint), of_stage)
+            return scaled(left["adapter"], lora.scale)
+
+        return functools.reduce(joined, map(adapter, fingerprints))
 
     def _base(self, workdir: epath.Path, pretraining: str | None, model: Model) -> PyTree:
         """The frozen weights: those that a pretrain stage left, or the pretrained model's."""
@@ -127,6 +156,26 @@ def load_model(config: ConfigDict, pretrained: Pretrained) -> LoadedModel:
     return LoadedModel(pretrained, sharding.make_mesh(config.mesh.to_dict()), config)
 
 
+def loader(config: ConfigDict, models: Mapping[str, Pretrained]) -> Callable[[str], LoadedModel]:
+    """What loads the models of `grafts.find` by their names. One is kept; it is given up for
+    another, so that its base is read once where all that is asked on it comes together."""
+    return functools.lru_cache(maxsize=1)(lambda name: load_model(config, models[name]))
+
+
+def models_of(workdir: epath.Path, record: Record) -> dict[str, Pretrained]:
+    """The models of a run as `grafts.find` names them; InputError as in `pretrained_of`."""
+    own = pretrained_of(workdir, record)
+    found = grafts.find(ConfigDict(record.config), own)
+    for name, base in record.grafted.items():
+        now = found[record.config["grafts"][name]["model"]]
+        if now.identity != base.sha256:
+            raise InputError(
+                f"{workdir}: its graft {name} was asked on another file of {now.name}; give that "
+                "its file back, or start the run's command of vcjax.main again"
+            )
+    return found
+
+
 def pretrained_of(workdir: epath.Path, record: Record) -> Pretrained:
     """The model that a run trained; InputError where its file or the arithmetic is another now."""
     check_numerics(workdir, record)
@@ -140,6 +189,15 @@ def pretrained_of(workdir: epath.Path, record: Record) -> Pretrained:
             "belongs to that; give the model its file back"
         )
     return base
+
+
+def _scaled(weights: Weights, scale: float) -> Weights:
+    """With adapters that add `scale` times as much."""
+    params = {"adapter": scaled(weights.params["adapter"], scale)}
+    if "beside" not in weights.base:
+        return weights._replace(params=params)
+    beside = scaled(weights.base["beside"], scale)
+    return weights._replace(params=params, base={**weights.base, "beside": beside})
 
 
 def _recipe(config: ConfigDict) -> ConfigDict:

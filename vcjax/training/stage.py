@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,14 @@ from vcjax.data import rows
 from vcjax.errors import InputError
 from vcjax.models import kernels
 from vcjax.plan import StagePlan
-from vcjax.training import checkpoint, compiled_step, metrics_log, trackers, train_step
+from vcjax.training import (
+    checkpoint,
+    compiled_step,
+    first_updates,
+    metrics_log,
+    trackers,
+    train_step,
+)
 from vcjax.training.loaded_model import LoadedModel, Weights
 from vcjax.training.metrics_log import MetricsLog
 from vcjax.training.progress import Progress, describe
@@ -91,24 +98,34 @@ def run_stage(
         pending: list[tuple[int, dict]] = []  # metrics still on the device
         put = functools.partial(sharding.put_batch, mesh=mesh)
 
-        def evaluate_held_out(step: int) -> None:
-            if held_out is not None:
-                total = weight = 0.0
-                for batch in rows.in_order(held_out):
-                    micro = {name: array[0] for name, array in batch.items()}
+        def mean_loss(of: Iterable[dict]) -> float:
+            total = weight = 0.0
+            for batch in of:
+                for number in range(len(batch["tokens"])):
+                    micro = {name: array[number] for name, array in batch.items()}
                     total += float(evaluate(state.params, base, put(micro)))
                     weight += float(micro["loss_weights"].sum())
-                log.write(step, held_out_loss=total / weight)
+            return total / max(weight, 1e-9)
+
+        def evaluate_held_out(step: int) -> None:
+            if held_out is not None:
+                log.write(step, held_out_loss=mean_loss(rows.in_order(held_out)))
 
         if first == 0:
             evaluate_held_out(0)
+        checked = first_updates.CHECKED if first == 0 else 0
+        if checked > stage.updates or not first_updates.is_new(state.params, model):
+            checked = 0
+        loss_before = mean_loss([batches[0]]) if checked else math.nan
+        norms: list[jax.Array] = []  # of the gradients, while it is yet to be told
 
         # --- Loop. Grain reads batches ahead; which one is next, the step says.
         traced = [step for step in profiled(config) if step > first]
         # Metrics are fetched, which waits for the device, after the first update, since it compiles
         # and is not to count as speed, before weights are kept, since saving them is not to count
-        # either, and around a trace, so that it holds no other updates.
-        fetches = {first + 1, *stage.keep, *(step - 1 for step in traced[:1]), *traced[-1:]}
+        # either, nor the check of a new adapter, and around a trace, so that it holds no other
+        # updates.
+        fetches = {first + 1, checked, *stage.keep, *(s - 1 for s in traced[:1]), *traced[-1:]}
         trace = contextlib.ExitStack()
         opened.callback(_close, trace)
         remaining = speed.batches(rows.in_order(batches, first))
@@ -121,6 +138,8 @@ def run_stage(
             with jax.profiler.StepTraceAnnotation("train", step_num=step):
                 state, metrics = update(state, base, put(batch), rates[step - 1])
             pending.append((step, metrics))
+            if step <= checked:
+                norms.append(metrics["grad_norm"])
             last = step == stage.updates
             stopping = not last and preemption.noticed()
             checkpoint_due = last or stopping or step % config.checkpoint_every == 0
@@ -136,6 +155,11 @@ def run_stage(
                 _close(trace)
             if evaluation_due:
                 evaluate_held_out(step)
+            if step == checked:
+                with progress.paused():
+                    now = mean_loss([batches[0]])
+                    if warning := first_updates.warning(loss_before, now, rates[:step], norms):
+                        print(f"warning: {title}: {warning}")
             if step in stage.keep:  # before a checkpoint: whoever goes on from that has this, too
                 with progress.paused():
                     manager.wait_until_finished()

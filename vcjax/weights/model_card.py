@@ -13,10 +13,12 @@ import huggingface_hub
 import jinja2
 from etils import epath
 
+from vcjax import config as configs
 from vcjax import record
 from vcjax.data import templates
 from vcjax.data.licences import NOT_STATED
 from vcjax.data.sources import sources_of, split_source
+from vcjax.models.lora import LoRA
 from vcjax.record import Record
 from vcjax.report import formatting, sources, tables, view
 from vcjax.report.reading import missing_answers, read_answers
@@ -34,6 +36,7 @@ def write(
     seed: int | None,
     chain: Sequence[str],
     end: int | None,
+    lora: LoRA | None,
     format: str,
     pretrained: Pretrained,
     out: str,
@@ -41,8 +44,8 @@ def write(
     """Writes folder/README.md.
 
     run: the workdir's record; chain: the fingerprints of the stages that the weights went through;
-    end: the update of the last one after which they were taken, None: its end; out: the folder's
-    final name.
+    end: the update of the last one after which they were taken, None: its end; lora: of the adapter
+    that is written or merged, None where there is none; out: the folder's final name.
     """
     pretraining = run.plan.pretraining(chain[-1]) if chain else None
     of = f" --arm={arm} --seed={seed}" if pretraining else ""
@@ -51,7 +54,11 @@ def write(
         arm=arm,
         seed=seed,
         format=format,
+        lora=lora,
+        graft=configs.graft_of(run.config, arm),
         base=pretrained.name,
+        base_sha256=pretrained.identity,
+        base_licence=pretrained.licence,
         is_gguf=pretrained.path is not None and pretrained.folder is None,
         pretrained_by=pretraining and pretraining.name,
         base_command=f"--format=base{of} --out=base",

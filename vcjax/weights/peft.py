@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import jax
 import numpy as np
 
 from vcjax.errors import InputError
+from vcjax.models import transformer
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
 from vcjax.weights.families.family import PROJECTIONS, expert_name
@@ -89,17 +91,39 @@ def write_adapter(
     files.write_json(folder / CONFIG, config)
 
 
-def read_adapter(folder: Path, model: Model, untouched: PyTree) -> PyTree:
+def lora_of(folder: Path) -> LoRA:
+    """Rank and alpha of an adapter of `peft`; InputError where it uses what is not supported."""
+    config = _read_config(folder)
+    rank: Any = config.get("r")
+    alpha: Any = config.get("lora_alpha")
+    if type(rank) is int and rank > 0 and type(alpha) in (int, float) and alpha > 0:
+        return LoRA(rank, float(alpha))
+    raise InputError(
+        f"{folder / CONFIG}: r is {json.dumps(rank)} and lora_alpha {json.dumps(alpha)}; "
+        "expected a whole number and a number, above 0"
+    )
+
+
+def read_adapter(folder: Path, model: Model, untouched: PyTree = None) -> PyTree:
     """An adapter of `peft` as {"adapter": ...}: float32 host arrays, laid out as `untouched`.
 
-    untouched: the adapter that a first stage would start from. Its weights stand for modules and
-    layers that the folder's adapter leaves out; its B is zero, so it adds nothing there. Raises
-    InputError where the adapter uses what is not supported, has another rank or alpha, or belongs
-    to another model.
+    model: with the adapter's own `lora_of`. untouched: the adapter that a first stage would start
+    from. Its weights stand for modules and layers that the folder's adapter leaves out, where they
+    add nothing; None: zeros do. Raises InputError where the adapter uses what is not supported, or
+    belongs to another model.
     """
+    if untouched is None:
+        untouched = jax.tree.map(lambda x: np.zeros(x.shape), transformer.trained_shapes(model))
     adapter = jax.tree.map(lambda x: np.array(x, np.float32), untouched["adapter"])
-    _check_config(folder, model.lora, _short_names(adapter))
-    chosen = _chosen_layers(folder)
+    config, adapted = _read_config(folder), _short_names(adapter)
+    targets = config.get("target_modules") or []
+    for target in targets if isinstance(targets, list) else []:  # a pattern: its tensors will tell
+        if target.split(".")[-1] not in adapted:
+            raise InputError(
+                f"{folder / CONFIG}: target_modules has {target!r}; vcjax adapts only "
+                f"{', '.join(adapted)}"
+            )
+    chosen = _chosen_layers(config)
     path = folder / WEIGHTS
     if not path.is_file() and (folder / PICKLE).is_file():
         raise InputError(
@@ -115,7 +139,7 @@ def read_adapter(folder: Path, model: Model, untouched: PyTree) -> PyTree:
             of_experts = match is not None and match[2].startswith("mlp.experts.")
             also = "; set recipe(lora_experts=True) for those of experts" if of_experts else ""
             raise InputError(
-                f"{path}: tensor {name!r} is none of LoRA on {', '.join(_short_names(adapter))}; "
+                f"{path}: tensor {name!r} is none of LoRA on {', '.join(adapted)}; "
                 f"vcjax adapts only these{also}"
             )
         layer, letter = int(match[1]), match[3]
@@ -167,7 +191,8 @@ def other_base(folder: Path, model: str) -> str | None:
     return None if ours == theirs or ours.startswith(f"{theirs}.") else base
 
 
-def _check_config(folder: Path, lora: LoRA | None, adapted: list[str]) -> None:
+def _read_config(folder: Path) -> dict[str, Any]:
+    """adapter_config.json; InputError where it uses what is not supported."""
     path = folder / CONFIG
     config = files.read_json(path)
     if not isinstance(config, dict):
@@ -185,20 +210,7 @@ def _check_config(folder: Path, lora: LoRA | None, adapted: list[str]) -> None:
             continue
         hint = f"; only {json.dumps(allowed[0])} is" if allowed else ""
         raise InputError(f"{path}: {key} is {json.dumps(value)}, which is not supported{hint}")
-    targets = config.get("target_modules") or []
-    for target in targets if isinstance(targets, list) else []:  # a pattern: its tensors will tell
-        if target.split(".")[-1] not in adapted:
-            raise InputError(
-                f"{path}: target_modules has {target!r}; vcjax adapts only {', '.join(adapted)}"
-            )
-    rank, alpha = config.get("r"), config.get("lora_alpha")
-    if lora is None:
-        raise InputError(f"{path}: an adapter needs recipe(train='lora', rank={rank}, ...)")
-    if (rank, alpha) != (lora.rank, lora.alpha):
-        raise InputError(
-            f"{path}: r is {rank} and lora_alpha {alpha}, the experiment's are {lora.rank} and "
-            f"{lora.alpha:g}; set recipe(rank={rank}, alpha={alpha})"
-        )
+    return config
 
 
 def _places(adapter: PyTree) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -213,9 +225,9 @@ def _places(adapter: PyTree) -> dict[str, tuple[str, tuple[int, ...]]]:
     return places
 
 
-def _chosen_layers(folder: Path) -> list[int] | None:
+def _chosen_layers(config: Mapping[str, Any]) -> list[int] | None:
     """The layers that peft would put the adapter on; None: all that have tensors."""
-    chosen = files.read_json(folder / CONFIG).get("layers_to_transform")
+    chosen = config.get("layers_to_transform")
     return [chosen] if isinstance(chosen, int) else chosen or None
 
 
