@@ -116,20 +116,20 @@ FAMILIES = {
         logit_divisor=0.5,
     ),
     "olmo2": dataclasses.replace(UNTIED, norms="after", qk_norm="projection"),
-    # Of these the last period is not whole.
+    # Of these the last period is not whole, which is shorter than that of the published models.
     "olmo3": dataclasses.replace(
         UNTIED,
-        num_layers=5,
+        num_layers=3,
         norms="after",
         qk_norm="projection",
         period=(
-            *[Layer(Rope(500000.0), WINDOW)] * 3,
+            Layer(Rope(500000.0), WINDOW),
             Layer(Rope(500000.0, YarnScaling(8.0, 64, 1.2, 32.0, 1.0))),
         ),
     ),
     "gemma3": dataclasses.replace(
         ARCHITECTURE,
-        num_layers=4,
+        num_layers=3,
         head_dim=12,
         norms="both",
         qk_norm="head",
@@ -139,7 +139,7 @@ FAMILIES = {
         attention_scale=24**-0.5,
         norm_eps=1e-6,
         period=(
-            *[Layer(Rope(10000.0), WINDOW)] * 2,
+            Layer(Rope(10000.0), WINDOW),
             Layer(Rope(1000000.0, LinearScaling(8.0))),
         ),
     ),
@@ -149,10 +149,13 @@ FAMILIES = {
 }
 
 
-# As a .gguf file can say it.
+# As a .gguf file can say it; `transformers` takes for granted that a head has 256 values.
 GEMMA3_OF_GGUF = dataclasses.replace(
     FAMILIES["gemma3"],
     num_layers=8,
+    num_heads=2,
+    num_kv_heads=1,
+    head_dim=256,
     attention_scale=None,
     period=(*[Layer(Rope(10000.0), WINDOW)] * 5, Layer(Rope(1000000.0))),
 )

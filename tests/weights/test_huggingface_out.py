@@ -68,7 +68,7 @@ def test_a_family_comes_back_to_transformers_as_it_was(torch, family, tokenizer,
     assert type(again) is type(peer)
     tokens = torch.from_numpy(tiny.batch(rows=1)["tokens"]).long()
     with torch.no_grad():
-        torch.testing.assert_close(again(tokens).logits, peer(tokens).logits, atol=1e-5, rtol=0)
+        torch.testing.assert_close(again(tokens).logits, peer(tokens).logits, atol=1e-4, rtol=0)
 
 
 def test_a_head_that_config_json_hides_is_written_with_it(torch, tokenizer, tmp_path):

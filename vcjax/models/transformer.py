@@ -218,13 +218,15 @@ def through_layers(
     ropes = dict.fromkeys(layer.rope for layer in architecture.period)
     angles = {r: r and rope.angles(positions, r, architecture.head_dim) for r in ropes}
 
-    # What trains is scanned over, so that its gradient comes stacked; what is frozen is read where
-    # it lies, since a slice of a part of the layers would be a copy.
     if "beside" in weights:
         assert model.lora is not None
         weights["beside"] = scaled(weights["beside"], 1 / model.lora.scale)
     stacked = {name: weights[name] for name in ("adapter", "beside", "blocks") if name in weights}
-    frozen = {name: stacked.pop(name) for name in [*stacked] if name not in params}
+    frozen = {}
+    if len(architecture.period) > 1:
+        # What is frozen is read where it lies: the whole periods of it would be a copy. What trains
+        # is scanned over, so that its gradient comes stacked.
+        frozen = {name: stacked.pop(name) for name in [*stacked] if name not in params}
 
     def layer(x, kind, scanned, number):
         at = lambda w: jax.lax.dynamic_index_in_dim(w, number, keepdims=False)  # noqa: E731

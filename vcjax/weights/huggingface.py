@@ -104,8 +104,9 @@ def _has_other_head(folder: Path, family: Family) -> bool:
     head, embed = (open_file(path).get_slice(name) for name, path in places)
     if head.get_shape() != embed.get_shape():
         return True
-    rows = range(0, head.get_shape()[0], ROWS)
-    return any((head[i : i + ROWS] != embed[i : i + ROWS]).any() for i in rows)
+    count = head.get_shape()[0]
+    parts = (slice(start, min(start + ROWS, count)) for start in range(0, count, ROWS))
+    return any((head[part] != embed[part]).any() for part in parts)
 
 
 def tensor_name(
