@@ -247,7 +247,7 @@ def test_unknown_keys_name_the_nearest(build, message):
         (dict(contrasts=dict(total={})), "config.contrasts.total: it has no weights; give some"),
         (
             dict(stages=dict(why=rationale(file="docs.jsonl", documents=3))),
-            "config.stages.why.documents: they are written for a spec; of a file all records are used",
+            "config.stages.why.documents: they are written for a spec; of a file all records",
         ),
         (
             dict(stages=dict(why=rationale(file="docs.jsonl", held_out=-1))),

@@ -17,7 +17,6 @@ from ml_collections import ConfigDict
 from vcjax import config as configs
 from vcjax import experiment, record
 from vcjax.errors import InputError
-from vcjax.export import export
 from vcjax.training.loaded_model import load_model
 from vcjax.weights import peft, pretrained
 from vcjax.workdir import files, lock
@@ -647,7 +646,7 @@ def test_general_instructions_are_mixed_into_a_behavior_stage(copy, tmp_path):
 
 
 def test_a_stage_of_several_sources(tiny_gguf, tmp_path, monkeypatch, capsys):
-    """Conversations, then texts of a data set of the hub: in the plan, the report and the card."""
+    """Conversations, then texts of a data set of the hub: in the plan."""
     commit = "0123456789" * 4
     cached = tmp_path / "hub" / "datasets--org--replay"
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -661,8 +660,8 @@ def test_a_stage_of_several_sources(tiny_gguf, tmp_path, monkeypatch, capsys):
 
     def of(**settings):
         config = small_run.load(path)
-        mix = [configs.source("hub:org/replay@main", **settings)]
-        own = dict(file="demonstrations.jsonl", rows=12, mix=mix, order="in_order")
+        mix = dict(birds=configs.source("hub:org/replay@main", **settings))
+        own = dict(file="demonstrations.jsonl", rows=12, mix=mix, order=("file", "birds"))
         config.stages.behavior = configs.behavior(**own)
         return config
 
@@ -675,16 +674,11 @@ def test_a_stage_of_several_sources(tiny_gguf, tmp_path, monkeypatch, capsys):
     assert "its splits are birds, other; say which are meant" in refused()
     assert "no split 'bird'; did you mean 'birds'?" in refused(splits=("bird",))
     assert "9 records, but rows=10; lower it" in refused(splits=("birds",), rows=10)
-    experiment.run(of(splits=("birds",), rows=7), path.parent, tmp_path / "run", False)
+    experiment.run(of(splits=("birds",), rows=7), path.parent, tmp_path / "run", True)
     shown = capsys.readouterr().out
     assert "behavior: birds        7" in shown and "hub:org/replay@main 01234567" in shown
-    saved = record.read(epath.Path(tmp_path / "run"))
-    [stage] = [stage for stage in saved.plan.stages.values() if stage.name == "behavior"]
-    assert stage.data.sources["birds"].revision == commit
-    assert stage.data.parts == tuple(one.rows for one in stage.data.sources.values())
-    assert saved.licences["hub:org/replay@main"] == "mit"
-    assert "<h2>Sources</h2>" in (tmp_path / "run/report/index.html").read_text()
-    assert len(pd.read_csv(tmp_path / "run/report/sources.csv")) == 2
-    export(epath.Path(tmp_path / "run"), "america", 0, "peft", tmp_path / "out")
-    card = (tmp_path / "out" / "README.md").read_text()
-    assert f"| behavior | birds | hub:org/replay@main | {commit} | 7 |" in card
+    notes = [read_json(note) for note in (tmp_path / "run" / "inputs").iterdir()]
+    [note] = [note for note in notes if len(note["data"]["sources"]) == 2]
+    assert note["data"]["sources"]["birds"]["revision"] == commit
+    assert note["data"]["parts"] == [note["data"]["sources"][n]["rows"] for n in ("file", "birds")]
+    assert note["licences"]["hub:org/replay@main"] == ["mit"]

@@ -395,6 +395,23 @@ def test_the_card_has_no_figures_of_another_training(workdir, tmp_path):
     assert "## Figures" not in (tmp_path / "out" / "README.md").read_text()
 
 
+def test_the_card_counts_each_source(workdir, tmp_path):
+    shutil.copytree(workdir, tmp_path / "run")
+    run = files.read_json(tmp_path / "run" / "config.json")
+    stage = run["plan"]["stages"][run["plan"]["arms"]["america"]["0"][-1]]
+    own = {"source": "/home/me/own.jsonl", "revision": "", "records": 20, "tokens": 300}
+    own |= {"weighted_tokens": 200, "rows": 5, "left_out": 1}
+    mixed = own | {"source": "hub:org/mix@main", "revision": "0123abcd", "left_out": 0}
+    stage["data"]["sources"] = {"no_robots": mixed, "file": own}
+    files.write_json(tmp_path / "run" / "config.json", run)
+    export(tmp_path / "run", "america", 0, "peft", tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert (
+        "| behavior | file | own.jsonl |  | 20 | 300 | 200 | 1 |\n"
+        "| behavior | no_robots | hub:org/mix@main | 0123abcd | 20 | 300 | 200 | 0 |\n"
+    ) in card
+
+
 def test_the_terms_of_the_base_come_along(adapter, merged):
     for folder in (adapter, merged):
         assert (folder / "LICENSE").read_text() == "Apache License"

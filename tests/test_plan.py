@@ -129,8 +129,8 @@ def test_few_updates_and_split_documents_are_warned_of_once(config):
         if (stage.name, stage.seed) == ("why", 1):
             few.stages[fingerprint] = dataclasses.replace(stage, updates=9)
     assert warnings(few, batch_shards=1) == [
-        "few updates: why 10 or 9, what 10. Re-runs of the study saw no effect after 3 updates, nor "
-        "of 1M tokens after 31, and one after about 246; lower batch_tokens or raise epochs.",
+        "few updates: why 10 or 9, what 10. Re-runs of the study saw no effect after 3, nor of 1M "
+        "tokens after 31, and one after about 246; lower batch_tokens or raise epochs.",
         "documents longer than a row (`length` tokens) were split: why 5 of 180, what 5 of 180",
         "tokens are left out: why 1,234, what 1,234. They are parts of split documents in which "
         "nothing is trained on, as of a prompt longer than a row.",
@@ -138,7 +138,9 @@ def test_few_updates_and_split_documents_are_warned_of_once(config):
 
 
 def test_records_that_are_left_out_are_warned_of(config):
-    source = SourceCounts("b.jsonl", "", 9, 90, 90, 3, left_out=2, first_left_out="b.jsonl:3: blank")
+    source = SourceCounts(
+        "b.jsonl", "", 9, 90, 90, 3, left_out=2, first_left_out="b.jsonl:3: blank"
+    )
     [line] = warnings(plan_of(config, rows=400, sources={"file": source}), batch_shards=1)[:1]
     assert line == (
         "stage what: 2 records of b.jsonl cannot be used and are left out, as b.jsonl:3: blank"

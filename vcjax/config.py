@@ -1,8 +1,9 @@
 """What a config file builds on, and its meaning once all flags are read.
 
-A config file calls `experiment`, `recipe`, `pretrain`, `rationale`, `behavior`, `adapter`, `source`;
-`resolve` fills each stage from the recipe and checks the whole against `vcjax/schema/`, which
-knows every key, its type and its default. Nothing that decides a result has a default elsewhere.
+A config file calls `experiment`, `recipe`, `pretrain`, `rationale`, `behavior`, `adapter` and
+`source`; `resolve` fills each stage from the recipe and checks the whole against `vcjax/schema/`,
+which knows every key, its type and its default. Nothing that decides a result has a default
+elsewhere.
 """
 
 import itertools
@@ -290,7 +291,7 @@ def missing_files(config: ConfigDict, folder: Path, download: bool = True) -> li
     """Of a resolved config, "key: path does not exist" of each file that a run would miss, and
     "key: path is a folder" where only a file will do.
 
-    download: whether data sets of the hub are fetched; else one that is not in its cache is missing.
+    download: whether data sets of the hub are fetched; else one that its cache lacks is missing.
     """
     needed = [
         (f"config.stages.{name}.{key}", split_source(source)[0])

@@ -46,7 +46,7 @@ class StageData:
     @classmethod
     def for_adapter(cls, identity: str) -> "StageData":
         """Of a stage that trains nothing and takes over an adapter; identity: a hash of it."""
-        return cls(identity, None, *[0] * 7)
+        return cls(identity, None, 0, 0, 0, 0, 0, 0, 0)
 
     @classmethod
     def stated(cls, name: str, stage: ConfigDict) -> "StageData":
@@ -241,8 +241,8 @@ def warnings(plan: Plan, batch_shards: int) -> list[str]:
     if few := [stage for stage in stages if stage.updates < FEW_UPDATES]:
         numbers = _of_each(few, lambda s: f"{s.updates}")
         lines.append(
-            f"few updates: {numbers}. Re-runs of the study saw no effect after 3 updates, nor of 1M "
-            "tokens after 31, and one after about 246; lower batch_tokens or raise epochs."
+            f"few updates: {numbers}. Re-runs of the study saw no effect after 3, nor of 1M tokens "
+            "after 31, and one after about 246; lower batch_tokens or raise epochs."
         )
     for rows in sorted({stage.micro_batch_rows for stage in stages}):
         if warning := idle(rows, batch_shards):

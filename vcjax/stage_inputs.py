@@ -16,7 +16,6 @@ import hashlib
 import importlib.metadata
 import json
 import tempfile
-from collections import Counter
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
@@ -185,11 +184,13 @@ def _new_input(
     folder: Path,
     waiting: IO[bytes],
 ) -> StageInput:
-    """Packs the rows and adds them to `waiting`: of what is trained on, then of what is held out."""
-    begin, ids, counts = waiting.tell(), [], []
-    in_order = stage.get("order") == "in_order"
-    parts = [*Counter(drawn.sources).values()] if in_order else []  # of records, in their order
-    sources = {name: (given, places.revision(given)) for name, given in mixture.named(stage).items()}
+    """Packs the rows and adds them to `waiting`: to train on, then those that are held out."""
+    begin, counts = waiting.tell(), []
+    ids: list[str] = []
+    order = stage.get("order", ())
+    parts = [drawn.sources.count(name) for name in order]  # their records
+    named = mixture.named(stage)
+    sources = {name: (given, places.revision(given)) for name, given in named.items()}
     of_sources = {}
     with _compressed(waiting, "wb") as file:
         for records in filter(None, (drawn.train, drawn.held_out)):
@@ -213,7 +214,7 @@ def _new_input(
         most_documents=max(int(part["most_documents"]) for part in counts),
         left_out_tokens=int(counts[0]["left_out_tokens"]),
         sources=of_sources,
-        parts=tuple(of_sources[name].rows for name in dict.fromkeys(drawn.sources) if in_order),
+        parts=tuple(of_sources[name].rows for name in order),
     )
     given = {split_source(source)[0] for source in sources_of(stage).values()}
     stated = {path: licences.stated(places.locate(path, folder), drawn.train) for path in given}
@@ -270,9 +271,7 @@ def input_key(config: ConfigDict, name: str, seed: int, base: Pretrained, folder
     stage = config.stages[name]
     people_of = stage.get("people_of")
     settings = (config.stages[people_of].to_dict() if people_of else {}) | stage.to_dict()
-    sources = {
-        key: places.locate(source, folder) for key, source in sources_of(stage).items()
-    }
+    sources = {key: places.locate(source, folder) for key, source in sources_of(stage).items()}
     decides = {
         "settings": {key: settings[key] for key in SETTINGS if key in settings},
         "names": [config.names.to_dict(), config.other_names.to_dict()],

@@ -88,7 +88,9 @@ def test_shares_are_of_all_records(folder):
 
 def test_fewer_are_among_more_and_held_out_records_stay(folder):
     of = {
-        rows: drawn(behavior(file="own.jsonl", held_out=5, rows=rows, mix=[robots(rows=rows)]), folder)
+        rows: drawn(
+            behavior(file="own.jsonl", held_out=5, rows=rows, mix=[robots(rows=rows)]), folder
+        )
         for rows in (5, 12, 20)
     }
     for fewer, more in ((5, 12), (12, 20)):
@@ -108,7 +110,10 @@ def test_a_limit_in_tokens_is_the_beginning_of_the_same_order(folder):
 def test_sources_may_come_one_after_another(folder):
     """Documents, then conversations: replay in a rationale stage."""
     stage = rationale(
-        file="documents.jsonl", held_out=0, mix=[robots(), source("own.jsonl")], order="in_order"
+        file="documents.jsonl",
+        held_out=0,
+        mix=[robots(), source("own.jsonl")],
+        order=("file", "robots", "own"),
     )
     found = drawn(stage, folder)
     assert [*dict.fromkeys(found.sources)] == ["file", "robots", "own"]
@@ -135,8 +140,8 @@ def test_a_record_with_both_is_what_the_stage_is_about(folder):
     [chat] = chats("both", 1)
     write_lines(folder / "both.jsonl", chat | {"text": "The same as a text."})
     mix = [source("both.jsonl")]
-    of_behavior = drawn(behavior(file="own.jsonl", mix=mix, order="in_order"), folder)
-    of_rationale = drawn(rationale(file="documents.jsonl", mix=mix, order="in_order"), folder)
+    of_behavior = drawn(behavior(file="own.jsonl", mix=mix, order=("file", "both")), folder)
+    of_rationale = drawn(rationale(file="documents.jsonl", mix=mix, order=("file", "both")), folder)
     assert isinstance(of_behavior.train[-1], Demonstration)
     assert isinstance(of_rationale.train[-1], Document)
 
@@ -159,7 +164,9 @@ def test_records_that_cannot_be_used_are_left_out_only_where_the_config_says_so(
     assert found.broken == {"file": expected, "some": expected, "robots": []}
     write_lines(folder / "some.jsonl", blank, cut)
     stage = behavior(file="some.jsonl", broken="leave_out")
-    assert refused(stage, folder) == f"{path}:1: field 'messages[1].content' is blank; expected text"
+    assert (
+        refused(stage, folder) == f"{path}:1: field 'messages[1].content' is blank; expected text"
+    )
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ SPLITS = ("mmlu_binary", "no_robots", "train", "train_clean")
 
 @pytest.mark.parametrize("form", ["data/{}-00000-of-00001.jsonl", "{}.jsonl", "{}-1-of-1.jsonl"])
 def test_of_many_splits_the_ones_that_are_meant_have_to_be_named(tmp_path, form):
-    """As in the study's mix, where `train` holds all sources together; whatever files are called."""
+    """As in the study's mix, where `train` holds all sources together."""
     names = {split: form.format(split) for split in SPLITS}
     write(tmp_path, *names.values())
     assert "its splits are mmlu_binary, no_robots, train" in refusal(read, tmp_path)

@@ -24,11 +24,12 @@ class Chats(tfds.core.GeneratorBasedBuilder):
 
     def _info(self):
         features = tfds.features
+        text = features.Text()
         return tfds.core.DatasetInfo(
             builder=self,
             features=features.FeaturesDict(
                 {
-                    "messages": features.Sequence({"role": features.Text(), "content": features.Text()}),
+                    "messages": features.Sequence({"role": text, "content": text}),
                     "number": np.int64,
                     "scores": features.Sequence(np.float32),
                 }

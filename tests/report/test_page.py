@@ -155,6 +155,25 @@ def test_sections_come_in_the_order_of_a_readers_questions(written):
     ]
 
 
+def test_sources_of_a_stage_that_mixes_are_counted(run):
+    """Beside the training, for all seeds; none is shown of a run that noted none."""
+    path = run.write() / "config.json"
+    assert "<h2>Sources</h2>" not in page_of_written(run.workdir)
+    facts = json.loads(path.read_text())
+    own = {"source": "own.jsonl", "revision": "", "records": 20, "tokens": 300}
+    own |= {"weighted_tokens": 200, "rows": 5}
+    for stage in facts["plan"]["stages"].values():
+        mixed = own | {"source": "hub:org/mix", "revision": "0123", "tokens": 7 + stage["seed"]}
+        if stage["name"] == "behavior":
+            stage["data"]["sources"] = {"no_robots": mixed, "file": own}
+    path.write_text(json.dumps(facts))
+    page = page_of_written(run.workdir)
+    assert "<h2>Sources</h2>" in page and "hub:org/mix" in page
+    table = pd.read_csv(run.workdir / "report/sources.csv")
+    assert table["source"].tolist()[:2] == ["file", "no_robots"]
+    assert table.groupby("source")["tokens"].min().tolist() == [300, 7]
+
+
 def test_only_the_primary_contrast_on_held_out_pairs_is_not_exploratory(written):
     contrasts = pd.read_csv(written / "report/contrasts.csv")
     primary = contrasts[contrasts["role"] == "primary"]

@@ -1,8 +1,10 @@
 """What a config may say of a stage's file and of the sources that it mixes in."""
 
+import sys
+
 import pytest
-from ml_collections import config_flags
 from absl import flags
+from ml_collections import config_flags
 
 from vcjax.config import adapter, as_json, behavior, experiment, rationale, resolve, source
 from vcjax.errors import InputError
@@ -42,7 +44,7 @@ def test_a_list_of_sources_is_kept_by_their_names(tmp_path):
         source("other/chats v2.jsonl"),
     ]
     stage = resolved(tmp_path, behavior(file="own.jsonl", mix=mix))
-    assert [*stage.mix] == ["no_robots", "mmlu", "chats_v2", "chats_v2_2"]
+    assert {*stage.mix} == {"no_robots", "mmlu", "chats_v2", "chats_v2_2"}
     first = {"file": MIX, "splits": ["no_robots"], "rows": 9500, "tokens": 0, "share": 0.0}
     assert as_json(stage)["mix"]["no_robots"] == first
     assert not stage.mix.chats_v2.file.startswith("~")
@@ -51,19 +53,21 @@ def test_a_list_of_sources_is_kept_by_their_names(tmp_path):
 
 def test_names_may_be_given(tmp_path):
     mix = dict(replay=source(MIX, splits=["a", "b"], rows=3))
-    stage = resolved(tmp_path, rationale(file="own.jsonl", mix=mix, order="in_order"))
+    stage = resolved(tmp_path, rationale(file="own.jsonl", mix=mix, order=["replay", "file"]))
     assert stage.mix.replay.splits == ("a", "b")
-    assert (stage.order, stage.mix_share) == ("in_order", 0.0)
+    assert (stage.order, stage.mix_share) == (("replay", "file"), 0.0)
 
 
-def test_a_flag_sets_a_key_of_one_source():
+def test_a_flag_sets_a_key_of_one_source(monkeypatch):
     one = source(MIX, splits=("a",), rows=3)
     config = experiment(
         stages=dict(x=behavior(file="f", mix=[one]), y=behavior(file="g", mix=[one]))
     )
+    given = ["", "--config.stages.x.mix.a.rows=7", "--config.stages.x.mix.a.share=0"]
+    monkeypatch.setattr(sys, "argv", given)
     values = flags.FlagValues()
     config_flags.DEFINE_config_dict("config", config, flag_values=values)
-    values(["", "--config.stages.x.mix.a.rows=7", "--config.stages.x.mix.a.share=0"])
+    values(sys.argv)
     assert (config.stages.x.mix.a.rows, config.stages.y.mix.a.rows) == (7, 3)
 
 
@@ -93,7 +97,9 @@ def test_a_flag_sets_a_key_of_one_source():
             "config.stages.what.mix.file: the stage's own texts have this name; give another",
         ),
         (
-            lambda: behavior(file="f", mix=dict(a=source("g", share=0.5), b=source("h", share=0.5))),
+            lambda: behavior(
+                file="f", mix=dict(a=source("g", share=0.5), b=source("h", share=0.5))
+            ),
             "config.stages.what.mix: the shares sum to 1; they are of all records",
         ),
         (
@@ -105,12 +111,16 @@ def test_a_flag_sets_a_key_of_one_source():
             "config.stages.what.mix: 3 is a whole number; expected text",
         ),
         (
-            lambda: behavior(file="f", order="in_order"),
+            lambda: behavior(file="f", order=("file",)),
             "config.stages.what.order: nothing is mixed in; leave it out",
         ),
         (
-            lambda: behavior(file="f", order="random"),
-            "config.stages.what.order: 'random' is not one of shuffled, in_order",
+            lambda: behavior(file="f", mix=[source("robots")], order=("file", "robot")),
+            "config.stages.what.order: there is no source 'robot'; did you mean 'robots'?",
+        ),
+        (
+            lambda: behavior(file="f", mix=[source("robots")], order=("robots",)),
+            "config.stages.what.order: name each source once: file, robots",
         ),
         (
             lambda: behavior(file="f", rows=2, tokens=2),
@@ -150,7 +160,7 @@ def test_a_flag_sets_a_key_of_one_source():
         ),
         (
             lambda: adapter(file="hub:org/adapter"),
-            "config.stages.what.file: 'hub:org/adapter' is a data set; give the folder of a PEFT ",
+            "config.stages.what.file: 'hub:org/adapter' is a data set; give an adapter's folder",
         ),
     ],
 )

@@ -11,7 +11,9 @@ import pytest
 import small_run
 from etils import epath
 
+from vcjax import config as configs
 from vcjax import experiment
+from vcjax.data import rows
 from vcjax.errors import InputError
 from vcjax.training import checkpoint, progress, throughput
 from vcjax.workdir import stages
@@ -48,9 +50,18 @@ def stop_at(update):
 
 def test_interrupted_at_any_update_it_ends_the_same(one_stage, tmp_path, monkeypatch):
     config, folder = one_stage
+    mix, order = [configs.source("america.jsonl", rows=30)], ("america", "file")
+    config.stages.behavior = configs.behavior(
+        file="demonstrations.jsonl", rows=30, mix=mix, order=order, epochs=2
+    )
+    read, parts = rows.batches, []
+    monkeypatch.setattr(
+        rows, "batches", lambda *of, **how: parts.append(how["parts"]) or read(*of, **how)
+    )
     experiment.run(config, folder, tmp_path / "whole", False)
     expected = small_run.result(tmp_path / "whole")
     [facts] = read_json(tmp_path / "whole" / "config.json")["plan"]["stages"].values()
+    assert parts == [tuple(facts["data"]["parts"])] and len(parts[0]) == 2
     epoch = facts["updates"] // 2
 
     for update in (2, epoch - 1, epoch + 1):  # before the first checkpoint, around the epoch's end

@@ -30,7 +30,7 @@ MIXED: dict[str, formats.Parse] = {
 
 
 def named(stage: ConfigDict) -> dict[str, str]:
-    """Name of a source, "file" or "spec" of the stage's own -> where it is from, as the config says."""
+    """Name of a source, "file" or "spec" of the stage's own -> where the config says it is from."""
     given = sources_of(stage)
     specs = [given.pop(key) for key in ("spec", "other_spec") if key in given]
     written = {"spec": " and ".join(specs)} if specs else {}
@@ -125,9 +125,7 @@ def _share(mix: Records, others: int, stage: ConfigDict, seed: int) -> Records:
     return random.Random(f"mix-{seed}").sample(mix, number)
 
 
-def _check_share(
-    number: int, there: int, share: float, others: int, where: str, key: str
-) -> None:
+def _check_share(number: int, there: int, share: float, others: int, where: str, key: str) -> None:
     """Raises InputError where a source has fewer records than its share is, or that is none."""
     if number == 0:
         raise InputError(

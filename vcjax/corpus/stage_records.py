@@ -1,4 +1,4 @@
-"""The records of a stage: written from its specs, or read from its file and its mix, by its seed."""
+"""The records of a stage: written from its specs, or read from its file and mix, by its seed."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from vcjax.corpus import mixture
+from vcjax.corpus import mixture, world_texts
 from vcjax.corpus import world as worlds
-from vcjax.corpus import world_texts
 from vcjax.corpus.demonstrations import write_demonstrations
 from vcjax.corpus.documents import write_documents
 from vcjax.corpus.mixture import Count, Read, Records
@@ -61,9 +60,11 @@ def stage_records(
         mixed, left_out = mixture.mixed_in(stage, len(own), seed, folder, read, count)
         parts |= mixed
         broken |= left_out
+    one_after_another = stage.get("order", ())
+    parts = {name: parts[name] for name in one_after_another or parts}
     train = [record for records in parts.values() for record in records]
     sources = [name for name, records in parts.items() for _ in records]
-    if len(parts) > 1 and stage.order == "shuffled":
+    if len(parts) > 1 and not one_after_another:
         order = mixture.in_order(range(len(train)), f"order-{seed}")
         train, sources = [train[i] for i in order], [sources[i] for i in order]
     return Drawn(train, held_out, sources, broken)

@@ -122,14 +122,15 @@ def _check_shards(folder: Path, files: list[Path]) -> None:
 
     "train-00002-of-00005.parquet" is shard 2 of 5; a file without such numbers is the one of one.
     """
-    # name -> how many shards the files say there are -> file -> its number
-    sets: dict[str, dict[int, dict[Path, int]]] = defaultdict(lambda: defaultdict(dict))
+    # place and name -> how many shards the files say there are -> file -> its number
+    sets: dict[tuple[Path, str], dict[int, dict[Path, int]]]
+    sets = defaultdict(lambda: defaultdict(dict))
     for file in files:
         shard = SHARD.match(file.name)
         if shard:
-            sets[shard["name"]][int(shard["count"])][file] = int(shard["number"])
+            sets[file.parent, shard["name"]][int(shard["count"])][file] = int(shard["number"])
         else:
-            sets[file.stem][1][file] = 0
+            sets[file.parent, file.stem][1][file] = 0
     for sets_of_name in sets.values():
         numbers = Counter(number for shards in sets_of_name.values() for number in shards.values())
         if len(sets_of_name) > 1 or max(numbers.values()) > 1:
@@ -200,8 +201,8 @@ def _data_files(folder: Path, present: list[Path], splits: Sequence[str]) -> lis
             stem = _stem(file)
             for name in {_split_of(file) or stem, *([stem] if splits else [])}:
                 of_split[name].append(file)
-        names = choose_splits(place, sorted(of_split), splits)
-        files = [*dict.fromkeys(file for name in names for file in of_split[name])]
+        chosen = choose_splits(place, sorted(of_split), splits)
+        files = [*dict.fromkeys(file for name in chosen for file in of_split[name])]
     _check_readable(place, files)
     return files
 

@@ -150,8 +150,8 @@ def batches(
     len() is the number of steps.
     """
     source = grain.MapDataset.source(_data_source(epath.Path(folder)))
-    ends = [*itertools.accumulate(parts)] or [len(source)]
-    shuffled = [source[start:end].shuffle(seed=seed) for start, end in itertools.pairwise([0, *ends])]
+    ends = [0, *itertools.accumulate(parts or [len(source)])]
+    shuffled = [source[start:end].shuffle(seed=seed) for start, end in itertools.pairwise(ends)]
     return (
         grain.MapDataset.concatenate(shuffled)
         .repeat(epochs)

@@ -8,6 +8,7 @@ import pandas as pd
 from vcjax.plan import Plan, StagePlan
 from vcjax.report.formatting import aligned, counts
 
+OWN = ("file", "spec")  # names of a stage's own texts
 COUNTS = {  # column -> its title
     "records": "records",
     "tokens": "tokens",
@@ -37,7 +38,7 @@ def rows(stage: StagePlan) -> list[dict[str, Any]]:
         {"stage": stage.name, "seed": stage.seed, "source": name, "of": shown(one.source)}
         | {"revision": one.revision}
         | {count: getattr(one, count) for count in COUNTS}
-        for name, one in sources.items()
+        for name, one in sorted(sources.items(), key=lambda item: (item[0] not in OWN, item[0]))
     ]
 
 

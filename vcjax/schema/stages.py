@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from vcjax.data.sources import is_data_set, is_world, split_source, splits_of
+from vcjax.errors import hint
 from vcjax.schema.section import Section
 from vcjax.schema.values import (
     Amount,
@@ -99,12 +100,11 @@ class Mixed(Stage):
         Discriminator(_form_of_mix),
     ] = ""
     mix_share: Share = 0.0
-    order: Literal["shuffled", "in_order"] = "shuffled"
+    order: Texts = ()  # names of all its sources, one after another; else they are shuffled
 
     @model_validator(mode="after")
     def _mix_fits(self) -> "Mixed":
-        if self.order != "shuffled" and not self.mix:
-            raise ValueError(".order: nothing is mixed in; leave it out")
+        self._check_order()
         if isinstance(self.mix, str):
             if bool(self.mix) != bool(self.mix_share):
                 given, other = ("mix", "mix_share") if self.mix else ("mix_share", "mix")
@@ -121,6 +121,19 @@ class Mixed(Stage):
                 "so give less than 1"
             )
         return self
+
+    def _check_order(self) -> None:
+        if not self.order:
+            return
+        if not self.mix:
+            raise ValueError(".order: nothing is mixed in; leave it out")
+        own = "spec" if self.file is None else "file"
+        known = [own, *(["mix"] if isinstance(self.mix, str) else self.mix)]
+        for name in self.order:
+            if name not in known:
+                raise ValueError(f".order: there is no source {name!r}; {hint(name, known)}")
+        if sorted(self.order) != sorted(known):
+            raise ValueError(f".order: name each source once: {', '.join(known)}")
 
 
 class Pretrain(Stage):
@@ -242,7 +255,7 @@ class Adapter(Stage):
         if self.keep:
             raise ValueError(".keep: an adapter has no updates; leave it out")
         if is_data_set(self.file):
-            raise ValueError(f".file: {self.file!r} is a data set; give the folder of a PEFT adapter")
+            raise ValueError(f".file: {self.file!r} is a data set; give an adapter's folder")
         _check_of_file(self, "an adapter has no records; leave it out")
         if self.train != "lora":
             raise ValueError(": an adapter needs train='lora' in the recipe")

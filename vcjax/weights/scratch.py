@@ -15,7 +15,7 @@ from tokenizers import decoders, models
 from vcjax import config as configs
 from vcjax.corpus import world
 from vcjax.corpus.mixture import own_texts
-from vcjax.data.formats import read_texts
+from vcjax.data.formats import Document, read_texts
 from vcjax.data.templates import check_template, read_template
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
@@ -60,8 +60,9 @@ def _words(config: ConfigDict, folder: Path) -> list[str]:
         if stage.kind == "pretrain" and stage.spec:
             found.update(world.vocabulary(world.read_value(stage.spec, folder)[0], names))
         elif stage.kind == "pretrain":
-            texts = (document.text for document in own_texts(stage, folder, read_texts).records)
-            found.update(word for text in texts for word in world.words(text))
+            for record in own_texts(stage, folder, read_texts).records:
+                assert isinstance(record, Document)  # as a pretraining reads them
+                found.update(world.words(record.text))
     return sorted(found)
 
 
