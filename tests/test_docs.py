@@ -329,6 +329,10 @@ def test_every_key_of_a_stage_is_documented_with_its_default(kind):
     assert table_of_keys("Keys of every stage") | table_of_keys(kind) == known
 
 
+def test_every_key_of_a_source_is_documented_with_its_default():
+    assert table_of_keys("A source of a mix") == configs.source("").to_dict()
+
+
 def test_keys_that_may_change_are_all_named():
     named = spans(section("config.md", "What may change in a run"))
     assert {*configs.RESULT_FREE, "stated"} <= {*named}

@@ -8,7 +8,6 @@ from ml_collections import config_flags
 
 from vcjax.config import adapter, as_json, behavior, experiment, rationale, resolve, source
 from vcjax.errors import InputError
-from vcjax.schema.stages import Source
 
 
 def resolved(folder, stage):
@@ -166,7 +165,3 @@ def test_a_flag_sets_a_key_of_one_source(monkeypatch):
 )
 def test_what_does_not_fit_is_refused(tmp_path, build, message):
     assert refusal(tmp_path, build).startswith(message)
-
-
-def test_a_source_has_the_keys_that_its_docs_name():
-    assert [*Source.defaults()] == ["file", "splits", "rows", "tokens", "share"]

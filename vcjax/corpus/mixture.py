@@ -41,11 +41,14 @@ def named(stage: ConfigDict) -> dict[str, str]:
 
 def files(stage: ConfigDict) -> list[tuple[str, tuple[str, ...]]]:
     """What a stage reads, each with its splits that are named."""
-    own = [stage] if stage.file is not None else []
     mix = stage.get("mix") or ""
-    mixed = [] if isinstance(mix, str) else [*mix.values()]
-    named = [(one.file, splits_of(one.file, tuple(one.splits))) for one in (*own, *mixed)]
-    return [*named, (mix, ())] if mix and isinstance(mix, str) else named
+    if isinstance(mix, str):
+        mixed = [(mix, ())] if mix else []
+    else:
+        mixed = [(one.file, splits_of(one.file, tuple(one.splits))) for one in mix.values()]
+    if stage.file is None:
+        return mixed
+    return [(stage.file, splits_of(stage.file, tuple(stage.splits))), *mixed]
 
 
 def own_texts(stage: ConfigDict, folder: Path, read: Read) -> Texts:
