@@ -168,11 +168,12 @@ def check(files: Probes, config: ConfigDict) -> None:
         )
 
 
-def warnings(files: Probes) -> list[str]:
+def warnings(config: ConfigDict) -> list[str]:
     """What a person should know before the training starts, one line each."""
-    if not files:
-        return ["there is no probe file (config.probes), so nothing will be measured"]
-    return []
+    if config.probes:
+        return []
+    later = " before its evaluations" if config.evaluations else ""
+    return [f"there is no probe file (config.probes), so nothing will be measured{later}"]
 
 
 def _rubric(path: Path, spec_path: Path | None, names: dict[str, str]) -> str:
