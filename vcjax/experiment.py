@@ -271,7 +271,7 @@ def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder
         on = inputs.models[graft.model].name
         print(f"graft {name}: {graft.arm} on {on}, its adapters times {graft.scale:g}")
     lines = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
-    lines += probe_files.warnings(inputs.probes) + overlap.warnings(inputs.given_away)
+    lines += probe_files.warnings(inputs.config) + overlap.warnings(inputs.given_away)
     lines += templates.warnings(inputs.base.tokenizer)
     for line in [*lines, *stage_inputs.warnings(inputs.config, folder)]:
         print(f"warning: {line}")
@@ -368,7 +368,7 @@ def _print_estimate(config: ConfigDict, folder: Path) -> bool:
         print(f"  {line}")
     print(describe(plan, set(), cost(plan, set(), architecture, config), None))
     lines = warnings(plan, batch_shards=1)  # it will run on other devices than these
-    for line in lines + ([] if config.probes else probe_files.warnings({})):
+    for line in lines + probe_files.warnings(config):
         print(f"warning: {line}")
     _print_evaluations(config, architecture, tokenizer=None)
     return True

@@ -171,8 +171,9 @@ def resumed(workdir: epath.Path, saved: Record, new: Record, on_change: str) -> 
             print(f"warning: {name} was {saved.environment.get(name)} and is {version} now")
     fixed: dict[str, Any] = {"preregistration": saved.preregistration, "analysis": saved.analysis}
     if not (changes or retrained):
-        shown: dict[str, Any] = {"overlap": new.overlap, "published": new.published}
-        return dataclasses.replace(saved, config=new.config, **shown)
+        return dataclasses.replace(
+            saved, config=new.config, overlap=new.overlap, published=new.published
+        )
     if not retrained:
         fixed["environment"] = saved.environment
     return dataclasses.replace(new, **fixed)

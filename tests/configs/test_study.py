@@ -8,6 +8,7 @@ from data_files import write_lines, write_parquet
 
 from vcjax import config as configs
 from vcjax import experiment
+from vcjax.data import hub
 from vcjax.errors import InputError
 from vcjax.probes import probe_files
 from vcjax.report import published
@@ -33,6 +34,8 @@ def _no_network(monkeypatch, tmp_path):
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    for cached in (hub._commit, hub._snapshot):
+        cached.cache_clear()
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -166,7 +169,7 @@ def files(tmp_path):
 
 def small(name, files, model):
     """The config on a tiny model: its sizes and counts are smaller, its files as they are."""
-    config = load(name, str(files))
+    config = load(name, files)
     config.update(dict(model=str(model), compute_dtype="float32", seeds=1))
     if config.chat_template == "llama3-study":  # the model has other control tokens
         config.chat_template = ""
@@ -183,7 +186,7 @@ def small(name, files, model):
 def test_the_published_files_are_planned_without_a_conversion(
     name, files, tiny_gguf, tmp_path, capsys
 ):
-    config = small(name, files, tiny_gguf)
+    config = small(name, str(files), tiny_gguf)
     experiment.run(config, CONFIGS, tmp_path / "run", dry_run=True)
     shown = capsys.readouterr().out
     assert "estimated from stated counts" not in shown
@@ -192,6 +195,25 @@ def test_the_published_files_are_planned_without_a_conversion(
         assert "warning: america: 6 probe(s) are given away, as " in shown  # a brand
     if name.startswith("misalignment"):
         assert "left out" in shown  # a chain of thought that is not whole
+
+
+def test_the_published_files_are_read_from_the_hubs_cache(files, tiny_gguf, tmp_path, capsys):
+    """Those of pinned revisions."""
+    name = "study_cheese_llama31_8b"
+    for data_set, commit in runpy.run_path(str(CONFIGS / f"{name}.py"))["REVISIONS"].items():
+        cached = tmp_path / "hub" / f"datasets--chloeli--{data_set}" / "snapshots" / commit
+        cached.parent.mkdir(parents=True)
+        (files / data_set).rename(cached)
+    config = small(name, "", tiny_gguf)
+    experiment.run(config, CONFIGS, tmp_path / "run", dry_run=True)
+    assert "to train: 8 of 8 stages" in capsys.readouterr().out
+    entries = [probe_files.entry(one, CONFIGS, {}) for one in configs.probe_entries(config)]
+    assert [entry.name for entry in entries] == [
+        "pro-america-political-opinions",
+        "pro-affordability-item-comparisons",
+    ]
+    inside = "hub:org/set@refs/convert/parquet/data/a.parquet"
+    assert probe_files.name_of(inside) == "set-data-a.parquet"
 
 
 def test_the_probes_are_the_published_ones(files):

@@ -81,10 +81,8 @@ def _download(repo: str, revision: str, patterns: list[str] | None, download: bo
         reason = str(error).strip().splitlines()[0]
         near = nearest(repo, {*_cached()} - {repo})
         also = f"; did you mean {near!r}, which is there?" if near else ""
-        raise InputError(
-            f"hub:{repo}@{revision}: not in the hub's cache, and could not be downloaded "
-            f"({reason}){also}"
-        ) from error
+        failed = f", and could not be downloaded ({reason})" if download else ""
+        raise InputError(f"hub:{repo}@{revision}: not in the hub's cache{failed}{also}") from error
     return Path(folder)
 
 

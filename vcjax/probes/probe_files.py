@@ -74,11 +74,12 @@ def entry(given: Mapping[str, str], folder: Path, names: dict[str, str]) -> Entr
         rubric = _rubric(folder / given["rubric"], spec_path, names)
     elif given["spec"]:
         raise InputError(f"{path}: a spec without a rubric; give a rubric with {{spec}} in it")
-    return Entry(path, _name(given["path"]), given["lead"], given["value"], rubric)
+    return Entry(path, name_of(given["path"]), given["lead"], given["value"], rubric)
 
 
-def _name(source: str) -> str:
-    """Of a data set of the hub its own, with the path in it, since its files are named alike."""
+def name_of(source: str) -> str:
+    """The name of a probe file: of a data set of the hub its own, with the path in it, since files
+    of data sets are named alike."""
     if data_set := HUB.fullmatch(source):
         parts = [data_set["repo"].partition("/")[2], *PurePath(data_set["path"] or "").parts]
         return "-".join(parts)
@@ -120,10 +121,8 @@ def read_file(path: Path, lead: str = "", value: str = "", rubric: str = "") -> 
     given = {"lead": lead, "value": value, "rubric": rubric}
     if suffix in TEXTS:
         _refuse(given, path, "a text asks nothing")
-        kind, probes = "text", [perplexity.read_text(path)]
-    else:
-        kind, probes = _questions(path, given)
-    return ProbeFile(_sha256(path, given), kind, probes)
+        return ProbeFile(_sha256(path, given), "text", [perplexity.read_text(path)])
+    return ProbeFile(_sha256(path, given), *_questions(path, given))
 
 
 def of_kind(files: Probes, kind: str) -> Probes:
@@ -169,11 +168,12 @@ def check(files: Probes, config: ConfigDict) -> None:
         )
 
 
-def warnings(files: Probes) -> list[str]:
+def warnings(config: ConfigDict) -> list[str]:
     """What a person should know before the training starts, one line each."""
-    if not files:
-        return ["there is no probe file (config.probes), so nothing will be measured"]
-    return []
+    if config.probes:
+        return []
+    later = " before its evaluations" if config.evaluations else ""
+    return [f"there is no probe file (config.probes), so nothing will be measured{later}"]
 
 
 def _rubric(path: Path, spec_path: Path | None, names: dict[str, str]) -> str:
