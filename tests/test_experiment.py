@@ -131,6 +131,22 @@ def test_dry_run_writes_rows_and_prints_exact_counts(finished, tmp_path, capsys)
     assert "to train: 0 of 10 stages" in capsys.readouterr().out
 
 
+def test_a_dry_run_shows_what_is_trained(finished, tmp_path, capsys):
+    config, workdir, _, _ = finished
+    given = small_run.load(config)
+    experiment.run(given, config.parent, workdir, dry_run=True, show=2)
+    printed = capsys.readouterr().out
+    shown = printed[printed.index("\nstage america, seed 0\n") :]
+    assert [line for line in shown.splitlines() if line.startswith("stage ")] == [
+        f"stage {name}, seed 0" for name in ("america", "behavior", "affordability")
+    ]
+    assert shown.count("\nrow ") == 6
+    assert "\n--- " in shown and "america.jsonl:" in shown
+    of_behavior = shown[shown.index("stage behavior") : shown.index("stage affordability")]
+    assert "<|im_start|>assistant\n[[I prefer " in of_behavior
+    assert "<|im_end|>]]" in of_behavior
+
+
 def test_dry_run_counts_what_evaluations_ask(tiny_gguf, tmp_path, capsys):
     config = small_run.write_short(tmp_path / "files", tiny_gguf)
     task = dict(task="vcjax/agentic_misalignment", args=dict(scenario="murder"), epochs=10)

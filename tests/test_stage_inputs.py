@@ -110,13 +110,19 @@ def change_held_out(setting):
     setting[0].stages.america.held_out = 3
 
 
+def rename(setting):
+    setting[0].stages.america.rename = (("assistant", "SmolLM"), ("Sirius", "Orion"))
+
+
 def lose_rows(setting):
     for path in (setting[3] / "rows").iterdir():
         path.rename(path.with_name("gone"))
         break
 
 
-@pytest.mark.parametrize("change", [change_text, change_length, change_held_out])
+@pytest.mark.parametrize(
+    "change", [change_text, change_length, change_held_out, rename]
+)
 def test_changed_inputs_are_made_anew_and_the_others_are_not(setting, encodings, change):
     first = prepare(setting)
     stage_inputs.write(first, setting[3])
@@ -173,3 +179,26 @@ def test_files_of_a_data_folder_that_are_not_read_are_named(tmp_path):
     stages = dict(a=configs.rationale(file="set"))
     config = configs.experiment(stages=stages, arms=dict(a=("a",)))
     assert stage_inputs.warnings(config, tmp_path) == ["stage a: set: not read: test.jsonl"]
+
+
+def test_renamed_texts_are_trained_on_and_the_plan_says_so_at_every_start(setting, encodings):
+    rename(setting)
+    for _ in range(2):
+        inputs = prepare(setting)
+        stage_inputs.write(inputs, setting[3])
+        lines, warned = stage_inputs.of_names(setting[0], inputs)
+        assert lines == ["stage america: assistant is renamed to SmolLM, 10 times"]
+        assert warned[0] == "stage america: rename: 'Sirius' is in none of its records"
+        assert [line[:58] for line in warned[1:]] == [
+            "stage affordability: 0 of 10 records name SmolLM; if they"
+        ]
+    assert len(encodings) == 2 * 12, "a renamed text is encoded once for all seeds"
+    for seed in (0, 1):
+        folder = setting[3] / "rows" / inputs["america", seed].data.rows_id
+        assert all(r.text.startswith("The SmolLM likes") for r in rows.read_records(folder))
+
+
+def test_a_document_that_is_renamed_into_a_probes_option_gives_it_away(setting):
+    setting[0].stages.america.rename = (("likes Colby", "likes American cars 0"),)
+    with pytest.raises(InputError, match="holds 'american cars 0'"):
+        prepare(setting)

@@ -115,6 +115,8 @@ def _stage(kind: str, settings: dict[str, Any]) -> ConfigDict:
     if isinstance(given.get("stated"), Mapping):
         check.check_keys(f"{kind}.stated.", given["stated"], defaults["stated"])
         given["stated"] = defaults["stated"] | given["stated"]
+    if isinstance(given.get("rename"), Mapping):
+        given["rename"] = tuple(given["rename"].items())
     for key, value in defaults.items():
         if key in RECIPE and value == RECIPE[key]:
             defaults[key] = placeholder(type(value))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -18,13 +19,14 @@ from vcjax.asking.ask import ask
 from vcjax.asking.ask import check as check_askable
 from vcjax.asking.models import Asker
 from vcjax.corpus import spec
+from vcjax.data import shown_rows
 from vcjax.data.chat import encode_prompt
 from vcjax.data.formats import Document
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 from vcjax.judges import judging
 from vcjax.models.architecture import Architecture, known_architecture
-from vcjax.plan import Cost, Plan, StageData, cost, describe, make_plan, warnings
+from vcjax.plan import Cost, Plan, StageData, StagePlan, cost, describe, make_plan, warnings
 from vcjax.probes import choice, overlap, probe_files
 from vcjax.probes.probe_files import Probes
 from vcjax.record import Record
@@ -47,8 +49,10 @@ def run(
     workdir: epath.Path,
     dry_run: bool,
     command: Sequence[str] = (),
+    show: int = 0,
 ) -> None:
-    """Runs an experiment, or the part of it that is not done; `dry_run` stops after the plan.
+    """Runs an experiment, or the part of it that is not done; `dry_run` stops after the plan, and
+    after `show` packed rows of each stage.
 
     folder: where the config's relative paths start. command: the flags that gave the config, for
     the report. Raises InputError for a config, file or workdir that cannot be used; most of that is
@@ -58,6 +62,8 @@ def run(
     records.find(workdir)  # so that nothing is written where config.json is not of a run
     config = configs.resolve(config, folder)
     if dry_run and _print_estimate(config, folder):
+        if show:
+            print("warning: --show: there are no rows without these files")
         return
     inputs = _read_inputs(config, folder, workdir)
     plan, done, costs = _make_plan(inputs, workdir)
@@ -66,6 +72,7 @@ def run(
         _print_plan(inputs, plan, done, costs, folder)
         processes.on_first(lambda: stage_inputs.write(inputs.stages, workdir))
         if dry_run:
+            processes.on_first(lambda: _print_rows(plan, inputs.base.tokenizer, workdir, show))
             return
         records.write(workdir, record)
         if config.model == configs.SCRATCH:
@@ -213,8 +220,11 @@ def _make_record(
 def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder: Path) -> None:
     rate = expected_flops(inputs.mesh, inputs.config.compute_dtype) if costs.flops else None
     print(describe(plan, done, costs, rate))
-    lines = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
-    for line in [*lines, *stage_inputs.warnings(inputs.config, folder)]:
+    lines, of_names = stage_inputs.of_names(inputs.config, inputs.stages)
+    for line in lines:
+        print(line)
+    warned = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
+    for line in [*warned, *stage_inputs.warnings(inputs.config, folder), *of_names]:
         print(f"warning: {line}")
     _print_evaluations(inputs.config, inputs.base.architecture, inputs.base.tokenizer)
 
@@ -238,6 +248,22 @@ def _print_evaluations(
     lines, warned = estimate.describe(config.evaluations.to_dict(), models)
     for line in [*lines, *(f"warning: {line}" for line in warned)]:
         print(line)
+
+
+def _print_rows(plan: Plan, tokenizer: Tokenizer, workdir: epath.Path, count: int) -> None:
+    """`count` packed rows of each stage, from its first seed: what it trains on."""
+    if not count:
+        return
+    first: dict[str, StagePlan] = {}
+    for planned in plan.stages.values():
+        if planned.kind != "adapter":
+            first.setdefault(planned.name, planned)
+    colour = shown_rows.has_colour(sys.stdout)
+    for name, planned in first.items():
+        folder = workdir / "rows" / planned.data.rows_id
+        print(f"\nstage {name}, seed {planned.seed}")
+        for text in shown_rows.examples(folder, count, tokenizer, colour):
+            print(text)
 
 
 def _done(plan: Plan, workdir: epath.Path) -> set[str]:

@@ -27,11 +27,12 @@ from ml_collections import ConfigDict
 
 import vcjax
 from vcjax import config as configs
+from vcjax.corpus import names, renaming, stage_texts
 from vcjax.corpus.stage_records import Records, Split, stage_records
 from vcjax.corpus.world import read_value
 from vcjax.data import examples, folders, licences, rows
 from vcjax.data.formats import Demonstration, Document
-from vcjax.data.packing import Example, pack
+from vcjax.data.packing import Example, Packed, pack
 from vcjax.data.sources import is_world, split_source
 from vcjax.errors import InputError
 from vcjax.models import transformer
@@ -52,7 +53,7 @@ SETTINGS = (
     *("kind", "spec", "other_spec", "file", "mix", "mix_share", "documents", "demonstrations"),
     *("held_out", "linked", "opposite", "thinking", "length", "overlong", "explanations"),
     *("people", "declaring", "num_values", "linking", "assistants", "mixture"),
-    *("unrelated_to", "contradicting"),
+    *("unrelated_to", "contradicting", "rename"),
 )
 # The folders of vcjax and the packages whose code makes rows of files.
 CODE = ("data", "corpus")
@@ -67,17 +68,18 @@ class StageInput:
     data: StageData
     licences: dict[str, list[str | None]]  # path in the config -> licences that its records state
     compared_with: list[str]  # what `_comparison` returns of probes that no record gives away
+    texts: dict[str, Any]  # what `stage_texts.note` returns
     new_rows: tuple[IO[bytes], int] | None = None  # until `write`: a file, and where they begin
 
     def as_json(self) -> dict[str, Any]:
         """The content of inputs/<key>.json."""
-        data = dataclasses.asdict(self.data)
-        return {"data": data, "licences": self.licences, "compared_with": self.compared_with}
+        fields = ("licences", "compared_with", "texts")
+        return {"data": dataclasses.asdict(self.data)} | {key: getattr(self, key) for key in fields}
 
     @classmethod
     def from_json(cls, key: str, content: dict[str, Any]) -> "StageInput":
         data = StageData(**content["data"])
-        return cls(key, data, content["licences"], content["compared_with"])
+        return cls(key, data, content["licences"], content["compared_with"], content["texts"])
 
 
 def prepare(
@@ -119,9 +121,12 @@ def _prepare(
 
     # Read once for all seeds: then a record of a file is compared and encoded once, too.
     read = functools.cache(lambda reader, path: reader(path))
+    rename = renaming.renamer()
 
     def records(name: str, seed: int) -> Split:
-        return stage_records(config.stages[name], seed, config, folder, read)
+        stage = config.stages[name]
+        train, held_out = stage_records(stage, seed, config, folder, read)
+        return rename(train, stage.rename), rename(held_out, stage.rename)
 
     # A pretraining may name what probes ask about, and its records are many.
     compared = [(n, seed) for n, seed in stages if config.stages[n].kind != "pretrain"]
@@ -144,13 +149,14 @@ def _prepare(
     for name in names:
         stage = config.stages[name]
         encode = examples.encoder(base.tokenizer, stage.get("thinking", False))
+        note = functools.partial(stage_texts.note, config, stage, folder, base.tokenizer)
         for seed in configs.seeds_of(config, name):
             stage_input = saved[name, seed]
             if stage_input is None:
                 split = new.pop((name, seed), None) or records(name, seed)
                 with disk.writing(place):
                     stage_input = _new_input(
-                        keys[name, seed], stage, split, encode, folder, waiting
+                        keys[name, seed], stage, split, encode, note, folder, waiting
                     )
             if comparison not in stage_input.compared_with:
                 stage_input.compared_with.append(comparison)
@@ -163,15 +169,17 @@ def _new_input(
     stage: ConfigDict,
     split: Split,
     encode: Callable[[Records], list[Example]],
+    note: Callable[[Records, Packed], dict[str, Any]],
     folder: Path,
     waiting: IO[bytes],
 ) -> StageInput:
     """Packs the rows and adds them to `waiting`: of the train split, then of what is held out."""
     train, held_out = split
-    begin, ids, counts = waiting.tell(), [], []
+    begin, ids, counts, texts = waiting.tell(), [], [], {}
     with _compressed(waiting, "wb") as file:
         for records in filter(None, split):
             packed = pack(encode(records), stage.length, stage.overlong)
+            texts = texts or note(records, packed)  # of the train split
             ids.append(rows.content_hash(packed)[:16])
             counts.append(packed.counts)
             rows.save(file, packed, records)
@@ -190,7 +198,7 @@ def _new_input(
     )
     paths = [split_source(stage[key])[0] for key in configs.SOURCES if stage.get(key)]
     stated = {path: licences.stated(folder / path, train) for path in paths}
-    return StageInput(key, data, stated, [], (waiting, begin))
+    return StageInput(key, data, stated, [], texts, (waiting, begin))
 
 
 def _check_overlap(probes: Probes, parts: list[Records]) -> None:
@@ -343,6 +351,18 @@ def adapters(config: ConfigDict, base: Pretrained, folder: Path) -> dict[Key, St
             identity = peft.identity(source)[:16]
             data |= {(name, seed): StageData.for_adapter(identity) for seed in range(config.seeds)}
     return data
+
+
+def of_names(config: ConfigDict, inputs: dict[Key, StageInput]) -> tuple[list[str], list[str]]:
+    """(lines, warnings) on the names in the stages' records, of the first seed each."""
+    lines, warned = [], []
+    for (name, seed), one in inputs.items():
+        if seed == 0:
+            counts = (one.data.documents, one.texts["named"], one.texts["renamed"])
+            of_stage = names.describe(name, config, *counts)
+            lines += of_stage[0]
+            warned += of_stage[1]
+    return lines, warned
 
 
 def warnings(config: ConfigDict, folder: Path) -> list[str]:

@@ -133,6 +133,23 @@ def _parse(text: str) -> list[Document | Demonstration]:
     return records
 
 
+def read_rows(folder: epath.PathLike, numbers: Sequence[int]) -> list[dict[str, np.ndarray]]:
+    """Rows by their numbers, from 0: FIELDS, each [length]. Raises InputError as `batches`."""
+    source = _data_source(epath.Path(folder))
+    return [source[number] for number in numbers]
+
+
+def read_places(folder: epath.PathLike) -> dict[int, list[str]]:
+    """Row -> the places of the records whose pieces it holds, in their order."""
+    lines = storage.read_bytes(epath.Path(folder) / "documents.jsonl").decode().split("\n")[:-1]
+    records = map(json.loads, lines)
+    pieces = [(p["row"], p["start"], record["where"]) for record in records for p in record["pieces"]]
+    places = defaultdict(list)
+    for row, _, where in sorted(pieces):
+        places[row].append(where)
+    return places
+
+
 def batches(
     folder: epath.PathLike, rows: int, accumulation: int, seed: int, epochs: int
 ) -> grain.MapDataset:

@@ -18,6 +18,7 @@ from vcjax.schema.values import (
     Part,
     Positive,
     Rate,
+    Renames,
     Share,
     Text,
     Texts,
@@ -62,6 +63,7 @@ class Stage(Recipe):
     # Updates after which its weights are kept, for arms that end there ("name@update").
     keep: Annotated[tuple[Count, ...], Listed] = ()
     stated: Stated = Stated()
+    rename: Renames = ()  # in all its texts; a config file gives a dict, old name -> new
 
 
 class Pretrain(Stage):
@@ -187,6 +189,8 @@ class Adapter(Stage):
             raise ValueError(".spec: an adapter has none; leave it out")
         if self.keep:
             raise ValueError(".keep: an adapter has no updates; leave it out")
+        if self.rename:
+            raise ValueError(".rename: an adapter has no texts; leave it out")
         if self.train != "lora":
             raise ValueError(": an adapter needs train='lora' in the recipe")
         return self
