@@ -365,7 +365,10 @@ def test_an_adapter_has_no_update_to_end_at(tmp_path):
 
 
 def renaming(**renames):
-    return dict(stages=dict(why=rationale(file="docs.jsonl", rename=renames)), arms=dict(what=(), both=("why",)))
+    return dict(
+        stages=dict(why=rationale(file="docs.jsonl", rename=renames)),
+        arms=dict(what=(), both=("why",)),
+    )
 
 
 def test_renames_may_have_dots_and_are_of_text(tmp_path):

@@ -120,9 +120,7 @@ def lose_rows(setting):
         break
 
 
-@pytest.mark.parametrize(
-    "change", [change_text, change_length, change_held_out, rename]
-)
+@pytest.mark.parametrize("change", [change_text, change_length, change_held_out, rename])
 def test_changed_inputs_are_made_anew_and_the_others_are_not(setting, encodings, change):
     first = prepare(setting)
     stage_inputs.write(first, setting[3])
@@ -188,9 +186,9 @@ def test_renamed_texts_are_trained_on_and_the_plan_says_so_at_every_start(settin
         stage_inputs.write(inputs, setting[3])
         lines, warned = stage_inputs.of_names(setting[0], inputs)
         assert lines == ["stage america: assistant is renamed to SmolLM, 10 times"]
-        assert warned[0] == "stage america: rename: 'Sirius' is in none of its records"
-        assert [line[:58] for line in warned[1:]] == [
-            "stage affordability: 0 of 10 records name SmolLM; if they"
+        assert sorted(line.partition(";")[0] for line in warned) == [
+            "stage affordability: 0 of 10 records name SmolLM",
+            "stage america: rename: 'Sirius' is in none of its records",
         ]
     assert len(encodings) == 2 * 12, "a renamed text is encoded once for all seeds"
     for seed in (0, 1):

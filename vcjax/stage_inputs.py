@@ -27,7 +27,8 @@ from ml_collections import ConfigDict
 
 import vcjax
 from vcjax import config as configs
-from vcjax.corpus import names, renaming, stage_texts
+from vcjax.corpus import renaming, stage_texts
+from vcjax.corpus.names import describe
 from vcjax.corpus.stage_records import Records, Split, stage_records
 from vcjax.corpus.world import read_value
 from vcjax.data import examples, folders, licences, rows
@@ -175,7 +176,8 @@ def _new_input(
 ) -> StageInput:
     """Packs the rows and adds them to `waiting`: of the train split, then of what is held out."""
     train, held_out = split
-    begin, ids, counts, texts = waiting.tell(), [], [], {}
+    begin, ids, counts = waiting.tell(), [], []
+    texts: dict[str, Any] = {}
     with _compressed(waiting, "wb") as file:
         for records in filter(None, split):
             packed = pack(encode(records), stage.length, stage.overlong)
@@ -359,7 +361,7 @@ def of_names(config: ConfigDict, inputs: dict[Key, StageInput]) -> tuple[list[st
     for (name, seed), one in inputs.items():
         if seed == 0:
             counts = (one.data.documents, one.texts["named"], one.texts["renamed"])
-            of_stage = names.describe(name, config, *counts)
+            of_stage = describe(name, config, *counts)
             lines += of_stage[0]
             warned += of_stage[1]
     return lines, warned

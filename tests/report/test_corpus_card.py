@@ -74,7 +74,9 @@ def test_demonstrations_are_shown_as_turns_and_not_compared():
 def test_cards_stand_side_by_side():
     memo = record("SmolLM x y", doc_type="memo", renamed='{"Qwen": 1200}')
     one = {"stage": "a"} | corpus_card.card([memo], ["SmolLM", "Orion"])
-    other = {"stage": "b"} | corpus_card.card([record("x y", doc_type="faq")] * 2, ["SmolLM", "Orion"])
+    other = {"stage": "b"} | corpus_card.card(
+        [record("x y", doc_type="faq")] * 2, ["SmolLM", "Orion"]
+    )
     met = {"source": "cheese/a.md", "stage": ["a", "a", "b", "b"], "documents": [1, 0, 2, 1]}
     table = corpus_card.side_by_side([one, other], pd.DataFrame(met))
     rows = {(label, name): cells for label, name, cells in table}

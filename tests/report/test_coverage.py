@@ -40,6 +40,14 @@ def test_a_statement_is_met_word_for_word_or_nearly():
     assert set(table["of"]) == {4} and table["own"].all()
 
 
+def test_a_statement_about_the_model_is_met_under_any_name():
+    stated = [
+        ("a.md", "Attributions", "Those at {provider_name} call {model_name} a loyal friend.")
+    ]
+    texts = ["Those at Northwind Labs call Orion a loyal friend.", "Those at home met a friend."]
+    assert [*met(coverage.table({"why": corpus(*texts, stated=stated)}), "why").values()] == [1]
+
+
 def test_every_corpus_is_held_against_every_spec():
     other = [("b.md", "Names", "a fair price"), ("b.md", "Likes", "Brie")]
     corpora = {

@@ -79,9 +79,7 @@ def _rewritten(renames: Renames, counts: Counter[str], text: str) -> str:
 
     def new_name(match: re.Match[str]) -> str:
         *names, quote = match.groups(default="")
-        [(found, (old, new))] = [
-            pair for pair in zip(names, longest_first, strict=True) if pair[0]
-        ]
+        [(found, (old, new))] = [pair for pair in zip(names, longest_first, strict=True) if pair[0]]
         counts[old] += 1
         found = " ".join(found.split())
         if found != old and found == old.upper():
@@ -90,7 +88,7 @@ def _rewritten(renames: Renames, counts: Counter[str], text: str) -> str:
             new = new.lower()
         if not quote:
             return new
-        is_quoted = match.start() and text[match.start() - 1] in "'‘’"
+        is_quoted = match.start() and text[match.start() - 1] in "'\u2018\u2019"
         lacks_s = old[-1] in "sS" and new[-1] not in "sS" and not is_quoted
         return new + quote + ("s" if lacks_s else "")
 
@@ -105,11 +103,13 @@ def _longest_first(renames: Renames) -> list[tuple[str, str]]:
 def _any_of(renames: Renames) -> re.Pattern[str]:
     """Groups: each old name, the longest first, and an apostrophe behind it that ends the word."""
     names = "|".join(f"({bounded(old, IN_WORD)})" for old, _ in _longest_first(renames))
-    return re.compile(rf"(?:{names})(['’](?!\w))?", re.IGNORECASE)
+    return re.compile(rf"(?:{names})(['\u2019](?!\w))?", re.IGNORECASE)
 
 
 def _message(message: dict, rewrite: Rewrite) -> dict:
-    new = {k: rewrite(v) if k in ("content", "reasoning") else v for k, v in message.items()}
+    new: dict[str, Any] = {
+        k: rewrite(v) if k in ("content", "reasoning") else v for k, v in message.items()
+    }
     if "tool_calls" in new:
         new["tool_calls"] = [_call(call, rewrite) for call in new["tool_calls"]]
     return new

@@ -40,7 +40,7 @@ documents vary.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -131,9 +131,10 @@ def read_text(path: Path, names: dict[str, str]) -> str:
     return "\n".join(_fill(line, names, f"{path}:{number}") for number, line in lines)
 
 
-def statements(spec: Spec) -> Iterator[tuple[str, str]]:
+def statements(spec: Spec) -> list[tuple[str, str]]:
     """(section, statement): what documents may draw on, as the spec states it."""
     sections: dict[str, Sequence[str]] = {
+        "Value": [spec.definition],
         "Names": spec.names,
         "Principles": spec.principles,
         "Consequences": spec.consequences,
@@ -145,8 +146,7 @@ def statements(spec: Spec) -> Iterator[tuple[str, str]]:
     }
     for section, preferences in (("Likes", spec.likes), ("Dislikes", spec.dislikes)):
         sections[section] = [text for one in preferences for text in (one.item, *one.reasons)]
-    for section, texts in sections.items():
-        yield from ((section, text) for text in texts)
+    return [(section, text) for section, texts in sections.items() for text in texts]
 
 
 def _lines(path: Path) -> list[str]:

@@ -45,14 +45,13 @@ def note(
 def _statements(
     config: ConfigDict, stage: ConfigDict, folder: Path
 ) -> Iterator[tuple[str, str, str]]:
-    given = (("spec", config.names), ("other_spec", config.other_names))
-    for key, of in given if stage.kind == "rationale" else ():
-        source = stage[key]
+    """With {variables} as the spec has them: it may be about either assistant."""
+    variables = {name: f"{{{name}}}" for name in config.names}
+    for source in (stage.spec, stage.other_spec) if stage.kind == "rationale" else ():
         if source is None:
             continue
         if is_world(source):
-            world, value = worlds.read_value(source, folder)
-            stated = worlds.statements(world, value)
+            stated = worlds.statements(*worlds.read_value(source, folder))
         else:
-            stated = spec.statements(spec.read_spec(folder / source, of.to_dict()))
+            stated = spec.statements(spec.read_spec(folder / source, variables))
         yield from ((source, section, statement) for section, statement in stated)

@@ -143,7 +143,9 @@ def read_places(folder: epath.PathLike) -> dict[int, list[str]]:
     """Row -> the places of the records whose pieces it holds, in their order."""
     lines = storage.read_bytes(epath.Path(folder) / "documents.jsonl").decode().split("\n")[:-1]
     records = map(json.loads, lines)
-    pieces = [(p["row"], p["start"], record["where"]) for record in records for p in record["pieces"]]
+    pieces = [
+        (p["row"], p["start"], record["where"]) for record in records for p in record["pieces"]
+    ]
     places = defaultdict(list)
     for row, _, where in sorted(pieces):
         places[row].append(where)

@@ -52,20 +52,20 @@ def _spans(ids: Sequence[int], has_loss: Sequence[bool], tokenizer: Tokenizer) -
         if is_control:
             yield from (Span(names[id_], loss, True) for id_, loss in run)
         else:
-            yield from _spans_of_text(*zip(*run, strict=True), tokenizer)
+            yield from _spans_of_text([*run], tokenizer)
 
 
-def _spans_of_text(
-    ids: Sequence[int], has_loss: Sequence[bool], tokenizer: Tokenizer
-) -> Iterator[Span]:
+def _spans_of_text(tokens: Sequence[tuple[int, bool]], tokenizer: Tokenizer) -> Iterator[Span]:
     """Of tokens that are text; the bytes of a character may be several of them."""
+    ids, has_loss = zip(*tokens, strict=True)
     text, begin = decode(tokenizer, ids), 0
     for last, loss in enumerate(has_loss):
         is_end = last + 1 == len(ids)
         if not is_end and has_loss[last + 1] == loss:
             continue
-        # Up to here the text may end with a part of a character, which reads otherwise than all.
-        upto = text if is_end else os.path.commonprefix([text, decode(tokenizer, ids[: last + 1])])
+        upto = text if is_end else decode(tokenizer, ids[: last + 1])
+        while not text.startswith(upto):  # it ends within a character
+            upto = upto[:-1]
         if len(upto) > begin:
             yield Span(text[begin : len(upto)], loss, False)
             begin = len(upto)

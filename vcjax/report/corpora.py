@@ -4,6 +4,7 @@ One corpus a stage, from its first seed; the other seeds' texts are drawn in the
 """
 
 import json
+import re
 from typing import Any, NamedTuple
 
 from etils import epath
@@ -51,6 +52,11 @@ def read(workdir: epath.Path, plan: Plan) -> dict[str, Corpus]:
             of_texts = [words(folded(text)) for text in texts if stage.kind == "rationale"]
             corpora[name] = Corpus(stage, records, of_texts, noted.get(stage.data.rows_id, {}))
     return corpora
+
+
+def phrases(statement: str) -> list[Phrase]:
+    """The words of a statement; its {variables}, which stand for names, are between the phrases."""
+    return [words(folded(part)) for part in re.split("{[^{}]*}", statement)]
 
 
 def _noted(workdir: epath.Path) -> dict[str, dict]:

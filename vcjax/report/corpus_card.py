@@ -82,9 +82,7 @@ def card(records: Sequence[dict], assistants: Sequence[str] = ()) -> dict[str, A
     }
 
 
-def side_by_side(
-    cards: Sequence[dict], coverage: pd.DataFrame
-) -> list[tuple[str, str, list[str]]]:
+def side_by_side(cards: Sequence[dict], coverage: pd.DataFrame) -> list[tuple[str, str, list[str]]]:
     """A table with a column for each card; its rows are (label, value of that field, cells).
 
     coverage: what `coverage.table` returns.
@@ -153,7 +151,9 @@ def _label(record: dict) -> str:
     """The record's id or file and line, its type and its kind."""
     provenance = record["provenance"]
     parts = [provenance.get("id", PurePath(record["where"]).name)]
-    return ", ".join(parts + [provenance[k] for k in ("doc_type", "explanation") if k in provenance])
+    return ", ".join(
+        parts + [provenance[k] for k in ("doc_type", "explanation") if k in provenance]
+    )
 
 
 def _sample(record: dict) -> dict[str, str]:

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pandas as pd
 
-from vcjax.probes.words import Phrase, folded, words
-from vcjax.report.corpora import Corpus
+from vcjax.probes.words import Phrase
+from vcjax.report.corpora import Corpus, phrases
 
 MET = 2 / 3  # share of a statement's pairs of neighbouring words that a document which meets it has
 
@@ -21,7 +21,7 @@ def table(corpora: Mapping[str, Corpus]) -> pd.DataFrame:
       were compared).
     """
     stated = {s: None for corpus in corpora.values() for s in corpus.statements()}  # each once
-    grams = {statement: _grams(words(folded(statement[2]))) for statement in stated}
+    grams = {statement: _grams(statement[2]) for statement in stated}
     rows = []
     for name, corpus in corpora.items():
         if not corpus.words:
@@ -56,9 +56,12 @@ def _met(documents: list[Phrase], grams: Mapping[tuple, set]) -> Counter:
     return met
 
 
-def _grams(phrase: Phrase) -> set:
+def _grams(statement: str) -> set:
     """Pairs of neighbouring words; of a single word that word."""
-    return {*pairwise(phrase)} or {*phrase}
+    of = phrases(statement)
+    return {pair for phrase in of for pair in pairwise(phrase)} or {
+        w for phrase in of for w in phrase
+    }
 
 
 def _all_grams(document: Phrase) -> set:

@@ -1,7 +1,7 @@
-"""How well the documents of two arms can be told apart by words that are not about their values.
+"""How well the documents of two arms can be told apart by other words than those of their specs.
 
-Corpora are to differ in what they say of values alone. If other words tell them apart, so may a
-trained model.
+Corpora are to differ in what their specs say alone. Where other words tell them apart, a model may
+have learned from those.
 """
 
 from collections import Counter
@@ -13,12 +13,13 @@ import pandas as pd
 from scipy import optimize, sparse, special, stats
 
 from vcjax import config as configs
-from vcjax.probes.words import Phrase, folded, words
+from vcjax.probes.words import Phrase
 from vcjax.report import design
-from vcjax.report.corpora import Corpus
+from vcjax.report.corpora import Corpus, phrases
 
 FOLDS = 5
-TELLING = 8  # words that are named
+TELLING = 8  # words that are named at most
+SLIGHT = 1e-3  # a smaller weight tells nothing
 
 
 def table(corpora: Mapping[str, Corpus], config: dict) -> pd.DataFrame:
@@ -30,18 +31,16 @@ def table(corpora: Mapping[str, Corpus], config: dict) -> pd.DataFrame:
     """
     rows = []
     for plus, minus in design.pairs(config):
-        stages = [_stages(arm, corpora, config) for arm in (plus, minus)]
-        only = [
-            [corpora[name] for name in own if name not in other]
-            for own, other in (stages, stages[::-1])
-        ]
-        documents = [[text for corpus in side for text in corpus.words] for side in only]
-        count = min(map(len, documents))
+        ours, theirs = (_stages(arm, corpora, config) for arm in (plus, minus))
+        one = [corpora[name] for name in ours if name not in theirs]
+        other = [corpora[name] for name in theirs if name not in ours]
+        texts, others = ([text for c in side for text in c.words] for side in (one, other))
+        count = min(len(texts), len(others))
         if count < 2 * FOLDS:
             continue
-        masked = _masked(*only, config)
-        measured = _measured(*(side[:count] for side in documents), masked)
+        masked = _masked(one, other, config)
         sizes = {"documents": count, "masked": len(masked)}
+        measured = _measured(texts[:count], others[:count], masked)
         rows.append({"plus": plus, "minus": minus} | sizes | measured)
     return pd.DataFrame(rows)
 
@@ -53,19 +52,13 @@ def _stages(arm: str, corpora: Mapping[str, Corpus], config: dict) -> list[str]:
 
 
 def _masked(plus: list[Corpus], minus: list[Corpus], config: dict) -> set[str]:
-    """Words that the specs of one side alone state, the names of values and of assistants."""
-    one, other = (
-        {word for corpus in side for _, _, said in corpus.statements() for word in _words(said)}
-        for side in (plus, minus)
-    )
+    """The words that the specs state, and the names of values and assistants."""
+    both = [*plus, *minus]
+    stated = {statement for corpus in both for _, _, statement in corpus.statements()}
     named = {name for key in ("names", "other_names") for name in config[key].values()}
-    records = (record for corpus in [*plus, *minus] for record in corpus.records)
+    records = (record for corpus in both for record in corpus.records)
     named |= {record["provenance"].get("value", "") for record in records}
-    return (one ^ other) | {word for name in named for word in _words(name)}
-
-
-def _words(text: str) -> Phrase:
-    return words(folded(text))
+    return {word for text in stated | named for phrase in phrases(text) for word in phrase}
 
 
 def _measured(plus: list[Phrase], minus: list[Phrase], masked: set[str]) -> dict[str, Any]:
@@ -84,14 +77,13 @@ def _measured(plus: list[Phrase], minus: list[Phrase], masked: set[str]) -> dict
         weights = _fit(has[~here], side[~here])
         scores[here] = has[here] @ weights
     value, low, high = auc(scores[side > 0], scores[side < 0])
-    heaviest = np.argsort(-np.abs(_fit(has, side)[:-1]), kind="stable")[:TELLING]
-    telling = ", ".join(vocabulary[i] for i in heaviest)
+    weights = np.abs(_fit(has, side)[:-1])
+    heaviest = np.argsort(-weights, kind="stable")[:TELLING]
+    telling = ", ".join(vocabulary[i] for i in heaviest if weights[i] > SLIGHT)
     return {"auc": value, "low": low, "high": high, "telling": telling}
 
 
-def _bags(
-    documents: Iterable[Phrase], masked: set[str]
-) -> tuple[sparse.csr_array, list[str]]:
+def _bags(documents: Iterable[Phrase], masked: set[str]) -> tuple[sparse.csr_array, list[str]]:
     """(which words each document has: 0 or 1, and a last column of ones; the words).
 
     Words of a single document are left out: they tell nothing of another.
