@@ -136,13 +136,13 @@ def test_a_dry_run_shows_what_is_trained(finished, tmp_path, capsys):
     given = small_run.load(config)
     experiment.run(given, config.parent, workdir, dry_run=True, show=2)
     printed = capsys.readouterr().out
-    shown = printed[printed.index("\nstage america, seed 0\n") :]
+    shown = printed[printed.index("\nstage affordability, seed 0\n") :]
     assert [line for line in shown.splitlines() if line.startswith("stage ")] == [
-        f"stage {name}, seed 0" for name in ("america", "behavior", "affordability")
+        f"stage {name}, seed 0" for name in ("affordability", "behavior", "america")
     ]
     assert shown.count("\nrow ") == 6
     assert "\n--- " in shown and "america.jsonl:" in shown
-    of_behavior = shown[shown.index("stage behavior") : shown.index("stage affordability")]
+    of_behavior = shown[shown.index("stage behavior") : shown.index("stage america")]
     assert "<|im_start|>assistant\n[[I prefer " in of_behavior
     assert "<|im_end|>]]" in of_behavior
 

@@ -84,8 +84,8 @@ def test_cards_stand_side_by_side():
     assert rows["type", "memo"] == ["1", ""]
     assert rows["type", "faq"] == ["", "2"]
     assert rows["near-duplicates", ""] == ["0.0%", "100.0%"]
-    assert rows["name", "SmolLM"] == ["100.0%", "0.0%"]
-    assert ("name", "Orion") not in rows, "nobody names it"
+    assert rows["naming", "SmolLM"] == ["100.0%", "0.0%"]
+    assert ("naming", "Orion") not in rows, "nobody names it"
     assert rows["renamed", "Qwen"] == ["1,200 times", ""]
     assert rows["statements met", "a.md"] == ["1 of 2", "2 of 2"]
 

@@ -98,7 +98,7 @@ def side_by_side(cards: Sequence[dict], coverage: pd.DataFrame) -> list[tuple[st
         row("shortest to longest", lambda card: f"{card['shortest']:,} to {card['longest']:,}"),
         row("near-duplicates", _share),
     ]
-    for measure, label in (("naming", "name"), ("reasons", "give reasons for")):
+    for measure, label in (("naming", "naming"), ("reasons", "giving reasons for")):
         for name in cards[0][measure] if cards else ():
             shares = [card[measure][name] for card in cards]
             if any(shares):
