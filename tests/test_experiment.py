@@ -144,7 +144,7 @@ def test_a_dry_run_shows_what_is_trained(finished, tmp_path, capsys):
     assert "\n--- " in shown and "america.jsonl:" in shown
     of_behavior = shown[shown.index("stage behavior") : shown.index("stage america")]
     assert "<|im_start|>assistant\n[[I prefer " in of_behavior
-    assert "<|im_end|>]]" in of_behavior
+    assert ", one of 2 parts\n" in of_behavior, "its conversations are longer than a row"
 
 
 def test_dry_run_counts_what_evaluations_ask(tiny_gguf, tmp_path, capsys):

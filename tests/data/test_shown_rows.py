@@ -164,3 +164,9 @@ def test_a_row_counts_its_loss(folder, smollm2):
     head = next(iter(examples(folder, 1, smollm2, colour=False)))
     [row] = rows.read_rows(folder, [rows.read_counts(folder)["rows"] // 2])
     assert f"{np.count_nonzero(row['loss_weights'])} with loss ([[...]])" in head
+
+
+def test_a_document_of_several_rows_is_said_to_be_a_part(tmp_path, smollm2):
+    records = [Document("made in America and sold at home", "", {}, "x.jsonl:1")]
+    rows.write_rows(tmp_path / "abc", pack(encoder(smollm2, False)(records), 4), records)
+    assert rows.read_places(tmp_path / "abc")[0] == ["x.jsonl:1, one of 2 parts"]

@@ -140,14 +140,15 @@ def read_rows(folder: epath.PathLike, numbers: Sequence[int]) -> list[dict[str, 
 
 
 def read_places(folder: epath.PathLike) -> dict[int, list[str]]:
-    """Row -> the places of the records whose pieces it holds, in their order."""
+    """Row -> the places of the records that its documents are of, in their order."""
     lines = storage.read_bytes(epath.Path(folder) / "documents.jsonl").decode().split("\n")[:-1]
-    records = map(json.loads, lines)
-    pieces = [
-        (p["row"], p["start"], record["where"]) for record in records for p in record["pieces"]
-    ]
+    found = []
+    for record in map(json.loads, lines):
+        pieces, where = record["pieces"], record["where"]
+        where += f", one of {len(pieces)} parts" if len(pieces) > 1 else ""
+        found += [(piece["row"], piece["start"], where) for piece in pieces]
     places = defaultdict(list)
-    for row, _, where in sorted(pieces):
+    for row, _, where in sorted(found):
         places[row].append(where)
     return places
 
