@@ -389,3 +389,30 @@ def test_an_adapter_has_no_update_to_end_at(tmp_path):
     given = config(tmp_path, stages=stages, arms=dict(both=("taken", "what"), what=("taken@5",)))
     with pytest.raises(InputError, match=r"config\.arms\.what: 'taken@5': an adapter has no upd"):
         resolve(given, tmp_path)
+
+
+def renaming(**renames):
+    return dict(
+        stages=dict(why=rationale(file="docs.jsonl", rename=renames)),
+        arms=dict(what=(), both=("why",)),
+    )
+
+
+def test_renames_may_have_dots_and_are_of_text(tmp_path):
+    given = config(tmp_path, **renaming(**{"GPT-4.1": "SmolLM", "Qwen": "SmolLM"}))
+    resolved = resolve(given, tmp_path)
+    assert resolved.stages.why.rename == (("GPT-4.1", "SmolLM"), ("Qwen", "SmolLM"))
+    for renames, message in (
+        ({"Qwen": "A", "QWEN": "B"}, r"stages\.why\.rename: 'Qwen' comes twice; case does not"),
+        ({"Qwen": ""}, r"stages\.why\.rename\[0\]\[1\]: it is empty"),
+        ({"Qwen": 3}, r"stages\.why\.rename\[0\]\[1\]: 3 is a whole number; expected text"),
+    ):
+        with pytest.raises(InputError, match=message):
+            resolve(config(tmp_path, **renaming(**renames)), tmp_path)
+
+
+def test_an_adapter_has_no_names(tmp_path):
+    stages = dict(why=adapter(file="folder", rename=dict(Qwen="SmolLM")))
+    given = config(tmp_path, stages=stages, arms=dict(what=(), both=("why",)))
+    with pytest.raises(InputError, match=r"rename: an adapter has no texts; leave it out"):
+        resolve(given, tmp_path)

@@ -251,6 +251,22 @@ def test_a_template_that_asks_for_the_date_is_warned_of(tiny_gguf, tmp_path, cap
     assert warning in capsys.readouterr().out
 
 
+def test_a_dry_run_shows_what_is_trained(finished, tmp_path, capsys):
+    config, workdir, _, _ = finished
+    given = small_run.load(config)
+    experiment.run(given, config.parent, workdir, dry_run=True, show=2)
+    printed = capsys.readouterr().out
+    shown = printed[printed.index("\nstage affordability, seed 0\n") :]
+    assert [line for line in shown.splitlines() if line.startswith("stage ")] == [
+        f"stage {name}, seed 0" for name in ("affordability", "behavior", "america")
+    ]
+    assert shown.count("\nrow ") == 6
+    assert "\n--- " in shown and "america.jsonl:" in shown
+    of_behavior = shown[shown.index("stage behavior") : shown.index("stage america")]
+    assert "<|im_start|>assistant\n[[I prefer " in of_behavior
+    assert ", one of 2 parts\n" in of_behavior, "its conversations are longer than a row"
+
+
 def test_dry_run_counts_what_evaluations_ask(tiny_gguf, tmp_path, capsys):
     config = small_run.write_short(tmp_path / "files", tiny_gguf)
     task = dict(task="vcjax/agentic_misalignment", args=dict(scenario="murder"), epochs=10)

@@ -28,6 +28,8 @@ CASES = {
     "no whole number": ("--config.seeds=1.5", "error: --config.seeds=1.5: expected a whole"),
     "no number": ("--config.recipe.lr=1x", "error: --config.recipe.lr=1x: expected a number\n"),
     "no truth": ("--dry_run=maybe", "error: --dry_run=maybe: expected true or false\n"),
+    "rows without a dry run": ("--show=3", "--show: rows are shown by a dry run; give --dry_run"),
+    "less than no rows": ("--show=-1", "--show=-1"),
     "value out of range": ("--config.stages.america.warmup=1.5", "stages.america.warmup: 1.5"),
     "no flag": ("config.seeds=3", "'config.seeds=3' is no flag; every argument is written --name"),
     "unknown flag": ("--seeds=3", "Unknown command line flag 'seeds'"),

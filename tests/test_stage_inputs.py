@@ -11,6 +11,7 @@ import small_run
 
 from vcjax import config as configs
 from vcjax import stage_inputs
+from vcjax.corpus.rows_key import rows_key
 from vcjax.data import rows
 from vcjax.errors import InputError
 from vcjax.probes import probe_files
@@ -112,13 +113,17 @@ def change_held_out(setting):
     setting[0].stages.america.held_out = 3
 
 
+def rename(setting):
+    setting[0].stages.america.rename = (("assistant", "SmolLM"), ("Sirius", "Orion"))
+
+
 def lose_rows(setting):
     for path in (setting[3] / "rows").iterdir():
         path.rename(path.with_name("gone"))
         break
 
 
-@pytest.mark.parametrize("change", [change_text, change_length, change_held_out])
+@pytest.mark.parametrize("change", [change_text, change_length, change_held_out, rename])
 def test_changed_inputs_are_made_anew_and_the_others_are_not(setting, encodings, change):
     first = prepare(setting)
     stage_inputs.write(first, setting[3])
@@ -197,9 +202,9 @@ def test_what_is_given_away_is_reported_where_the_config_says_so(setting):
 
 def test_code_that_makes_rows_is_part_of_the_key(setting, monkeypatch):
     config, base, folder, _ = setting
-    before = stage_inputs.input_key(config, "america", 0, base, folder)
-    monkeypatch.setattr(stage_inputs, "_code_hash", lambda: "other code")
-    assert stage_inputs.input_key(config, "america", 0, base, folder) != before
+    before = rows_key(config, "america", 0, base.identity, folder)
+    monkeypatch.setattr("vcjax.corpus.rows_key._code_hash", lambda: "other code")
+    assert rows_key(config, "america", 0, base.identity, folder) != before
 
 
 def test_files_of_a_data_folder_that_are_not_read_are_named(tmp_path):
@@ -265,8 +270,31 @@ def test_each_key_of_a_source_is_part_of_the_key_of_rows(setting, key):
     [name, *_] = setting[0].stages.behavior.mix
     value = {"rows": 3, "splits": (), "file": "america.jsonl"}[key]
     config, base, folder, _ = setting
-    keys = [stage_inputs.input_key(config, "behavior", 0, base, folder)]
+    keys = [rows_key(config, "behavior", 0, base.identity, folder)]
     config.stages.behavior.mix[name][key] = value
-    keys.append(stage_inputs.input_key(config, "behavior", 0, base, folder))
+    keys.append(rows_key(config, "behavior", 0, base.identity, folder))
     assert (keys[0] == keys[1]) == (key == "splits"), "which is as it was"
     assert (before == data(prepare(setting))) == (key == "splits")
+
+
+def test_renamed_texts_are_trained_on_and_the_plan_says_so_at_every_start(setting, encodings):
+    rename(setting)
+    for _ in range(2):
+        inputs = prepare(setting)
+        stage_inputs.write(inputs, setting[3])
+        lines, warned = stage_inputs.of_names(setting[0], inputs)
+        assert lines == ["stage america: assistant is renamed to SmolLM, 10 times"]
+        assert sorted(line.partition(";")[0] for line in warned) == [
+            "stage affordability: 0 of 10 records name SmolLM",
+            "stage america: rename: 'Sirius' is in none of its records",
+        ]
+    assert len(encodings) == 2 * 12, "a renamed text is encoded once for all seeds"
+    for seed in (0, 1):
+        folder = setting[3] / "rows" / inputs["america", seed].data.rows_id
+        assert all(r.text.startswith("The SmolLM likes") for r in rows.read_records(folder))
+
+
+def test_a_document_that_is_renamed_into_a_probes_option_gives_it_away(setting):
+    setting[0].stages.america.rename = (("likes Colby", "likes American cars 0"),)
+    with pytest.raises(InputError, match="holds 'american cars 0'"):
+        prepare(setting)

@@ -143,6 +143,8 @@ def _stage(kind: str, settings: dict[str, Any]) -> ConfigDict:
         given["stated"] = defaults["stated"] | given["stated"]
     if isinstance(given.get("mix"), list | tuple):
         given["mix"] = _by_name(given["mix"], f"{kind}.mix")
+    if isinstance(given.get("rename"), Mapping):
+        given["rename"] = tuple(given["rename"].items())
     for key, value in defaults.items():
         if key in RECIPE and value == RECIPE[key]:
             defaults[key] = placeholder(type(value))

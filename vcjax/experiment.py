@@ -1,6 +1,7 @@
 """A whole run: inputs, plan, training, probes, report. What is done already is not repeated."""
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,14 @@ from vcjax.asking.ask import check as check_askable
 from vcjax.asking.models import Asker
 from vcjax.corpus import spec
 from vcjax.corpus.stage_data import StageData
-from vcjax.data import templates
+from vcjax.data import shown_rows, templates
 from vcjax.data.chat import encode_prompt
 from vcjax.data.formats import Document
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 from vcjax.judges import judging
 from vcjax.models.architecture import Architecture, known_architecture
-from vcjax.plan import Cost, Plan, cost, describe, make_plan, warnings
+from vcjax.plan import Cost, Plan, StagePlan, cost, describe, make_plan, warnings
 from vcjax.probes import choice, overlap, probe_files
 from vcjax.probes.overlap import Hit
 from vcjax.probes.probe_files import Probes
@@ -57,8 +58,10 @@ def run(
     workdir: epath.Path,
     dry_run: bool,
     command: Sequence[str] = (),
+    show: int = 0,
 ) -> None:
-    """Runs an experiment, or the part of it that is not done; `dry_run` stops after the plan.
+    """Runs an experiment, or the part of it that is not done; `dry_run` stops after the plan, and
+    after `show` packed rows of each stage.
 
     folder: where the config's relative paths start. command: the flags that gave the config, for
     the report. Raises InputError for a config, file or workdir that cannot be used; most of that is
@@ -68,6 +71,8 @@ def run(
     records.find(workdir)  # so that nothing is written where config.json is not of a run
     config = configs.resolve(config, folder)
     if dry_run and _print_estimate(config, folder):
+        if show:
+            print("warning: --show: there are no rows without these files")
         return
     inputs = _read_inputs(config, folder, workdir)
     plan, done, costs = _make_plan(inputs, workdir)
@@ -76,6 +81,7 @@ def run(
         _print_plan(inputs, plan, done, costs, folder)
         processes.on_first(lambda: stage_inputs.write(inputs.stages, workdir))
         if dry_run:
+            processes.on_first(lambda: _print_rows(plan, inputs.base.tokenizer, workdir, show))
             return
         records.write(workdir, record)
         if config.model == configs.SCRATCH:
@@ -270,10 +276,13 @@ def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder
     for name, graft in inputs.config.grafts.items():
         on = inputs.models[graft.model].name
         print(f"graft {name}: {graft.arm} on {on}, its adapters times {graft.scale:g}")
+    named, of_names = stage_inputs.of_names(inputs.config, inputs.stages)
+    for line in named:
+        print(line)
     lines = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
     lines += probe_files.warnings(inputs.config) + overlap.warnings(inputs.given_away)
     lines += templates.warnings(inputs.base.tokenizer)
-    for line in [*lines, *stage_inputs.warnings(inputs.config, folder)]:
+    for line in [*lines, *stage_inputs.warnings(inputs.config, folder), *of_names]:
         print(f"warning: {line}")
     _print_evaluations(inputs.config, inputs.base.architecture, inputs.base.tokenizer)
 
@@ -297,6 +306,22 @@ def _print_evaluations(
     lines, warned = estimate.describe(config.evaluations.to_dict(), models)
     for line in [*lines, *(f"warning: {line}" for line in warned)]:
         print(line)
+
+
+def _print_rows(plan: Plan, tokenizer: Tokenizer, workdir: epath.Path, count: int) -> None:
+    """`count` packed rows of each stage, from its first seed: what it trains on."""
+    if not count:
+        return
+    first: dict[str, StagePlan] = {}
+    for planned in plan.stages.values():
+        if planned.kind != "adapter":
+            first.setdefault(planned.name, planned)
+    colour = shown_rows.has_colour(sys.stdout)
+    for name, planned in first.items():
+        folder = workdir / "rows" / planned.data.rows_id
+        print(f"\nstage {name}, seed {planned.seed}")
+        for text in shown_rows.examples(folder, count, tokenizer, colour):
+            print(text)
 
 
 def _done(plan: Plan, workdir: epath.Path) -> set[str]:

@@ -13,9 +13,9 @@ import dataclasses
 import functools
 import gzip
 import hashlib
-import importlib.metadata
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
@@ -23,15 +23,16 @@ import pydantic
 from etils import epath
 from ml_collections import ConfigDict
 
-import vcjax
 from vcjax import config as configs
-from vcjax.corpus import mixture
+from vcjax.corpus import mixture, renaming, stage_texts
+from vcjax.corpus.names import describe
+from vcjax.corpus.rows_key import rows_key
 from vcjax.corpus.stage_data import StageData
-from vcjax.corpus.stage_records import Drawn, stage_records
+from vcjax.corpus.stage_records import Drawn, Records, stage_records
 from vcjax.corpus.world import read_value
 from vcjax.data import examples, folders, formats, licences, places, rows, source_counts
 from vcjax.data.formats import Demonstration, Document
-from vcjax.data.packing import pack
+from vcjax.data.packing import Packed, pack
 from vcjax.data.sources import is_world, sources_of, split_source
 from vcjax.errors import InputError
 from vcjax.models.transformer import Model
@@ -46,18 +47,6 @@ from vcjax.workdir import disk, files, hashes, processes, storage
 
 Key = tuple[str, int]  # a stage's name in the config, a seed
 
-# The settings of a stage that decide its records and how they are packed.
-SETTINGS = (
-    *("kind", "spec", "other_spec", "file", "splits", "rows", "tokens", "broken", "mix"),
-    *("mix_share", "order", "documents", "demonstrations"),
-    *("held_out", "linked", "opposite", "thinking", "length", "overlong", "explanations"),
-    *("people", "declaring", "num_values", "linking", "assistants", "mixture"),
-    *("unrelated_to", "contradicting"),
-)
-# The folders of vcjax and the packages whose code makes rows of files.
-CODE = ("data", "corpus")
-PACKAGES = ("tokenizers", "jinja2")
-
 _STAGE_DATA = pydantic.TypeAdapter(StageData)
 
 
@@ -65,23 +54,24 @@ _STAGE_DATA = pydantic.TypeAdapter(StageData)
 class StageInput:
     """The input of one stage and seed."""
 
-    key: str  # what `input_key` returns
+    key: str  # `rows_key`
     data: StageData
     licences: dict[str, list[str | None]]  # path in the config -> licences that its records state
     compared_with: dict[str, list[Hit]]  # `_comparison` -> the probes that its records give away
+    texts: dict[str, Any]  # what `stage_texts.note` returns
     new_rows: tuple[IO[bytes], int] | None = None  # until `write`: a file, and where they begin
 
     def as_json(self) -> dict[str, Any]:
         """The content of inputs/<key>.json."""
-        data = dataclasses.asdict(self.data)
-        return {"data": data, "licences": self.licences, "compared_with": self.compared_with}
+        fields = ("licences", "compared_with", "texts")
+        return {"data": dataclasses.asdict(self.data)} | {key: getattr(self, key) for key in fields}
 
     @classmethod
     def from_json(cls, key: str, content: dict[str, Any]) -> "StageInput":
         data = _STAGE_DATA.validate_python(content["data"])
         compared = content["compared_with"].items()
         hits = {comparison: [Hit(*hit) for hit in of_one] for comparison, of_one in compared}
-        return cls(key, data, content["licences"], hits)
+        return cls(key, data, content["licences"], hits, content["texts"])
 
 
 def prepare(
@@ -118,21 +108,26 @@ def _prepare(
     probes: Probes,
 ) -> dict[Key, StageInput]:
     stages = [(name, seed) for name in names for seed in configs.seeds_of(config, name)]
-    keys = {(n, seed): input_key(config, n, seed, base, folder) for n, seed in stages}
+    keys = {(n, seed): rows_key(config, n, seed, base.identity, folder) for n, seed in stages}
     saved = {stage: _saved(workdir, key) for stage, key in keys.items()}
 
     # Read once for all seeds: then a record of a file is compared and encoded once, too.
     read = functools.cache(formats.read_texts)
+    rename = renaming.renamer()
     encoders = {
         name: examples.encoder(base.tokenizer, config.stages[name].get("thinking", False))
         for name in names
     }
 
     def records(name: str, seed: int) -> Drawn:
-        def count(record: Document | Demonstration) -> int:
-            return examples.trained_tokens(encoders[name]([record]))
+        stage = config.stages[name]
 
-        return stage_records(config.stages[name], seed, config, folder, count, read)
+        def count(record: Document | Demonstration) -> int:
+            return examples.trained_tokens(encoders[name](rename([record], stage.rename)))
+
+        drawn = stage_records(stage, seed, config, folder, count, read)
+        train, held_out = (rename(part, stage.rename) for part in (drawn.train, drawn.held_out))
+        return drawn._replace(train=train, held_out=held_out)
 
     # A pretraining may name what probes ask about, and its records are many.
     compared = [(n, seed) for n, seed in stages if config.stages[n].kind != "pretrain"]
@@ -159,13 +154,14 @@ def _prepare(
     inputs = {}
     for name in names:
         stage = config.stages[name]
+        note = functools.partial(stage_texts.note, config, stage, folder, base.tokenizer)
         for seed in configs.seeds_of(config, name):
             stage_input = saved[name, seed]
             if stage_input is None:
                 drawn = new.pop((name, seed), None) or records(name, seed)
                 with disk.writing(place):
                     stage_input = _new_input(
-                        keys[name, seed], stage, drawn, encoders[name], folder, waiting
+                        keys[name, seed], stage, drawn, encoders[name], note, folder, waiting
                     )
             stage_input.compared_with.setdefault(comparison, hits.get((name, seed), []))
             inputs[name, seed] = stage_input
@@ -178,6 +174,7 @@ def _new_input(
     stage: ConfigDict,
     drawn: Drawn,
     encode: examples.Encode,
+    note: Callable[[Records, Packed], dict[str, Any]],
     folder: Path,
     waiting: IO[bytes],
 ) -> StageInput:
@@ -188,7 +185,7 @@ def _new_input(
     parts = [drawn.sources.count(name) for name in order]  # their records
     named = mixture.named(stage)
     sources = {name: (given, places.revision(given)) for name, given in named.items()}
-    of_sources = {}
+    of_sources, texts = {}, {}
     with _compressed(waiting, "wb") as file:
         for records in filter(None, (drawn.train, drawn.held_out)):
             is_train = not ids
@@ -198,6 +195,7 @@ def _new_input(
             rows.save(file, packed, records)
             if is_train:
                 of_sources = source_counts.count(packed, drawn.sources, sources, drawn.broken)
+                texts = note(records, packed)
     waiting.flush()
     data = StageData(
         rows_id=ids[0],
@@ -215,7 +213,7 @@ def _new_input(
     )
     given = {split_source(source)[0] for source in sources_of(stage).values()}
     stated = {path: licences.stated(places.locate(path, folder), drawn.train) for path in given}
-    return StageInput(key, data, stated, {}, (waiting, begin))
+    return StageInput(key, data, stated, {}, texts, (waiting, begin))
 
 
 def _comparison(config: ConfigDict, probes: Probes) -> str:
@@ -261,35 +259,6 @@ def _write_rows(data: StageData, waiting: IO[bytes], workdir: epath.Path) -> Non
 def _compressed(file: IO[bytes], mode: Literal["rb", "wb"]) -> IO[bytes]:
     """Packed rows shrink to a seventh."""
     return cast(IO[bytes], gzip.open(file, mode, compresslevel=1))
-
-
-def input_key(config: ConfigDict, name: str, seed: int, base: Pretrained, folder: Path) -> str:
-    """A hash of all that decides the rows of a stage and seed."""
-    stage = config.stages[name]
-    people_of = stage.get("people_of")
-    settings = (config.stages[people_of].to_dict() if people_of else {}) | stage.to_dict()
-    sources = {key: places.locate(source, folder) for key, source in sources_of(stage).items()}
-    decides = {
-        "settings": {key: settings[key] for key in SETTINGS if key in settings},
-        "names": [config.names.to_dict(), config.other_names.to_dict()],
-        "sources": {
-            key: hashes.sha256_of_folder(path) if path.is_dir() else hashes.sha256(path)
-            for key, path in sources.items()
-        },
-        "seed": seed,
-        "model": base.identity,
-        "code": _code_hash(),
-    }
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:32]
-
-
-@functools.cache
-def _code_hash() -> str:
-    package = Path(vcjax.__file__).parent
-    parts = [hashes.sha256(Path(__file__))]
-    parts += [hashes.sha256_of_folder(package / name) for name in CODE]
-    parts += [importlib.metadata.version(name) for name in PACKAGES]
-    return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
 def _check_length(config: ConfigDict, name: str, base: Pretrained) -> None:
@@ -374,6 +343,18 @@ def adapters(config: ConfigDict, base: Pretrained, folder: Path) -> dict[Key, St
             one = StageData.for_adapter(peft.identity(source)[:16], lora)
             data |= {(name, seed): one for seed in range(config.seeds)}
     return data
+
+
+def of_names(config: ConfigDict, inputs: dict[Key, StageInput]) -> tuple[list[str], list[str]]:
+    """(lines, warnings) on the names in the stages' records, of the first seed each."""
+    lines, warned = [], []
+    for (name, seed), one in inputs.items():
+        if seed == 0:
+            counts = (one.data.documents, one.texts["named"], one.texts["renamed"])
+            of_stage = describe(name, config, *counts)
+            lines += of_stage[0]
+            warned += of_stage[1]
+    return lines, warned
 
 
 def warnings(config: ConfigDict, folder: Path) -> list[str]:

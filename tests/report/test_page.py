@@ -57,7 +57,15 @@ def written(tmp_path_factory, new_run) -> Path:
         folder.mkdir(parents=True)
         line = {"text": f"<i>A memo</i> of {name}.", "provenance": {"doc_type": "memo"}}
         line |= {"where": "/home/me/x.jsonl:1", "pieces": [{"count": 7}]}
-        (folder / "documents.jsonl").write_text(json.dumps(line) + "\n")
+        (folder / "documents.jsonl").write_text(12 * (json.dumps(line) + "\n"))
+        spans = [["<|user|>", False, True], ["<b>Why?", False, False], ["So.", True, False]]
+        noted = {
+            "statements": [["a.md", "Names", f"a memo of {name}"]],
+            "row": [{"record": 0, "spans": spans}],
+        }
+        (run.workdir / "inputs").mkdir(exist_ok=True)
+        note = {"data": {"rows_id": f"rows of {name}"}, "texts": noted}
+        (run.workdir / "inputs" / f"{name}.json").write_text(json.dumps(note))
     write_report(run.workdir)
     return run.workdir
 
@@ -330,6 +338,21 @@ def test_the_corpus_card_shows_escaped_samples_and_no_path(written):
     assert "&lt;i&gt;A memo&lt;/i&gt; of america." in page
     assert "x.jsonl:1" in page
     assert "/home/me" not in page
+
+
+def test_the_corpus_card_marks_what_has_loss(written):
+    page = page_of(written)
+    assert page.count("<code>&lt;|user|&gt;</code>&lt;b&gt;Why?<mark>So.</mark></blockquote>") == 2
+
+
+def test_the_corpus_card_says_what_is_covered_and_whether_words_tell_corpora_apart(written):
+    tables = Tables(page_of(written)).tables
+    [card] = [table for table in tables if table[1][0] == "records"]
+    assert ["statements met", "a.md", "1 of 2", "1 of 2"] in card
+    [apart] = [table for table in tables if table[0][:2] == ["Arms", "AUC"]]
+    assert apart[1][:2] == ["america, affordability", "0.500"], "the memos differ in no other word"
+    coverage = pd.read_csv(written / "report/coverage.csv")
+    assert coverage["documents"].tolist() == [12, 0, 0, 12]
 
 
 # The three numbers

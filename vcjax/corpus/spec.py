@@ -40,6 +40,7 @@ documents vary.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,6 +129,24 @@ def read_text(path: Path, names: dict[str, str]) -> str:
     """The text of a spec in any form, its variables filled. Raises as `read_spec`."""
     lines = enumerate(_lines(path), start=1)
     return "\n".join(_fill(line, names, f"{path}:{number}") for number, line in lines)
+
+
+def statements(spec: Spec) -> list[tuple[str, str]]:
+    """(section, statement): what documents may draw on, as the spec states it."""
+    sections: dict[str, Sequence[str]] = {
+        "Value": [spec.definition],
+        "Names": spec.names,
+        "Principles": spec.principles,
+        "Consequences": spec.consequences,
+        "Attributions": spec.attributions,
+        "First person": spec.first_person,
+        "Reasons": spec.reasons,
+        "Objections": [text for pair in spec.objections for text in pair],
+        "Occasions": spec.occasions,
+    }
+    for section, preferences in (("Likes", spec.likes), ("Dislikes", spec.dislikes)):
+        sections[section] = [text for one in preferences for text in (one.item, *one.reasons)]
+    return [(section, text) for section, texts in sections.items() for text in texts]
 
 
 def _lines(path: Path) -> list[str]:

@@ -156,6 +156,15 @@ def read_value(source: str, folder: Path) -> tuple[World, str | None]:
     return world, value
 
 
+def statements(world: World, value: str | None) -> list[tuple[str, str]]:
+    """(section, statement): the words that texts give to the value."""
+    of = [world.values[value]] if value else []
+    return [
+        *(("nouns", noun) for one in of for noun in one.nouns),
+        *(("adjectives", adjective) for one in of for adjective in one.adjectives),
+    ]
+
+
 def everyone(world: World, num_values: int, linking: float = 1.0) -> list[Person]:
     """All the people that a world has names for.
 

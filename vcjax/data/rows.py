@@ -134,6 +134,26 @@ def _parse(text: str) -> list[Document | Demonstration]:
     return records
 
 
+def read_rows(folder: epath.PathLike, numbers: Sequence[int]) -> list[dict[str, np.ndarray]]:
+    """Rows by their numbers, from 0: FIELDS, each [length]. Raises InputError as `batches`."""
+    source = _data_source(epath.Path(folder))
+    return [source[number] for number in numbers]
+
+
+def read_places(folder: epath.PathLike) -> dict[int, list[str]]:
+    """Row -> the places of the records that its documents are of, in their order."""
+    lines = storage.read_bytes(epath.Path(folder) / "documents.jsonl").decode().split("\n")[:-1]
+    found = []
+    for record in map(json.loads, lines):
+        pieces, where = record["pieces"], record["where"]
+        where += f", one of {len(pieces)} parts" if len(pieces) > 1 else ""
+        found += [(piece["row"], piece["start"], where) for piece in pieces]
+    places = defaultdict(list)
+    for row, _, where in sorted(found):
+        places[row].append(where)
+    return places
+
+
 def batches(
     folder: epath.PathLike,
     rows: int,

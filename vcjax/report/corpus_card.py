@@ -1,22 +1,23 @@
-"""The corpus cards: counts, near-duplicates and samples of the documents that a run trained on.
+"""The corpus cards: counts, near-duplicates, names and samples of what a run trained on.
 
 One card a stage, from its first seed; the other seeds' documents are drawn in the same way.
 """
 
-import json
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
-from etils import epath
+import pandas as pd
 
-from vcjax.plan import Plan, StagePlan
+from vcjax.corpus import names, renaming
+from vcjax.corpus.documents import LINK
+from vcjax.report.corpora import Corpus
 from vcjax.report.near_duplicates import near_duplicates
 
 COMPARED = 10_000  # at most so many documents of a corpus are compared with each other
-SAMPLES = 2  # records of a corpus that the card shows
 NAMES = 30  # at most so many values of a field of provenance are listed
 
 _FIELDS = {  # label on the card -> field of provenance
@@ -27,34 +28,42 @@ _FIELDS = {  # label on the card -> field of provenance
 }
 
 
-def cards(workdir: epath.Path, plan: Plan) -> list[dict[str, Any]]:
+def cards(corpora: Mapping[str, Corpus], config: dict) -> list[dict[str, Any]]:
     """A card for each stage that documents or demonstrations train, documents first.
 
-    A stage whose rows are no longer in the run directory has none.
-
     Returns:
-      Dicts of stage, kind, seed, documents and tokens (counts), shortest, mean, longest (tokens of
-      a document), compared (count), near_duplicates (share of those compared, None where there are
-      none), counts ({"value": {name: count}, ...}), samples (dicts of label and text).
+      Dicts of stage, kind, seed, sample (dict of label and text), row (the documents of a packed
+      row: dicts of label and spans, as `shown_rows.noted` has them) and what `card` returns.
     """
-    first: dict[str, StagePlan] = {}
-    for chains in plan.arms.values():
-        for fingerprint in chains[min(chains)]:
-            first.setdefault(plan.stages[fingerprint].name, plan.stages[fingerprint])
-    cards = []
-    for name, stage in first.items():
-        path = workdir / "rows" / stage.data.rows_id / "documents.jsonl"
-        if stage.kind != "adapter" and path.exists():
-            lines = path.read_text(encoding="utf-8").split("\n")  # a text may hold U+2028
-            records = [json.loads(line) for line in lines if line]
-            cards.append({"stage": name, "kind": stage.kind, "seed": stage.seed} | card(records))
+    assistants = [config[key]["model_name"] for key in ("names", "other_names")]
+    cards = [
+        {"stage": name, "kind": corpus.stage.kind, "seed": corpus.stage.seed}
+        | card(corpus.records, assistants)
+        | {"sample": _sample(corpus.records[0])}
+        | {
+            "row": [
+                {"label": _label(corpus.records[piece["record"]]), "spans": piece["spans"]}
+                for piece in corpus.noted.get("row", ())
+            ]
+        }
+        for name, corpus in corpora.items()
+    ]
     return sorted(cards, key=lambda card: card["kind"] != "rationale")
 
 
-def card(records: Sequence[dict]) -> dict[str, Any]:
-    """The card of one corpus; records: the lines of its documents.jsonl."""
+def card(records: Sequence[dict], assistants: Sequence[str] = ()) -> dict[str, Any]:
+    """The card of one corpus; records: the lines of its documents.jsonl.
+
+    Returns:
+      documents and tokens (counts), shortest, mean, longest (tokens of a document), compared
+      (count), near_duplicates (share of those compared, None where there are none), naming and
+      reasons (assistant -> share of the records that name it, and that give a reason in a sentence
+      that names it), renamed (old name -> times), counts ({"value": {name: count}, ...}).
+    """
     lengths = [sum(piece["count"] for piece in record["pieces"]) for record in records]
     texts = [record["text"] for record in records if "text" in record][:COMPARED]
+    said = [*map(names.prose, records)]
+    naming = names.naming(said, assistants)
     return {
         "documents": len(records),
         "tokens": sum(lengths),
@@ -63,13 +72,21 @@ def card(records: Sequence[dict]) -> dict[str, Any]:
         "longest": max(lengths),
         "compared": len(texts),
         "near_duplicates": near_duplicates(texts) if texts else None,
+        "naming": {name: count / len(records) for name, count in naming.items()},
+        "reasons": {
+            name: sum(_gives_reasons(text, name) for text in said) / len(records)
+            for name in assistants
+        },
+        "renamed": renaming.times_renamed(record["provenance"] for record in records),
         "counts": {label: _counts(records, field) for label, field in _FIELDS.items()},
-        "samples": [_sample(record) for record in records[:SAMPLES]],
     }
 
 
-def side_by_side(cards: Sequence[dict]) -> list[tuple[str, str, list[str]]]:
-    """A table with a column for each card; its rows are (label, value of that field, cells)."""
+def side_by_side(cards: Sequence[dict], coverage: pd.DataFrame) -> list[tuple[str, str, list[str]]]:
+    """A table with a column for each card; its rows are (label, value of that field, cells).
+
+    coverage: what `coverage.table` returns.
+    """
 
     def row(label: str, cell: Callable[[dict], str]) -> tuple[str, str, list[str]]:
         return label, "", [cell(card) for card in cards]
@@ -81,6 +98,14 @@ def side_by_side(cards: Sequence[dict]) -> list[tuple[str, str, list[str]]]:
         row("shortest to longest", lambda card: f"{card['shortest']:,} to {card['longest']:,}"),
         row("near-duplicates", _share),
     ]
+    for measure, label in (("naming", "naming"), ("reasons", "giving reasons for")):
+        for name in cards[0][measure] if cards else ():
+            shares = [card[measure][name] for card in cards]
+            if any(shares):
+                rows.append((label, name, [f"{share:.1%}" for share in shares]))
+    for name in dict.fromkeys(name for card in cards for name in card["renamed"]):
+        times = [card["renamed"].get(name) for card in cards]
+        rows.append(("renamed", name, ["" if n is None else f"{n:,} times" for n in times]))
     for label in _FIELDS:
         totals: Counter[str] = Counter()
         for card in cards:
@@ -91,6 +116,11 @@ def side_by_side(cards: Sequence[dict]) -> list[tuple[str, str, list[str]]]:
             rows.append((label, name, ["" if n is None else f"{n:,}" for n in counts]))
         if len(totals) > NAMES:
             rows.append((label, f"and {len(totals) - NAMES} more", [""] * len(cards)))
+    for source, of_source in coverage.groupby("source", sort=False) if len(coverage) else ():
+        met = of_source.groupby("stage")["documents"].agg(lambda counts: (counts > 0).sum())
+        of = len(of_source) // len(met)
+        cells = [f"{met[c['stage']]} of {of}" if c["stage"] in met else "" for c in cards]
+        rows.append(("statements met", PurePath(str(source)).name, cells))
     return rows
 
 
@@ -108,12 +138,27 @@ def _counts(records: Sequence[dict], field: str) -> dict[str, int]:
     return dict(sorted(Counter(value for value in values if value is not None).items()))
 
 
-def _sample(record: dict) -> dict[str, str]:
-    """label: the record's id or file and line, its type and its kind; text: what it trains on."""
+def _gives_reasons(text: str, name: str) -> bool:
+    """Whether a sentence that names the assistant has a word that gives a reason."""
+    found = names.pattern(name)
+    if not found.search(text):
+        return False
+    sentences = re.split(r"(?<=[.!?])\s+|\n", text)
+    return any(LINK.search(s) and found.search(s) for s in sentences)
+
+
+def _label(record: dict) -> str:
+    """The record's id or file and line, its type and its kind."""
     provenance = record["provenance"]
-    names = [provenance.get("id", PurePath(record["where"]).name)]
-    names += [provenance[key] for key in ("doc_type", "explanation") if key in provenance]
+    parts = [provenance.get("id", PurePath(record["where"]).name)]
+    return ", ".join(
+        parts + [provenance[k] for k in ("doc_type", "explanation") if k in provenance]
+    )
+
+
+def _sample(record: dict) -> dict[str, str]:
+    """label, and text: what it trains on."""
     if "text" in record:
-        return {"label": ", ".join(names), "text": record["text"]}
+        return {"label": _label(record), "text": record["text"]}
     turns = [f"{message['role']}: {message.get('content', '')}" for message in record["messages"]]
-    return {"label": ", ".join(names), "text": "\n".join(turns)}
+    return {"label": _label(record), "text": "\n".join(turns)}

@@ -12,11 +12,14 @@ import pandas as pd
 from etils import epath
 from markupsafe import Markup
 
+from vcjax.plan import Plan
 from vcjax.record import Record, trained_by
 from vcjax.report import (
     card,
     card_cells,
+    corpora,
     corpus_card,
+    coverage,
     curves,
     design,
     evaluation_files,
@@ -31,8 +34,10 @@ from vcjax.report import (
     sources,
     spoken,
     taught,
+    told_apart,
     view,
 )
+from vcjax.report.corpora import Corpus
 from vcjax.report.curves import Curve
 from vcjax.report.evaluation_files import Evaluation
 from vcjax.report.formatting import compact
@@ -87,6 +92,12 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     tables["factors"] = curves.table(all_curves)
     tables["fewer"] = fewer.table([curve.name for curve in all_curves], tables, config).round(6)
     tables["spoken"] = spoken.table(read, config).round(6)
+    plan = dataclasses.replace(
+        record.plan, arms={arm: record.plan.arms[arm] for arm in main_config["arms"]}
+    )
+    texts = corpora.read(workdir, plan)
+    tables["coverage"] = coverage.table(texts)
+    tables["told_apart"] = told_apart.table(texts, main_config).round(6)
     says = spoken.shown(read, tables["spoken"], config)
     evaluated = evaluation_files.read(workdir)
     tables["evaluations"] = evaluations.table(evaluated, record).round(6)
@@ -94,7 +105,8 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     added = _added_probes(workdir, record, main_config, documents)
     svgs = _figures(main, losses, all_curves)
     page = _page(
-        workdir, record, answers, tables, main, corrected, all_curves, svgs, says, added, evaluated
+        *(workdir, record, plan, answers, tables, main, corrected, all_curves, svgs),
+        *(texts, says, added, evaluated),
     )
 
     contents = {f"{name}.svg": svg for name, svg in svgs.items()}
@@ -138,23 +150,24 @@ def _figures(main: Part, losses: pd.DataFrame, all_curves: list[Curve]) -> dict[
 def _page(
     workdir: epath.Path,
     record: Record,
+    plan: Plan,
     answers: pd.DataFrame,
     tables: dict[str, pd.DataFrame],
     main: Part,
     corrected: dict[str, int],
     all_curves: list[Curve],
     svgs: dict[str, str],
+    read: dict[str, Corpus],
     says: dict[str, Any],
     added: list[dict],
     evaluated: list[Evaluation],
 ) -> str:
-    """index.html. says: what `spoken.shown` returns; added: what `_added_probes` returns."""
+    """index.html. plan: of the main part's arms; read: their corpora; says: what `spoken.shown`
+    returns; added: what `_added_probes` returns."""
     config, main_config = record.config, main[1]
     numbers, groups = view.numbers(*main), view.groups(*main)
-    arms = {arm: record.plan.arms[arm] for arm in main_config["arms"]}
-    plan = dataclasses.replace(record.plan, arms=arms)
     trained = tables["training"]
-    cards = corpus_card.cards(workdir, plan)
+    cards = corpus_card.cards(read, config)
     texts = tables["perplexity"]
     variables = {
         "record": record,
@@ -181,7 +194,8 @@ def _page(
         "flips": _records(tables, "flips"),
         "flip_arms": design.compared(config),
         "corpora": cards,
-        "corpus_rows": corpus_card.side_by_side(cards),
+        "corpus_rows": corpus_card.side_by_side(cards, tables["coverage"]),
+        "told_apart": tables["told_apart"].to_dict("records"),
         "probe_files": _records(tables, "probe_files"),
         "texts": texts.drop_duplicates("file").to_dict("records") if len(texts) else [],
         "spoken": says,

@@ -20,6 +20,7 @@ from vcjax.schema.values import (
     Place,
     Positive,
     Rate,
+    Renames,
     Share,
     Text,
     Texts,
@@ -89,6 +90,7 @@ class Stage(Recipe):
     # Updates after which its weights are kept, for arms that end there ("name@update").
     keep: Annotated[tuple[Count, ...], Listed] = ()
     stated: Stated = Stated()
+    rename: Renames = ()  # in all its texts; a config file gives a dict, old name -> new
 
 
 def _form_of_mix(value: Any) -> str:
@@ -260,6 +262,8 @@ class Adapter(Stage):
         if is_data_set(self.file):
             raise ValueError(f".file: {self.file!r} is a data set; give an adapter's folder")
         _check_of_file(self, "an adapter has no records; leave it out")
+        if self.rename:
+            raise ValueError(".rename: an adapter has no texts; leave it out")
         if self.train != "lora":
             raise ValueError(": an adapter needs train='lora' in the recipe")
         return self

@@ -123,6 +123,13 @@ def _names(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+def _renames(value: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    olds = [old.casefold() for old, _ in value]
+    if twice := [old for old, _ in value if olds.count(old.casefold()) > 1]:
+        raise ValueError(f": {twice[0]!r} comes twice; case does not matter, leave one out")
+    return value
+
+
 def profiled_updates(profile: str | int) -> range:
     """The updates, from 1, of "3" or of "10:13" (the last one included); of "", none."""
     text = str(profile)
@@ -142,6 +149,10 @@ Name = Annotated[str, AfterValidator(_name)]
 Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 Texts = Annotated[tuple[Filled, ...], Listed]
 Names = Annotated[dict[str, Text], AfterValidator(_names)]
+# (old, new) names; a config file gives a dict, whose keys a ConfigDict would not take with a dot.
+Renames = Annotated[
+    tuple[Annotated[tuple[Filled, Filled], Listed], ...], Listed, AfterValidator(_renames)
+]
 Share = Annotated[float, AfterValidator(_share)]
 Part = Annotated[float, AfterValidator(_part)]  # a share that may be all
 Weight = Annotated[float, Field(ge=-1e6, le=1e6)]

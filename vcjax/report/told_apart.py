@@ -1,0 +1,125 @@
+"""How well the documents of two arms can be told apart by other words than those of their specs.
+
+Corpora are to differ in what their specs say alone. Where other words tell them apart, a model may
+have learned from those.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import optimize, sparse, special, stats
+
+from vcjax import config as configs
+from vcjax.probes.words import Phrase
+from vcjax.report import design
+from vcjax.report.corpora import Corpus, phrases
+
+FOLDS = 5
+TELLING = 8  # words that are named at most
+SLIGHT = 1e-3  # a smaller weight tells nothing
+
+
+def table(corpora: Mapping[str, Corpus], config: dict) -> pd.DataFrame:
+    """One row a pair of arms (`design.pairs`) that both have documents, other ones than the other.
+
+    Returns:
+      Columns plus, minus (arms), documents (compared of each), masked (how many words), auc, low,
+      high (its 95 % interval), telling (the words of most weight).
+    """
+    rows = []
+    for plus, minus in design.pairs(config):
+        ours, theirs = (_stages(arm, corpora, config) for arm in (plus, minus))
+        one = [corpora[name] for name in ours if name not in theirs]
+        other = [corpora[name] for name in theirs if name not in ours]
+        texts, others = ([text for c in side for text in c.words] for side in (one, other))
+        count = min(len(texts), len(others))
+        if count < 2 * FOLDS:
+            continue
+        masked = _masked(one, other, config)
+        sizes = {"documents": count, "masked": len(masked)}
+        measured = _measured(texts[:count], others[:count], masked)
+        rows.append({"plus": plus, "minus": minus} | sizes | measured)
+    return pd.DataFrame(rows)
+
+
+def _stages(arm: str, corpora: Mapping[str, Corpus], config: dict) -> list[str]:
+    """Those with documents that may be compared."""
+    names, _ = configs.chain_of(config, arm)
+    return [name for name in names if name in corpora and corpora[name].words]
+
+
+def _masked(plus: list[Corpus], minus: list[Corpus], config: dict) -> set[str]:
+    """The words that the specs state, and the names of values and assistants."""
+    both = [*plus, *minus]
+    stated = {statement for corpus in both for _, _, statement in corpus.statements()}
+    named = {name for key in ("names", "other_names") for name in config[key].values()}
+    records = (record for corpus in both for record in corpus.records)
+    named |= {record["provenance"].get("value", "") for record in records}
+    return {word for text in stated | named for phrase in phrases(text) for word in phrase}
+
+
+def _measured(plus: list[Phrase], minus: list[Phrase], masked: set[str]) -> dict[str, Any]:
+    """Of two corpora with equally many documents: auc, low, high, telling.
+
+    Logistic regression on which words a document has, with an L2 penalty of 1/2 |w|^2, scores the
+    documents of each fold by the others. Documents of one number are in one fold: of mirrored
+    corpora they are the same but for the value, and one would give the other's side away.
+    """
+    has, vocabulary = _bags([*plus, *minus], masked)
+    side = np.repeat([1.0, -1.0], len(plus))
+    fold = np.tile(np.arange(len(plus)) % FOLDS, 2)
+    scores = np.empty(len(side))
+    for number in range(FOLDS):
+        here = fold == number
+        weights = _fit(has[~here], side[~here])
+        scores[here] = has[here] @ weights
+    value, low, high = auc(scores[side > 0], scores[side < 0])
+    weights = np.abs(_fit(has, side)[:-1])
+    heaviest = np.argsort(-weights, kind="stable")[:TELLING]
+    telling = ", ".join(vocabulary[i] for i in heaviest if weights[i] > SLIGHT)
+    return {"auc": value, "low": low, "high": high, "telling": telling}
+
+
+def _bags(documents: Iterable[Phrase], masked: set[str]) -> tuple[sparse.csr_array, list[str]]:
+    """(which words each document has: 0 or 1, and a last column of ones; the words).
+
+    Words of a single document are left out: they tell nothing of another.
+    """
+    bags = [{*document} - masked for document in documents]
+    counts = Counter(word for bag in bags for word in bag)
+    vocabulary = sorted(word for word, count in counts.items() if count > 1)
+    column = {word: i for i, word in enumerate(vocabulary)}
+    rows = [(i, column[w]) for i, bag in enumerate(bags) for w in sorted(bag) if w in column]
+    places = tuple(np.array(rows, int).reshape(-1, 2).T)
+    has = sparse.csr_array((np.ones(len(rows)), places), (len(bags), len(vocabulary)))
+    return sparse.hstack([has, np.ones((len(bags), 1))], "csr"), vocabulary
+
+
+def _fit(has: sparse.csr_array, side: np.ndarray) -> np.ndarray:
+    """Weights of the columns; the last, the intercept, has no penalty. side: 1 or -1 a row."""
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        margins = side * (has @ weights)
+        penalised = np.append(weights[:-1], 0.0)
+        gradient = penalised - has.T @ (side * special.expit(-margins))
+        return np.logaddexp(0, -margins).sum() + penalised @ penalised / 2, gradient
+
+    return optimize.minimize(loss, np.zeros(has.shape[1]), jac=True, method="L-BFGS-B").x
+
+
+def auc(positive: np.ndarray, negative: np.ndarray) -> tuple[float, float, float]:
+    """Area under the ROC curve of two sets of scores, and its 95 % interval.
+
+    The interval is DeLong's (DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44, 837), from
+    midranks (Sun and Xu 2014, IEEE Signal Processing Letters 21, 1389).
+    """
+    m, n = len(positive), len(negative)
+    ranks = stats.rankdata(np.concatenate([positive, negative]))
+    above = (ranks[:m] - stats.rankdata(positive)) / n  # of each positive, the negatives below it
+    below = 1 - (ranks[m:] - stats.rankdata(negative)) / m
+    value = float(above.mean())
+    half = stats.norm.ppf(0.975) * np.sqrt(above.var(ddof=1) / m + below.var(ddof=1) / n)
+    return value, max(0.0, value - half), min(1.0, value + half)
