@@ -6,6 +6,7 @@ import pytest
 from vcjax import config as configs
 from vcjax.config import resolve
 from vcjax.errors import InputError
+from vcjax.schema.differences import differences
 
 
 def resolved(folder, **evaluation):
@@ -17,7 +18,7 @@ def test_an_evaluation_is_a_task_and_how_often(tmp_path):
     settings = config.evaluations.am
     assert (settings.epochs, settings.temperature, settings.max_tokens) == (1, 0.0, 1024)
     other = resolved(tmp_path, task="vcjax/agentic_misalignment", epochs=300)
-    assert not configs.differences(configs.as_json(config), configs.as_json(other))
+    assert not differences(configs.as_json(config), configs.as_json(other))
 
 
 @pytest.mark.parametrize(

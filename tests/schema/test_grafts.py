@@ -5,6 +5,7 @@ import pytest
 from vcjax import config as configs
 from vcjax.config import behavior, experiment, pretrain, rationale, resolve
 from vcjax.errors import InputError
+from vcjax.schema.differences import differences
 
 STAGES = dict(why=rationale(file="d.jsonl"), what=behavior(file="c.jsonl"))
 BOTH = ("why", "what")
@@ -46,8 +47,8 @@ def test_the_path_to_the_other_model_may_change_but_not_the_scale(tmp_path):
         return configs.as_json(resolve(made(dict(g=dict(arm="both", **graft))), tmp_path))
 
     before = as_json(model="a", scale=0.5)
-    assert not configs.differences(before, as_json(model="b", scale=0.5))
-    assert configs.differences(before, as_json(model="a", scale=2.0)) == [
+    assert not differences(before, as_json(model="b", scale=0.5))
+    assert differences(before, as_json(model="a", scale=2.0)) == [
         "config.grafts.g.scale: 0.5 -> 2.0"
     ]
 
