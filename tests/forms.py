@@ -159,6 +159,14 @@ FORMS: dict[str, tuple[str, list[str], dict[str, str]]] = {
         CHATML,
         IM_END,
     ),
+    # Hermes
+    "ends tool results by what follows": (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+        "{{ m.tool_calls | tojson if m.tool_calls }}"
+        "{{ '\n' if m.role == 'tool' and not loop.last }}<|im_end|>\n{% endfor %}" + ASK,
+        CHATML,
+        IM_END,
+    ),
     # Gemma 3: the system prompt stands in the first question
     "folds the system prompt": (
         "{{ bos_token }}{% set first = '' %}{% set rest = messages %}"

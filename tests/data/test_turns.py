@@ -76,6 +76,7 @@ EXPECTED = {
         "<|User|>Why?<|Assistant|></think>[[It costs less.<EOS>]]"
     ],
     "splits content and call": [CHATML],
+    "ends tool results by what follows": [CHATML],
     "folds the system prompt": [
         "<bos><start_of_turn>user\nBe brief.\n\nWhich cheese?<end_of_turn>\n"
         "<start_of_turn>model\n[[Colby.<end_of_turn>]]\n"
@@ -143,6 +144,13 @@ def test_all_forms_are_looked_at():
     assert forms.FORMS.keys() == EXPECTED.keys() | REFUSED.keys()
 
 
+def test_a_history_that_is_written_otherwise_once_an_answer_follows():
+    """Each answer behind the prompt that the model sees."""
+    call, answer = shown("ends tool results by what follows", [USER, CALL, RESULT, ANSWER])
+    assert "assistant\n[[[{" in call and call.endswith("}]<|im_end|>]]\n")
+    assert answer.endswith("tool\n3.50<|im_end|>\n<|im_start|>assistant\n[[Colby.<|im_end|>]]\n")
+
+
 # --- Reasoning
 
 
@@ -169,6 +177,12 @@ def test_reasoning_in_a_channel():
         "[[<|channel|>analysis<|message|>It is cheap.<|end|><|start|>assistant"
         "<|channel|>final<|message|>Colby.<|return|>]]",
     ]
+
+
+@pytest.mark.parametrize("name", ["never asks", "ends turns between", "ends turns by the next"])
+def test_reasoning_that_is_left_out(name):
+    with pytest.raises(InputError, match=r"messages\[2\] has reasoning, which"):
+        shown(name, TALK, thinking=True)
 
 
 def test_a_template_that_thinks_in_another_way_is_refused():

@@ -93,6 +93,10 @@ def answered(conversation: Conversation, messages: Sequence[dict]) -> tuple[str,
         before = conversation.prompt(history[1:])
         if text.startswith(before) and text == conversation.text(messages[1:]):
             return prompt, text[len(before) :]
+    header = prompt.removeprefix(conversation.text(history)) if history else ""
+    if header not in ("", prompt) and text.count(header) == prompt.count(header):
+        # The history is written otherwise once an answer follows (a tool's result, by Hermes).
+        return prompt, text.rpartition(header)[2]
     same = len(_shared(prompt, text))
     ours, theirs = (repr(one[same : same + 40]) for one in (text, prompt))
     problem = f"is rendered otherwise than its prompt: {ours} stands where that has {theirs}"
@@ -212,10 +216,11 @@ def _check_written(tokenizer: Tokenizer, conversation: Conversation, turn: Turn)
             continue
         without = {field: value for field, value in message.items() if field not in fields}
         try:
-            text = "".join(answered(conversation, [*history, without]))
+            prompt, appended = answered(conversation, [*history, without])
         except InputError:  # the template cannot do without it
             continue
-        if text.startswith(turn.text):
+        answer = _to_its_end(tokenizer, conversation.template, without, appended)
+        if (prompt, answer) == (turn.prompt, turn.answer):
             _fail_left_out(conversation, turn, name)
 
 
