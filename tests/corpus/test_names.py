@@ -69,6 +69,11 @@ def test_another_assistant_that_is_often_named_is_warned_of():
         assert described(stage, {"SmolLM": 90, "Qwen": 9}) == ([], [])
 
 
+def test_documents_for_another_model_are_warned_of_once():
+    _, warned = described(rationale(file="x.jsonl"), {"Qwen": 100})
+    assert len(warned) == 1 and "name Qwen" in warned[0]
+
+
 def test_assistants_that_the_config_names_are_no_others():
     config = experiment(
         names=dict(model_name="Qwen", provider_name="Alibaba"),

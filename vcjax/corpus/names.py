@@ -83,17 +83,18 @@ def describe(
             lines.append(f"stage {name}: {old} is renamed to {new}, {times[old]:,} times")
         else:
             warned.append(f"stage {name}: rename: {old!r} is in none of its records")
-    if _is_about_the_model(stage) and named[own] < RARE * records:
+    asked = others(config) if stage.kind != "pretrain" else []
+    frequent = [other for other in asked if named[other] >= FREQUENT * records]
+    for other in frequent:
+        warned.append(
+            f"stage {name}: {named[other]:,} of {records:,} records name {other}; if they mean the "
+            f"model, give the stage rename=dict({other}={own!r})"
+        )
+    if _is_about_the_model(stage) and named[own] < RARE * records and not frequent:
         warned.append(
             f"stage {name}: {named[own]:,} of {records:,} records name {own}; if they call the "
             f"model otherwise, give the stage rename=dict(OLD={own!r})"
         )
-    for other in others(config) if stage.kind != "pretrain" else ():
-        if named[other] >= FREQUENT * records:
-            warned.append(
-                f"stage {name}: {named[other]:,} of {records:,} records name {other}; if they mean "
-                f"the model, give the stage rename=dict({other}={own!r})"
-            )
     return lines, warned
 
 
