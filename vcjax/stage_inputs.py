@@ -86,6 +86,7 @@ def prepare(
     names = [name for name in configs.used_stages(config) if config.stages[name].kind != "adapter"]
     for name in names:
         _check_length(config, name, base)
+        _check_adapted(config, name, base)
         _check_world(config, name, folder, probes)
     inputs: dict[Key, StageInput] = {}
 
@@ -259,6 +260,14 @@ def _write_rows(data: StageData, waiting: IO[bytes], workdir: epath.Path) -> Non
 def _compressed(file: IO[bytes], mode: Literal["rb", "wb"]) -> IO[bytes]:
     """Packed rows shrink to a seventh."""
     return cast(IO[bytes], gzip.open(file, mode, compresslevel=1))
+
+
+def _check_adapted(config: ConfigDict, name: str, base: Pretrained) -> None:
+    if config.stages[name].lora_experts and base.architecture.experts is None:
+        raise InputError(
+            f"config.stages.{name}.lora_experts: the model has no experts; leave it out (all of "
+            "its seven projections have adapters)"
+        )
 
 
 def _check_length(config: ConfigDict, name: str, base: Pretrained) -> None:
