@@ -51,8 +51,8 @@ class End:
     """How a template ends a turn of the assistant.
 
     token: the control token that ends it, "" where that is not known. rest: what is written behind
-    that and space at the end of a conversation. tail: what is written behind the turn, to its end, only where
-    more follows or is asked for; "" where it always is.
+    that, and space, at the end of a conversation. tail: what is written behind the turn, to its
+    end, only where more follows or is asked for; "" where it always is.
     """
 
     token: str = ""
