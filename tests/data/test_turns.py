@@ -236,6 +236,18 @@ def test_a_call_behind_the_end_of_the_turn():
         shown("splits content and call", [USER, call, RESULT, ANSWER], tools=[])
 
 
+def test_an_end_that_is_not_the_turn_s():
+    """Command-R+ ends no call, and goes on with an instruction that has the same end."""
+    template = forms.turns(forms.OPEN + "{{ m.content or m.tool_calls | tojson }}")
+    template = template.replace("tojson }}", "tojson }}{{ '<|im_end|>\n' if m.content }}")
+    template += "<|im_start|>system\nCall!<|im_end|>\n" + forms.ASK
+    tokenizer = chats.of(template, forms.CHATML, forms.IM_END)
+    (text,) = chats.shown(tokenizer, [USER, ANSWER])
+    assert text.endswith("[[Colby.<|im_end|>]]\n<|im_start|>system\nCall!<|im_end|>\n")
+    with pytest.raises(InputError, match=r"messages\[1\] is ended by no control token"):
+        chats.shown(tokenizer, [USER, CALL, RESULT, ANSWER])
+
+
 def test_a_template_that_a_plain_conversation_cannot_teach_its_end():
     """It wants a system prompt; then the last control token ends a turn."""
     template = "{{ raise_exception('No') if messages[0].role != 'system' }}"

@@ -50,11 +50,13 @@ class Turn:
 class End:
     """How a template ends a turn of the assistant.
 
-    token: the control token that ends it, "" where that is not known. tail: what is written behind
-    the turn, to its end, only where more follows or is asked for; "" where it always is.
+    token: the control token that ends it, "" where that is not known. rest: what is written behind
+    that, and space, at the end of a conversation. tail: what is written behind the turn, to its
+    end, only where more follows or is asked for; "" where it always is.
     """
 
     token: str = ""
+    rest: str = ""
     tail: str = ""
 
 
@@ -161,12 +163,13 @@ def end_of_turn(tokenizer: Tokenizer, template: str) -> End:
     for text in (_shared(last, inside), last):
         if tokens := controls.findall(text):
             is_whole = text.strip() == last.strip()
-            return End(eos if eos in tokens else tokens[-1 if is_whole else 0])
+            token = eos if eos in tokens else tokens[-1 if is_whole else 0]
+            return End(token, rest=last.partition(token)[2].lstrip())
     if eos in controls.findall(_shared(asked, inside)):
-        return End(eos, inside[: inside.index(eos) + len(eos)])
+        return End(eos, tail=inside[: inside.index(eos) + len(eos)])
     follows, header = controls.search(inside), before.partition(said)[2]
     if follows and follows[0] not in [*controls.findall(header), names.get("bos_token")]:
-        return End(follows[0], inside[: follows.end()])
+        return End(follows[0], tail=inside[: follows.end()])
     return End()
 
 
@@ -190,6 +193,7 @@ def _turn(tokenizer: Tokenizer, conversation: Conversation, index: int) -> Turn:
 def _to_its_end(tokenizer: Tokenizer, template: str, message: dict, appended: str) -> str | None:
     """What the message appends up to the token that ends its turn; None if nothing ends it."""
     end = end_of_turn(tokenizer, template)
+    appended = appended.removesuffix(end.rest)
     controls = list(control_pattern(tokenizer).finditer(appended))
     for control in controls:
         if control[0] == end.token:
