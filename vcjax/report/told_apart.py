@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse, special, stats
+from scipy import linalg, sparse, special, stats
 
 from vcjax import config as configs
 from vcjax.probes.words import Phrase
@@ -19,7 +19,7 @@ from vcjax.report.corpora import Corpus, phrases
 
 COMPARED = 500  # documents of each side
 FOLDS = 5
-STEPS, CLOSE = 50, 1e-8  # of Newton's method: at most so many, until scores change less
+STEPS, CLOSE = 50, 1e-4  # of Newton's method: at most so many, until scores change less
 TELLING = 8  # words that are named at most
 SLIGHT = 1e-3  # a smaller weight tells nothing
 
@@ -115,7 +115,7 @@ def _fit(shared: np.ndarray, side: np.ndarray) -> np.ndarray:
         root = np.sqrt(curvature)
         target = curvature * scores + side - chance
         system = np.eye(len(side)) + root[:, None] * shared * root
-        weights = target - root * np.linalg.solve(system, root * (shared @ target))
+        weights = target - root * linalg.solve(system, root * (shared @ target), assume_a="pos")
         before, scores = scores, shared @ weights
         if np.abs(scores - before).max() < CLOSE:
             break
