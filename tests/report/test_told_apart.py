@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 from vcjax.report import told_apart
 from vcjax.report.corpora import Corpus
@@ -110,3 +110,16 @@ def test_delongs_variance_to_the_last_digit():
     value, low, _ = told_apart.auc(positive, negative)
     assert value == pytest.approx(above.mean())
     assert low == pytest.approx(value - stats.norm.ppf(0.975) * error)
+
+
+def test_the_regression_is_scipys_minimum():
+    has = np.random.default_rng(0).integers(0, 2, (40, 60)).astype(float)
+    side = np.repeat([1.0, 0.0], 20)
+    features = np.hstack([has, np.ones((40, 1))])
+
+    def loss(weights):
+        return np.logaddexp(0, (1 - 2 * side) * (features @ weights)).sum() + weights @ weights / 2
+
+    least = optimize.minimize(loss, np.zeros(61), method="BFGS", tol=1e-6).x
+    weights = told_apart._fit(has @ has.T + 1, side)
+    assert features.T @ weights == pytest.approx(least, abs=1e-4)

@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, sparse, special, stats
+from scipy import linalg, sparse, special, stats
 
 from vcjax import config as configs
 from vcjax.probes.words import Phrase
 from vcjax.report import design
 from vcjax.report.corpora import Corpus, phrases
 
+COMPARED = 500  # documents of each side
 FOLDS = 5
+STEPS, CLOSE = 50, 1e-4  # of Newton's method: at most so many, until scores change less
 TELLING = 8  # words that are named at most
 SLIGHT = 1e-3  # a smaller weight tells nothing
 
@@ -35,7 +37,7 @@ def table(corpora: Mapping[str, Corpus], config: dict) -> pd.DataFrame:
         one = [corpora[name] for name in ours if name not in theirs]
         other = [corpora[name] for name in theirs if name not in ours]
         texts, others = ([text for c in side for text in c.words] for side in (one, other))
-        count = min(len(texts), len(others))
+        count = min(len(texts), len(others), COMPARED)
         if count < 2 * FOLDS:
             continue
         masked = _masked(one, other, config)
@@ -69,22 +71,23 @@ def _measured(plus: list[Phrase], minus: list[Phrase], masked: set[str]) -> dict
     corpora they are the same but for the value, and one would give the other's side away.
     """
     has, vocabulary = _bags([*plus, *minus], masked)
-    side = np.repeat([1.0, -1.0], len(plus))
+    shared = (has @ has.T).toarray() + 1.0  # words of each two documents, and the intercept
+    side = np.repeat([1.0, 0.0], len(plus))
     fold = np.tile(np.arange(len(plus)) % FOLDS, 2)
     scores = np.empty(len(side))
     for number in range(FOLDS):
-        here = fold == number
-        weights = _fit(has[~here], side[~here])
-        scores[here] = has[here] @ weights
-    value, low, high = auc(scores[side > 0], scores[side < 0])
-    weights = np.abs(_fit(has, side)[:-1])
-    heaviest = np.argsort(-weights, kind="stable")[:TELLING]
-    telling = ", ".join(vocabulary[i] for i in heaviest if weights[i] > SLIGHT)
+        here, others = fold == number, fold != number
+        weights = _fit(shared[np.ix_(others, others)], side[others])
+        scores[here] = shared[np.ix_(here, others)] @ weights
+    value, low, high = auc(scores[side == 1], scores[side == 0])
+    of_words = np.abs(has.T @ _fit(shared, side))
+    heaviest = np.argsort(-of_words, kind="stable")[:TELLING]
+    telling = ", ".join(vocabulary[i] for i in heaviest if of_words[i] > SLIGHT)
     return {"auc": value, "low": low, "high": high, "telling": telling}
 
 
 def _bags(documents: Iterable[Phrase], masked: set[str]) -> tuple[sparse.csr_array, list[str]]:
-    """(which words each document has: 0 or 1, and a last column of ones; the words).
+    """(which words each document has, 0 or 1; the words).
 
     Words of a single document are left out: they tell nothing of another.
     """
@@ -94,20 +97,29 @@ def _bags(documents: Iterable[Phrase], masked: set[str]) -> tuple[sparse.csr_arr
     column = {word: i for i, word in enumerate(vocabulary)}
     rows = [(i, column[w]) for i, bag in enumerate(bags) for w in sorted(bag) if w in column]
     places = tuple(np.array(rows, int).reshape(-1, 2).T)
-    has = sparse.csr_array((np.ones(len(rows)), places), (len(bags), len(vocabulary)))
-    return sparse.hstack([has, np.ones((len(bags), 1))], "csr"), vocabulary
+    return sparse.csr_array((np.ones(len(rows)), places), (len(bags), len(vocabulary))), vocabulary
 
 
-def _fit(has: sparse.csr_array, side: np.ndarray) -> np.ndarray:
-    """Weights of the columns; the last, the intercept, has no penalty. side: 1 or -1 a row."""
+def _fit(shared: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """The weight of each document: that of a word is their sum over the documents that have it.
 
-    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        margins = side * (has @ weights)
-        penalised = np.append(weights[:-1], 0.0)
-        gradient = penalised - has.T @ (side * special.expit(-margins))
-        return np.logaddexp(0, -margins).sum() + penalised @ penalised / 2, gradient
+    Logistic regression in the form that has an unknown a document and not a word, by Newton's
+    method: algorithm 3.1 of Rasmussen and Williams 2006, "Gaussian Processes for Machine Learning".
 
-    return optimize.minimize(loss, np.zeros(has.shape[1]), jac=True, method="L-BFGS-B").x
+    shared: [documents, documents], inner products of what is known of them; side: 1 or 0.
+    """
+    scores = np.zeros(len(side))
+    for _ in range(STEPS):
+        chance = special.expit(scores)
+        curvature = chance * (1 - chance)
+        root = np.sqrt(curvature)
+        target = curvature * scores + side - chance
+        system = np.eye(len(side)) + root[:, None] * shared * root
+        weights = target - root * linalg.solve(system, root * (shared @ target), assume_a="pos")
+        before, scores = scores, shared @ weights
+        if np.abs(scores - before).max() < CLOSE:
+            break
+    return weights
 
 
 def auc(positive: np.ndarray, negative: np.ndarray) -> tuple[float, float, float]:
