@@ -123,18 +123,16 @@ def test_a_program_for_a_gpu_holds_the_kernel_that_knows_documents(monkeypatch):
     assert f"{LENGTH}x{LENGTH}x" not in packed
 
 
-@pytest.mark.parametrize("window", [None, WINDOW])
-def test_cudnn_is_told_where_each_document_of_a_row_lies(monkeypatch, window):
+def test_cudnn_is_told_where_each_document_of_a_row_lies(monkeypatch):
     """A stand-in for its kernel, which needs a GPU, goes by what its documentation promises."""
     monkeypatch.setattr(cudnn, "dot_product_attention", by_offsets)
     keys = jax.random.split(jax.random.key(0), 3)
     q = jax.random.normal(keys[0], (2, 2, 3, LENGTH, 8))
     k, v = (jax.random.normal(key, (2, 2, LENGTH, 8)) for key in keys[1:])
     ids = documents()
-    found = kernels.attend_in_documents(q, k, v, ids, "packed", max_documents=4, window=window)
+    found = kernels.attend_in_documents(q, k, v, ids, "packed", max_documents=4)
     real = (ids > 0)[:, None, None, :, None]
-    expected = jnp.where(real, plain(q, k, v, ids, window), 0)
-    np.testing.assert_allclose(found, expected, atol=2e-6)
+    np.testing.assert_allclose(found, jnp.where(real, plain(q, k, v, ids), 0), atol=2e-6)
 
 
 @pytest.mark.skipif(jax.default_backend() != "gpu", reason="a kernel of a GPU")
@@ -182,9 +180,7 @@ def difference(attend, reference, operands):
     ]
 
 
-def by_offsets(
-    q, k, v, *, q_seqlen, kv_seqlen, q_offsets, kv_offsets, scale, mask_type, sliding_window_length
-):
+def by_offsets(q, k, v, *, q_seqlen, kv_seqlen, q_offsets, kv_offsets, scale, mask_type):
     """Heads last. What lies outside documents stays as it was: not a number."""
     assert mask_type is cudnn.MaskType.PADDING_CAUSAL and k.shape == q.shape
     assert q_offsets.shape == (len(q), q_seqlen.shape[1] + 1)
@@ -196,10 +192,7 @@ def by_offsets(
             if length >= 0:
                 here = slice(int(start), int(start + length))
                 scores = scale * np.einsum("qnh,snh->nqs", q[row, here], k[row, here])
-                seen = np.tri(length, dtype=bool)
-                if sliding_window_length is not None:
-                    seen &= ~np.tri(length, k=-sliding_window_length, dtype=bool)
-                scores = np.where(seen, scores, -np.inf)
+                scores = np.where(np.tri(length, dtype=bool), scores, -np.inf)
                 p = np.asarray(jax.nn.softmax(scores))
                 out[row, here] = np.einsum("nqs,snh->qnh", p, v[row, here])
     return jnp.asarray(out)

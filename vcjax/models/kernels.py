@@ -60,14 +60,15 @@ def attend_in_documents(
 
     q: [batch, kv_heads, group, length, head_dim]; k, v: [batch, kv_heads, length, head_dim];
     segment_ids: int32[batch, length], 1, 2, ... along a row, then 0 (padding). max_documents: a
-    bound on the documents of a row, without which (0) "packed" runs as "cudnn" does. window: of
-    tokens whose keys a query sees, its own the last; None: no limit. Returns the shape of q; a
-    remat policy can name it "attended".
+    bound on the documents of a row, without which (0) "packed" runs as "cudnn" does; so it does
+    with a window. window: of so many tokens a query sees the keys, its own the last; None: no
+    limit. Returns the shape of q; a remat policy can name it "attended".
     """
     if window is not None and window >= segment_ids.shape[1]:
         window = None
-    if kernel == "packed" and max_documents:
-        return _packed(q, k, v, segment_ids, window, max_documents)
+    # cuDNN knows windows too, but beside documents they were not tried.
+    if kernel == "packed" and max_documents and window is None:
+        return _packed(q, k, v, segment_ids, max_documents)
     attend_with = {"splash": _splash, "packed": _cudnn, "cudnn": _cudnn, "xla": _blocks}[kernel]
     return attend_with(q, k, v, segment_ids, window)
 
@@ -105,7 +106,7 @@ def _cudnn(q, k, v, segment_ids, window=None):
     return checkpoint_name(out.swapaxes(1, 2).reshape(q.shape), "attended")
 
 
-def _packed(q, k, v, segment_ids, window, max_documents):
+def _packed(q, k, v, segment_ids, max_documents):
     """Its time grows with the squares of the documents' lengths and with batch x max_documents."""
     # Private, since jax.nn.dot_product_attention takes no documents.
     from jax._src.cudnn import fused_attention_stablehlo as cudnn
@@ -125,7 +126,6 @@ def _packed(q, k, v, segment_ids, window, max_documents):
         kv_offsets=starts,
         scale=q.shape[-1] ** -0.5,
         mask_type=cudnn.MaskType.PADDING_CAUSAL,
-        sliding_window_length=window,
     )
     out = jnp.where(here, _rows_whole(out, "attended_heads"), 0)
     return checkpoint_name(out.swapaxes(1, 2).reshape(q.shape), "attended")
