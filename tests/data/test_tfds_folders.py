@@ -93,6 +93,7 @@ def test_train_is_taken_beside_what_is_held_out_alone():
 @pytest.mark.parametrize(
     ("source", "message"),
     [
+        ("tfds:chats", "tfds:chats: expected tfds:name:version, perhaps with /split"),
         ("tfds:chat:1.0.0", "has no 'chat'; did you mean 'chats'?"),
         ("tfds:chats:1.0.1", "has no '1.0.1'; did you mean '1.0.0'?"),
         ("tfds:chats/long:1.0.0", "has no 'long'; expected one of 1.0.0"),
