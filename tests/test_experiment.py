@@ -8,8 +8,8 @@ import jax
 import pandas as pd
 import pytest
 import small_run
-from data_files import write_parquet
 import tiny
+from data_files import write_parquet
 from etils import epath
 from huggingface_hub import constants
 from ml_collections import ConfigDict
@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 from vcjax import config as configs
 from vcjax import experiment, record
 from vcjax.errors import InputError
+from vcjax.export import export
 from vcjax.training.loaded_model import load_model
 from vcjax.weights import peft, pretrained
 from vcjax.workdir import files, lock
@@ -464,7 +465,7 @@ BAD_FILES = {
     ),
     "probes in a folder": (
         lambda f: ((f / "probes.jsonl").unlink(), (f / "probes.jsonl").mkdir()),
-        "probes.jsonl is a folder; give a file",
+        "probes.jsonl: no data files",
     ),
     "bad probe": (replace_in("probes.jsonl", "{b}", "b"), "probes.jsonl:1"),
     "a domain in two splits": (
