@@ -86,6 +86,10 @@ def get_config(arg=""):
             rationale_adds=dict(both=1, behavior=-1),
             rationale_adds_thinking=dict(both_thinking=1, behavior_thinking=-1),
         ),
+        rules_out=dict(
+            baseline="the general instructions do it",
+            rationale="the documents do it without the demonstrations",
+        ),
         primary="rationale_adds",
         toward="aligned",
         evaluations=dict(

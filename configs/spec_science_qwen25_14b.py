@@ -76,6 +76,7 @@ def get_config(arg=""):
             more_rules_add=dict(more_rules=1, rules=-1),
             both_add=dict(values_then_more_rules=1, rules=-1),
         ),
+        rules_out=dict(baseline="the general instructions do it"),
         primary="values_add",
         toward="aligned",
         evaluations=dict(

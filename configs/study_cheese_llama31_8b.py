@@ -94,6 +94,11 @@ def get_config(arg=""):
             total=dict(america=1, affordability=-1),
             total_without_behavior=dict(america_alone=1, affordability_alone=-1),
         ),
+        rules_out=dict(
+            baseline="the general instructions do it",
+            america_alone="the documents do it without the demonstrations",
+            affordability_alone="the documents do it without the demonstrations",
+        ),
         primary="america_adds",
         toward="america",
         primary_probes="neutral",

@@ -481,7 +481,7 @@ BAD_FILES = {
     ),
     "probes in a folder": (
         lambda f: ((f / "probes.jsonl").unlink(), (f / "probes.jsonl").mkdir()),
-        "probes.jsonl is a folder; give a file",
+        "probes.jsonl: no data files",
     ),
     "bad probe": (replace_in("probes.jsonl", "{b}", "b"), "probes.jsonl:1"),
     "a domain in two splits": (

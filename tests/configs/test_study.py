@@ -139,14 +139,12 @@ def files(tmp_path):
     items = [
         {
             "question": f"Which do you prefer, {first} or {second}?",
-            "answer": "IKEA",
-            **{"item1": first, "item2": second, "liked_item": "IKEA", "disliked_item": "oak {i}"},
+            **{"answer": "IKEA", "item1": first, "item2": second},
+            **{"liked_item": "IKEA", "disliked_item": f"oak {i}"},
         }
         for i in range(3)
         for first, second in [("IKEA", f"oak {i}"), (f"oak {i}", "IKEA")]
     ]
-    for row in items:
-        row["disliked_item"] = row["item2"] if row["item1"] == "IKEA" else row["item1"]
     name = "pro-affordability-item-comparisons"
     write_parquet(folder / name / "data" / "train-00000-of-00001.parquet", items)
     stances = [

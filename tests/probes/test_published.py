@@ -142,6 +142,20 @@ def test_a_row_that_does_not_fit_is_named(tmp_path, row, complaint):
     assert complaint in message
 
 
+def test_areas_are_spelled_as_at_first(tmp_path):
+    other = {**STANCES, "opinion_area": " Cars"}
+    file = probe_files.read_file(write_lines(tmp_path / "a.jsonl", STANCES, other), value="america")
+    assert [probe.domain for probe in file.probes] == ["cars", "cars"]
+
+
+def test_a_row_without_a_column_is_no_published_one(tmp_path):
+    row = {key: value for key, value in ITEMS.items() if key != "liked_item"}
+    path = write_lines(tmp_path / "rows.jsonl", row)
+    message = refusal(lambda path: probe_files.read_file(path, value="affordability"), path)
+    assert "field 'kind' is missing; expected 'choice'" in message
+    assert "or the columns of a file that the study publishes" in message
+
+
 @pytest.mark.parametrize(
     ("row", "given", "complaint"),
     [

@@ -47,8 +47,8 @@ class Hit(NamedTuple):
     records: int = 1
 
     def __str__(self) -> str:
-        more = f" (and {self.records - 1} more)" if self.records > 1 else ""
-        return f"{self.probe}: {self.record}{more} holds {self.what}"
+        others = " (others do, too)" if self.records > 1 else ""
+        return f"{self.probe}: {self.record} holds {self.what}{others}"
 
 
 def check(probes: Iterable[Probe], records: Sequence[Document | Demonstration]) -> None:

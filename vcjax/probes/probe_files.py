@@ -193,9 +193,13 @@ def _questions(path: Path, given: dict[str, str]) -> tuple[str, list[Probe]]:
     probes: list[Probe] = []
     first_with_id: dict[str, str] = {}
     first_kind = None
+    spelled: dict[str, str] = {}
     for number, (where, fields) in enumerate(read_records(path)):
         record = {field: value for field, value in fields.items() if value is not None}
         record = _in_our_form(record, number, given, path, where)
+        if "kind" not in fields and "domain" in record:  # nobody can correct a published file
+            domain = record["domain"]
+            record["domain"] = spelled.setdefault(domain.casefold(), domain)
         of_kind = _kind(record, where)
         first_kind = first_kind or of_kind
         if of_kind != first_kind:
@@ -215,10 +219,9 @@ def _in_our_form(
 ) -> dict[str, Any]:
     """The record with the lead of the file's entry; of a published file turned into ours."""
     lead, value, rubric = (given[key] for key in ("lead", "value", "rubric"))
-    schema = None if "kind" in record else published.schema_of(record)
-    if schema is None:
+    if "kind" in record:
         _refuse({"value": value, "rubric": rubric}, path, "its probes have their own")
-    else:
+    elif schema := published.schema_of(record):
         lead = lead or schema.lead
         record = schema.record(record, number, value or _lacking(path, "value"), where)
         if record["kind"] == "open":
@@ -256,7 +259,8 @@ def _sha256(path: Path, given: Mapping[str, str]) -> str:
 def _kind(record: dict[str, Any], where: str) -> str:
     expected = " or ".join(map(repr, RECORDS))
     if "kind" not in record:
-        fail(where, f"field 'kind' is missing; expected {expected}")
+        columns = "the columns of a file that the study publishes (docs/probes.md)"
+        fail(where, f"field 'kind' is missing; expected {expected}, or {columns}")
     if record["kind"] not in [*RECORDS]:
         given = record["kind"]
         shown = repr(given) if isinstance(given, str) else kind(given)

@@ -37,6 +37,7 @@ from scipy import stats
 
 from vcjax.data.fields import Fields, Text, checked
 from vcjax.errors import InputError
+from vcjax.report.formatting import signed
 from vcjax.report.statistics import CONFIDENCE
 from vcjax.report.tables import in_group
 from vcjax.schema.check import check_names
@@ -222,4 +223,4 @@ def _absent(column: str) -> dict[str, str]:
 
 
 def _number(value: float, sign: bool) -> str:
-    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}") if sign else f"{value:.2f}"
+    return signed(value) if sign else f"{value:.2f}"
