@@ -297,7 +297,7 @@ def test_an_option_that_ours_lack(folder, key):
     config = json.loads((folder / CONFIG).read_text())
     (folder / CONFIG).write_text(json.dumps(config | {key: value}))
     with pytest.raises(InputError, match=message) as error:
-        peft_files.lora_of(folder)
+        read(folder)
     assert str(error.value).startswith(f"{folder / CONFIG}: ")
 
 
