@@ -297,6 +297,7 @@ def test_an_option_that_ours_lack(folder, key):
     config = json.loads((folder / CONFIG).read_text())
     (folder / CONFIG).write_text(json.dumps(config | {key: value}))
     with pytest.raises(InputError, match=message) as error:
+        peft_files.lora_of(folder)
         read(folder)
     assert str(error.value).startswith(f"{folder / CONFIG}: ")
 
@@ -328,6 +329,7 @@ def test_weights_that_do_not_fit(folder, case):
     change, message = BAD_WEIGHTS[case]
     change_weights(folder, change)
     with pytest.raises(InputError, match=message) as error:
+        peft_files.lora_of(folder)
         read(folder)
     assert str(error.value).startswith(f"{folder / WEIGHTS}: ")
 
