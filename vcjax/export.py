@@ -61,9 +61,10 @@ def export(workdir: epath.Path, arm: str | None, seed: int | None, format: str, 
         # With a config.json `transformers` would take an adapter's folder for a whole model.
         if format == "peft":
             assert last is not None and model.lora is not None
-            named = (None, None) if record.plan.pretraining(chain[-1]) else _hub_id(base)
-            inside = base.family.inside
-            peft.write_adapter(folder, _adapter(last, model), model.lora, *named, inside)
+            pretrained_here = record.plan.pretraining(chain[-1]) is not None
+            name, revision = (None, None) if pretrained_here else _hub_id(base)
+            adapter, inside = _adapter(last, model), base.family.inside
+            peft.write_adapter(folder, adapter, model.lora, name, revision, inside)
         else:
             weights = base_weights if last is None else _trained(base_weights, last, model)
             huggingface_out.write_weights(folder, weights, base.architecture, base.family)
