@@ -127,16 +127,15 @@ class Block(nnx.Module):
     def heads(self, x: jax.Array, name: str) -> jax.Array:
         """[batch, length, heads x size] -> [batch, heads, length, size], normalised where the
         family does; saveable by `name`, before the norm."""
-        norm = getattr(self, f"{name}_norm", None)
-        all_as_one = norm is not None and self.architecture.qk_norm == "projection"
+        norm = f"{name}_norm"
+        all_as_one = (
+            self.architecture.qk_norm == "projection" and norm in self.architecture.norm_sizes
+        )
         if all_as_one:
-            x = norm(saveable(x, name))
+            x = self.normed(saveable(x, name), norm)
         batch, length, _ = x.shape
         x = x.reshape(batch, length, -1, self.architecture.head_dim).swapaxes(1, 2)
-        if all_as_one:
-            return x
-        x = saveable(x, name)
-        return x if norm is None else norm(x)
+        return x if all_as_one else self.normed(saveable(x, name), norm)
 
     def mlp(self, x):
         y = self.normed(x, "mlp_norm")

@@ -52,7 +52,7 @@ def _one(
     if len(ropes) > 1:
         config.refuse("rope_scaling", "and rope_parameters say otherwise; remove one of them")
     (rope,) = ropes
-    if theta_key in config.fields and rope.theta != theta:
+    if theta_key is not None and theta_key in config.fields and rope.theta != theta:
         config.refuse(theta_key, f"and rope_parameters say {rope.theta:g}; remove one of them")
     return rope
 
