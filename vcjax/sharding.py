@@ -23,6 +23,7 @@ RULES: dict[str, tuple[str, ...]] = {
     # weights; `embed` shards them over a data axis, as in ZeRO-3 / FSDP
     "embed": ("fsdp",),
     "heads": ("tensor",),
+    "experts": ("tensor",),
     "mlp": ("tensor",),
     "vocab": ("tensor",),  # of the embeddings
     "classes": ("fsdp", "tensor", "sequence"),  # the vocabulary of the head
