@@ -30,7 +30,7 @@ PROJECTIONS = {
     "up": "mlp.up_proj",
     "down": "mlp.down_proj",
 }
-OWN_HEAD_DIM = ("llama", "llama3", "smollm2", "qwen3", "mistral", "nemo", "gemma3")
+OWN_HEAD_DIM = ("llama", "llama3", "smollm2", "qwen3", "qwen3_moe", "mistral", "nemo", "gemma3")
 
 
 def require_torch() -> None:
@@ -51,6 +51,7 @@ def require(*packages: str) -> None:
 CLASSES = {  # of `transformers`; the other families are Llamas
     "qwen2": "Qwen2",
     "qwen3": "Qwen3",
+    "qwen3_moe": "Qwen3Moe",
     "mistral": "Mistral",
     "nemo": "Mistral",
     "granite": "Granite",
@@ -145,6 +146,13 @@ def _options(architecture: Architecture, family: str) -> dict[str, Any]:
         )
     if family == "gemma3":
         return dict(query_pre_attn_scalar=round(architecture.attention_scale**-2))
+    if family == "qwen3_moe":
+        return dict(
+            moe_intermediate_size=architecture.mlp_dim,
+            num_experts=architecture.experts.count,
+            num_experts_per_tok=architecture.experts.per_token,
+            norm_topk_prob=architecture.experts.normalised,
+        )
     return {}
 
 
@@ -153,7 +161,12 @@ def by_name(weights: PyTree) -> dict[str, np.ndarray]:
     tensors = {"model.embed_tokens.weight": weights["embed"], "model.norm.weight": weights["norm"]}
     if "head" in weights:
         tensors["lm_head.weight"] = weights["head"]
+    experts = ("gate", "up", "down") if "router" in weights["blocks"] else ()
+    if experts:
+        tensors |= _experts(weights["blocks"])
     for ours, theirs in PROJECTIONS.items():
+        if ours in experts:
+            continue
         for layer, kernel in enumerate(np.asarray(weights["blocks"][ours]["kernel"])):
             tensors[f"model.layers.{layer}.{theirs}.weight"] = kernel.T
         for layer, bias in enumerate(np.asarray(weights["blocks"][ours].get("bias", ()))):
@@ -161,6 +174,19 @@ def by_name(weights: PyTree) -> dict[str, np.ndarray]:
     for ours, theirs in _norms(weights["blocks"]).items():
         for layer, scale in enumerate(np.asarray(weights["blocks"][ours]["scale"])):
             tensors[f"model.layers.{layer}.{theirs}.weight"] = scale
+    return tensors
+
+
+def _experts(blocks: PyTree) -> dict[str, np.ndarray]:
+    """The router and the experts' tensors, of which `transformers` has one for all experts."""
+    tensors = {}
+    kernels = {name: np.asarray(blocks[name]["kernel"]) for name in ("router", *PROJECTIONS)}
+    for layer, router in enumerate(kernels["router"]):
+        gate, up, down = (kernels[n][layer].swapaxes(1, 2) for n in ("gate", "up", "down"))
+        both = np.concatenate([gate, up], axis=1)
+        place = f"model.layers.{layer}.mlp"
+        tensors |= {f"{place}.gate.weight": router.T, f"{place}.experts.down_proj": down}
+        tensors[f"{place}.experts.gate_up_proj"] = both
     return tensors
 
 

@@ -34,7 +34,7 @@ MESHES = {
     "all": dict(replica=1, fsdp=2, tensor=2, sequence=2),
 }
 CASES = [f"{train}, {mesh}" for train in ("lora", "full") for mesh in MESHES]
-FAMILIES = ("granite", "olmo3", "gemma3", "smollm3")
+FAMILIES = ("granite", "olmo3", "gemma3", "smollm3", "qwen3_moe")
 UPDATES = 3
 LR = np.float32(1e-3)
 

@@ -22,6 +22,7 @@ from vcjax import sharding
 from vcjax.models import transformer
 from vcjax.models.architecture import (
     Architecture,
+    Experts,
     Layer,
     LinearScaling,
     Rope,
@@ -96,6 +97,14 @@ FAMILIES = {
     ),
     "qwen2": dataclasses.replace(ARCHITECTURE, qkv_bias=True, norm_eps=1e-6),
     "qwen3": dataclasses.replace(ARCHITECTURE, qk_norm="head", head_dim=12, norm_eps=1e-6),
+    "qwen3_moe": dataclasses.replace(
+        UNTIED,
+        mlp_dim=20,
+        qk_norm="head",
+        head_dim=12,
+        norm_eps=1e-6,
+        experts=Experts(count=8, per_token=3, normalised=True),
+    ),
     "mistral": dataclasses.replace(UNTIED, period=(Layer(Rope(10000.0), WINDOW),)),
     "nemo": dataclasses.replace(UNTIED, head_dim=12, period=(Layer(Rope(1000000.0)),)),
     "smollm2": ARCHITECTURE,
@@ -170,10 +179,14 @@ def weights(architecture: Architecture = ARCHITECTURE, seed: int = 0) -> PyTree:
     def normal(*size: int, std: float) -> np.ndarray:
         return (std * draw.standard_normal(size)).astype(np.float32)
 
-    blocks = {
-        name: {"kernel": normal(layers, inputs, outputs, std=1.5 / inputs**0.5)}
-        for name, (inputs, outputs) in architecture.projections.items()
-    }
+    blocks = {}
+    for name, (inputs, outputs) in architecture.projections.items():
+        experts = [architecture.matrices(name)] if architecture.is_of_experts(name) else []
+        size = (layers, *experts, inputs, outputs)
+        blocks[name] = {"kernel": normal(*size, std=1.5 / inputs**0.5)}
+    if architecture.experts is not None:
+        size = (layers, architecture.embed_dim, architecture.experts.count)
+        blocks["router"] = {"kernel": normal(*size, std=0.3)}
     one = 0 if architecture.one_plus_norm else 1
     norms = architecture.norm_sizes.items()
     of_blocks = {name: size for name, size in norms if name not in ("q_norm", "k_norm")}

@@ -22,7 +22,7 @@ from etils import epath
 from vcjax import command
 from vcjax.errors import InputError
 from vcjax.models import transformer
-from vcjax.models.lora import LoRA
+from vcjax.models.lora import LoRA, of_recipe
 from vcjax.models.transformer import Model
 from vcjax.record import Record, check_trained
 from vcjax.report.reading import read_ordered
@@ -107,8 +107,7 @@ def _lora(record: Record, chain: Sequence[str]) -> LoRA | None:
     """None without stages, and where all weights were trained."""
     if not chain:
         return None
-    recipe = record.plan.stages[chain[-1]].recipe
-    return LoRA(recipe["rank"], recipe["alpha"]) if recipe["train"] == "lora" else None
+    return of_recipe(record.plan.stages[chain[-1]].recipe)
 
 
 @contextlib.contextmanager
@@ -161,10 +160,11 @@ def _merged(base: Reader, adapter: PyTree, scale: float) -> Reader:
 
     def read(leaf: Leaf, layer: int | None, index: Index) -> np.ndarray:
         weight = base(leaf, layer, index)
-        if leaf[-1] != "kernel":
+        if leaf[-1] != "kernel" or leaf[1] not in adapter:
             return weight
         a, b = (adapter[leaf[1]][name][layer] for name in ("a", "b"))
-        added = scale * (a[index[0]] @ b[:, index[1]])
+        *experts, inputs, outputs = index
+        added = scale * (a[*experts, inputs] @ b[*experts, :, outputs])
         return (weight.astype(np.float32) + added).astype(weight.dtype)
 
     return read

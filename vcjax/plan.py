@@ -156,11 +156,13 @@ def _plan_stage(
 ) -> StagePlan:
     settings = config.stages[name]
     recipe = {key: settings[key] for key in RECIPE}
+    if not recipe["lora_experts"]:  # so a stage without it is as before there was this key
+        del recipe["lora_experts"]
     rows_per_update = settings.batch_tokens // settings.length
     updates = math.ceil(data.rows * settings.epochs / rows_per_update)
     warmup = math.ceil(settings.warmup * updates)
     # A pretraining has no adapter, so those of the stages after it may change.
-    adapter = ("rank", "alpha") if settings.kind == "pretrain" else ()
+    adapter = ("rank", "alpha", "lora_experts") if settings.kind == "pretrain" else ()
     determines = {
         "model": model_identity,
         "rows": data.rows_id,
@@ -278,34 +280,49 @@ def cost(plan: Plan, done: set[str], architecture: Architecture, config: ConfigD
     FLOPs: `Architecture.train_flops`, and what the remat policy recomputes.
     """
     again = transformer.recomputed(architecture, config.remat)
-    remat = [architecture.projections[name] for name in again]
     width = 2 if config.compute_dtype == "bfloat16" else 4
     flops, memory, disk, largest = 0.0, 0, 0, 0
     for fingerprint, stage in plan.stages.items():
         if stage.recipe["train"] == "lora":
-            rank = stage.recipe["rank"]
-            trained, base = architecture.num_adapter_params(rank), architecture.num_params() * width
+            rank, on_experts = stage.recipe["rank"], stage.recipe.get("lora_experts", False)
+            trained = architecture.num_adapter_params(rank, on_experts)
+            base = architecture.num_params() * width
         else:
-            rank, trained, base = None, architecture.num_params(), 0
+            rank, on_experts = None, False
+            trained, base = architecture.num_params(), 0
         rows = stage.micro_batch_rows
         tokens = rows * stage.recipe["length"]
         saved = architecture.num_layers * transformer.saved_values(architecture, rank, config.remat)
         activations = tokens * width * (saved + 12 * architecture.embed_dim)
+        activations += tokens * width * _of_chosen_experts(architecture)
         logits = rows * CHUNK * architecture.vocab_size * 4 * 3
         length = stage.recipe["length"]
         attention = rows * architecture.num_heads * length * min(length, BLOCK) * 4 * 3
         memory = max(memory, base + 4 * 4 * trained + activations + logits + attention)
         if fingerprint in done:
             continue
+        adapted = architecture.adapted(on_experts)
         weighted = stage.data.weighted_tokens * stage.recipe["epochs"]
         positions = stage.data.rows * stage.recipe["length"] * stage.recipe["epochs"]
-        recomputed = architecture.num_layers * sum(i * o + (rank or 0) * (i + o) for i, o in remat)
-        flops += architecture.train_flops(rank, positions, weighted) + 2 * positions * recomputed
+        recomputed = architecture.num_layers * sum(
+            architecture.applied(name) * (i * o + (name in adapted) * (rank or 0) * (i + o))
+            for name, (i, o) in architecture.projections.items()
+            if name in again
+        )
+        flops += architecture.train_flops(rank, positions, weighted, on_experts)
+        flops += 2 * positions * recomputed
         # Its parameters stay. Checkpoints with optimizer state exist of one stage at a time.
         disk += 4 * trained * (1 + len(stage.keep))
         largest = max(largest, trained)
     disk += (config.keep_checkpoints + 1) * 3 * 4 * largest
     return Cost(flops, memory, disk)
+
+
+def _of_chosen_experts(architecture: Architecture) -> int:
+    """Values of a token while a layer's experts compute: each of its experts has a copy of it."""
+    if architecture.experts is None:
+        return 0
+    return 3 * architecture.experts.per_token * (architecture.embed_dim + architecture.mlp_dim)
 
 
 def describe(plan: Plan, done: set[str], costs: Cost, flops_per_second: float | None) -> str:

@@ -29,9 +29,10 @@ RULES: dict[str, tuple[str, ...]] = {
     "classes": ("fsdp", "tensor", "sequence"),  # the vocabulary of the head
     # of an adapter's A or B; takes the data axis where the other dimension is not `embed`
     "rank": ("fsdp",),
-    # never sharded: `layer` is scanned over, norms are small
+    # never sharded: `layer` is scanned over, norms and what a router says are small
     "layer": (),
     "norm": (),
+    "router": (),
 }
 
 

@@ -35,7 +35,7 @@ from vcjax.data.packing import Example, pack
 from vcjax.data.sources import is_world, split_source
 from vcjax.errors import InputError
 from vcjax.models import transformer
-from vcjax.models.lora import LoRA
+from vcjax.models.lora import of_recipe
 from vcjax.models.transformer import Model
 from vcjax.plan import Plan, StageData
 from vcjax.probes import overlap, words, world_probes
@@ -336,7 +336,7 @@ def adapters(config: ConfigDict, base: Pretrained, folder: Path) -> dict[Key, St
     for name in configs.used_stages(config):
         stage = config.stages[name]
         if stage.kind == "adapter":
-            source, lora = folder / stage.file, LoRA(stage.rank, stage.alpha)
+            source, lora = folder / stage.file, of_recipe(stage)
             model = Model(base.architecture, lora, config.compute_dtype, config.remat)
             zeros = jax.tree.map(lambda x: np.zeros(x.shape), transformer.trained_shapes(model))
             peft.read_adapter(source, model, zeros)

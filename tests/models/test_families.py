@@ -157,4 +157,9 @@ def test_editing_one_document_moves_nothing_in_the_others(family):
     assert not np.allclose(before[first], after[first])
     np.testing.assert_array_equal(before[~first], after[~first])
     gradients = [loss_and_grads(weights, {}, b, model)[1] for b in (batch, edited)]
-    jax.tree.map(np.testing.assert_array_equal, *gradients)
+    # An expert's gradient is a sum over its tokens, whose order the edited ones change.
+    rounding = 0 if architecture.experts is None else 1e-6
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=rounding * np.abs(a).max()),
+        *gradients,
+    )

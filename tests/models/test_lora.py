@@ -118,7 +118,7 @@ def _train_with_peft(peer, adapter, alpha, recipe: ConfigDict, batches):
     from peft import LoraConfig, get_peft_model
     from transformers import get_cosine_schedule_with_warmup
 
-    modules = [path.split(".")[1] for path in peers.PROJECTIONS.values()]
+    modules = [path.split(".")[1] for name, path in peers.PROJECTIONS.items() if name in adapter]
     settings = LoraConfig(r=8, lora_alpha=alpha, target_modules=modules, task_type="CAUSAL_LM")
     peer = get_peft_model(peer, settings)
     named = dict(peer.named_parameters())
@@ -127,6 +127,7 @@ def _train_with_peft(peer, adapter, alpha, recipe: ConfigDict, batches):
             f"base_model.model.model.layers.{layer}.{path}.lora_{part.upper()}.default.weight"
         ]
         for name, path in peers.PROJECTIONS.items()
+        if name in adapter
         for part in ("a", "b")
         for layer in range(len(adapter[name]["a"]))
     }

@@ -103,7 +103,7 @@ def test_positions_count_by_their_differences():
     assert np.abs(plain - stretched).max() > 0.1
 
 
-@pytest.mark.parametrize("family", ["smollm2", "olmo3", "gemma3"])
+@pytest.mark.parametrize("family", ["smollm2", "olmo3", "gemma3", "qwen3_moe"])
 def test_what_is_recomputed_changes_neither_loss_nor_gradients(family):
     architecture, batch = tiny.FAMILIES[family], tiny.batch(rows=2)
     weights = tiny.weights(architecture)
@@ -117,7 +117,7 @@ def test_what_is_recomputed_changes_neither_loss_nor_gradients(family):
         )
 
 
-@pytest.mark.parametrize("family", ["smollm2", "olmo3", "gemma3"])
+@pytest.mark.parametrize("family", ["smollm2", "olmo3", "gemma3", "qwen3_moe"])
 def test_remat_policies_keep_what_they_say(family):
     """And no more: beside it, the attention's normalisers and what every policy keeps."""
     architecture, batch = tiny.FAMILIES[family], tiny.batch(rows=2)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tiny
 
+from vcjax.models.lora import LoRA
 from vcjax.training import throughput
 from vcjax.training.throughput import PEAK_FLOPS, Speed
 from vcjax.workdir.files import read_json
@@ -32,7 +33,7 @@ def clock(monkeypatch):
 
 
 def a_speed(path, mesh=None):
-    return Speed(path, tiny.ARCHITECTURE, 4, mesh or tiny.device_mesh("cpu"))
+    return Speed(path, tiny.ARCHITECTURE, LoRA(4, 8), mesh or tiny.device_mesh("cpu"))
 
 
 def batches(clock, count, wait=0.25):

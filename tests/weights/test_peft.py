@@ -22,6 +22,7 @@ LORA = LoRA(rank=4, alpha=6.0)
 SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 FAMILIES = ("llama3", "qwen2", "qwen3", "nemo", "granite", "olmo3", "gemma3", "smollm3")
+MIXTURE = tiny.FAMILIES["qwen3_moe"]
 
 
 def untouched(architecture=tiny.ARCHITECTURE, lora=LORA):
@@ -145,6 +146,45 @@ def test_an_adapter_of_a_text_model_goes_to_the_multimodal_base_and_comes_from_i
         tmp_path / "theirs", tiny.model(architecture, LORA), untouched(architecture)
     )
     jax.tree.map(np.testing.assert_array_equal, again, params)
+
+
+def test_of_a_mixture_theirs_come_in(torch, document, tmp_path):
+    model = their_adapter(tmp_path, MIXTURE, "qwen3_moe", targets=SEVEN[:4])
+    start = untouched(MIXTURE)
+    params = peft_files.read_adapter(tmp_path, tiny.model(MIXTURE, LORA), start)
+    ours = our_logits(params, document, MIXTURE)
+    np.testing.assert_allclose(ours, their_logits(model, document), atol=1e-4)
+    assert np.abs(ours - our_logits(start, document, MIXTURE)).max() > 0.5
+
+
+@pytest.mark.parametrize("on_experts", [False, True])
+def test_of_a_mixture_ours_go_out_and_come_in(torch, on_experts, document, tmp_path):
+    import peft
+
+    lora = LoRA(4, 6.0, experts=on_experts)
+    start = untouched(MIXTURE, lora)
+    params = tiny.randomized(start, std=0.2)
+    assert sorted(params["adapter"]) == sorted(MIXTURE.adapted(on_experts))
+    size = sum(x.size for x in jax.tree.leaves(params))
+    assert size == MIXTURE.num_adapter_params(4, on_experts)
+    peft_files.write_adapter(tmp_path, params["adapter"], lora, "organisation/model")
+    base = peers.llama(tiny.weights(MIXTURE), MIXTURE, "qwen3_moe")
+    model = peft.PeftModel.from_pretrained(base, tmp_path)
+    ours = our_logits(params, document, MIXTURE, lora)
+    np.testing.assert_allclose(ours, their_logits(model, document), atol=1e-4)
+    again = peft_files.read_adapter(tmp_path, tiny.model(MIXTURE, lora), start)
+    jax.tree.map(np.testing.assert_array_equal, again, params)
+
+
+def test_adapters_of_experts_where_none_are_wanted(tmp_path):
+    lora = LoRA(4, 6.0, experts=True)
+    params = untouched(MIXTURE, lora)["adapter"]
+    peft_files.write_adapter(tmp_path, params, lora, "organisation/model")
+    config = json.loads((tmp_path / CONFIG).read_text())
+    (tmp_path / CONFIG).write_text(json.dumps(config | {"target_modules": ".*_proj"}))
+    with pytest.raises(InputError, match=r"set recipe\(lora_experts=True\)") as caught:
+        peft_files.read_adapter(tmp_path, tiny.model(MIXTURE, LORA), untouched(MIXTURE))
+    assert "\n" not in str(caught.value)
 
 
 def test_the_files_are_those_that_peft_writes(saved, tmp_path):

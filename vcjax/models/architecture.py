@@ -56,6 +56,18 @@ class Layer:
     window: int | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Experts:
+    """The MLPs of a mixture of experts, which each token goes through some of.
+
+    normalised: the weights of a token's experts are divided by their sum.
+    """
+
+    count: int
+    per_token: int
+    normalised: bool
+
+
 def shortest_period(layers: Sequence[Layer]) -> tuple[Layer, ...]:
     """The fewest first layers that, repeated, give them all; the last time perhaps not whole."""
     for size in range(1, len(layers)):
@@ -90,10 +102,14 @@ class Architecture:
     attention_scale: float | None = None  # of scores; None: 1 / sqrt(head_dim)
     residual_multiplier: float = 1.0  # of what attention and MLP add
     logit_divisor: float = 1.0
+    experts: Experts | None = None  # Qwen3-MoE; mlp_dim is that of one expert
 
     @property
     def projections(self) -> dict[str, tuple[int, int]]:
-        """The seven matmuls of a layer: name -> (inputs, outputs). All of them carry LoRA."""
+        """The seven matmuls of a layer: name -> (inputs, outputs), of the MLP those of one expert.
+
+        All of them carry LoRA, but those of experts only where asked to.
+        """
         q_dim, kv_dim = self.num_heads * self.head_dim, self.num_kv_heads * self.head_dim
         return {
             "q": (self.embed_dim, q_dim),
@@ -117,30 +133,60 @@ class Architecture:
             sizes |= {f"{name}_norm": self.projections[name][1] for name in "qk"}
         return sizes
 
+    def is_of_experts(self, projection: str) -> bool:
+        """Whether each expert has its own."""
+        return self.experts is not None and projection in ("gate", "up", "down")
+
+    def adapted(self, lora_experts: bool = False) -> list[str]:
+        """The projections that carry LoRA; lora_experts: those of experts, too."""
+        return [name for name in self.projections if lora_experts or not self.is_of_experts(name)]
+
+    def applied(self, projection: str) -> int:
+        """How many of the projection's matrices a token is multiplied by."""
+        return self.experts.per_token if self.experts and self.is_of_experts(projection) else 1
+
+    def matrices(self, projection: str) -> int:
+        """How many matrices a layer has of the projection."""
+        return self.experts.count if self.experts and self.is_of_experts(projection) else 1
+
+    @property
+    def router_size(self) -> int:
+        """The weights of a layer that choose experts; a token is multiplied by them all."""
+        return self.embed_dim * self.experts.count if self.experts else 0
+
     def num_params(self) -> int:
         """The number of weights, those of an adapter left out."""
         sizes = self.projections
-        layer = sum(i * o for i, o in sizes.values()) + sum(self.norm_sizes.values())
+        layer = sum(self.matrices(name) * i * o for name, (i, o) in sizes.items())
+        layer += self.router_size + sum(self.norm_sizes.values())
         layer += self.qkv_bias * sum(sizes[name][1] for name in "qkv")
         embeddings = (1 if self.tied_embeddings else 2) * self.vocab_size * self.embed_dim
         return self.num_layers * layer + embeddings + self.embed_dim
 
-    def num_adapter_params(self, rank: int) -> int:
-        """The number of weights of a LoRA adapter on all seven projections."""
-        return self.num_layers * sum(rank * (i + o) for i, o in self.projections.values())
+    def num_adapter_params(self, rank: int, lora_experts: bool = False) -> int:
+        """The number of weights of a LoRA adapter; lora_experts: of `adapted`."""
+        adapted = self.adapted(lora_experts)
+        layer = sum(self.matrices(n) * rank * sum(self.projections[n]) for n in adapted)
+        return self.num_layers * layer
 
-    def train_flops(self, rank: int | None, tokens: int, weighted_tokens: int) -> int:
+    def train_flops(
+        self, rank: int | None, tokens: int, weighted_tokens: int, lora_experts: bool = False
+    ) -> int:
         """Matmul FLOPs of training on tokens, without any recomputation, attention left out.
 
-        rank: of the LoRA adapter, None where all weights train. Of each weight a token costs 2
-        FLOPs forward, 2 for the gradient of the input and, where the weight trains, 2 for its own
-        gradient. The head runs only for tokens with weight in the loss.
+        rank: of the LoRA adapter, None where all weights train; lora_experts: of `adapted`. Of each
+        weight that it meets a token costs 2 FLOPs forward, 2 for the gradient of the input and,
+        where the weight trains, 2 for its own gradient. The head runs only for tokens with weight
+        in the loss.
         """
-        body = self.num_layers * sum(i * o for i, o in self.projections.values())
+        sizes = self.projections
+        layer = sum(self.applied(name) * i * o for name, (i, o) in sizes.items())
+        body = self.num_layers * (layer + self.router_size)
         head = self.vocab_size * self.embed_dim
         if rank is None:
             return 6 * (tokens * body + weighted_tokens * head)
-        adapter = self.num_adapter_params(rank)
+        adapted = self.adapted(lora_experts)
+        adapter = self.num_layers * sum(self.applied(n) * rank * sum(sizes[n]) for n in adapted)
         return 4 * (tokens * body + weighted_tokens * head) + 6 * tokens * adapter
 
 
@@ -222,6 +268,15 @@ _QWEN3_32B = Architecture(
     tied_embeddings=False,
     qk_norm="head",
 )
+_QWEN3_30B_A3B = dataclasses.replace(
+    _QWEN3_32B,
+    num_layers=48,
+    embed_dim=2048,
+    mlp_dim=768,
+    num_heads=32,
+    num_kv_heads=4,
+    experts=Experts(count=128, per_token=8, normalised=True),
+)
 _GEMMA3_4B = Architecture(
     num_layers=34,
     embed_dim=2560,
@@ -267,6 +322,7 @@ KNOWN = {
     "Qwen/Qwen2.5-14B-Instruct": _QWEN_25_14B,
     "Qwen/Qwen2.5-32B-Instruct": _QWEN_25_32B,
     "Qwen/Qwen3-32B": _QWEN3_32B,
+    "Qwen/Qwen3-30B-A3B": _QWEN3_30B_A3B,
     "google/gemma-3-4b-pt": _GEMMA3_4B,
     "google/gemma-3-4b-it": _GEMMA3_4B,
     "allenai/Olmo-3-1025-7B": _OLMO3_7B,

@@ -11,8 +11,10 @@ from flax import nnx
 from vcjax.models import rope
 from vcjax.models.architecture import Architecture
 from vcjax.models.bits import saveable
+from vcjax.models.experts import Weights, mix_experts
 from vcjax.models.linear import linear
 from vcjax.models.lora import AdapterParam, LoRA, init_a
+from vcjax.models.mixture import ExpertProjections, Router
 from vcjax.sharding import constrain
 
 PyTree = Any
@@ -90,10 +92,11 @@ class Block(nnx.Module):
         self.architecture = architecture
         for name, size in architecture.norm_sizes.items():
             setattr(self, name, RMSNorm(size, architecture))
-        self.q, self.k, self.v, self.o, self.gate, self.up, self.down = (
-            Projection(name, architecture, lora, rngs)
-            for name in ("q", "k", "v", "o", "gate", "up", "down")
-        )
+        for name in architecture.projections:
+            kind = ExpertProjections if architecture.is_of_experts(name) else Projection
+            setattr(self, name, kind(name, architecture, lora, rngs))
+        if architecture.experts is not None:
+            self.router = Router(architecture, rngs)
 
     def __call__(
         self, x: jax.Array, angles: tuple[jax.Array, jax.Array] | None, attend: Callable
@@ -137,6 +140,9 @@ class Block(nnx.Module):
 
     def mlp(self, x):
         y = self.normed(x, "mlp_norm")
+        if self.architecture.experts is not None:
+            weights = Weights(self.gate.weights, self.up.weights, self.down.weights)
+            return mix_experts(y, *self.router(y), weights)
         gate, up = saveable(self.gate(y), "gate"), saveable(self.up(y), "up")
         activation = ACTIVATIONS[self.architecture.activation]
         y = activation(gate.astype(jnp.float32)) * up.astype(jnp.float32)

@@ -65,13 +65,16 @@ class Model:
 def saved_values(architecture: Architecture, rank: int | None, remat: str) -> int:
     """How many values a token a block saves for the backward pass, its input included.
 
-    rank: of the adapters, None without. The policy "none" saves some more.
+    rank: of the adapters, None without. Of experts nothing is saved. The policy "none" saves some
+    more.
     """
-    sizes = {name: outputs for name, (_, outputs) in architecture.projections.items()}
+    adapted = architecture.adapted()
+    sizes = dict.fromkeys(("gate", "up"), 0)
+    sizes |= {name: architecture.projections[name][1] for name in adapted}
     sizes |= {"attended": sizes["q"], "middle": architecture.embed_dim}
     if architecture.norms == "before":
         sizes["down"] = 0
-    sizes["inner"] = (rank or 0) * len(architecture.projections)
+    sizes["inner"] = (rank or 0) * len(adapted)
     return architecture.embed_dim + sum(sizes[name] for name in SAVED[remat])
 
 
@@ -82,6 +85,7 @@ def recomputed(architecture: Architecture, remat: str) -> set[str]:
     """
     needed = {"q", "k", "v", "gate", "up"} | ({"down"} if architecture.norms != "before" else set())
     again = needed.difference(SAVED[remat])
+    again |= {name for name in needed if architecture.is_of_experts(name)}
     return again if "middle" in SAVED[remat] else again | {"o"}
 
 

@@ -10,7 +10,7 @@ from vcjax.schema.keys import SCRATCH
 
 def check_stages(config: ConfigDict) -> None:
     later = [stage for stage in config.stages.values() if stage.kind != "pretrain"]
-    for key in ("train", "rank", "alpha"):
+    for key in ("train", "rank", "alpha", "lora_experts"):
         values = {str(stage[key]) for stage in later}
         if len(values) > 1:
             raise InputError(

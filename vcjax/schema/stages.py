@@ -31,6 +31,7 @@ class Recipe(Section):
     train: Literal["lora", "full"] = "lora"  # full: all weights
     rank: Count = 64
     alpha: Positive = 128.0
+    lora_experts: bool = False  # of a mixture of experts: adapters on these, too
     lr: Rate = 1e-4
     schedule: Literal["cosine", "linear"] = "cosine"  # both to 0
     warmup: Share = 0.05  # of the stage's updates

@@ -235,8 +235,8 @@ def _report(
 
 def shape_flops(architecture: Architecture, recipe: ConfigDict) -> float:
     """`Architecture.train_flops` of an update whose tokens all have weight."""
-    rank = recipe.rank if recipe.train == "lora" else None
-    return architecture.train_flops(rank, recipe.batch_tokens, recipe.batch_tokens)
+    rank, tokens = recipe.rank if recipe.train == "lora" else None, recipe.batch_tokens
+    return architecture.train_flops(rank, tokens, tokens, recipe.lora_experts)
 
 
 def _gb(size: float) -> str:

@@ -14,7 +14,7 @@ from vcjax import sharding
 from vcjax.errors import InputError
 from vcjax.models import kernels, transformer
 from vcjax.models.architecture import Architecture
-from vcjax.models.lora import LoRA
+from vcjax.models.lora import of_recipe
 from vcjax.models.transformer import Model
 from vcjax.plan import Plan, StagePlan
 from vcjax.record import Record, check_numerics
@@ -155,7 +155,7 @@ def make_model(
     recipe: Mapping[str, Any],
 ) -> Model:
     """The decoder as a recipe trains it on these devices; config: resolved."""
-    lora = LoRA(recipe["rank"], recipe["alpha"]) if recipe["train"] == "lora" else None
+    lora = of_recipe(recipe)
     kernel = kernels.best_kernel(mesh.devices.flat[0], architecture.head_dim, config.compute_dtype)
     return Model(architecture, lora, config.compute_dtype, config.remat, kernel)
 

@@ -52,8 +52,7 @@ def run_stage(
     checkpoints = stages.weights(workdir, stage.fingerprint)
     recipe = ConfigDict(stage.recipe)
     _note_state(workdir, stage, stages.RUNNING)
-    rank = None if model.lora is None else model.lora.rank
-    speed = Speed(folder / "speed.json", model.architecture, rank, mesh)
+    speed = Speed(folder / "speed.json", model.architecture, model.lora, mesh)
 
     # --- Rows: a batch is found by its step.
     batches = rows.batches(

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 
 from vcjax.models.architecture import Architecture
 from vcjax.models.linear import linear
+from vcjax.models.lora import LoRA
 from vcjax.training.device_peaks import PEAK_FLOPS
 from vcjax.workdir import files
 from vcjax.workdir.best_effort import best_effort
@@ -48,9 +49,9 @@ class Speed:
     depends on the file: where it cannot be read or written, a warning says so.
     """
 
-    def __init__(self, path: epath.Path, architecture: Architecture, rank: int | None, mesh: Mesh):
-        """rank: as `Architecture.train_flops`."""
-        self._path, self._architecture, self._rank = path, architecture, rank
+    def __init__(self, path: epath.Path, architecture: Architecture, lora: LoRA | None, mesh: Mesh):
+        """lora: of the model that trains."""
+        self._path, self._architecture, self._lora = path, architecture, lora
         self._peak = peak_flops(mesh)
         self._starts: list[float] = []
         self._saved: dict[int, Work] = {}
@@ -129,7 +130,13 @@ class Speed:
         figures["tokens_per_second"] = work.tokens / work.seconds
         figures["input_wait"] = work.waited / work.seconds
         if self._peak is not None:
-            flops = self._architecture.train_flops(self._rank, work.tokens, work.weighted_tokens)
+            lora = self._lora
+            flops = self._architecture.train_flops(
+                None if lora is None else lora.rank,
+                work.tokens,
+                work.weighted_tokens,
+                lora is not None and lora.experts,
+            )
             figures["mfu"] = flops / (work.seconds * self._peak)
         productive = step * self._total.seconds / self._total.updates
         figures["goodput"] = productive / (time.time() - self._starts[0])

@@ -5,7 +5,7 @@ Only the families of FAMILIES, only .safetensors, no code from the folder.
 
 import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from vcjax.models.architecture import Architecture
 from vcjax.models.transformer import Model
 from vcjax.weights.families import gemma3, granite, llama, mistral, olmo, qwen, smollm3
 from vcjax.weights.families.config_json import ConfigJson, read_json
-from vcjax.weights.families.family import PROJECTIONS, Family
+from vcjax.weights.families.family import PROJECTIONS, ROUTER, Family, expert_name
 from vcjax.weights.placement import Index, Leaf, Reader, check_finite
 
 # model_type -> the family, and the classes of `transformers` that may stand in `architectures`.
@@ -28,6 +28,7 @@ FAMILIES: dict[str, Family] = {
     "mistral": mistral.FAMILY,
     "qwen2": qwen.QWEN2,
     "qwen3": qwen.QWEN3,
+    "qwen3_moe": qwen.QWEN3_MOE,
     "olmo2": olmo.OLMO2,
     "olmo3": olmo.OLMO3,
     "gemma3_text": gemma3.GEMMA3_TEXT,
@@ -40,6 +41,7 @@ CLASSES = {
     "MistralForCausalLM": "mistral",
     "Qwen2ForCausalLM": "qwen2",
     "Qwen3ForCausalLM": "qwen3",
+    "Qwen3MoeForCausalLM": "qwen3_moe",
     "Olmo2ForCausalLM": "olmo2",
     "Olmo3ForCausalLM": "olmo3",
     "Gemma3ForCausalLM": "gemma3_text",
@@ -107,15 +109,25 @@ def _has_other_head(folder: Path, family: Family) -> bool:
     return any((head[part] != embed[part]).any() for part in parts)
 
 
-def tensor_name(leaf: Leaf, layer: int | None, family: Family = llama.FAMILY) -> str:
+def tensor_name(
+    leaf: Leaf, layer: int | None, family: Family = llama.FAMILY, expert: int | None = None
+) -> str:
     """leaf: path in the weights, as ("blocks", "q", "kernel") -> its name in the files of a text
-    model."""
+    model; expert: of one whose experts each have a tensor of their own."""
     if layer is None:
         return OUTSIDE[leaf[0]]
     _, module, kind = leaf
     suffix = "bias" if kind == "bias" else "weight"
-    names = {**PROJECTIONS, **family.norms}
-    return f"model.layers.{layer}.{names[module]}.{suffix}"
+    names = {**PROJECTIONS, **family.norms, "router": ROUTER}
+    name = names[module] if expert is None else expert_name(module, expert)
+    return f"model.layers.{layer}.{name}.{suffix}"
+
+
+def experts_of(leaf: Leaf, architecture: Architecture) -> Sequence[int | None]:
+    """The experts that each have a tensor of a weight; [None] where there is one for all."""
+    if leaf[0] != "blocks" or not architecture.is_of_experts(leaf[1]):
+        return [None]
+    return range(architecture.matrices(leaf[1]))
 
 
 def is_transposed(leaf: Leaf) -> bool:
@@ -128,11 +140,18 @@ def open_weights(folder: Path) -> Reader:
     family = FAMILIES[model_type(folder)]
     files, architecture = _own_files(folder, family), read_architecture(folder)
     sizes = _tensor_sizes(architecture)
-    _check_names(folder, files, sizes, architecture.num_layers, family)
+    _check_names(folder, files, sizes, architecture, family)
     opened = functools.cache(open_file)
 
     def read(leaf: Leaf, layer: int | None, index: Index) -> np.ndarray:
-        if (own := tensor_name(leaf, layer, family)) not in files:
+        experts = experts_of(leaf, architecture)
+        if experts == [None]:
+            return read_one(leaf, tensor_name(leaf, layer, family), index)
+        names = (tensor_name(leaf, layer, family, expert) for expert in experts[index[0]])
+        return np.stack([read_one(leaf, name, index[1:]) for name in names])
+
+    def read_one(leaf: Leaf, own: str, index: Index) -> np.ndarray:
+        if own not in files:
             raise InputError(f"{folder}: tensor {own!r} is missing")
         name, path = files[own]
         tensor = opened(path).get_slice(name)
@@ -152,13 +171,18 @@ def open_weights(folder: Path) -> Reader:
 
 
 def _check_names(
-    folder: Path, files: Iterable[str], leaves: Iterable[Leaf], num_layers: int, family: Family
+    folder: Path,
+    files: Iterable[str],
+    leaves: Iterable[Leaf],
+    architecture: Architecture,
+    family: Family,
 ) -> None:
     """Refuses tensors that the block has no place for: without them it would be another model."""
     known = {
-        tensor_name(leaf, layer, family)
+        tensor_name(leaf, layer, family, expert)
         for leaf in leaves
-        for layer in (range(num_layers) if leaf[0] == "blocks" else [None])
+        for layer in (range(architecture.num_layers) if leaf[0] == "blocks" else [None])
+        for expert in experts_of(leaf, architecture)
     }
     known.add(OUTSIDE["head"])  # some files hold it although it is tied to the embeddings
     for name in sorted({*files} - known):
@@ -183,10 +207,11 @@ def weight_sizes(architecture: Architecture) -> dict[Leaf, tuple[int, ...]]:
 
 
 def _tensor_sizes(architecture: Architecture) -> dict[Leaf, list[int]]:
-    """The shape of each tensor in the files, which hold one layer each."""
+    """The shape of each tensor in the files, which hold one layer each, and one expert."""
     sizes = {}
     for leaf, size in weight_sizes(architecture).items():
         one = [*(size[1:] if leaf[0] == "blocks" else size)]
+        one = one[1:] if experts_of(leaf, architecture) != [None] else one
         sizes[leaf] = one[::-1] if is_transposed(leaf) else one
     return sizes
 

@@ -15,7 +15,7 @@ from vcjax.data.tokenizer import Tokenizer
 from vcjax.models.architecture import Architecture
 from vcjax.weights.families import llama
 from vcjax.weights.families.family import Family
-from vcjax.weights.huggingface import is_transposed, tensor_name, weight_sizes
+from vcjax.weights.huggingface import experts_of, is_transposed, tensor_name, weight_sizes
 from vcjax.weights.placement import Reader
 from vcjax.weights.stop_tokens import stop_ids
 from vcjax.workdir import files
@@ -82,8 +82,10 @@ def _tensors(
         stacked = leaf[0] == "blocks"
         for layer in range(size[0]) if stacked else [None]:
             tensor = read(leaf, layer, (slice(None),) * (len(size) - stacked))
-            tensor = tensor.T if is_transposed(leaf) else tensor
-            yield tensor_name(leaf, layer, family), np.ascontiguousarray(tensor)
+            for expert in experts_of(leaf, architecture):
+                one = tensor if expert is None else tensor[expert]
+                one = one.T if is_transposed(leaf) else one
+                yield tensor_name(leaf, layer, family, expert), np.ascontiguousarray(one)
 
 
 def model_config(

@@ -12,7 +12,7 @@ import numpy as np
 from vcjax.errors import InputError
 from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
-from vcjax.weights.families.family import PROJECTIONS
+from vcjax.weights.families.family import PROJECTIONS, expert_name
 from vcjax.weights.huggingface import open_file
 from vcjax.weights.huggingface_out import save
 from vcjax.weights.placement import check_finite
@@ -51,18 +51,19 @@ def write_adapter(
 ) -> None:
     """Writes adapter_config.json and adapter_model.safetensors, as `peft` 0.21 would.
 
-    adapter: {projection: {a: float32[layer, inputs, rank], b: float32[layer, rank, outputs]}}.
-    base, revision: the model that it belongs to, as `from_pretrained` takes them; None: `peft` is
-    to be told. inside: as in `Family`; other parts of a multimodal base get no adapter.
+    adapter: {projection: {a: float32[layer, inputs, rank], b: float32[layer, rank, outputs]}}; of
+    experts [layer, expert, ...], each written by itself, which `peft` puts together. base,
+    revision: the model that it belongs to, as `from_pretrained` takes them; None: `peft` is to be
+    told. inside: as in `Family`; other parts of a multimodal base get no adapter.
     """
-    targets: Any = sorted(_short_names())
+    targets: Any = sorted(_short_names(adapter))
     if inside != "model":
         targets = rf"{re.escape(inside)}\..*\.({'|'.join(targets)})"
     tensors = {
-        _name(layer, module, letter, inside): np.ascontiguousarray(matrix.T)
-        for module, matrices in adapter.items()
-        for letter, stacked in (("A", matrices["a"]), ("B", matrices["b"]))
-        for layer, matrix in enumerate(stacked)
+        _name(layer, path, letter, inside): np.ascontiguousarray(stacked[layer, *expert].T)
+        for path, (module, expert) in _places(adapter).items()
+        for letter, stacked in (("A", adapter[module]["a"]), ("B", adapter[module]["b"]))
+        for layer in range(len(stacked))
     }
     save(tensors, folder / WEIGHTS)
     config: dict[str, Any] = {
@@ -96,7 +97,8 @@ def read_adapter(folder: Path, model: Model, untouched: PyTree) -> PyTree:
     InputError where the adapter uses what is not supported, has another rank or alpha, or belongs
     to another model.
     """
-    _check_config(folder, model.lora)
+    adapter = jax.tree.map(lambda x: np.array(x, np.float32), untouched["adapter"])
+    _check_config(folder, model.lora, _short_names(adapter))
     path = folder / WEIGHTS
     if not path.is_file() and (folder / PICKLE).is_file():
         raise InputError(
@@ -104,31 +106,33 @@ def read_adapter(folder: Path, model: Model, untouched: PyTree) -> PyTree:
             "save it again (save_pretrained writes .safetensors)"
         )
     file = open_file(path)
-    adapter = jax.tree.map(lambda x: np.array(x, np.float32), untouched["adapter"])
-    modules = {theirs: ours for ours, theirs in PROJECTIONS.items()}
+    places = _places(adapter)
     found: dict[tuple[int, str], set[str]] = {}
     for name in file.keys():  # noqa: SIM118 (it is no dict)
         match = NAME.fullmatch(name)
-        if match is None or match[2] not in modules:
+        if match is None or match[2] not in places:
+            of_experts = match is not None and match[2].startswith("mlp.experts.")
+            also = "; set recipe(lora_experts=True) for those of experts" if of_experts else ""
             raise InputError(
-                f"{path}: tensor {name!r} is none of LoRA on {', '.join(_short_names())}; vcjax "
-                "adapts only these"
+                f"{path}: tensor {name!r} is none of LoRA on {', '.join(_short_names(adapter))}; "
+                f"vcjax adapts only these{also}"
             )
-        layer, module, letter = int(match[1]), modules[match[2]], match[3]
+        layer, letter = int(match[1]), match[3]
+        module, expert = places[match[2]]
         stacked = adapter[module][letter.lower()]
         if layer >= len(stacked):
             raise InputError(f"{path}: tensor {name!r}: the model has {len(stacked)} layers")
-        tensor, expected = file.get_tensor(name), stacked.shape[:0:-1]
+        tensor, expected = file.get_tensor(name), stacked.shape[:-3:-1]
         if tensor.shape != expected or tensor.dtype.name not in ("float32", "float16", "bfloat16"):
             raise InputError(
                 f"{path}: tensor {name!r} is {tensor.dtype}{[*tensor.shape]}; expected floats "
                 f"{[*expected]}; the adapter belongs to another model"
             )
-        stacked[layer] = check_finite(tensor, name, path).T
-        found.setdefault((layer, module), set()).add(letter)
-    for (layer, module), letters in found.items():
+        stacked[layer, *expert] = check_finite(tensor, name, path).T
+        found.setdefault((layer, match[2]), set()).add(letter)
+    for (layer, place), letters in found.items():
         for letter in {"A", "B"} - letters:
-            raise InputError(f"{path}: tensor {_name(layer, module, letter)!r} is missing")
+            raise InputError(f"{path}: tensor {_name(layer, place, letter)!r} is missing")
     if not found:
         raise InputError(f"{path}: there is no tensor in it")
     return {"adapter": adapter}
@@ -157,7 +161,7 @@ def other_base(folder: Path, model: str) -> str | None:
     return None if ours == theirs or ours.startswith(f"{theirs}.") else base
 
 
-def _check_config(folder: Path, lora: LoRA | None) -> None:
+def _check_config(folder: Path, lora: LoRA | None, adapted: list[str]) -> None:
     path = folder / CONFIG
     config = files.read_json(path)
     if not isinstance(config, dict):
@@ -172,10 +176,9 @@ def _check_config(folder: Path, lora: LoRA | None) -> None:
         raise InputError(f"{path}: {key} is {json.dumps(value)}, which is not supported{hint}")
     targets = config.get("target_modules") or []
     for target in targets if isinstance(targets, list) else []:  # a pattern: its tensors will tell
-        if target.split(".")[-1] not in _short_names():
+        if target.split(".")[-1] not in adapted:
             raise InputError(
-                f"{path}: target_modules has {target!r}; vcjax adapts only "
-                f"{', '.join(_short_names())}"
+                f"{path}: target_modules has {target!r}; vcjax adapts only {', '.join(adapted)}"
             )
     rank, alpha = config.get("r"), config.get("lora_alpha")
     if lora is None:
@@ -187,9 +190,21 @@ def _check_config(folder: Path, lora: LoRA | None) -> None:
         )
 
 
-def _name(layer: int, module: str, letter: str, inside: str = "model") -> str:
-    return f"base_model.model.{inside}.layers.{layer}.{PROJECTIONS[module]}.lora_{letter}.weight"
+def _places(adapter: PyTree) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """The path of each adapted module in a layer -> (projection, (expert,) or ())."""
+    places: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for module, matrices in adapter.items():
+        _, *experts, _, _ = matrices["a"].shape
+        if not experts:
+            places[PROJECTIONS[module]] = module, ()
+        for expert in range(sum(experts)):
+            places[expert_name(module, expert)] = module, (expert,)
+    return places
 
 
-def _short_names() -> list[str]:
-    return [name.split(".")[-1] for name in PROJECTIONS.values()]
+def _name(layer: int, path: str, letter: str, inside: str = "model") -> str:
+    return f"base_model.model.{inside}.layers.{layer}.{path}.lora_{letter}.weight"
+
+
+def _short_names(adapter: PyTree) -> list[str]:
+    return [path.split(".")[-1] for name, path in PROJECTIONS.items() if name in adapter]

@@ -16,6 +16,7 @@ PROJECTIONS = {
     "up": "mlp.up_proj",
     "down": "mlp.down_proj",
 }
+ROUTER = "mlp.gate"  # of a mixture of experts; its experts' names stand in `expert_name`
 # Of families that normalise what goes into attention and MLP.
 NORMS = {
     "attention_norm": "input_layernorm",
@@ -36,6 +37,11 @@ SWITCHED_OFF: dict[str, tuple[Any, ...]] = {
     "attn_logit_softcapping": (None,),
     "final_logit_softcapping": (None,),
 }
+
+
+def expert_name(projection: str, expert: int) -> str:
+    """As PROJECTIONS, of one expert; projection: gate, up or down."""
+    return PROJECTIONS[projection].replace("mlp.", f"mlp.experts.{expert}.")
 
 
 @dataclasses.dataclass(frozen=True)
