@@ -71,7 +71,7 @@ def test_updates_and_warm_up(config):
     assert (stage.rows_per_update, stage.updates, stage.warmup) == (4, 25, 3)
 
 
-@pytest.mark.parametrize("key", ["lr", "rank", "seed", "model", "rows", "dtype", "mesh"])
+@pytest.mark.parametrize("key", ["lr", "rank", "experts", "seed", "model", "rows", "dtype", "mesh"])
 def test_the_fingerprint_covers_what_determines_the_result(config, key):
     before = plan_of(config).arms["both"][0]
     identity, changes = "model", {}
@@ -79,6 +79,8 @@ def test_the_fingerprint_covers_what_determines_the_result(config, key):
         config.stages.why.lr = 5e-4
     if key == "rank":
         config.stages.why.rank = config.stages.what.rank = 8
+    if key == "experts":
+        config.stages.why.lora_experts = config.stages.what.lora_experts = True
     if key == "seed":
         config.seeds = 2
         assert set(plan_of(config).arms["both"][1]).isdisjoint(before)
@@ -96,6 +98,10 @@ def test_the_fingerprint_covers_what_determines_the_result(config, key):
         assert after == before
     else:
         assert set(after).isdisjoint(before)
+
+
+def test_a_stage_without_adapters_on_experts_is_as_before_there_were_any(config):
+    assert all("lora_experts" not in stage.recipe for stage in plan_of(config).stages.values())
 
 
 def test_a_changed_second_stage_leaves_the_first(config):

@@ -92,6 +92,7 @@ def prepare(
     names = [name for name in configs.used_stages(config) if config.stages[name].kind != "adapter"]
     for name in names:
         _check_length(config, name, base)
+        _check_adapted(config, name, base)
         _check_world(config, name, folder, probes)
     inputs: dict[Key, StageInput] = {}
 
@@ -262,6 +263,14 @@ def _code_hash() -> str:
     parts += [hashes.sha256_of_folder(package / name) for name in CODE]
     parts += [importlib.metadata.version(name) for name in PACKAGES]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+def _check_adapted(config: ConfigDict, name: str, base: Pretrained) -> None:
+    if config.stages[name].lora_experts and base.architecture.experts is None:
+        raise InputError(
+            f"config.stages.{name}.lora_experts: the model has no experts; leave it out (all of "
+            "its seven projections have adapters)"
+        )
 
 
 def _check_length(config: ConfigDict, name: str, base: Pretrained) -> None:

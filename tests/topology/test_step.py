@@ -28,7 +28,7 @@ from vcjax.training import compiled_step, train_step
 from vcjax.weights import placement
 
 MESH = dict(replica=1, fsdp=-1, tensor=1, sequence=1)
-FAMILIES = ("granite", "olmo2", "olmo3", "gemma3", "smollm3")
+FAMILIES = ("granite", "olmo2", "olmo3", "gemma3", "smollm3", "qwen3_moe")
 
 
 def as_a_stage_runs_it(recipe, model, dtype, mesh):
@@ -52,7 +52,7 @@ def as_a_stage_runs_it(recipe, model, dtype, mesh):
 
 
 @pytest.mark.parametrize("train", ["lora", "full"])
-@pytest.mark.parametrize("family", ["qwen2", "gemma3"])
+@pytest.mark.parametrize("family", ["qwen2", "gemma3", "qwen3_moe"])
 def test_the_program_is_the_same(train, family):
     recipe = config.recipe(length=32, batch_tokens=128, accumulation=2, train=train)
     lora = LoRA(4, 8.0) if train == "lora" else None

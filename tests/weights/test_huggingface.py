@@ -194,6 +194,14 @@ SLIDING = ["full_attention", "sliding_attention"]
         ("gemma3", {"rope_scaling": {"rope_type": "yarn", "factor": 2.0}}, "say otherwise"),
         ("granite", {"logits_scaling": "8"}, 'logits_scaling is "8", expected a number'),
         ("smollm3", {"no_rope_layers": [1, 0]}, "expected 0 or 1 for each of 3 layers"),
+        ("qwen3_moe", {"mlp_only_layers": [0]}, "mlp_only_layers is [0]"),
+        ("qwen3_moe", {"decoder_sparse_step": 2}, "decoder_sparse_step is 2"),
+        ("qwen3_moe", {"scoring_func": "sigmoid"}, 'scoring_func is "sigmoid"'),
+        ("qwen3_moe", {"n_group": 8}, "n_group is 8"),
+        ("qwen3_moe", {"n_shared_experts": 1}, "n_shared_experts is 1"),
+        ("qwen3_moe", {"num_experts_per_tok": 9}, "but there are 8 experts"),
+        ("qwen3_moe", {"hidden_act": "gelu_pytorch_tanh"}, 'only "silu" is'),
+        ("qwen3_moe", {"norm_topk_prob": None}, "norm_topk_prob is null"),
     ],
 )
 def test_an_option_of_a_family_that_cannot_be_run_is_named(copy, family, changes, named):

@@ -130,7 +130,8 @@ def meshes(topology: Topology, architecture: Architecture, length: int) -> Itera
     for tensor in _divisors(math.gcd(inside, architecture.num_kv_heads)):
         for sequence in _divisors(math.gcd(inside // tensor, length)):
             fsdp = inside // tensor // sequence
-            if architecture.embed_dim % fsdp == 0 and architecture.mlp_dim % tensor == 0:
+            in_parts = architecture.matrices("up") if architecture.experts else architecture.mlp_dim
+            if architecture.embed_dim % fsdp == 0 and in_parts % tensor == 0:
                 yield dict(replica=topology.slices, fsdp=fsdp, tensor=tensor, sequence=sequence)
 
 

@@ -274,6 +274,28 @@ PUBLISHED = {
         use_sliding_window=False,
         tie_word_embeddings=False,
     ),
+    "Qwen3-30B-A3B": shape(
+        "Qwen3MoeForCausalLM",
+        "qwen3_moe",
+        (2048, 6144, 48, 32, 4, 151936, 40960),
+        attention_bias=False,
+        decoder_sparse_step=1,
+        head_dim=128,
+        max_window_layers=48,
+        mlp_only_layers=[],
+        moe_intermediate_size=768,
+        norm_topk_prob=True,
+        num_experts=128,
+        num_experts_per_tok=8,
+        output_router_logits=False,
+        rms_norm_eps=1e-6,
+        rope_scaling=None,
+        rope_theta=1000000.0,
+        router_aux_loss_coef=0.001,
+        sliding_window=None,
+        use_sliding_window=False,
+        tie_word_embeddings=False,
+    ),
 }
 
 
@@ -298,9 +320,15 @@ def test_it_is_read_as_by_transformers(torch, written, name):
     assert (ours.num_layers, ours.embed_dim, ours.mlp_dim, ours.num_heads) == (
         theirs.num_hidden_layers,
         theirs.hidden_size,
-        theirs.intermediate_size,
+        getattr(theirs, "moe_intermediate_size", theirs.intermediate_size),
         heads,
     )
+    if ours.experts is not None:
+        assert (ours.experts.count, ours.experts.per_token, ours.experts.normalised) == (
+            theirs.num_experts,
+            theirs.num_experts_per_tok,
+            theirs.norm_topk_prob,
+        )
     assert ours.num_kv_heads == theirs.num_key_value_heads
     assert ours.head_dim == (getattr(theirs, "head_dim", None) or theirs.hidden_size // heads)
     assert (ours.vocab_size, ours.context_length, ours.norm_eps, ours.tied_embeddings) == (
@@ -319,6 +347,7 @@ def test_it_is_read_as_by_transformers(torch, written, name):
     [
         ("gemma-3-4b-it", "google/gemma-3-4b-it"),
         ("Olmo-3-7B-Instruct", "allenai/Olmo-3-7B-Instruct"),
+        ("Qwen3-30B-A3B", "Qwen/Qwen3-30B-A3B"),
     ],
 )
 def test_a_model_that_is_planned_without_its_files_is_the_published_one(written, name, known):

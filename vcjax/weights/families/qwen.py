@@ -50,7 +50,8 @@ OTHER_ROUTERS = {
 
 def read_qwen3_moe(config: ConfigJson) -> Architecture:
     config.check_off(OTHER_ROUTERS)
-    count = config.integer("num_experts", 128)
+    number = "num_local_experts" if "num_local_experts" in config.fields else "num_experts"
+    count = config.integer(number, 128)
     per_token = config.integer("num_experts_per_tok", 8)
     if per_token > count:
         config.refuse("num_experts_per_tok", f"but there are {count} experts")
