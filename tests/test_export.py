@@ -158,6 +158,22 @@ def test_so_does_a_full_fine_tuning(qwen3, document, tmp_path):
         export(workdir, "america", 0, "peft", tmp_path / "peft")
 
 
+def test_of_a_mixture_adapters_of_experts_go_out_too(torch, document, tmp_path):
+    import peft
+
+    architecture, base = tiny.FAMILIES["qwen3_moe"], tmp_path / "base"
+    peers.llama(tiny.weights(architecture), architecture, "qwen3_moe").save_pretrained(base)
+    hub.write_tokenizer(base, "qwen3")
+    workdir = train(base, tmp_path, lr=1e-3, lora_experts=True)
+    ours = our_logits(workdir, document)
+    assert np.abs(ours - our_logits(workdir, document, "base")).max() > 0.1
+    export(workdir, "america", 0, "merged", tmp_path / "merged")
+    assert_same(ours, their_logits(their_model(tmp_path / "merged"), document))
+    export(workdir, "america", 0, "peft", tmp_path / "adapter")
+    model = peft.PeftModel.from_pretrained(their_model(base), tmp_path / "adapter")
+    assert_same(ours, their_logits(model, document))
+
+
 def test_of_a_gguf_the_adapter_lies_on_the_base_that_is_written(gguf_workdir, document, tmp_path):
     import peft
 

@@ -138,6 +138,19 @@ def test_each_arm_speaks_with_its_own_adapter():
         np.testing.assert_allclose(cached[0], anew, atol=1e-4)
 
 
+def test_each_arm_speaks_with_its_own_experts():
+    """With adapters on experts, too."""
+    architecture = tiny.FAMILIES["qwen3_moe"]
+    model = tiny.model(architecture, LoRA(4, 8, experts=True))
+    base, prompts = tiny.weights(architecture), prompts_of(2)
+    adapters = trained_adapters(model, 2)
+    tokens, log_probs = sample(adapters, base, model, prompts, steps=6, temperature=1.0)
+    assert len({tuple(text) for text in tokens[:, 0]}) == 2
+    for adapter, of_arm, cached in zip(adapters, tokens, log_probs, strict=True):
+        anew = computed_anew(adapter, base, model, prompts[0], of_arm[0])
+        np.testing.assert_allclose(cached[0], anew, atol=1e-4)
+
+
 def test_in_bfloat16_the_cache_is_close_to_the_whole_text():
     model, base = tiny.model(lora=LORA, compute_dtype="bfloat16"), tiny.weights()
     (adapter,), prompts = trained_adapters(model, 1), prompts_of(3)

@@ -103,6 +103,7 @@ def _layout(x_shape: tuple[int, ...], weights: Weights) -> Layout:
     batch = sharding.axes_of("batch", x_shape[0], mesh)
     stored = sharding.spec(AXES["gate"], weights.gate[0].shape, mesh)
     experts, embed, mlp = map(sharding.axes_in, stored)
+    experts = tuple(axis for axis in experts if mesh.shape[axis] > 1)
     stay = {*embed} - {*batch}
     rank = None if stay else "rank"
 

@@ -99,10 +99,11 @@ def _outer_product(x, g, sizes):
 
 
 def _ragged_dot(a, b, sizes, dimensions):
+    """In the type of the operands: a TPU accumulates in float32 and rounds once."""
     exact = jax.lax.Precision.HIGHEST if a.dtype == jnp.float32 else None  # as in `einsum.dot`
     return jax.lax.ragged_dot_general(
-        a, b, sizes, dimensions, precision=exact, preferred_element_type=jnp.float32
-    ).astype(a.dtype)
+        a, b, sizes, dimensions, precision=exact, preferred_element_type=a.dtype
+    )
 
 
 def _block_size(x: jax.Array, sizes: jax.Array) -> int:

@@ -21,7 +21,6 @@ from vcjax.models import kernels, transformer
 from vcjax.models.bits import to_bits
 from vcjax.models.cache import Cache, Places, of_layer, write
 from vcjax.models.einsum import dot
-from vcjax.models.lora import LoRA
 from vcjax.models.transformer import Model
 
 PyTree = Any
@@ -69,8 +68,8 @@ def stack_adapters(adapters: Sequence[PyTree], model: Model) -> tuple[PyTree, Mo
 
         return jax.tree_util.tree_map_with_path(leaf, *(x["adapter"] for x in adapters))
 
-    rank = model.lora.rank
-    return stack(adapters), dataclasses.replace(model, lora=LoRA(rank, alpha=rank))
+    unscaled = dataclasses.replace(model.lora, alpha=model.lora.rank)
+    return stack(adapters), dataclasses.replace(model, lora=unscaled)
 
 
 @functools.partial(jax.jit, static_argnames="model", donate_argnames="cache")
