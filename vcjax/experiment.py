@@ -217,7 +217,8 @@ def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder
     for line in sources.lines(plan):
         print(line)
     lines = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
-    for line in [*lines, *stage_inputs.warnings(inputs.config, folder)]:
+    lines += [*sources.warnings(plan), *stage_inputs.warnings(inputs.config, folder)]
+    for line in lines:
         print(f"warning: {line}")
     _print_evaluations(inputs.config, inputs.base.architecture, inputs.base.tokenizer)
 
