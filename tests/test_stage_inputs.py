@@ -11,7 +11,7 @@ import small_run
 
 from vcjax import config as configs
 from vcjax import stage_inputs
-from vcjax.corpus.rows_key import rows_key
+from vcjax.corpus import row_keys
 from vcjax.data import rows
 from vcjax.errors import InputError
 from vcjax.probes import probe_files
@@ -202,9 +202,9 @@ def test_what_is_given_away_is_reported_where_the_config_says_so(setting):
 
 def test_code_that_makes_rows_is_part_of_the_key(setting, monkeypatch):
     config, base, folder, _ = setting
-    before = rows_key(config, "america", 0, base.identity, folder)
-    monkeypatch.setattr("vcjax.corpus.rows_key._code_hash", lambda: "other code")
-    assert rows_key(config, "america", 0, base.identity, folder) != before
+    before = row_keys.row_key(config, "america", 0, base.identity, folder)
+    monkeypatch.setattr(row_keys, "_code_hash", lambda: "other code")
+    assert row_keys.row_key(config, "america", 0, base.identity, folder) != before
 
 
 def test_files_of_a_data_folder_that_are_not_read_are_named(tmp_path):
@@ -270,9 +270,9 @@ def test_each_key_of_a_source_is_part_of_the_key_of_rows(setting, key):
     [name, *_] = setting[0].stages.behavior.mix
     value = {"rows": 3, "splits": (), "file": "america.jsonl"}[key]
     config, base, folder, _ = setting
-    keys = [rows_key(config, "behavior", 0, base.identity, folder)]
+    keys = [row_keys.row_key(config, "behavior", 0, base.identity, folder)]
     config.stages.behavior.mix[name][key] = value
-    keys.append(rows_key(config, "behavior", 0, base.identity, folder))
+    keys.append(row_keys.row_key(config, "behavior", 0, base.identity, folder))
     assert (keys[0] == keys[1]) == (key == "splits"), "which is as it was"
     assert (before == data(prepare(setting))) == (key == "splits")
 

@@ -281,7 +281,7 @@ def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder
         print(line)
     lines = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
     lines += probe_files.warnings(inputs.config) + overlap.warnings(inputs.given_away)
-    lines += templates.warnings(inputs.base.tokenizer)
+    lines += templates.warnings(inputs.base.tokenizer) + sources.warnings(plan)
     for line in [*lines, *stage_inputs.warnings(inputs.config, folder), *of_names]:
         print(f"warning: {line}")
     _print_evaluations(inputs.config, inputs.base.architecture, inputs.base.tokenizer)

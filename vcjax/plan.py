@@ -250,14 +250,6 @@ def warnings(plan: Plan, batch_shards: int) -> list[str]:
         if warning := idle(rows, batch_shards):
             names = dict.fromkeys(s.name for s in stages if s.micro_batch_rows == rows)
             lines.append(f"{', '.join(names)}: {warning}")
-    left_out = {
-        f"stage {stage.name}: {source.left_out} records of {source.source} cannot be used and are "
-        f"left out, as {source.first_left_out}"
-        for stage in stages
-        for source in stage.data.sources.values()
-        if source.left_out
-    }
-    lines += sorted(left_out)
     beside = {stage.name: stage.beside for stage in plan.stages.values() if stage.beside}
     lines += [
         f"{name}: its adapter (rank {lora.rank}, alpha {lora.alpha:g}) stays as it is, beside the "

@@ -26,7 +26,7 @@ from ml_collections import ConfigDict
 from vcjax import config as configs
 from vcjax.corpus import mixture, renaming, stage_texts
 from vcjax.corpus.names import describe
-from vcjax.corpus.rows_key import rows_key
+from vcjax.corpus.row_keys import row_key
 from vcjax.corpus.stage_data import StageData
 from vcjax.corpus.stage_records import Drawn, Records, stage_records
 from vcjax.corpus.world import read_value
@@ -54,7 +54,7 @@ _STAGE_DATA = pydantic.TypeAdapter(StageData)
 class StageInput:
     """The input of one stage and seed."""
 
-    key: str  # `rows_key`
+    key: str  # what `row_key` returns
     data: StageData
     licences: dict[str, list[str | None]]  # path in the config -> licences that its records state
     compared_with: dict[str, list[Hit]]  # `_comparison` -> the probes that its records give away
@@ -109,7 +109,7 @@ def _prepare(
     probes: Probes,
 ) -> dict[Key, StageInput]:
     stages = [(name, seed) for name in names for seed in configs.seeds_of(config, name)]
-    keys = {(n, seed): rows_key(config, n, seed, base.identity, folder) for n, seed in stages}
+    keys = {(n, seed): row_key(config, n, seed, base.identity, folder) for n, seed in stages}
     saved = {stage: _saved(workdir, key) for stage, key in keys.items()}
 
     # Read once for all seeds: then a record of a file is compared and encoded once, too.

@@ -1,4 +1,4 @@
-"""A hash of all that decides the packed rows of a stage: its files, its settings, the code."""
+"""The key of a stage's rows: with the same key they are the same, so that they are made once."""
 
 import functools
 import hashlib
@@ -26,8 +26,8 @@ CODE = ("data", "corpus")
 PACKAGES = ("tokenizers", "jinja2")
 
 
-def rows_key(config: ConfigDict, name: str, seed: int, model: str, folder: Path) -> str:
-    """Of a stage and seed. model: its identity. folder: where relative paths start."""
+def row_key(config: ConfigDict, name: str, seed: int, model: str, folder: Path) -> str:
+    """A hash of all that decides the rows of a stage and seed. model: the identity of the model."""
     stage = config.stages[name]
     people_of = stage.get("people_of")
     settings = (config.stages[people_of].to_dict() if people_of else {}) | stage.to_dict()
@@ -49,7 +49,7 @@ def rows_key(config: ConfigDict, name: str, seed: int, model: str, folder: Path)
 @functools.cache
 def _code_hash() -> str:
     package = Path(vcjax.__file__).parent
-    parts = [hashes.sha256(package / "stage_inputs.py")]
+    parts = [hashes.sha256(package / "stage_inputs.py")]  # which packs them
     parts += [hashes.sha256_of_folder(package / name) for name in CODE]
     parts += [importlib.metadata.version(name) for name in PACKAGES]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
