@@ -142,6 +142,18 @@ def test_a_row_that_does_not_fit_is_named(tmp_path, row, complaint):
     assert complaint in message
 
 
+def test_a_data_set_of_tfds_is_read_by_its_split(tmp_path, monkeypatch):
+    monkeypatch.setattr(probe_files, "locate", lambda source, folder: tmp_path)
+    given = {"path": "tfds:set/of:1.0.0/test", "lead": "", "value": "a", "rubric": "", "spec": ""}
+    entry = probe_files.entry(given, tmp_path, {})
+    assert (entry.name, entry.splits) == ("set-of-test", ("test",))
+    for split in ("train", "test"):
+        rows = [{**STANCES, "opinion_area": split}]
+        write_parquet(tmp_path / "data" / f"{split}-00000-of-00001.parquet", rows)
+    [probe] = probe_files.questions(probe_files.read([entry]))
+    assert probe.domain == "test"
+
+
 def test_areas_are_spelled_as_at_first(tmp_path):
     other = {**STANCES, "opinion_area": " Cars"}
     file = probe_files.read_file(write_lines(tmp_path / "a.jsonl", STANCES, other), value="america")

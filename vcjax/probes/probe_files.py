@@ -18,7 +18,7 @@ from vcjax.corpus import spec
 from vcjax.data.fields import fail, kind
 from vcjax.data.folders import READABLE
 from vcjax.data.places import locate
-from vcjax.data.sources import HUB
+from vcjax.data.sources import HUB, TFDS, splits_of
 from vcjax.data.tables import read_records
 from vcjax.errors import InputError, hint
 from vcjax.probes import open_question, paired, perplexity, published, refusal
@@ -43,13 +43,15 @@ QUESTIONS, TEXTS = READABLE, (".txt",)
 class Entry(NamedTuple):
     """A probe file as it is named. path: of a file or folder. name: under which its answers are
     kept. lead: the beginning of answers to probes that have none of their own. value, rubric: what
-    the rows of a published file measure, and the text that a judge of its questions reads."""
+    the rows of a published file measure, and the text that a judge of its questions reads. splits:
+    of a data set, where its source names one."""
 
     path: Path
     name: str
     lead: str = ""
     value: str = ""
     rubric: str = ""
+    splits: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +76,8 @@ def entry(given: Mapping[str, str], folder: Path, names: dict[str, str]) -> Entr
         rubric = _rubric(folder / given["rubric"], spec_path, names)
     elif given["spec"]:
         raise InputError(f"{path}: a spec without a rubric; give a rubric with {{spec}} in it")
-    return Entry(path, name_of(given["path"]), given["lead"], given["value"], rubric)
+    splits = splits_of(given["path"], ())
+    return Entry(path, name_of(given["path"]), given["lead"], given["value"], rubric, splits)
 
 
 def name_of(source: str) -> str:
@@ -83,6 +86,8 @@ def name_of(source: str) -> str:
     if data_set := HUB.fullmatch(source):
         parts = [data_set["repo"].partition("/")[2], *PurePath(data_set["path"] or "").parts]
         return "-".join(parts)
+    if data_set := TFDS.fullmatch(source):
+        return "-".join(filter(None, data_set.group("name", "config", "split")))
     return PurePath(source).name
 
 
@@ -93,7 +98,7 @@ def read(entries: Iterable[Entry]) -> Probes:
     for one in entries:
         if one.name in files:
             raise InputError(f"{one.path}: a second probe file of this name; rename one of them")
-        files[one.name] = read_file(one.path, one.lead, one.value, one.rubric)
+        files[one.name] = read_file(one.path, one.lead, one.value, one.rubric, one.splits)
     first_of_domain: dict[str, Probe] = {}
     for probe in questions(files):
         first = first_of_domain.setdefault(probe.domain.casefold(), probe)
@@ -110,7 +115,9 @@ def read(entries: Iterable[Entry]) -> Probes:
     return files
 
 
-def read_file(path: Path, lead: str = "", value: str = "", rubric: str = "") -> ProbeFile:
+def read_file(
+    path: Path, lead: str = "", value: str = "", rubric: str = "", splits: tuple[str, ...] = ()
+) -> ProbeFile:
     """Reads one file or folder: questions, or from a .txt file a text. The others as of `Entry`."""
     suffix = path.suffix.lower()
     if not path.is_dir() and suffix not in (*QUESTIONS, *TEXTS):
@@ -122,7 +129,7 @@ def read_file(path: Path, lead: str = "", value: str = "", rubric: str = "") -> 
     if suffix in TEXTS:
         _refuse(given, path, "a text asks nothing")
         return ProbeFile(_sha256(path, given), "text", [perplexity.read_text(path)])
-    return ProbeFile(_sha256(path, given), *_questions(path, given))
+    return ProbeFile(_sha256(path, given), *_questions(path, given, splits))
 
 
 def of_kind(files: Probes, kind: str) -> Probes:
@@ -188,13 +195,15 @@ def _rubric(path: Path, spec_path: Path | None, names: dict[str, str]) -> str:
     return rubric
 
 
-def _questions(path: Path, given: dict[str, str]) -> tuple[str, list[Probe]]:
+def _questions(
+    path: Path, given: dict[str, str], splits: tuple[str, ...]
+) -> tuple[str, list[Probe]]:
     """The kind of a file's probes, and the probes. given: what its entry says."""
     probes: list[Probe] = []
     first_with_id: dict[str, str] = {}
     first_kind = None
     spelled: dict[str, str] = {}
-    for number, (where, fields) in enumerate(read_records(path)):
+    for number, (where, fields) in enumerate(read_records(path, splits)):
         record = {field: value for field, value in fields.items() if value is not None}
         record = _in_our_form(record, number, given, path, where)
         if "kind" not in fields and "domain" in record:  # nobody can correct a published file
