@@ -361,8 +361,8 @@ def test_an_adapter_has_no_update_to_end_at(tmp_path):
 def test_keys_of_a_recipe_that_an_older_run_did_not_know_are_no_difference(tmp_path):
     new = as_json(resolve(config(tmp_path), tmp_path))
     old = as_json(resolve(config(tmp_path), tmp_path))
-    for recipe in (old["recipe"], *old["stages"].values()):
-        del recipe["start"], recipe["start_seed"]
+    for keys in (old["recipe"], *old["stages"].values()):
+        del keys["start"], keys["start_seed"]
     assert not differences(old, new)
     new["recipe"]["lr"] = 1.0
     assert differences(old, new) == ["config.recipe.lr: 0.0003 -> 1.0"]
