@@ -26,6 +26,7 @@ from vcjax.config import (
     used_stages,
 )
 from vcjax.errors import InputError
+from vcjax.schema.differences import differences
 
 
 def config(folder, **settings):
@@ -392,3 +393,13 @@ def test_an_adapter_has_no_names(tmp_path):
     given = config(tmp_path, stages=stages, arms=dict(what=(), both=("why",)))
     with pytest.raises(InputError, match=r"rename: an adapter has no texts; leave it out"):
         resolve(given, tmp_path)
+
+
+def test_keys_of_a_recipe_that_an_older_run_did_not_know_are_no_difference(tmp_path):
+    new = as_json(resolve(config(tmp_path), tmp_path))
+    old = as_json(resolve(config(tmp_path), tmp_path))
+    for keys in (old["recipe"], *old["stages"].values()):
+        del keys["start"], keys["start_seed"]
+    assert not differences(old, new)
+    new["recipe"]["lr"] = 1.0
+    assert differences(old, new) == ["config.recipe.lr: 0.0003 -> 1.0"]

@@ -216,14 +216,15 @@ def _serving(
             )
             served, revision = "BASE", None
         adapters = [host_weights.lora_of(record.plan, model.chain[-1]) for model in group]
-        own_template = record.config["chat_template"] == base.tokenizer.chat_template
+        template = record.config["chat_template"]
+        is_given = template != "" and template == base.tokenizer.chat_template
         lines.append(
             vllm.command(
                 served,
                 revision,
                 {model.name: out / model.name for model in group},
                 max(lora.rank for lora in adapters if lora is not None),
-                out / group[0].name / "chat_template.jinja" if own_template else None,
+                out / group[0].name / "chat_template.jinja" if is_given else None,
                 None if pretraining else _untouched(record, name),
             )
         )

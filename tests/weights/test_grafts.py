@@ -1,6 +1,8 @@
 """What was trained on one checkpoint is asked on another one of its shape, and scaled."""
 
+import dataclasses
 import json
+import shlex
 import shutil
 
 import hub
@@ -17,6 +19,7 @@ from ml_collections import ConfigDict
 from vcjax import config as configs
 from vcjax import experiment, record
 from vcjax.errors import InputError
+from vcjax.export import export, export_all
 from vcjax.probes import answer_files
 from vcjax.report import reading
 from vcjax.serve import models as serving
@@ -231,6 +234,59 @@ def test_a_server_has_them_each_on_its_own_base(finished):
     assert ["of a chat model" in template for template in templates] == [False, False, True, True]
 
 
+def test_an_export_is_the_scaled_adapter_for_the_other_model(
+    finished, checkpoints, document, tmp_path
+):
+    import peft as theirs
+    import torch
+    import transformers
+
+    def logits(model):
+        with torch.no_grad():
+            return model(torch.from_numpy(document["tokens"]).long()).logits.numpy()
+
+    workdir = epath.Path(finished[0] / "run")
+    for format in ("peft", "merged"):
+        export(workdir, "chat_more", 0, format, tmp_path / format)
+    assert files.read_json(tmp_path / "peft" / "adapter_config.json")[
+        "base_model_name_or_path"
+    ] == str(checkpoints[1])
+    base = transformers.AutoModelForCausalLM.from_pretrained(checkpoints[1])
+    ours = our_logits(workdir, document, "chat_more")
+    adapted = logits(theirs.PeftModel.from_pretrained(base, tmp_path / "peft"))
+    np.testing.assert_allclose(ours, adapted, atol=1e-4)
+    whole = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    np.testing.assert_allclose(ours, logits(whole), atol=1e-4)
+    card = (tmp_path / "peft" / "README.md").read_text()
+    own = f"which was trained on `{checkpoints[0]}`, its adapters times 1.5."
+    assert f"It is the arm `america`, {own}" in card
+    template = (tmp_path / "peft" / "chat_template.jinja").read_text()
+    assert "of a chat model" in template
+    with pytest.raises(InputError, match="the adapters of none are times 0, so there is none"):
+        export(workdir, "none", 0, "peft", tmp_path / "none")
+    export(workdir, "none", 0, "merged", tmp_path / "none")
+    whole = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "none")
+    np.testing.assert_allclose(our_logits(workdir, document, "base"), logits(whole), atol=1e-4)
+
+
+def test_all_exports_are_served_by_a_command_for_each_base(finished, checkpoints, tmp_path):
+    export_all(epath.Path(finished[0] / "run"), "all", "all", "peft", tmp_path / "out")
+    folders = {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()}
+    on_base, on_chat = (
+        {"america-0", "early-0", "half-0", "more-0"},
+        {"chat_america-0", "chat_more-0"},
+    )
+    assert folders == on_base | on_chat, "`one` is america, and `none` has no adapter"
+    lines = (tmp_path / "out" / "vllm.txt").read_text().splitlines()
+    for line, model, untouched, names in zip(
+        lines, checkpoints, ("base-0", "chat-0"), (on_base, on_chat), strict=True
+    ):
+        words = shlex.split(line)
+        assert words[2:5] == [str(model), "--served-model-name", untouched]
+        modules = dict(word.split("=") for word in words[words.index("--lora-modules") + 1 :])
+        assert modules == {name: str(tmp_path / "out" / name) for name in names}
+
+
 # --- What does not fit
 
 
@@ -249,8 +305,6 @@ def found(own, model, chat_template=""):
     ],
 )
 def test_another_shape_is_refused(checkpoints, tmp_path, change, message):
-    import dataclasses
-
     other = write_model(tmp_path / "other", architecture=dataclasses.replace(QWEN3, **change))
     with pytest.raises(InputError, match=message) as error:
         found(checkpoints[0], other)
@@ -300,8 +354,6 @@ def test_a_model_without_a_template_gets_the_experiments(checkpoints, tmp_path):
 
 
 def test_a_shape_that_differs_stops_before_anything_is_written(checkpoints, tmp_path):
-    import dataclasses
-
     other = write_model(tmp_path / "other", architecture=dataclasses.replace(QWEN3, mlp_dim=64))
     config = config_of(tmp_path / "files", checkpoints, wide=dict(arm="america", model=str(other)))
     with pytest.raises(InputError, match=r"^config\.grafts\.wide\.model: .* of another shape"):
