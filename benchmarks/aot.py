@@ -96,6 +96,18 @@ WORKS = {
         stretch=13.5e9,
         peers=(plain("lora", "32b", "v5e:4x4", "8192"),),
     ),
+    "gemma3_4b_lora": Work(
+        LLAMA,
+        "america",
+        "v5e:4x4",
+        (*recipe(4096 * 16), "--config.remat=dots", "--config.model=google/gemma-3-4b-it"),
+    ),
+    "olmo3_7b_lora": Work(
+        LLAMA,
+        "america",
+        "v5e:4x4",
+        (*recipe(4096 * 16), "--config.remat=dots", "--config.model=allenai/Olmo-3-7B-Instruct"),
+    ),
     # For the same rows at most 0.35 of the cycles above. The experts' matmuls are kernels.
     "qwen3_30b_a3b_lora": Work(
         QWEN32,
