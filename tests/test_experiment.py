@@ -642,7 +642,7 @@ def test_general_instructions_are_mixed_into_a_behavior_stage(copy, tmp_path):
     assert len(records) == 100 and sum(mixed) == 40
     assert mixed != sorted(mixed), "they lie among the others"
     settings.stages.behavior.mix_share = 0.9
-    with pytest.raises(InputError, match=r"50 demonstrations, but a share of 0\.9"):
+    with pytest.raises(InputError, match=r"50 records, but a share of 0\.9"):
         experiment.run(settings, files_, tmp_path / "more", dry_run=True)
 
 

@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 
 from vcjax.config import behavior, experiment, rationale, recipe, resolve
-from vcjax.data.source_counts import SourceCounts
 from vcjax.errors import InputError
 from vcjax.models.architecture import Architecture
 from vcjax.plan import StageData, cost, describe, make_plan, warnings
@@ -135,16 +134,6 @@ def test_few_updates_and_split_documents_are_warned_of_once(config):
         "tokens are left out: why 1,234, what 1,234. They are parts of split documents in which "
         "nothing is trained on, as of a prompt longer than a row.",
     ]
-
-
-def test_records_that_are_left_out_are_warned_of(config):
-    source = SourceCounts(
-        "b.jsonl", "", 9, 90, 90, 3, left_out=2, first_left_out="b.jsonl:3: blank"
-    )
-    [line] = warnings(plan_of(config, rows=400, sources={"file": source}), batch_shards=1)[:1]
-    assert line == (
-        "stage what: 2 records of b.jsonl cannot be used and are left out, as b.jsonl:3: blank"
-    )
 
 
 def test_parts_are_part_of_the_fingerprint_only_where_there_are_some(config):

@@ -11,6 +11,7 @@ import small_run
 
 from vcjax import config as configs
 from vcjax import stage_inputs
+from vcjax.corpus import row_keys
 from vcjax.data import rows
 from vcjax.errors import InputError
 from vcjax.probes import probe_files
@@ -197,9 +198,9 @@ def test_what_is_given_away_is_reported_where_the_config_says_so(setting):
 
 def test_code_that_makes_rows_is_part_of_the_key(setting, monkeypatch):
     config, base, folder, _ = setting
-    before = stage_inputs.input_key(config, "america", 0, base, folder)
-    monkeypatch.setattr(stage_inputs, "_code_hash", lambda: "other code")
-    assert stage_inputs.input_key(config, "america", 0, base, folder) != before
+    before = row_keys.row_key(config, "america", 0, base.identity, folder)
+    monkeypatch.setattr(row_keys, "_code_hash", lambda: "other code")
+    assert row_keys.row_key(config, "america", 0, base.identity, folder) != before
 
 
 def test_files_of_a_data_folder_that_are_not_read_are_named(tmp_path):
@@ -265,8 +266,8 @@ def test_each_key_of_a_source_is_part_of_the_key_of_rows(setting, key):
     [name, *_] = setting[0].stages.behavior.mix
     value = {"rows": 3, "splits": (), "file": "america.jsonl"}[key]
     config, base, folder, _ = setting
-    keys = [stage_inputs.input_key(config, "behavior", 0, base, folder)]
+    keys = [row_keys.row_key(config, "behavior", 0, base.identity, folder)]
     config.stages.behavior.mix[name][key] = value
-    keys.append(stage_inputs.input_key(config, "behavior", 0, base, folder))
+    keys.append(row_keys.row_key(config, "behavior", 0, base.identity, folder))
     assert (keys[0] == keys[1]) == (key == "splits"), "which is as it was"
     assert (before == data(prepare(setting))) == (key == "splits")

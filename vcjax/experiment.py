@@ -251,7 +251,8 @@ def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder
     lines = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
     lines += probe_files.warnings(inputs.config) + overlap.warnings(inputs.given_away)
     lines += templates.warnings(inputs.base.tokenizer)
-    for line in [*lines, *stage_inputs.warnings(inputs.config, folder)]:
+    lines += [*sources.warnings(plan), *stage_inputs.warnings(inputs.config, folder)]
+    for line in lines:
         print(f"warning: {line}")
     _print_evaluations(inputs.config, inputs.base.architecture, inputs.base.tokenizer)
 

@@ -248,14 +248,6 @@ def warnings(plan: Plan, batch_shards: int) -> list[str]:
         if warning := idle(rows, batch_shards):
             names = dict.fromkeys(s.name for s in stages if s.micro_batch_rows == rows)
             lines.append(f"{', '.join(names)}: {warning}")
-    left_out = {
-        f"stage {stage.name}: {source.left_out} records of {source.source} cannot be used and are "
-        f"left out, as {source.first_left_out}"
-        for stage in stages
-        for source in stage.data.sources.values()
-        if source.left_out
-    }
-    lines += sorted(left_out)
     if split := [stage for stage in stages if stage.data.split_documents]:
         numbers = _of_each(split, lambda s: f"{s.data.split_documents} of {s.data.documents}")
         lines.append(f"documents longer than a row (`length` tokens) were split: {numbers}")

@@ -13,7 +13,6 @@ import dataclasses
 import functools
 import gzip
 import hashlib
-import importlib.metadata
 import json
 import tempfile
 from pathlib import Path
@@ -25,9 +24,9 @@ import pydantic
 from etils import epath
 from ml_collections import ConfigDict
 
-import vcjax
 from vcjax import config as configs
 from vcjax.corpus import mixture
+from vcjax.corpus.row_keys import row_key
 from vcjax.corpus.stage_records import Drawn, stage_records
 from vcjax.corpus.world import read_value
 from vcjax.data import examples, folders, formats, licences, places, rows, source_counts
@@ -49,18 +48,6 @@ from vcjax.workdir import disk, files, hashes, processes, storage
 
 Key = tuple[str, int]  # a stage's name in the config, a seed
 
-# The settings of a stage that decide its records and how they are packed.
-SETTINGS = (
-    *("kind", "spec", "other_spec", "file", "splits", "rows", "tokens", "broken", "mix"),
-    *("mix_share", "order", "documents", "demonstrations"),
-    *("held_out", "linked", "opposite", "thinking", "length", "overlong", "explanations"),
-    *("people", "declaring", "num_values", "linking", "assistants", "mixture"),
-    *("unrelated_to", "contradicting"),
-)
-# The folders of vcjax and the packages whose code makes rows of files.
-CODE = ("data", "corpus")
-PACKAGES = ("tokenizers", "jinja2")
-
 _STAGE_DATA = pydantic.TypeAdapter(StageData)
 
 
@@ -68,7 +55,7 @@ _STAGE_DATA = pydantic.TypeAdapter(StageData)
 class StageInput:
     """The input of one stage and seed."""
 
-    key: str  # what `input_key` returns
+    key: str  # what `row_key` returns
     data: StageData
     licences: dict[str, list[str | None]]  # path in the config -> licences that its records state
     compared_with: dict[str, list[Hit]]  # `_comparison` -> the probes that its records give away
@@ -121,7 +108,7 @@ def _prepare(
     probes: Probes,
 ) -> dict[Key, StageInput]:
     stages = [(name, seed) for name in names for seed in configs.seeds_of(config, name)]
-    keys = {(n, seed): input_key(config, n, seed, base, folder) for n, seed in stages}
+    keys = {(n, seed): row_key(config, n, seed, base.identity, folder) for n, seed in stages}
     saved = {stage: _saved(workdir, key) for stage, key in keys.items()}
 
     # Read once for all seeds: then a record of a file is compared and encoded once, too.
@@ -264,35 +251,6 @@ def _write_rows(data: StageData, waiting: IO[bytes], workdir: epath.Path) -> Non
 def _compressed(file: IO[bytes], mode: Literal["rb", "wb"]) -> IO[bytes]:
     """Packed rows shrink to a seventh."""
     return cast(IO[bytes], gzip.open(file, mode, compresslevel=1))
-
-
-def input_key(config: ConfigDict, name: str, seed: int, base: Pretrained, folder: Path) -> str:
-    """A hash of all that decides the rows of a stage and seed."""
-    stage = config.stages[name]
-    people_of = stage.get("people_of")
-    settings = (config.stages[people_of].to_dict() if people_of else {}) | stage.to_dict()
-    sources = {key: places.locate(source, folder) for key, source in sources_of(stage).items()}
-    decides = {
-        "settings": {key: settings[key] for key in SETTINGS if key in settings},
-        "names": [config.names.to_dict(), config.other_names.to_dict()],
-        "sources": {
-            key: hashes.sha256_of_folder(path) if path.is_dir() else hashes.sha256(path)
-            for key, path in sources.items()
-        },
-        "seed": seed,
-        "model": base.identity,
-        "code": _code_hash(),
-    }
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:32]
-
-
-@functools.cache
-def _code_hash() -> str:
-    package = Path(vcjax.__file__).parent
-    parts = [hashes.sha256(Path(__file__))]
-    parts += [hashes.sha256_of_folder(package / name) for name in CODE]
-    parts += [importlib.metadata.version(name) for name in PACKAGES]
-    return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
 def _check_length(config: ConfigDict, name: str, base: Pretrained) -> None:

@@ -90,6 +90,7 @@ def test_sharegpt_has_system_and_tool_turns(read):
             "field 'prompt[1]' is the assistant's, which TRL would not train on and vcjax would",
         ),
         ({"prompt": [USER], "completion": [USER]}, "'completion' has no assistant turn"),
+        ({"message": CHAT}, "'completion', one of these; rename 'message' if that is it"),
     ],
 )
 def test_a_record_of_no_shape_is_refused(complaint, record, expected):

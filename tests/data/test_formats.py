@@ -40,6 +40,7 @@ def test_documents_keep_text_order_place_and_provenance(write):
     ("line", "complaint"),
     [
         ({"messages": CHAT, "source": "x"}, "expected a document's text, the record has messages,"),
+        ({"texts": "t"}, "the record has texts; rename 'texts' if that is it"),
         ({"text": 3}, "field 'text' is a number; expected a string"),
         ({"text": None}, "field 'text' is null; expected a string"),
         ({"text": " \n"}, "field 'text' is blank"),

@@ -70,6 +70,7 @@ def test_the_licence_is_that_of_the_whole_data_set(cache):
         ("hub:org/chast@main/a", "hub:org/chast@main: not in the hub's cache, and could not be"),
         ("hub:org/chast@main/a", "; did you mean 'org/chats', which is there?"),
         ("hub:org/chats@v3/chats.jsonl", "hub:org/chats@v3: not in the hub's cache"),
+        ("hub:chats", "hub:chats: expected hub:organisation/name@revision, perhaps with /path"),
     ],
 )
 def test_what_does_not_exist_is_refused_with_the_nearest(cache, source, message):

@@ -80,19 +80,20 @@ def test_a_split_is_read_in_its_order_as_plain_values(data_dir):
 
 
 def test_train_is_taken_beside_what_is_held_out_alone():
-    assert len(read_demonstrations(tfds_folders.find("tfds:plain:1.0.0"))) == 2
+    plain = tfds_folders.find("tfds:plain:1.0.0")
+    assert len(read_demonstrations(plain)) == 2 and left_out(plain) == ["test"]
     folder = tfds_folders.find("tfds:chats:1.0.0")
     message = refusal(read_demonstrations, folder)
     assert message == (
         f"{folder}: its splits are train, validation, extra; say which are meant, as "
         "splits=('train',)"
     )
-    assert left_out(folder) == []
 
 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
+        ("tfds:chats", "tfds:chats: expected tfds:name:version, perhaps with /split"),
         ("tfds:chat:1.0.0", "has no 'chat'; did you mean 'chats'?"),
         ("tfds:chats:1.0.1", "has no '1.0.1'; did you mean '1.0.0'?"),
         ("tfds:chats/long:1.0.0", "has no 'long'; expected one of 1.0.0"),

@@ -41,6 +41,10 @@ def test_a_data_set_and_records_that_are_left_out_are_always_shown():
     broken = dataclasses.replace(OWN, left_out=3, first_left_out="own.jsonl:3: blank")
     plan = plan_of([{"file": MIXED}], [{"file": broken}])
     assert [row["stage"] for row in sources.over_seeds(sources.table(plan))] == ["a", "b"]
+    assert sources.warnings(plan) == [
+        "stage b: 3 records of /home/me/own.jsonl cannot be used and are left out, as own.jsonl:3: "
+        "blank"
+    ]
     assert sources.lines(plan)[2] == "b: file       60     600         500         3  own.jsonl"
 
 

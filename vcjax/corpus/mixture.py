@@ -43,7 +43,7 @@ def files(stage: ConfigDict) -> list[tuple[str, tuple[str, ...]]]:
     """What a stage reads, each with its splits that are named."""
     mix = stage.get("mix") or ""
     if isinstance(mix, str):
-        mixed = [(mix, ())] if mix else []
+        mixed: list[tuple[str, tuple[str, ...]]] = [(mix, ())] if mix else []
     else:
         mixed = [(one.file, splits_of(one.file, tuple(one.splits))) for one in mix.values()]
     if stage.file is None:

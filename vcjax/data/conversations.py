@@ -15,6 +15,7 @@ from pydantic import AliasChoices, Field
 
 from vcjax.data.fields import Fields, Text, checked, fail, kind
 from vcjax.data.json_files import fault, parse_json
+from vcjax.errors import nearest
 
 SHAPES = (("messages",), ("prompt", "completion"), ("conversations",))
 REASONING = ("reasoning", "reasoning_content", "thinking")  # ours, OpenAI-style APIs', TRL's
@@ -76,7 +77,9 @@ def shape_of(record: dict[str, Any], where: str) -> tuple[str, ...]:
     if len(shapes) != 1:
         names = ", ".join(repr(field) for field in record if field in given) or "no fields"
         expected = "'messages', or 'conversations', or 'prompt' and 'completion'"
-        fail(where, f"the record has {names}; expected {expected}, one of these")
+        near = None if shapes else nearest("messages", given)
+        also = f"; rename {near!r} if that is it" if near else ""
+        fail(where, f"the record has {names}; expected {expected}, one of these{also}")
     return shapes[0]
 
 

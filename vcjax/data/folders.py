@@ -70,9 +70,13 @@ def files_of(folder: Path, splits: Sequence[str] = ()) -> Files:
 
 
 def left_out(path: Path) -> list[str]:
-    """Files of a data folder that may hold records and are not read, by their names in it."""
-    if not path.is_dir() or is_tfds(path):
+    """Files of a data folder that may hold records and are not read, by their names in it; of a
+    folder that TFDS wrote its splits."""
+    if not path.is_dir():
         return []
+    if is_tfds(path):
+        known = [split["name"] for split in read_json(path / "dataset_info.json")["splits"]]
+        return sorted({*known} - {*choose_splits(path, known)})
     return [str(file.relative_to(path)) for file in files_of(path).left_out]
 
 

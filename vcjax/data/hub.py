@@ -8,7 +8,7 @@ from typing import NamedTuple
 import huggingface_hub
 from huggingface_hub import constants
 
-from vcjax.data.sources import HUB
+from vcjax.data.sources import HUB, fault
 from vcjax.errors import InputError, hint, nearest
 
 # What is fetched beside a path, for the licence.
@@ -49,7 +49,8 @@ def root(place: Path) -> Path | None:
 
 def _parse(source: str) -> _DataSet:
     parts = HUB.fullmatch(source)
-    assert parts, source  # the config's schema refuses others
+    if parts is None:
+        raise InputError(f"{source}: {fault(source)}")
     return _DataSet(
         parts["repo"], parts["revision"] or constants.DEFAULT_REVISION, parts["path"] or ""
     )

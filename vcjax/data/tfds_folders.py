@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 
 from vcjax.data.fields import fail
 from vcjax.data.folders import choose_splits
-from vcjax.data.sources import TFDS
+from vcjax.data.sources import TFDS, fault
 from vcjax.errors import InputError, hint
 
 
@@ -18,7 +18,8 @@ def find(source: str) -> Path:
     """The folder of a source's version. Raises InputError where it is not here, with the nearest
     name, config or version that is."""
     parts = TFDS.fullmatch(source)
-    assert parts, source  # the config's schema refuses others
+    if parts is None:
+        raise InputError(f"{source}: {fault(source)}")
     place = Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     for name in filter(None, (parts["name"], parts["config"], parts["version"])):
         if not (place / name).is_dir():

@@ -66,6 +66,19 @@ def lines(plan: Plan) -> list[str]:
     return [f"{line}  {where}" for line, where in zip(numbers, ["of", *found], strict=True)]
 
 
+def warnings(plan: Plan) -> list[str]:
+    """One line a stage and source of which records are left out."""
+    return sorted(
+        {
+            f"stage {stage.name}: {source.left_out} records of {source.source} cannot be used and "
+            f"are left out, as {source.first_left_out}"
+            for stage in plan.stages.values()
+            for source in stage.data.sources.values()
+            if source.left_out
+        }
+    )
+
+
 def shown(source: str) -> str:
     """Of an absolute path the last name alone: the rest would tell of this machine."""
     return Path(source).name if Path(source).is_absolute() else source
