@@ -13,9 +13,7 @@ IM_END = {"eos_token": "<|im_end|>"}
 ENDOFTEXT = {"eos_token": "<|endoftext|>"}
 SENTENCES = ["<s>", "</s>"]
 S_NAMES = {"bos_token": "<s>", "eos_token": "</s>"}
-DEEPSEEK = [
-    "<BOS>", "<EOS>", "<|User|>", "<|Assistant|>", "<|call|>", "<|end_call|>", "<think>", "</think>",
-]  # fmt: skip
+DEEPSEEK = ["<BOS>", "<EOS>", "<|User|>", "<|Assistant|>", "<think>", "</think>"]
 DEEPSEEK_NAMES = {"bos_token": "<BOS>", "eos_token": "<EOS>"}
 COHERE = [
     "<BOS_TOKEN>", "<|START_OF_TURN_TOKEN|>", "<|END_OF_TURN_TOKEN|>", "<|SYSTEM_TOKEN|>",
@@ -91,6 +89,13 @@ FORMS: dict[str, tuple[str, list[str], dict[str, str]]] = {
         CHATML,
         IM_END,
     ),
+    # GLM-4, ChatGLM
+    "ends turns by the next": (
+        "<sop>{% for m in messages %}{{ '<|' + m.role + '|>\n' + m.content }}{% endfor %}"
+        "{{ '<|assistant|>' if add_generation_prompt }}",
+        ["<sop>", "<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>"],
+        ENDOFTEXT,
+    ),
     # OLMo 2 and 3
     "ends the last turn otherwise": (
         turns(
@@ -154,6 +159,14 @@ FORMS: dict[str, tuple[str, list[str], dict[str, str]]] = {
         CHATML,
         IM_END,
     ),
+    # Hermes
+    "ends tool results by what follows": (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+        "{{ m.tool_calls | tojson if m.tool_calls }}"
+        "{{ '\n' if m.role == 'tool' and not loop.last }}<|im_end|>\n{% endfor %}" + ASK,
+        CHATML,
+        IM_END,
+    ),
     # Gemma 3: the system prompt stands in the first question
     "folds the system prompt": (
         "{{ bos_token }}{% set first = '' %}{% set rest = messages %}"
@@ -169,10 +182,9 @@ FORMS: dict[str, tuple[str, list[str], dict[str, str]]] = {
     ),
     # Llama 2
     "begins each question anew": (
-        "{% if messages[0].role == 'system' %}{% set system, talk = messages[0].content, messages[1:] "
-        "%}{% else %}{% set system, talk = '', messages %}{% endif %}{% for m in talk %}"
-        "{% if m.role == 'user' %}{{ bos_token + '[INST] ' }}"
-        "{% if loop.first and system %}{{ '<<SYS>>\n' + system + '\n<</SYS>>\n\n' }}{% endif %}"
+        "{% set start = 1 if messages[0].role == 'system' else 0 %}{% for m in messages[start:] %}"
+        "{% if m.role == 'user' %}{{ bos_token + '[INST] ' }}{% if loop.first and start %}"
+        "{{ '<<SYS>>\n' + messages[0].content + '\n<</SYS>>\n\n' }}{% endif %}"
         "{{ m.content.strip() + ' [/INST]' }}"
         "{% else %}{{ ' ' + m.content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}",
         SENTENCES,
@@ -188,7 +200,8 @@ FORMS: dict[str, tuple[str, list[str], dict[str, str]]] = {
     ),
     # Mistral 7B v0.3, the older one
     "drops the system prompt": (
-        "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }}[/INST]"
+        "{{ bos_token }}{% for m in messages %}"
+        "{% if m.role == 'user' %}[INST] {{ m.content }}[/INST]"
         "{% elif m.role == 'assistant' %} {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}",
         [*SENTENCES, "[INST]", "[/INST]"],
         S_NAMES,
@@ -230,8 +243,9 @@ FORMS: dict[str, tuple[str, list[str], dict[str, str]]] = {
     "uses all of Jinja": (
         "{%- macro turn(m) %}{{ '<|im_start|>' ~ m.role ~ '\n' ~ m['content'] ~ '<|im_end|>\n' }}"
         "{% endmacro %}{%- set ns = namespace(seen=0) %}{%- for m in messages %}"
-        "{%- if m.content is not string %}{%- continue %}{%- endif %}{%- set ns.seen = ns.seen + 1 %}"
-        "{%- if ns.seen > 99 %}{%- break %}{%- endif %}{{- turn(m) }}{%- endfor %}"
+        "{%- if m.content is not string %}{%- continue %}{%- endif %}"
+        "{%- set ns.seen = ns.seen + 1 %}{%- if ns.seen > 99 %}{%- break %}{%- endif %}"
+        "{{- turn(m) }}{%- endfor %}"
         "{%- set asked = messages | selectattr('role', 'equalto', 'user') | list %}"
         "{%- if add_generation_prompt and asked %}{{- '<|im_start|>assistant\n' }}{%- endif %}",
         CHATML,

@@ -28,7 +28,7 @@ SAME_NUMERICS: dict[int, tuple[int | str, ...]] = {1: (1, "0.8.1")}
 
 @dataclasses.dataclass(frozen=True)
 class Base:
-    """The pretrained model. sha256: its `identity`. warnings: of its tokenizer and chat template."""
+    """The pretrained model. sha256: its `identity`. warnings: of `templates.warnings`."""
 
     sha256: str
     licence: str

@@ -150,7 +150,12 @@ def test_masks_of_the_generation_tag(peer_of, family, thinking):
         assert 0 < sum(weights) < len(weights)
 
 
-FORMS = sorted(forms.FORMS.keys() - {"writes the date"})  # which `transformers` says is today's
+# Without the date, which `transformers` says is today's, and two that are refused altogether.
+FORMS = sorted(
+    forms.FORMS.keys() - {"writes the date", "ends nothing", "asks otherwise than it answers"}
+)
+# What ends a turn, and is written only once more follows.
+ENDS = {"ends turns between": "<|im_end|>", "ends turns by the next": "<|user|>"}
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -170,12 +175,12 @@ def test_forms(name):
     for turn in turns:
         prompt = encode_prompt(tokenizer, talk[:turn], "here:1")
         assert prompt == theirs(talk[:turn], add_generation_prompt=True)
-    if name in ("ends nothing", "asks otherwise than it answers") or "opens thinking" in name:
+    if "opens thinking" in name:
         return
     examples = encode_conversation(tokenizer, talk, "here:1")
     ends = [turn + 1 for turn in turns] if len(examples) > 1 else [len(talk)]
     for (ids, _), end in zip(examples, ends, strict=True):
-        rest = [tokenizer.control["<|im_end|>"]] if name == "ends turns between" else []
+        rest = [tokenizer.control[ENDS[name]]] if name in ENDS else []
         assert ids == theirs(talk[:end]) + rest
 
 

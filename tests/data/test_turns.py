@@ -9,10 +9,9 @@ import dataclasses
 import chats
 import forms
 import pytest
-from chats import ANSWER, CALL, PRICE, REASON, RESULT, SYSTEM, TALK, USER, WHY
+from chats import ANSWER, CALL, REASON, RESULT, TALK, USER, WHY
 
 from vcjax.data.chat import encode_conversation, encode_prompt
-from vcjax.data.tokenizer import decode
 from vcjax.errors import InputError
 
 CHATML = (
@@ -47,6 +46,10 @@ EXPECTED = {
     # The model sees no header in its prompt: it writes it.
     "never asks": [CHATML.replace("<|im_start|>assistant\n[[", "[[<|im_start|>assistant\n")],
     "ends turns between": [CHATML.removesuffix("\n")],
+    "ends turns by the next": [
+        "<sop><|system|>\nBe brief.<|user|>\nWhich cheese?<|assistant|>[[\nColby.<|user|>]]\nWhy?"
+        "<|assistant|>[[\nIt costs less.<|user|>]]"
+    ],
     "ends the last turn otherwise": [
         FIRST.replace("Colby.<|im_end|>", "Colby.<|endoftext|>"),
         SECOND.replace("less.<|im_end|>]]\n", "less.<|endoftext|>]]"),
@@ -73,6 +76,7 @@ EXPECTED = {
         "<|User|>Why?<|Assistant|></think>[[It costs less.<EOS>]]"
     ],
     "splits content and call": [CHATML],
+    "ends tool results by what follows": [CHATML],
     "folds the system prompt": [
         "<bos><start_of_turn>user\nBe brief.\n\nWhich cheese?<end_of_turn>\n"
         "<start_of_turn>model\n[[Colby.<end_of_turn>]]\n"
@@ -140,6 +144,13 @@ def test_all_forms_are_looked_at():
     assert forms.FORMS.keys() == EXPECTED.keys() | REFUSED.keys()
 
 
+def test_a_history_that_is_written_otherwise_once_an_answer_follows():
+    """Each answer behind the prompt that the model sees."""
+    call, answer = shown("ends tool results by what follows", [USER, CALL, RESULT, ANSWER])
+    assert "assistant\n[[[{" in call and call.endswith("}]<|im_end|>]]\n")
+    assert answer.endswith("tool\n3.50<|im_end|>\n<|im_start|>assistant\n[[Colby.<|im_end|>]]\n")
+
+
 # --- Reasoning
 
 
@@ -166,6 +177,12 @@ def test_reasoning_in_a_channel():
         "[[<|channel|>analysis<|message|>It is cheap.<|end|><|start|>assistant"
         "<|channel|>final<|message|>Colby.<|return|>]]",
     ]
+
+
+@pytest.mark.parametrize("name", ["never asks", "ends turns between", "ends turns by the next"])
+def test_reasoning_that_is_left_out(name):
+    with pytest.raises(InputError, match=r"messages\[2\] has reasoning, which"):
+        shown(name, TALK, thinking=True)
 
 
 def test_a_template_that_thinks_in_another_way_is_refused():
@@ -205,6 +222,7 @@ def test_a_message_of_which_a_part_is_left_out(cut):
 
 def test_what_stands_before_a_block_that_the_template_takes_for_reasoning():
     """Where its tags are text: as control tokens they would be kept from the template."""
+    answer = {"role": "assistant", "content": "Sure. <think>Hm.</think> Colby."}
     tokenizer = chats.of(chats.template("qwen3"), chats.QWEN2_5, chats.QWEN_NAMES)
     with pytest.raises(InputError, match=r"messages\[1\] has content, which .* out or cuts"):
         chats.shown(tokenizer, [USER, answer], thinking=True)
@@ -218,14 +236,24 @@ def test_a_call_behind_the_end_of_the_turn():
         shown("splits content and call", [USER, call, RESULT, ANSWER], tools=[])
 
 
+def test_an_end_that_is_not_the_turn_s():
+    """Command-R+ ends no call, and goes on with an instruction that has the same end."""
+    template = forms.turns(forms.OPEN + "{{ m.content or m.tool_calls | tojson }}")
+    template = template.replace("tojson }}", "tojson }}{{ '<|im_end|>\n' if m.content }}")
+    template += "<|im_start|>system\nCall!<|im_end|>\n" + forms.ASK
+    tokenizer = chats.of(template, forms.CHATML, forms.IM_END)
+    (text,) = chats.shown(tokenizer, [USER, ANSWER])
+    assert text.endswith("[[Colby.<|im_end|>]]\n<|im_start|>system\nCall!<|im_end|>\n")
+    with pytest.raises(InputError, match=r"messages\[1\] is ended by no control token"):
+        chats.shown(tokenizer, [USER, CALL, RESULT, ANSWER])
+
+
 def test_a_template_that_a_plain_conversation_cannot_teach_its_end():
     """It wants a system prompt; then the last control token ends a turn."""
-    template = (
-        "{{ messages[0].content if messages[0].role == 'system' else raise_exception('No') }}"
-    )
+    template = "{{ raise_exception('No') if messages[0].role != 'system' }}"
     template += forms.turns(forms.SAY) + forms.ASK
     tokenizer = chats.of(template, forms.CHATML, forms.IM_END)
-    assert chats.shown(tokenizer, TALK) == ["Be brief." + CHATML]
+    assert chats.shown(tokenizer, TALK) == [CHATML]
 
 
 def test_the_end_may_be_without_a_name():

@@ -64,7 +64,7 @@ def warnings(tokenizer: Tokenizer) -> list[str]:
     sources = [tokenizer.chat_template, *tokenizer.named_templates.values()]
     if any("strftime_now" in source for source in sources):
         found.append(
-            f"the chat template asks for today's date: vcjax always says {jinja.DATE}, so that rows "
-            "stay the same; `transformers` and servers say the day's"
+            f"the chat template asks for today's date: vcjax always says {jinja.DATE}, so that "
+            "rows stay the same; `transformers` and servers say the day's"
         )
     return found

@@ -27,7 +27,7 @@ class Tokenizer:
     template_tokens: variables of the template: bos_token, eos_token and others -> their text.
     identity: sha256 of vocabulary, merges and template, for fingerprints.
     words: where words are tokens, all that there are; None where any text has tokens.
-    named_templates: further chat templates by their names; tool_use is for conversations with tools.
+    named_templates: further chat templates by name; tool_use is for conversations with tools.
     warnings: in what `transformers` makes other ids of an export.
     """
 

@@ -5,7 +5,7 @@ token that ends it. Whatever a message says has to stand in a turn or in a promp
 """
 
 import functools
-import os
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,11 +50,13 @@ class Turn:
 class End:
     """How a template ends a turn of the assistant.
 
-    token: the control token that ends it, "" where that is not known. tail: what is written behind
-    the turn, to its end, only where more follows or is asked for; "" where it always is.
+    token: the control token that ends it, "" where that is not known. rest: what is written behind
+    that, and space, at the end of a conversation. tail: what is written behind the turn, to its
+    end, only where more follows or is asked for; "" where it always is.
     """
 
     token: str = ""
+    rest: str = ""
     tail: str = ""
 
 
@@ -93,7 +95,11 @@ def answered(conversation: Conversation, messages: Sequence[dict]) -> tuple[str,
         before = conversation.prompt(history[1:])
         if text.startswith(before) and text == conversation.text(messages[1:]):
             return prompt, text[len(before) :]
-    same = len(os.path.commonprefix([prompt, text]))
+    header = prompt.removeprefix(conversation.text(history)) if history else ""
+    if header not in ("", prompt) and text.count(header) == prompt.count(header):
+        # The history is written otherwise once an answer follows (a tool's result, by Hermes).
+        return prompt, text.rpartition(header)[2]
+    same = len(_shared(prompt, text))
     ours, theirs = (repr(one[same : same + 40]) for one in (text, prompt))
     problem = f"is rendered otherwise than its prompt: {ours} stands where that has {theirs}"
     fail(conversation, len(history), problem)
@@ -131,39 +137,52 @@ def fail(conversation: Conversation, index: int, problem: str) -> NoReturn:
 
 @functools.lru_cache(maxsize=8)
 def end_of_turn(tokenizer: Tokenizer, template: str) -> End:
-    """What stands behind an answer's text, whether or not the user goes on.
+    """The token behind an answer's text that stands there whether or not the user goes on.
 
     What comes only behind the last turn ends none, as <|endoftext|> behind the <|end|> of Phi-3.5,
     unless there is nothing else (gpt-oss ends the last turn by <|return|>, all others by <|end|>).
-    Qwen1.5 ends a turn only where more follows.
+    Where nothing ends the last turn, what follows it does: <|im_end|> in Qwen1.5, and in GLM-4 the
+    token by which the user's turn begins.
     """
     said, answer, more, *borders = map(chr, PRIVATE_USE[:5])
     talk = [{"role": "user", "content": said}, {"role": "assistant", "content": answer}]
 
-    def behind(messages: list[dict], asked: bool = False) -> str:
+    def render(messages: list[dict], asked: bool = False) -> str:
         variables = {"messages": messages, "tools": [], "add_generation_prompt": asked}
-        text, _ = jinja.render(template, borders, variables | tokenizer.template_tokens)
-        return text.partition(answer)[2]
+        return jinja.render(template, borders, variables | tokenizer.template_tokens)[0]
 
     try:
-        last, asked = behind(talk), behind(talk, asked=True)
-        inside = behind([*talk, {"role": "user", "content": more}]).partition(more)[0]
+        before, _, last = render(talk).partition(answer)
+        asked = render(talk, asked=True).partition(answer)[2]
+        inside = render([*talk, {"role": "user", "content": more}]).partition(answer)[2]
     except Exception:  # a template may refuse this conversation, and not others
         return End()
-    eos = tokenizer.template_tokens.get("eos_token", "")
-    for text in (os.path.commonprefix([last, inside]), last):
-        if tokens := control_pattern(tokenizer).findall(text):
+    inside = inside.partition(more)[0]
+    names, controls = tokenizer.template_tokens, control_pattern(tokenizer)
+    eos = names.get("eos_token", "")
+    for text in (_shared(last, inside), last):
+        if tokens := controls.findall(text):
             is_whole = text.strip() == last.strip()
-            return End(eos if eos in tokens else tokens[-1 if is_whole else 0])
-    shared = os.path.commonprefix([asked, inside])
-    if eos and eos in shared:
-        return End(eos, shared[: shared.index(eos) + len(eos)])
+            token = eos if eos in tokens else tokens[-1 if is_whole else 0]
+            return End(token, rest=last.partition(token)[2].lstrip())
+    if eos in controls.findall(_shared(asked, inside)):
+        return End(eos, tail=inside[: inside.index(eos) + len(eos)])
+    follows, header = controls.search(inside), before.partition(said)[2]
+    if follows and follows[0] not in [*controls.findall(header), names.get("bos_token")]:
+        return End(follows[0], tail=inside[: follows.end()])
     return End()
+
+
+def _shared(first: str, second: str) -> str:
+    """What both texts begin with."""
+    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))
+    return "".join(character for character, _ in pairs)
 
 
 def _turn(tokenizer: Tokenizer, conversation: Conversation, index: int) -> Turn:
     prompt, appended = answered(conversation, conversation.messages[: index + 1])
-    answer = _to_its_end(tokenizer, conversation.template, appended)
+    message = conversation.messages[index]
+    answer = _to_its_end(tokenizer, conversation.template, message, appended)
     if answer is None:
         fail(conversation, index, "is ended by no control token of the model")
     turn = Turn(index, prompt, answer, rest=appended[len(answer) :])
@@ -171,16 +190,19 @@ def _turn(tokenizer: Tokenizer, conversation: Conversation, index: int) -> Turn:
     return turn
 
 
-def _to_its_end(tokenizer: Tokenizer, template: str, appended: str) -> str | None:
-    """What a turn appends, up to the token that ends it; None if nothing ends it."""
+def _to_its_end(tokenizer: Tokenizer, template: str, message: dict, appended: str) -> str | None:
+    """What the message appends up to the token that ends its turn; None if nothing ends it."""
     end = end_of_turn(tokenizer, template)
-    ends = list(control_pattern(tokenizer).finditer(appended))
-    for match in ends:
-        if match[0] == end.token:
-            return appended[: match.end()]
-    if ends and not appended[ends[-1].end() :].strip():  # a call of gpt-oss ends by <|call|>
-        return appended[: ends[-1].end()]
-    return appended + end.tail if end.tail else None
+    appended = appended.removesuffix(end.rest)
+    controls = list(control_pattern(tokenizer).finditer(appended))
+    for control in controls:
+        if control[0] == end.token:
+            return appended[: control.end()]
+    if end.tail:  # what follows a call is not the user
+        return None if message.get("tool_calls") else appended + end.tail
+    if controls and not appended[controls[-1].end() :].strip():  # gpt-oss ends calls by <|call|>
+        return appended[: controls[-1].end()]
+    return None
 
 
 def _check_written(tokenizer: Tokenizer, conversation: Conversation, turn: Turn) -> None:
@@ -190,7 +212,7 @@ def _check_written(tokenizer: Tokenizer, conversation: Conversation, turn: Turn)
     if message["content"].strip():
         marked, edges = _with_edges(conversation, turn.index)
         _, appended = answered(conversation, [*history, marked])
-        answer = _to_its_end(tokenizer, conversation.template, appended)
+        answer = _to_its_end(tokenizer, conversation.template, marked, appended)
         if answer is None or not _stand_in(edges, answer):
             _fail_left_out(conversation, turn, "content")
     for name, fields in (("reasoning", REASONING), ("tool_calls", ("tool_calls",))):
@@ -198,10 +220,11 @@ def _check_written(tokenizer: Tokenizer, conversation: Conversation, turn: Turn)
             continue
         without = {field: value for field, value in message.items() if field not in fields}
         try:
-            text = "".join(answered(conversation, [*history, without]))
+            prompt, appended = answered(conversation, [*history, without])
         except InputError:  # the template cannot do without it
             continue
-        if text.startswith(turn.text):
+        answer = _to_its_end(tokenizer, conversation.template, without, appended)
+        if (prompt, answer) == (turn.prompt, turn.answer):
             _fail_left_out(conversation, turn, name)
 
 

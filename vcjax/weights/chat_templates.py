@@ -27,7 +27,8 @@ def read(folder: Path, config: dict[str, Any]) -> dict[str, str]:
         named = _in_config(where, config.get("chat_template"))
     if named and "default" not in named:
         raise InputError(
-            f"{where}none is named 'default', only {', '.join(named)}; put the one to use into {FILE}"
+            f"{where}none is named 'default', only {', '.join(named)}; put the one to use into "
+            f"{FILE}"
         )
     return named
 

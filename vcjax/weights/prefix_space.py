@@ -14,8 +14,8 @@ def check(path: Path, config: dict[str, Any], spec: dict[str, Any]) -> None:
     if isinstance(said, bool) and scheme is not None and said != (scheme != "never"):
         puts = "no space" if said else "a space"
         raise InputError(
-            f"{path}: add_prefix_space is {json.dumps(said)}, but tokenizer.json puts {puts} before "
-            "a text; make the two agree"
+            f"{path}: add_prefix_space is {json.dumps(said)}, but tokenizer.json puts {puts} "
+            "before a text; make the two agree"
         )
 
 
