@@ -81,7 +81,7 @@ def test_an_entry_of_probes_may_say_more_than_its_path(tmp_path):
     assert given.probes[0] == "b.jsonl", "a path stays one: existing runs go on"
     assert given.probes[1]["path"] == os.path.expanduser("~/a.parquet")
     assert json.loads(given.to_json())["probes"][1]["lead"] == "I agree that"
-    assert next(one["path"] for one in probe_entries(given)) == "b.jsonl"
+    assert next(iter(probe_entries(given)))["path"] == "b.jsonl"
 
 
 @pytest.mark.parametrize(
