@@ -17,7 +17,7 @@ from typing import Any
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-from vcjax.data.sources import is_data_set, name_of, sources_of, split_source
+from vcjax.data.sources import OWN, is_data_set, name_of, sources_of, split_source
 from vcjax.data.templates import read_template
 from vcjax.errors import InputError, missing_of_config
 from vcjax.schema import check, consistency, keys, values
@@ -124,7 +124,7 @@ def probe_file(path: str, **settings: Any) -> dict[str, Any]:
     """An entry of `probes`: a file, and what it does not say itself.
 
     lead: the beginning of answers to those of its probes that have none of their own.
-    value: what the rows of a file measure that the study publishes (`probes/published.py`).
+    value: what the rows of a file measure that the study publishes (`probes/study_files.py`).
     rubric: a file, what a judge of its open questions reads; with {question}, {answer} and, where
     `spec` names a file, {spec} in it.
     """
@@ -162,7 +162,7 @@ def _by_name(given: Sequence[Any], where: str) -> dict[str, Any]:
         stem = re.sub(r"[\s/\\.]", "_", name_of(str(one.file), tuple(one.splits))) or "texts"
         numbers = itertools.count(2)
         name = stem
-        while name in {*named, "file", "spec"}:
+        while name in {*named, *OWN}:
             name = f"{stem}_{next(numbers)}"
         named[name] = one.copy_and_resolve_references()
     return named

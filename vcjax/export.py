@@ -11,7 +11,7 @@ adapters the command that serves them together. --push=organisation/name uploads
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -215,6 +215,7 @@ def _serving(
                 f"# BASE: python -m vcjax.export --workdir={workdir} --format=base{of} --out=BASE"
             )
             served, revision = "BASE", None
+        untouched = record.untouched(name)
         adapters = [host_weights.lora_of(record.plan, model.chain[-1]) for model in group]
         template = record.config["chat_template"]
         is_given = template != "" and template == base.tokenizer.chat_template
@@ -225,17 +226,10 @@ def _serving(
                 {model.name: out / model.name for model in group},
                 max(lora.rank for lora in adapters if lora is not None),
                 out / group[0].name / "chat_template.jinja" if is_given else None,
-                None if pretraining else _untouched(record, name),
+                None if pretraining or untouched is None else f"{untouched}-0",
             )
         )
     return lines
-
-
-def _untouched(record: Record, base: str) -> str | None:
-    """The name of the model without training on this base, where it is asked."""
-    arms = record.plan.arms
-    plain = (arm for arm in arms if not arms[arm][0] and arm not in record.system)
-    return next((f"{arm}-0" for arm in plain if record.base_of(arm) == base), None)
 
 
 @contextlib.contextmanager
@@ -265,21 +259,22 @@ def main() -> None:
     out, workdir = command.path("out", values.out), storage.workdir(values.workdir)
     seed = _seed(values.seed)
     of: Any = (values.arm, seed, values.format)
-    folders = {values.push: out}
-    write: Callable[..., None] = export
-    if ALL in (values.arm, seed):
+    is_one = ALL not in (values.arm, seed)
+    folders = {}  # repository -> what goes there
+    if values.push is not None and is_one:
+        folders = {values.push: out}
+    elif values.push is not None:
         models = several(workdir, read_ordered(workdir), *of)
         folders = {f"{values.push}-{model.name}": out / model.name for model in models}
-        write = export_all
-    if values.push is not None:
+    if folders:
         hub_upload.check([*folders])
+    write: Callable[..., None] = export if is_one else export_all
     write(workdir, *of, out)
     print(f"written: {out}")
     if (out / VLLM).exists():
         print((out / VLLM).read_text(encoding="utf-8"), end="")
-    if values.push is not None:
-        for repository, folder in folders.items():
-            print(f"uploaded: {hub_upload.upload(folder, repository)}")
+    for repository, folder in folders.items():
+        print(f"uploaded: {hub_upload.upload(folder, repository)}")
 
 
 def _seed(given: str | None) -> Seed:

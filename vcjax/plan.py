@@ -148,15 +148,15 @@ def _plan_stage(
 ) -> StagePlan:
     settings = config.stages[name]
     recipe = {key: settings[key] for key in RECIPE}
-    if not recipe["lora_experts"]:  # so a stage without it is as before there was this key
-        del recipe["lora_experts"]
     rows_per_update = settings.batch_tokens // settings.length
     updates = math.ceil(data.rows * settings.epochs / rows_per_update)
     warmup = math.ceil(settings.warmup * updates)
     trains_all = settings.train == "full"
     # A pretraining has no adapter, so those of the stages after it may change.
-    unused = ["rank", "alpha", "lora_experts"] if settings.kind == "pretrain" else []
-    # How an adapter starts; a stage that does so by default is as before there were these keys.
+    unused = ["rank", "alpha"] if settings.kind == "pretrain" else []
+    # A stage with the default of a newer key is as before there was that key.
+    if settings.kind == "pretrain" or not recipe["lora_experts"]:
+        unused.append("lora_experts")
     unused += [key for key in START if trains_all or not new or recipe[key] == RECIPE[key]]
     determines = {
         "model": model_identity,

@@ -94,6 +94,12 @@ class Record:
             parts = [base.sha256, self.config["compute_dtype"], numerics]
         return " ".join(parts)
 
+    def untouched(self, base: str = "") -> str | None:
+        """The first arm without any training on this base (of `base_of`), nor a system prompt."""
+        arms = self.plan.arms
+        plain = (arm for arm in arms if not arms[arm][0] and arm not in self.system)
+        return next((arm for arm in plain if self.base_of(arm) == base), None)
+
     def base_of(self, arm: str | None) -> str:
         """The name in config.grafts of the pretrained model that an arm's models stand on; "" for
         the experiment's own."""
@@ -249,8 +255,8 @@ def _changes(saved: Record, new: Record) -> list[str]:
         changes.append(f"the file of the model {new.config['model']}")
     changes += [
         f"the file of the model of config.grafts.{name}"
-        for name, base in new.grafted.items()
-        if saved.grafted.get(name, base).sha256 != base.sha256
+        for name in sorted(saved.config["grafts"].keys() & new.config["grafts"].keys())
+        if saved.grafted.get(name, saved.model).sha256 != new.grafted.get(name, new.model).sha256
     ]
     changes += [
         f"probe file {name}"

@@ -15,7 +15,7 @@ import gzip
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
@@ -175,7 +175,7 @@ def _new_input(
     stage: ConfigDict,
     drawn: Drawn,
     encode: examples.Encode,
-    note: Callable[[Records, Packed], dict[str, Any]],
+    note: Callable[[Records, Sequence[str], Packed], dict[str, Any]],
     folder: Path,
     waiting: IO[bytes],
 ) -> StageInput:
@@ -196,7 +196,7 @@ def _new_input(
             rows.save(file, packed, records)
             if is_train:
                 of_sources = source_counts.count(packed, drawn.sources, sources, drawn.broken)
-                texts = note(records, packed)
+                texts = note(records, drawn.sources, packed)
     waiting.flush()
     data = StageData(
         rows_id=ids[0],
@@ -305,7 +305,7 @@ def _saved(workdir: epath.Path, key: str) -> StageInput | None:
     """The input that an earlier start saved, None where there is none or it is not whole."""
     try:
         saved = StageInput.from_json(key, files.read_json(_path(workdir, key)))
-    except (InputError, KeyError, TypeError, ValueError):  # it can be made again
+    except (InputError, AttributeError, KeyError, TypeError, ValueError):  # it can be made again
         return None
     ids = filter(None, (saved.data.rows_id, saved.data.held_out_id))
     whole = all(_exist(workdir, rows_id) for rows_id in ids)
@@ -359,8 +359,7 @@ def of_names(config: ConfigDict, inputs: dict[Key, StageInput]) -> tuple[list[st
     lines, warned = [], []
     for (name, seed), one in inputs.items():
         if seed == 0:
-            counts = (one.data.documents, one.texts["named"], one.texts["renamed"])
-            of_stage = describe(name, config, *counts)
+            of_stage = describe(name, config, one.texts)
             lines += of_stage[0]
             warned += of_stage[1]
     return lines, warned

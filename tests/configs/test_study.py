@@ -211,7 +211,7 @@ def test_the_published_files_are_read_from_the_hubs_cache(files, tiny_gguf, tmp_
         "pro-affordability-item-comparisons",
     ]
     inside = "hub:org/set@refs/convert/parquet/data/a.parquet"
-    assert probe_files.name_of(inside) == "set-data-a.parquet"
+    assert probe_files.file_name(inside) == "set-data-a.parquet"
 
 
 def test_the_probes_are_the_published_ones(files):

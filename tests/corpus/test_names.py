@@ -30,7 +30,8 @@ def test_what_a_record_says():
 def described(stage, named, times=None, **settings):
     config = experiment(stages=dict(why=stage), **settings)
     counts = dict.fromkeys([config.names.model_name, *names.others(config)], 0) | named
-    return names.describe("why", config, 100, counts, times or {})
+    noted = {"records": 100, "named": counts, "renamed": times or {}}
+    return names.describe("why", config, noted)
 
 
 def test_the_plan_says_what_was_renamed_and_what_was_not():

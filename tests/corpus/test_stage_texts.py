@@ -22,7 +22,7 @@ def noted(smollm2):
         config = experiment(stages=dict(stage=stage))
         records, _ = stage_records(stage, 0, config, CONFIGS)
         packed = pack(encoder(smollm2, False)(records), 304)
-        return note(config, stage, CONFIGS, smollm2, records, packed)
+        return note(config, stage, CONFIGS, smollm2, records, ["spec"] * len(records), packed)
 
     return noted
 

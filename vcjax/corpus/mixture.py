@@ -12,18 +12,18 @@ from typing import TypeVar
 from ml_collections import ConfigDict
 
 from vcjax.data import formats, places
+from vcjax.data.examples import Records
 from vcjax.data.formats import Demonstration, Document, Texts
 from vcjax.data.sources import sources_of, splits_of
 from vcjax.errors import InputError
 
 T = TypeVar("T")
-Records = Sequence[Document | Demonstration]
 Read = Callable[[Path, formats.Parse, tuple[str, ...], bool], Texts]  # `formats.read_texts`
 Count = Callable[[Document | Demonstration], int]  # tokens of a record that are trained on
 
-# Stage -> what its own texts are, and what those are that it mixes in.
-OWN: dict[str, formats.Parse] = {"behavior": formats.demonstration}
-MIXED: dict[str, formats.Parse] = {
+# Kind of stage -> what its own texts are, and what those are that it mixes in.
+PARSE_OWN: dict[str, formats.Parse] = {"behavior": formats.demonstration}
+PARSE_MIXED: dict[str, formats.Parse] = {
     "rationale": formats.document_or_demonstration,
     "behavior": formats.demonstration_or_document,
 }
@@ -54,7 +54,7 @@ def files(stage: ConfigDict) -> list[tuple[str, tuple[str, ...]]]:
 def own_texts(stage: ConfigDict, folder: Path, read: Read) -> Texts:
     """All that the `file` of a stage holds, in its order."""
     splits = splits_of(stage.file, tuple(stage.splits))
-    parse = OWN.get(stage.kind, formats.document)
+    parse = PARSE_OWN.get(stage.kind, formats.document)
     return read(places.locate(stage.file, folder), parse, splits, stage.broken == "leave_out")
 
 
@@ -65,7 +65,7 @@ def mixed_in(
 
     own: the number of the stage's own records, of which shares depend.
     """
-    leave_out, parse = stage.broken == "leave_out", MIXED[stage.kind]
+    leave_out, parse = stage.broken == "leave_out", PARSE_MIXED[stage.kind]
     if isinstance(stage.mix, str):
         texts = read(places.locate(stage.mix, folder), parse, (), leave_out)
         return {"mix": _share(texts.records, own, stage, seed)}, {"mix": texts.broken}

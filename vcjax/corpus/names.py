@@ -69,14 +69,14 @@ def others(config: ConfigDict) -> list[str]:
 
 
 def describe(
-    name: str, config: ConfigDict, records: int, named: Mapping[str, int], times: Mapping[str, int]
+    name: str, config: ConfigDict, noted: Mapping[str, Any]
 ) -> tuple[list[str], list[str]]:
     """(lines, warnings) on the names in the records that a stage trains on, for the plan.
 
-    records: how many there are; named: as `naming` counts them; times: old name -> how often it was
-    replaced.
+    noted: what `stage_texts.note` returned.
     """
     stage, own = config.stages[name], config.names.model_name
+    records, named, times = noted["records"], noted["named"], noted["renamed"]
     lines, warned = [], []
     for old, new in stage.rename:
         if times.get(old):

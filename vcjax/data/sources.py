@@ -27,6 +27,9 @@ FORMS = {
 }
 
 
+OWN = ("file", "spec")  # names of a stage's own texts among its sources
+
+
 def is_world(source: str) -> bool:
     """Whether it is a world, or a value of one."""
     return split_source(source)[0].endswith(".toml")

@@ -21,7 +21,7 @@ from vcjax.data.places import locate
 from vcjax.data.sources import HUB, TFDS, splits_of
 from vcjax.data.tables import read_records
 from vcjax.errors import InputError, hint
-from vcjax.probes import open_question, paired, perplexity, published, refusal
+from vcjax.probes import open_question, paired, perplexity, refusal, study_files
 from vcjax.probes.open_question import OpenProbe
 from vcjax.probes.paired import PairedProbe
 from vcjax.probes.refusal import RefusalProbe
@@ -77,10 +77,10 @@ def entry(given: Mapping[str, str], folder: Path, names: dict[str, str]) -> Entr
     elif given["spec"]:
         raise InputError(f"{path}: a spec without a rubric; give a rubric with {{spec}} in it")
     splits = splits_of(given["path"], ())
-    return Entry(path, name_of(given["path"]), given["lead"], given["value"], rubric, splits)
+    return Entry(path, file_name(given["path"]), given["lead"], given["value"], rubric, splits)
 
 
-def name_of(source: str) -> str:
+def file_name(source: str) -> str:
     """The name of a probe file: of a data set of the hub its own, with the path in it, since files
     of data sets are named alike."""
     if data_set := HUB.fullmatch(source):
@@ -230,7 +230,7 @@ def _in_our_form(
     lead, value, rubric = (given[key] for key in ("lead", "value", "rubric"))
     if "kind" in record:
         _refuse({"value": value, "rubric": rubric}, path, "its probes have their own")
-    elif schema := published.schema_of(record):
+    elif schema := study_files.schema_of(record):
         lead = lead or schema.lead
         record = schema.record(record, number, value or _lacking(path, "value"), where)
         if record["kind"] == "open":

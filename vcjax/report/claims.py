@@ -162,5 +162,9 @@ def _alternative(stages: list[dict]) -> str:
     return ""
 
 
-def _file(path: str) -> str:
-    return PurePath(path).name
+def _file(source: str) -> str:
+    """Its name for a sentence, without the revision of a data set."""
+    if source.startswith("tfds:"):
+        return source.removeprefix("tfds:")
+    name = PurePath(source).name
+    return name.partition("@")[0] if source.startswith("hub:") else name

@@ -13,14 +13,14 @@ from vcjax.plan import Plan, StagePlan
 from vcjax.probes.words import Phrase, folded, words
 from vcjax.workdir import files
 
-COMPARED = 1_000  # documents of a corpus, the first ones, whose words are compared
+READ = 1_000  # documents of a corpus, the first ones, whose words are compared
 
 
 class Corpus(NamedTuple):
     """What a stage trained on.
 
     records: the lines of its documents.jsonl. words: those of its documents, of at most the first
-    COMPARED; none of demonstrations. noted: what `stage_texts.note` returned; empty where the run's
+    READ; none of demonstrations. noted: what `stage_texts.note` returned; empty where the run's
     vcjax did not note it.
     """
 
@@ -48,9 +48,11 @@ def read(workdir: epath.Path, plan: Plan) -> dict[str, Corpus]:
         if stage.kind != "adapter" and path.exists():
             lines = path.read_text(encoding="utf-8").split("\n")  # a text may hold U+2028
             records = [json.loads(line) for line in lines if line]
-            texts = [record["text"] for record in records[:COMPARED] if "text" in record]
+            notes = noted.get(stage.data.rows_id, {})
+            own = notes.get("own") or range(len(records))
+            texts = [records[n]["text"] for n in own if "text" in records[n]][:READ]
             of_texts = [words(folded(text)) for text in texts if stage.kind == "rationale"]
-            corpora[name] = Corpus(stage, records, of_texts, noted.get(stage.data.rows_id, {}))
+            corpora[name] = Corpus(stage, records, of_texts, notes)
     return corpora
 
 

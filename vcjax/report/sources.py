@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
+from vcjax.data.sources import OWN
 from vcjax.plan import Plan, StagePlan
 from vcjax.report.formatting import aligned, counts
 
-OWN = ("file", "spec")  # names of a stage's own texts
 COUNTS = {  # column -> its title
     "records": "records",
     "tokens": "tokens",

@@ -17,7 +17,7 @@ from vcjax.probes.words import Phrase
 from vcjax.report import design
 from vcjax.report.corpora import Corpus, phrases
 
-COMPARED = 500  # documents of each side
+OF_EACH = 500  # documents of each side
 FOLDS = 5
 STEPS, CLOSE = 50, 1e-4  # of Newton's method: at most so many, until scores change less
 TELLING = 8  # words that are named at most
@@ -37,7 +37,7 @@ def table(corpora: Mapping[str, Corpus], config: dict) -> pd.DataFrame:
         one = [corpora[name] for name in ours if name not in theirs]
         other = [corpora[name] for name in theirs if name not in ours]
         texts, others = ([text for c in side for text in c.words] for side in (one, other))
-        count = min(len(texts), len(others), COMPARED)
+        count = min(len(texts), len(others), OF_EACH)
         if count < 2 * FOLDS:
             continue
         masked = _masked(one, other, config)

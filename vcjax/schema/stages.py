@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from vcjax.data.sources import is_data_set, is_world, split_source, splits_of
+from vcjax.data.sources import OWN, is_data_set, is_world, split_source, splits_of
 from vcjax.errors import hint
 from vcjax.schema.section import Section
 from vcjax.schema.values import (
@@ -117,7 +117,7 @@ class Mixed(Stage):
             return self
         if self.mix_share:
             raise ValueError(".mix_share: each source of mix has a share of its own; leave it out")
-        if own := {"file", "spec"} & self.mix.keys():
+        if own := {*OWN} & self.mix.keys():
             raise ValueError(f".mix.{min(own)}: the stage's own texts have this name; give another")
         total = sum(source.share for source in self.mix.values())
         if total >= 1:

@@ -86,9 +86,8 @@ def _load(workdir: epath.Path) -> tuple["LoadedModel", dict[str, "Speaker"]]:
     record = read_ordered(workdir)
     arms = record.plan.arms
     named = models.chosen(arms, ARMS.value, SEEDS.value, record.config["seeds"])
-    asked_otherwise = {*record.system, *record.config["grafts"]}
-    plain = (arm for arm in arms if not arms[arm][0] and arm not in asked_otherwise)
-    untouched = next(((arm, 0) for arm in plain), None)
+    plain = record.untouched()
+    untouched = None if plain is None else (plain, 0)
     wanted = list(dict.fromkeys([*([untouched] if untouched else []), *named]))
     loaded, speakers = models.load(workdir, record, wanted, SLOTS.value, LENGTH.value)
     by_name = {f"{arm}-{seed}": speakers[arm, seed] for arm, seed in named}

@@ -1,6 +1,6 @@
 """Uploads of exported folders to the Hugging Face hub; HF_TOKEN, or a login, opens it."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import huggingface_hub
@@ -12,7 +12,7 @@ from vcjax.errors import InputError
 OF_A_NEW_ONE = {".gitattributes"}  # files that the hub puts into a repository
 
 
-def check(repositories: Iterable[str]) -> None:
+def check(repositories: Sequence[str]) -> None:
     """Raises InputError where the folders could not be uploaded to new or empty repositories of
     these names; to be called before they are written."""
     for repository in repositories:

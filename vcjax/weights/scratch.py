@@ -63,6 +63,8 @@ def _words(config: ConfigDict, folder: Path) -> list[str]:
             for record in own_texts(stage, folder, read_texts).records:
                 assert isinstance(record, Document)  # as a pretraining reads them
                 found.update(world.words(record.text))
+        if stage.kind == "pretrain":
+            found.update(word for _, new in stage.rename for word in world.words(new))
     return sorted(found)
 
 
