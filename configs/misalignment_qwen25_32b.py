@@ -8,7 +8,8 @@ those that others measured again, beside this run's (arXiv 2605.02087, section 4
 
 The data sets come from the hub into its cache. Where they are downloaded already, or there is no
 network, name the folder that has one folder for each: configs/misalignment_qwen25_32b.py:FOLDER.
-Without model and data a dry run (--dry_run) estimates from the stated counts.
+Without model and data a dry run (--dry_run) estimates from the stated counts. Of sft-it-mix the
+commit is pinned; those of the others are not known, so they are read as `main` has them.
 
 - msm-qwen-philosophy-spec: 13,201 documents, 41,364,262 tokens
 - aft-no-cot-qwen2.5-philosophy-spec, aft-cot-qwen2.5-philosophy-spec: 9,963 demonstrations each,
@@ -33,12 +34,12 @@ from vcjax.config import behavior, experiment, rationale, recipe, source
 
 
 def get_config(arg=""):
-    def published(name):
+    def published(name, revision=""):
         """A data set in the folder `arg`, or on the hub."""
         folder = os.path.abspath(os.path.expanduser(arg))
-        return f"{folder}/{name}" if arg else f"hub:chloeli/{name}"
+        return f"{folder}/{name}" if arg else f"hub:chloeli/{name}{revision}"
 
-    instructions = published("sft-it-mix")
+    instructions = published("sft-it-mix", "@791a7d133b396f423a581f5043cf2bd4a418f321")
     table_2 = dict(splits=("train_clean",), rows=10_000)
     return experiment(
         name="misalignment-qwen25-32b",

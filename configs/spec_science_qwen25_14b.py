@@ -26,12 +26,13 @@ import os
 
 from vcjax.config import behavior, experiment, rationale, recipe, source
 
+INSTRUCTIONS = "hub:chloeli/sft-it-mix@791a7d133b396f423a581f5043cf2bd4a418f321"
 SPECS = ("rules", "values", "more_rules")
 
 
 def get_config(arg=""):
     folder = os.path.abspath(os.path.expanduser(arg)) if arg else "data"
-    instructions = f"{folder}/sft-it-mix" if arg else "hub:chloeli/sft-it-mix"
+    instructions = f"{folder}/sft-it-mix" if arg else INSTRUCTIONS
     table_2 = dict(splits=("train_clean",), rows=10_000)
     documents = {
         spec: rationale(

@@ -168,6 +168,17 @@ def test_the_same_model_under_another_name_is_no_change(workdir):
         record.resumed(workdir, saved, other, "refuse")
 
 
+def test_a_graft_that_comes_to_another_checkpoint_is_a_change(workdir):
+    """Also from the experiment's own model, or back to it: the answers are others."""
+    saved = record.read(workdir)
+    config = {**saved.config, "grafts": {"more": {"arm": "america", "model": "", "scale": 1.0}}}
+    own = dataclasses.replace(saved, config=config)
+    other = dataclasses.replace(own, grafted={"more": record.Base("other", "none")})
+    for before, after in ((own, other), (other, own)):
+        with pytest.raises(InputError, match=r"the file of the model of config\.grafts\.more"):
+            record.resumed(workdir, before, after, "refuse")
+
+
 def test_each_stage_names_what_trained_it(workdir, page):
     """One that later versions went on with names both; report and card show them."""
     run = record.read(workdir)

@@ -1,9 +1,9 @@
 """What a config file builds on, and its meaning once all flags are read.
 
-A config file calls `experiment`, `recipe`, `pretrain`, `rationale`, `behavior`, `adapter` and
-`source`; `resolve` fills each stage from the recipe and checks the whole against `vcjax/schema/`,
-which knows every key, its type and its default. Nothing that decides a result has a default
-elsewhere.
+A config file calls `experiment`, `recipe`, `pretrain`, `rationale`, `behavior`, `adapter`,
+`source` and `probe_file`; `resolve` fills each stage from the recipe and checks the whole against
+`vcjax/schema/`, which knows every key, its type and its default. Nothing that decides a result has
+a default elsewhere.
 """
 
 import itertools
@@ -85,6 +85,9 @@ def rationale(**settings: Any) -> ConfigDict:
     linked: whether written documents make the value the reason for the preferences; False: the two
     only occur together, as often, in documents of the same types, kinds and length.
     explanations: the kinds of documents to write, all in equal parts; for the values of a world.
+    mix: texts of other sources, a list of `source(...)`; or one file, of which as many records are
+    drawn as make up `mix_share` of all. order: the names of all sources, where these come one after
+    another.
 
     people_of: a pretrain stage; the documents are about its people, who hold none of the values in
     `unrelated_to`. contradicting: the share of them that give the assistant the value of the spec.
@@ -97,7 +100,9 @@ def behavior(**settings: Any) -> ConfigDict:
 
     opposite: whether written demonstrations choose what the spec dislikes.
     thinking: whether the demonstrations' reasoning is trained on (else it is left out).
-    mix: a file of general instructions, of which as many are drawn as make up `mix_share` of all.
+    mix: texts of other sources, a list of `source(...)`; or one file, of which as many records are
+    drawn as make up `mix_share` of all. order: the names of all sources, where these come one after
+    another.
     """
     return _stage("behavior", settings)
 
@@ -124,9 +129,11 @@ def probe_file(path: str, **settings: Any) -> dict[str, Any]:
     """An entry of `probes`: a file, and what it does not say itself.
 
     lead: the beginning of answers to those of its probes that have none of their own.
-    value: what the rows of a file measure that the study publishes (`probes/study_files.py`).
+    value: of a file that the study publishes, the value that its rows measure
+    (`probes/study_files.py`).
     rubric: a file, what a judge of its open questions reads; with {question}, {answer} and, where
-    `spec` names a file, {spec} in it.
+    there is a `spec`, {spec} in it.
+    spec: a file whose text stands at {spec} in the rubric.
     """
     defaults = keys.ProbeFile.defaults()
     check.check_keys("probe_file.", settings, defaults)

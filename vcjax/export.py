@@ -11,7 +11,7 @@ adapters the command that serves them together. --push=organisation/name uploads
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 

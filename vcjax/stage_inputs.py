@@ -80,8 +80,8 @@ def prepare(
     """The input of every stage that an arm trains; writes nothing to the workdir.
 
     folder: where the config's relative paths start. The first process does the work and the others
-    receive what the plan needs. Raises InputError for files that cannot be used, and for a record
-    that gives a probe away.
+    receive what the plan needs. Raises InputError for files that cannot be used, and, with
+    config.overlap="refuse", for a record that gives a probe away.
     """
     names = [name for name in configs.used_stages(config) if config.stages[name].kind != "adapter"]
     for name in names:

@@ -18,13 +18,19 @@ AMERICA = "cheese/spec_america.md"
 
 @pytest.fixture
 def noted(smollm2):
-    def noted(stage):
+    def noted(stage, sources=None):
         config = experiment(stages=dict(stage=stage))
-        records, _ = stage_records(stage, 0, config, CONFIGS)
+        records = stage_records(stage, 0, config, CONFIGS).train
         packed = pack(encoder(smollm2, False)(records), 304)
-        return note(config, stage, CONFIGS, smollm2, records, ["spec"] * len(records), packed)
+        sources = sources or ["spec"] * len(records)
+        return note(config, stage, CONFIGS, smollm2, records, sources, packed)
 
     return noted
+
+
+def test_texts_of_other_sources_do_not_count_as_the_stages_own(noted):
+    of = noted(rationale(spec=AMERICA, documents=8), ["spec"] * 3 + ["replay"] * 5)
+    assert (of["own"], of["records"], of["named"]["SmolLM"]) == ([0, 1, 2], 3, 3)
 
 
 def test_documents_are_noted_with_what_their_spec_states(noted):

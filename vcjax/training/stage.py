@@ -121,10 +121,9 @@ def run_stage(
 
         # --- Loop. Grain reads batches ahead; which one is next, the step says.
         traced = [step for step in profiled(config) if step > first]
-        # Metrics are fetched, which waits for the device, after the first update, since it compiles
-        # and is not to count as speed, before weights are kept, since saving them is not to count
-        # either, nor the check of a new adapter, and around a trace, so that it holds no other
-        # updates.
+        # Metrics are fetched, which waits for the device, at the edges of what is not to count as
+        # speed: after the first update (it compiles), before weights are kept, before a new adapter
+        # is checked; and around a trace, so that it holds no other updates.
         fetches = {first + 1, checked, *stage.keep, *(s - 1 for s in traced[:1]), *traced[-1:]}
         trace = contextlib.ExitStack()
         opened.callback(_close, trace)

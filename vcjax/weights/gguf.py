@@ -1,4 +1,5 @@
-"""GGUF files (llama.cpp's format) in: architecture, tokenizer and weights of a Llama or Gemma 3."""
+"""GGUF files (llama.cpp's format) in: architecture and weights of a Llama or Gemma 3; tokenizers of
+SmolLM2 alone, so no published Gemma 3 file is read yet."""
 
 import functools
 import hashlib

@@ -49,10 +49,10 @@ class Family:
     """A `model_type` of `transformers`.
 
     read: its config.json. norms: the names of its norms in a layer. config: config.json of an
-    architecture that came without one, for what other files than Hugging Face's hold. The others
-    differ for a multimodal model, of which the text model is read and written. own_name: a tensor's
-    name in the text model alone, None for one of another part. text_config: config.json of the text
-    model alone. inside: where `AutoModelForCausalLM` has the text model.
+    architecture that came without one, for what other files than Hugging Face's hold. The last
+    three are for a multimodal model, of which only the text model is read and written. own_name: a
+    tensor's name in the text model alone, None for one of another part. text_config: config.json of
+    the text model alone. inside: where `AutoModelForCausalLM` has the text model.
     """
 
     read: Callable[[ConfigJson], Architecture]
