@@ -53,7 +53,8 @@ def test_all_words_of_written_documents_are_their_specs_or_their_forms(noted):
         stage = rationale(spec=f"cheese/spec_{value}.md", documents=60)
         statements = noted(stage)["statements"]
         stated = {w for _, _, said in statements for phrase in phrases(said) for w in phrase}
-        records, _ = stage_records(stage, 0, experiment(stages=dict(stage=stage)), CONFIGS)
+        given = experiment(stages=dict(stage=stage))
+        records = stage_records(stage, 0, given, CONFIGS).train
         own[value] = stated, [{*words(folded(record.text))} for record in records]
     (ours, one), (theirs, other) = own.values()
     for a, b in zip(one, other, strict=True):
