@@ -536,6 +536,7 @@ BAD_SETTINGS = {
     ),
     "no learning rate": (bad_setting("recipe.lr", 0.0), "would train nothing"),
     "batch that no rows fill": (bad_setting("recipe.batch_tokens", 100), "not a multiple of"),
+    "adapters on experts": (bad_setting("recipe.lora_experts", True), "the model has no experts"),
     "row beyond the context": (bad_setting("recipe.length", 4096), "not a multiple|longer than"),
     "unknown model": (bad_setting("model", "gpt-17"), "is no folder, .gguf file, hub id"),
     "missing model": (bad_setting("model", "gone.gguf"), "gone.gguf does not exist"),
