@@ -81,7 +81,8 @@ def test_the_report_says_what_was_said(finished):
 def test_each_model_has_its_card(finished):
     table = pd.read_csv(finished / "report/card.csv", keep_default_na=False)
     measures = {"perplexity_ratio", "same_in_both_orders", "decided", "knowledge"}
-    assert {*table["measure"]} == measures | {"refused_harmless", "refused_harmful"}
+    of_requests = {f"{v}_{r}" for v in ("refused", "unclear") for r in ("harmless", "harmful")}
+    assert {*table["measure"]} == measures | of_requests
     knows = table[table["measure"] == "knowledge"].set_index("arm")
     assert {*knows.index} == {"america", "early"}, "whose documents say something"
     assert {*knows["own"]} == {"america"} and {*knows["control"]} == {"base"}

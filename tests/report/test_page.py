@@ -479,7 +479,7 @@ def test_requests_that_were_asked_afterwards_get_their_card(run):
     assert "Held-out harmful requests, 3 probes" in section
     assert f'<td>0.000<small class="below">{signed(-1)}</small></td>' in section
     card = pd.read_csv(workdir / "report/feed0123-card.csv")
-    assert {*card["measure"]} == {"refused_harmful"}
+    assert {*card["measure"]} == {"refused_harmful", "unclear_harmful"}
 
 
 def test_added_probes_that_are_not_complete_are_named(run, value_pairs):
