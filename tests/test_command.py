@@ -126,3 +126,20 @@ def test_what_an_output_cannot_show_is_written_as_its_number(environment, shown,
     assert done.returncode == 0, done.stderr
     assert shown in done.stdout.splitlines()
     assert shown in done.stderr.splitlines()
+
+
+def test_after_an_interrupt_nothing_half_made_speaks():
+    """As an event loop of asyncio that a signal met while it was being made."""
+    program = (
+        "from vcjax import command\n"
+        "class Half:\n"
+        "    def __del__(self):\n"
+        "        raise AttributeError('_ssock')\n"
+        "def main():\n"
+        "    half = Half()\n"
+        "    raise KeyboardInterrupt\n"
+        "command.run(main, [])\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == 130
+    assert ended.stderr == "interrupted; to go on, start it again with the same command\n"

@@ -39,6 +39,8 @@ def run(main: Callable[[], None], required: Sequence[str]) -> None:
         print(stopped)
         sys.exit(preemption.EXIT_CODE)
     except KeyboardInterrupt:
+        # What it left half made, as an event loop, may raise once more on its way out.
+        sys.unraisablehook = lambda unraisable: None
         print("interrupted; to go on, start it again with the same command", file=sys.stderr)
         sys.exit(130)
 
