@@ -2,7 +2,7 @@
 
 import pytest
 
-from vcjax.errors import MOST_NAMES, hint, missing, nearest
+from vcjax.errors import MOST_NAMES, first_line, hint, missing, nearest
 
 KEYS = ("lr", "rank", "batch_tokens", "warmup", "b1")
 
@@ -47,3 +47,8 @@ def test_a_missing_file_may_be_one_beside_it(tmp_path):
     assert missing(tmp_path / "link.gguf") == f"{tmp_path}/link.gguf does not exist"
     for name in ("gone.jsonl", "none/probes.jsonl"):
         assert missing(tmp_path / name) == f"{tmp_path / name} does not exist"
+
+
+def test_an_errors_first_line_is_never_empty():
+    assert first_line(ValueError("\n no such thing\nsee above")) == "no such thing"
+    assert first_line(TimeoutError()) == "TimeoutError"

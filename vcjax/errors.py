@@ -40,6 +40,11 @@ def hint(name: str, known: Iterable[str], shown: Callable[[str], str] = repr) ->
     return f"expected one of {', '.join(known[:MOST_NAMES])}{more}"
 
 
+def first_line(error: Exception) -> str:
+    """What an error of a library says, in one line: its first, or of an empty one its type."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def missing(path: Path) -> str:
     """ "PATH does not exist", and which file of its folder may be meant."""
     beside = path.parent.iterdir() if path.parent.is_dir() else []

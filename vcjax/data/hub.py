@@ -9,7 +9,7 @@ import huggingface_hub
 from huggingface_hub import constants
 
 from vcjax.data.sources import HUB, fault
-from vcjax.errors import InputError, hint, nearest
+from vcjax.errors import InputError, first_line, hint, nearest
 
 # What is fetched beside a path, for the licence.
 DESCRIBING = ["README.md", "LICENSE*", "LICENCE*", "dataset_info*.json"]
@@ -79,10 +79,9 @@ def _download(repo: str, revision: str, patterns: list[str] | None, download: bo
             local_files_only=not download,
         )
     except Exception as error:  # many types: no network, no such data set or revision, gated
-        reason = str(error).strip().splitlines()[0]
         near = nearest(repo, {*_cached()} - {repo})
         also = f"; did you mean {near!r}, which is there?" if near else ""
-        failed = f", and could not be downloaded ({reason})" if download else ""
+        failed = f", and could not be downloaded ({first_line(error)})" if download else ""
         raise InputError(f"hub:{repo}@{revision}: not in the hub's cache{failed}{also}") from error
     return Path(folder)
 

@@ -36,7 +36,7 @@ from etils import epath
 from vcjax.data.examples import Records
 from vcjax.data.formats import Demonstration, Document
 from vcjax.data.packing import Packed, Placement
-from vcjax.errors import InputError
+from vcjax.errors import InputError, first_line
 from vcjax.workdir import checksums, disk, storage
 
 READ_AHEAD_BYTES = 256_000_000  # of batches that threads read before they are needed
@@ -344,8 +344,9 @@ def _open(data_set: Path) -> Any:
     try:
         return tfds.builder_from_directory(data_set).as_data_source("train")
     except (AssertionError, OSError, ValueError, KeyError, TypeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{data_set}: no data set of TFDS ({reason}); {AGAIN}") from error
+        raise InputError(
+            f"{data_set}: no data set of TFDS ({first_line(error)}); {AGAIN}"
+        ) from error
 
 
 def _stack(batch: Sequence[dict], accumulation: int, rows: int) -> dict[str, np.ndarray]:

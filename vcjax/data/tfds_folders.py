@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from vcjax.data.fields import fail
 from vcjax.data.folders import choose_splits
 from vcjax.data.sources import TFDS, fault
-from vcjax.errors import InputError, hint
+from vcjax.errors import InputError, first_line, hint
 
 
 def find(source: str) -> Path:
@@ -45,8 +45,7 @@ def read(folder: Path, splits: tuple[str, ...]) -> Iterator[tuple[str, dict[str,
             "it with file_format='array_record'",
         )
     except (AssertionError, OSError, ValueError, KeyError, TypeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        fail(str(folder), f"no data set of TFDS ({reason}); prepare it again")
+        fail(str(folder), f"no data set of TFDS ({first_line(error)}); prepare it again")
     for name, source in sources.items():
         for index in range(len(source)):
             where = f"{folder}:{name} item {index}"

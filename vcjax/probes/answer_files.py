@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from etils import epath
 
-from vcjax.errors import InputError
+from vcjax.errors import InputError, first_line
 from vcjax.workdir import files
 
 _DECIDED_BY, _SHA256 = b"vcjax.answers", b"vcjax.sha256"  # keys of the metadata
@@ -54,9 +54,8 @@ def read(path: epath.Path) -> pa.Table:
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{path}: not a Parquet file, or damaged ({reason}); the run's command of "
+            f"{path}: not a Parquet file, or damaged ({first_line(error)}); the run's command of "
             "vcjax.main asks for it again"
         ) from None
     return table

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from vcjax.errors import InputError
+from vcjax.errors import InputError, first_line
 from vcjax.training.device_peaks import PEAK_FLOPS
 
 GIB = 2**30
@@ -123,9 +123,8 @@ class Topology:
                 **dict(self.chip.settings),
             )
         except Exception as error:  # RuntimeError, or libtpu's own types
-            reason = str(error).strip().splitlines()[0]
             raise InputError(
-                f"--topology={self.name}: the compiler refuses it: {reason}"
+                f"--topology={self.name}: the compiler refuses it: {first_line(error)}"
             ) from error
         return described.devices
 

@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from vcjax import sharding
-from vcjax.errors import InputError
+from vcjax.errors import InputError, first_line
 from vcjax.models.architecture import Architecture
 from vcjax.models.transformer import REMAT_POLICIES, Model
 from vcjax.plan import idle
@@ -75,7 +75,7 @@ def run(
             result = measure(settings, name, architecture, topology, mesh)
         except (InputError, jax.errors.JaxRuntimeError) as error:  # the next may do
             settled.add(place)
-            print(f"    left out: {str(error).splitlines()[0]}", flush=True)
+            print(f"    left out: {first_line(error)}", flush=True)
             continue
         if isinstance(result, StepCost):
             settled.add(place)

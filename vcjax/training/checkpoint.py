@@ -17,7 +17,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from vcjax import sharding
-from vcjax.errors import InputError
+from vcjax.errors import InputError, first_line
 from vcjax.training.train_step import TrainState
 from vcjax.workdir import checksums, disk, files, processes, storage
 
@@ -245,5 +245,5 @@ def _readable(where: epath.Path, remedy: str) -> Iterator[None]:
     except Exception as error:  # many types, a bare Exception among them
         if isinstance(error, RuntimeError | MemoryError) or disk.explain(error):
             raise  # too little memory, say: no fault of the files
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise InputError(f"{where}: Orbax cannot restore it ({reason}); {remedy}") from error

@@ -7,7 +7,7 @@ import huggingface_hub
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
-from vcjax.errors import InputError
+from vcjax.errors import InputError, first_line
 
 OF_A_NEW_ONE = {".gitattributes"}  # files that the hub puts into a repository
 
@@ -26,7 +26,7 @@ def check(repositories: Sequence[str]) -> None:
         except RepositoryNotFoundError:
             continue
         except Exception as error:  # many types: no network, another's repository
-            raise InputError(f"--push={repository}: {_reason(error)}") from None
+            raise InputError(f"--push={repository}: {first_line(error)}") from None
         if held - OF_A_NEW_ONE:
             raise InputError(
                 f"--push={repository}: it exists and holds {len(held)} files; give another name, "
@@ -44,7 +44,7 @@ def upload(folder: Path, repository: str) -> str:
         )
     except Exception as error:
         raise InputError(
-            f"--push={repository}: {_reason(error)}. The folder is written; upload it by: "
+            f"--push={repository}: {first_line(error)}. The folder is written; upload it by: "
             f"hf upload {repository} {folder}"
         ) from None
     return str(url)
@@ -61,7 +61,3 @@ def _check_name(repository: str) -> None:
             f"--push: {repository!r} cannot name a repository; expected organisation/name, of "
             "letters, digits, '-', '_' and '.', at most 96"
         )
-
-
-def _reason(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -13,7 +13,7 @@ import jax
 from vcjax.data import licences
 from vcjax.data.templates import check_template
 from vcjax.data.tokenizer import Tokenizer
-from vcjax.errors import InputError, missing
+from vcjax.errors import InputError, first_line, missing
 from vcjax.models.architecture import Architecture
 from vcjax.models.transformer import Model
 from vcjax.weights import gguf, huggingface, placement, tokenizer_json
@@ -186,10 +186,9 @@ def _from_hub(model: str) -> Path:
             name, revision=revision or None, allow_patterns=HUB_FILES
         )
     except Exception as error:  # many types: no network, no such model, gated
-        reason = str(error).strip().splitlines()[0]
         raise InputError(
             f"config.model: {model!r} is no folder here, not in the hub's cache, and could not be "
-            f"downloaded ({reason}); packaged models are {', '.join(PACKAGED)}"
+            f"downloaded ({first_line(error)}); packaged models are {', '.join(PACKAGED)}"
         ) from error
     return Path(folder)
 

@@ -19,7 +19,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from orbax.checkpoint import multihost
 
-from vcjax.errors import InputError
+from vcjax.errors import InputError, first_line
 from vcjax.workdir import disk
 
 # A process without heartbeats for so long counts as dead, which ends the others. JAX's default of
@@ -49,12 +49,11 @@ def joined() -> Iterator[None]:
     except KeyboardInterrupt:
         _leave("interrupted; to go on, start all processes again with the same command", 130)
     except jax.errors.JaxRuntimeError as error:  # for example a collective with a dead process
-        reason = str(error).strip().splitlines()[0]
         who = f"process {jax.process_index()} of {jax.process_count()}"
         _leave(
-            f"error: {who} cannot go on: {reason}. If another process ended, its log says "
-            "why. Start all of them again with the same command; the run goes on from its last "
-            "checkpoint",
+            f"error: {who} cannot go on: {first_line(error)}. If another process ended, its log "
+            "says why. Start all of them again with the same command; the run goes on from its "
+            "last checkpoint",
             1,
         )
     except Exception as error:
