@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+from jax.sharding import PartitionSpec
+
+from vcjax import sharding
 
 PyTree = Any
 Axes = Sequence[str]  # of the mesh
@@ -35,3 +38,26 @@ def add_and_scatter(x: jax.Array, axes: Axes, dimension: int = 0) -> jax.Array:
     if not axes:
         return x
     return jax.lax.psum_scatter(x, tuple(axes), scatter_dimension=dimension, tiled=True)
+
+
+# --- Weights that are sharded over axes of the batch (ZeRO-3): gathered just before they are used
+
+
+def over_batch(spec: PartitionSpec, batch: Axes) -> list[tuple[int, tuple[str, ...]]]:
+    """(dimension, axes) of a weight for each dimension that is sharded over axes of the batch."""
+    dimensions = enumerate(map(sharding.axes_in, spec))
+    return [(n, axes) for n, axes in dimensions if axes and {*axes} <= {*batch}]
+
+
+def gather_weight(w: jax.Array, spec: PartitionSpec, batch: Axes) -> jax.Array:
+    """The weight, whole along these dimensions."""
+    for dimension, axes in over_batch(spec, batch):
+        w = gather(w, axes, dimension)
+    return w
+
+
+def scatter_gradient(grad: jax.Array, spec: PartitionSpec, batch: Axes) -> jax.Array:
+    """`gather_weight` turned back: the sum over these axes, of which each device has its shard."""
+    for dimension, axes in over_batch(spec, batch):
+        grad = add_and_scatter(grad, axes, dimension)
+    return grad

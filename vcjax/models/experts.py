@@ -64,8 +64,7 @@ def mix_experts(x: jax.Array, odds: jax.Array, chosen: jax.Array, weights: Weigh
 class Layout:
     """The mesh axes that each dimension is sharded over, () where it is whole.
 
-    embed: of x and of the result, () where weights are gathered. experts, mlp: of the weights;
-    gathered: batch axes that weights are gathered over.
+    embed: of x and of the result, () where weights are gathered. experts, mlp: of the weights.
     """
 
     weights: Weights  # of PartitionSpecs
@@ -89,11 +88,6 @@ class Layout:
     def spread(self) -> tuple[str, ...]:
         """The axes over which the sum over experts is spread."""
         return self.experts + self.mlp
-
-    def gathered(self, spec: PartitionSpec) -> list[tuple[int, tuple[str, ...]]]:
-        """(dimension, axes) of a weight that is gathered over these axes before use."""
-        dimensions = enumerate(map(sharding.axes_in, spec))
-        return [(n, axes) for n, axes in dimensions if axes and {*axes} <= {*self.batch}]
 
 
 def _layout(x_shape: tuple[int, ...], weights: Weights) -> Layout:
@@ -144,7 +138,8 @@ def _backward(layout, residuals, g):
         whole = _gather(weights, x.dtype, layout)
         of_chosen = functools.partial(_of_own_experts, chosen=chosen, layout=layout)
         grad_x, grad_odds, grad_weights = jax.vjp(of_chosen, x, odds, whole)[1](g)
-        grads = grad_x, grad_odds, _scatter(grad_weights, layout)
+        scatter = functools.partial(collectives.scatter_gradient, batch=layout.batch)
+        grads = grad_x, grad_odds, jax.tree.map(scatter, grad_weights, layout.weights)
         total = functools.partial(_total, layout=layout)
         return jax.tree.map(total, grads, specs, (x, odds, weights))
 
@@ -216,23 +211,9 @@ _take.defvjp(_take_forward, _take_backward)
 
 def _gather(weights, dtype, layout):
     def whole(w, spec):
-        w = w.astype(dtype)
-        for dimension, axes in layout.gathered(spec):
-            w = collectives.gather(w, axes, dimension)
-        return w
+        return collectives.gather_weight(w.astype(dtype), spec, layout.batch)
 
     return jax.tree.map(whole, weights, layout.weights)
-
-
-def _scatter(grads, layout):
-    """`_gather` turned back: the sums over the devices that gathered, each with its shard."""
-
-    def shard(grad, spec):
-        for dimension, axes in layout.gathered(spec):
-            grad = collectives.add_and_scatter(grad, axes, dimension)
-        return grad
-
-    return jax.tree.map(shard, grads, layout.weights)
 
 
 def _total(grad, spec, like, layout):

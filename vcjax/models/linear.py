@@ -70,11 +70,6 @@ class Layout:
         """Of [batch, length, last]."""
         return PartitionSpec(self.batch, self.length, last)
 
-    def gathered(self, spec: PartitionSpec) -> list[tuple[int, tuple[str, ...]]]:
-        """(dimension, axes) of a weight that is gathered over these axes before use."""
-        dimensions = enumerate(map(sharding.axes_in, spec))
-        return [(n, axes) for n, axes in dimensions if axes and {*axes} <= {*self.batch}]
-
 
 def _layout(x_shape, weights, axes) -> Layout | None:
     """None where w is not sharded over axes of the batch."""
@@ -138,7 +133,8 @@ def _matmul(xs, weights, layout, transposed=False, partial=False):
 
     def on_one_device(xs, arrays):
         whole = [
-            _gather(w.astype(xs[0].dtype), s, layout) for w, s in zip(arrays, specs, strict=True)
+            collectives.gather_weight(w.astype(xs[0].dtype), spec, layout.batch)
+            for w, spec in zip(arrays, specs, strict=True)
         ]
         left, right = jnp.concatenate(xs, axis=-1), jnp.concatenate(whole, axis=axis)
         product = dot(formula, left, right).astype(left.dtype)
@@ -160,18 +156,10 @@ def _gradient(x, g, weight, layout, partial=()):
         # Else what x and g were computed from is computed again for every tile of the matmul.
         x, g = jax.lax.optimization_barrier((x, g))
         grad = dot("bli,blo->io", x, g).astype(x.dtype)
-        scattered = layout.gathered(spec)
-        for dimension, axes in scattered:
-            grad = collectives.add_and_scatter(grad, axes, dimension)
-        done = {axis for _, axes in scattered for axis in axes}
+        grad = collectives.scatter_gradient(grad, spec, layout.batch)
+        done = {axis for _, axes in collectives.over_batch(spec, layout.batch) for axis in axes}
         others = [a for a in (*layout.batch, *layout.length, *partial) if a not in done]
         return collectives.add(grad, others).astype(w.dtype)
 
     in_specs = layout.activations(layout.inputs), layout.activations(layout.outputs)
     return collectives.on_each_device(on_one_device, in_specs, spec)(x, g)
-
-
-def _gather(w, spec, layout):
-    for dimension, axes in layout.gathered(spec):
-        w = collectives.gather(w, axes, dimension)
-    return w
