@@ -27,7 +27,7 @@ from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 from vcjax.judges import judging
 from vcjax.models.architecture import Architecture, known_architecture
-from vcjax.plan import Cost, Plan, StagePlan, cost, describe, make_plan, warnings
+from vcjax.plan import Cost, Plan, cost, describe, make_plan, warnings
 from vcjax.probes import choice, overlap, probe_files
 from vcjax.probes.overlap import Hit
 from vcjax.probes.probe_files import Probes
@@ -312,12 +312,10 @@ def _print_rows(plan: Plan, tokenizer: Tokenizer, workdir: epath.Path, count: in
     """`count` packed rows of each stage, from its first seed: what it trains on."""
     if not count:
         return
-    first: dict[str, StagePlan] = {}
-    for planned in plan.stages.values():
-        if planned.kind != "adapter":
-            first.setdefault(planned.name, planned)
     colour = shown_rows.has_colour(sys.stdout)
-    for name, planned in first.items():
+    for name, planned in plan.first_of_each().items():
+        if planned.kind == "adapter":
+            continue
         folder = workdir / "rows" / planned.data.rows_id
         print(f"\nstage {name}, seed {planned.seed}")
         for text in shown_rows.examples(folder, count, tokenizer, colour):

@@ -79,6 +79,15 @@ class Plan:
             at = stage.parent
         return trained, beside
 
+    def first_of_each(self) -> dict[str, StagePlan]:
+        """Name -> the stage of the first seed, after whatever it comes first in an arm."""
+        first: dict[str, StagePlan] = {}
+        for seeds in self.arms.values():
+            for fingerprint in seeds[min(seeds)]:
+                stage = self.stages[fingerprint]
+                first.setdefault(stage.name, stage)
+        return first
+
     def pretraining(self, fingerprint: str) -> StagePlan | None:
         """The pretrain stage that the chain of stages up to this one begins with, if it does."""
         stage = self.stages[fingerprint]

@@ -79,6 +79,20 @@ def test_the_same_corpora_give_the_same_numbers():
     assert first.equals(second) and first["documents"].tolist() == [30]
 
 
+def test_pairs_that_differ_in_the_same_documents_are_measured_once(monkeypatch):
+    calls, measure = [], told_apart._measured
+    monkeypatch.setattr(told_apart, "_measured", lambda *of: calls.append(of) or measure(*of))
+    alone = {"a_alone": ["a"], "b_alone": ["b"]}
+    config = CONFIG | {
+        "arms": CONFIG["arms"] | alone,
+        "contrasts": CONFIG["contrasts"] | {"alone": {"a_alone": 1, "b_alone": -1}},
+    }
+    corpora = {"a": corpus(drawn(20, 0)), "b": corpus(drawn(20, 1))}
+    table = told_apart.table(corpora, config)
+    assert [*table["plus"]] == ["a", "a_alone"] and table["auc"].nunique() == 1
+    assert len(calls) == 1
+
+
 def test_arms_without_documents_of_their_own_are_not_compared():
     assert told_apart.table({}, CONFIG).empty
     assert told_apart.table({"a": corpus(drawn(30, 0))}, CONFIG).empty

@@ -37,13 +37,9 @@ class Corpus(NamedTuple):
 
 def read(workdir: epath.Path, plan: Plan) -> dict[str, Corpus]:
     """Stage -> its corpus; without adapters, and stages whose rows are no longer there."""
-    first: dict[str, StagePlan] = {}
-    for chains in plan.arms.values():
-        for fingerprint in chains[min(chains)]:
-            first.setdefault(plan.stages[fingerprint].name, plan.stages[fingerprint])
     noted = _noted(workdir)
     corpora = {}
-    for name, stage in first.items():
+    for name, stage in plan.first_of_each().items():
         path = workdir / "rows" / stage.data.rows_id / "documents.jsonl"
         if stage.kind != "adapter" and path.exists():
             lines = path.read_text(encoding="utf-8").split("\n")  # a text may hold U+2028

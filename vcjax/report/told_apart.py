@@ -4,8 +4,9 @@ Corpora are to differ in what their specs say alone. Where other words tell them
 have learned from those.
 """
 
+import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,20 +32,30 @@ def table(corpora: Mapping[str, Corpus], config: dict) -> pd.DataFrame:
       Columns plus, minus (arms), documents (compared of each), masked (how many words), auc, low,
       high (its 95 % interval), telling (the words of most weight).
     """
+    # Several pairs differ in the same documents, as with demonstrations and without.
+    compare = functools.cache(lambda one, other: _compared(one, other, corpora, config))
     rows = []
     for plus, minus in design.pairs(config):
         ours, theirs = (_stages(arm, corpora, config) for arm in (plus, minus))
-        one = [corpora[name] for name in ours if name not in theirs]
-        other = [corpora[name] for name in theirs if name not in ours]
-        texts, others = ([text for c in side for text in c.words] for side in (one, other))
-        count = min(len(texts), len(others), OF_EACH)
-        if count < 2 * FOLDS:
-            continue
-        masked = _masked(one, other, config)
-        sizes = {"documents": count, "masked": len(masked)}
-        measured = _measured(texts[:count], others[:count], masked)
-        rows.append({"plus": plus, "minus": minus} | sizes | measured)
+        one = tuple(name for name in ours if name not in theirs)
+        other = tuple(name for name in theirs if name not in ours)
+        if measured := compare(one, other):
+            rows.append({"plus": plus, "minus": minus} | measured)
     return pd.DataFrame(rows)
+
+
+def _compared(
+    plus: Sequence[str], minus: Sequence[str], corpora: Mapping[str, Corpus], config: dict
+) -> dict[str, Any]:
+    """What `table` says of the documents of these stages; empty where there are too few."""
+    one, other = ([corpora[name] for name in stages] for stages in (plus, minus))
+    texts, others = ([text for c in side for text in c.words] for side in (one, other))
+    count = min(len(texts), len(others), OF_EACH)
+    if count < 2 * FOLDS:
+        return {}
+    masked = _masked(one, other, config)
+    sizes = {"documents": count, "masked": len(masked)}
+    return sizes | _measured(texts[:count], others[:count], masked)
 
 
 def _stages(arm: str, corpora: Mapping[str, Corpus], config: dict) -> list[str]:

@@ -93,6 +93,20 @@ def sizes(config: ConfigJson, **defaults: Any) -> dict[str, Any]:
     )
 
 
+def fields_of_sizes(architecture: Architecture) -> dict[str, Any]:
+    """`sizes` turned back: the fields of config.json that all families have."""
+    return {
+        "num_hidden_layers": architecture.num_layers,
+        "hidden_size": architecture.embed_dim,
+        "intermediate_size": architecture.mlp_dim,
+        "num_attention_heads": architecture.num_heads,
+        "num_key_value_heads": architecture.num_kv_heads,
+        "head_dim": architecture.head_dim,
+        "vocab_size": architecture.vocab_size,
+        "max_position_embeddings": architecture.context_length,
+    }
+
+
 def layer_types(config: ConfigJson, count: int, default: Sequence[str]) -> Sequence[str]:
     """ "full_attention" or "sliding_attention" for each layer, as the file or the family says."""
     types = config.fields.get("layer_types")

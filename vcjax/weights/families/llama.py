@@ -5,7 +5,7 @@ from typing import Any
 from vcjax.models.architecture import Architecture, Layer
 from vcjax.weights.families import rope
 from vcjax.weights.families.config_json import ConfigJson
-from vcjax.weights.families.family import Family, check_no_window, sizes
+from vcjax.weights.families.family import Family, check_no_window, fields_of_sizes, sizes
 
 
 def read(config: ConfigJson) -> Architecture:
@@ -21,14 +21,7 @@ def config(architecture: Architecture) -> dict[str, Any]:
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
-        "num_hidden_layers": architecture.num_layers,
-        "hidden_size": architecture.embed_dim,
-        "intermediate_size": architecture.mlp_dim,
-        "num_attention_heads": architecture.num_heads,
-        "num_key_value_heads": architecture.num_kv_heads,
-        "head_dim": architecture.head_dim,
-        "vocab_size": architecture.vocab_size,
-        "max_position_embeddings": architecture.context_length,
+        **fields_of_sizes(architecture),
         "rope_theta": layer.rope.theta,
         "rms_norm_eps": architecture.norm_eps,
         "tie_word_embeddings": architecture.tied_embeddings,
