@@ -21,6 +21,24 @@ TEXT = (  # with what pre-tokenizers cut differently: digits, spaces, lines, apo
     "Käse, naïve, Ελλάδα, Россия, 你好 奶酪 🧀, the  cheese   and    the    cheese.",
 )
 
+METASPACE = {"type": "Metaspace", "replacement": "▁", "split": False}
+SPACES = {  # ways to put a space before a text
+    "first": {"pre_tokenizer": METASPACE | {"prepend_scheme": "first"}},
+    "always": {"pre_tokenizer": METASPACE | {"prepend_scheme": "always"}},
+    "split": {"pre_tokenizer": METASPACE | {"prepend_scheme": "always", "split": True}},
+    "never": {"pre_tokenizer": METASPACE | {"prepend_scheme": "never"}},
+    "prepend": {
+        "pre_tokenizer": None,
+        "normalizer": {
+            "type": "Sequence",
+            "normalizers": [
+                {"type": "Prepend", "prepend": "▁"},
+                {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+            ],
+        },
+    },
+}
+
 # What text is split by. TIKTOKEN is Llama 3's and, with single digits, Qwen's; TEKKEN is Nemo's.
 TIKTOKEN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"

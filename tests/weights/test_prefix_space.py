@@ -11,21 +11,7 @@ from vcjax.data.tokenizer import encode_text
 from vcjax.errors import InputError
 from vcjax.weights.tokenizer_json import read_tokenizer
 
-METASPACE = {"type": "Metaspace", "replacement": "▁", "split": False}
-PREPEND = {
-    "pre_tokenizer": None,
-    "normalizer": {
-        "type": "Sequence",
-        "normalizers": [
-            {"type": "Prepend", "prepend": "▁"},
-            {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
-        ],
-    },
-}
-FIRST, ALWAYS, NEVER = (
-    {"pre_tokenizer": METASPACE | {"prepend_scheme": scheme}}
-    for scheme in ("first", "always", "never")
-)
+FIRST, ALWAYS, NEVER, PREPEND = (hub.SPACES[way] for way in ("first", "always", "never", "prepend"))
 
 
 def write(folder, family, spec, settings, model_type="llama"):

@@ -150,23 +150,6 @@ def test_typed_control_tokens_in_a_conversation(tokenizer, peer):
     )
 
 
-METASPACE = {"type": "Metaspace", "replacement": "▁", "split": False}
-SPACES = {  # ways to put a space before a text
-    "first": {"pre_tokenizer": METASPACE | {"prepend_scheme": "first"}},
-    "always": {"pre_tokenizer": METASPACE | {"prepend_scheme": "always"}},
-    "split": {"pre_tokenizer": METASPACE | {"prepend_scheme": "always", "split": True}},
-    "never": {"pre_tokenizer": METASPACE | {"prepend_scheme": "never"}},
-    "prepend": {
-        "pre_tokenizer": None,
-        "normalizer": {
-            "type": "Sequence",
-            "normalizers": [
-                {"type": "Prepend", "prepend": "▁"},
-                {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
-            ],
-        },
-    },
-}
 TURNS = {  # how templates open a user's, open an assistant's and close a turn
     "mistral v0.3": ("[INST] ", "[/INST]", " ", "</s>"),
     "mistral v7": ("[INST]", "[/INST]", "", "</s>"),
@@ -176,9 +159,9 @@ TURNS = {  # how templates open a user's, open an assistant's and close a turn
 }
 
 
-@pytest.fixture(params=SPACES)
+@pytest.fixture(params=hub.SPACES)
 def spaced(request, tmp_path):
-    change(write(tmp_path, "mistral"), "tokenizer.json", **SPACES[request.param])
+    change(write(tmp_path, "mistral"), "tokenizer.json", **hub.SPACES[request.param])
     change(tmp_path, "tokenizer_config.json", add_prefix_space=request.param != "never")
     return tmp_path
 
