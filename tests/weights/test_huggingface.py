@@ -122,6 +122,24 @@ def test_a_head_unlike_the_embeddings_is_the_models(folder, torch):
     assert "head" not in load(folder)
 
 
+def test_a_head_is_compared_once_while_the_files_stay_as_they_are(folder, monkeypatch):
+    edit(folder, tie_word_embeddings=True)
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    embed = tensors["model.embed_tokens.weight"]
+    save_file(tensors | {"lm_head.weight": embed}, path)
+    assert huggingface.read_architecture(folder).tied_embeddings
+    opened, open_file = [], huggingface.open_file
+    monkeypatch.setattr(
+        huggingface, "open_file", lambda given: opened.append(given) or open_file(given)
+    )
+    assert huggingface.read_architecture(folder).tied_embeddings
+    once = len(opened)  # for the names of tensors
+    save_file(tensors | {"lm_head.weight": embed + 1}, path)
+    assert not huggingface.read_architecture(folder).tied_embeddings
+    assert len(opened) - once == once + 2, "two tensors are read anew"
+
+
 def test_a_multimodal_checkpoint_holds_the_text_model(torch, tmp_path):
     architecture = tiny.FAMILIES["gemma3"]
     weights = tiny.weights(architecture)

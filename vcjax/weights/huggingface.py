@@ -100,13 +100,23 @@ def _has_other_head(folder: Path, family: Family) -> bool:
         return False
     if not files.keys() >= {OUTSIDE["head"], OUTSIDE["embed"]}:
         return False
-    places = (files[OUTSIDE[leaf]] for leaf in ("head", "embed"))
-    head, embed = (open_file(path).get_slice(name) for name, path in places)
-    if head.get_shape() != embed.get_shape():
+    places = [files[OUTSIDE[leaf]] for leaf in ("head", "embed")]
+    written = tuple((stat.st_size, stat.st_mtime_ns) for stat in (p.stat() for _, p in places))
+    return _differ(*places, written)
+
+
+@functools.lru_cache(maxsize=8)
+def _differ(
+    one: tuple[str, Path], other: tuple[str, Path], written: tuple[tuple[int, int], ...]
+) -> bool:
+    """Whether two tensors, each (name, file), are unlike: read once for as long as the files are as
+    they were written, for they are large."""
+    first, second = (open_file(path).get_slice(name) for name, path in (one, other))
+    if first.get_shape() != second.get_shape():
         return True
-    count = head.get_shape()[0]
+    count = first.get_shape()[0]
     parts = (slice(start, min(start + ROWS, count)) for start in range(0, count, ROWS))
-    return any((head[part] != embed[part]).any() for part in parts)
+    return any((first[part] != second[part]).any() for part in parts)
 
 
 def tensor_name(
