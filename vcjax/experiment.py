@@ -279,7 +279,7 @@ def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder
     named, of_names = stage_inputs.of_names(inputs.config, inputs.stages)
     for line in named:
         print(line)
-    lines = warnings(plan, sharding.batch_shards(inputs.mesh.shape))
+    lines = warnings(plan, sharding.shards("batch", inputs.mesh.shape))
     lines += probe_files.warnings(inputs.config) + overlap.warnings(inputs.given_away)
     lines += templates.warnings(inputs.base.tokenizer) + sources.warnings(plan)
     for line in [*lines, *stage_inputs.warnings(inputs.config, folder), *of_names]:

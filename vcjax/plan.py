@@ -245,7 +245,7 @@ def idle(rows: int, batch_shards: int) -> str | None:
 def warnings(plan: Plan, batch_shards: int) -> list[str]:
     """What a person should know before the training starts, one line each.
 
-    batch_shards: as `sharding.batch_shards`.
+    batch_shards: `sharding.shards` of "batch".
     """
     stages = [stage for stage in plan.stages.values() if stage.kind != "adapter"]  # that train
     lines = []

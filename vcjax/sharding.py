@@ -117,9 +117,9 @@ def mesh_in_use() -> AbstractMesh | None:
     return None if mesh.empty or mesh.size == 1 else mesh
 
 
-def batch_shards(sizes: Mapping[str, int]) -> int:
-    """The number of shards of a batch's rows; sizes: mesh axis -> devices."""
-    return math.prod(sizes[axis] for axis in RULES["batch"])
+def shards(logical: str, sizes: Mapping[str, int]) -> int:
+    """The number of shards of a dimension that is sharded; sizes: mesh axis -> devices."""
+    return math.prod(sizes[axis] for axis in RULES[logical])
 
 
 def constrain(x: jax.Array, *logical: str | None) -> jax.Array:

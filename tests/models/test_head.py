@@ -2,16 +2,20 @@
 
 import dataclasses
 import functools
+import json
 import math
 import re
 
+import eight_devices
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import tiny
+from jax.sharding import NamedSharding, PartitionSpec
 
-from vcjax import config
+from vcjax import config, sharding
 from vcjax.models import head, transformer
 from vcjax.models.lora import LoRA
 from vcjax.training import train_step
@@ -191,3 +195,49 @@ def test_a_training_step_holds_no_logits_of_the_whole_batch(lora):
 def test_a_lora_step_makes_no_gradient_of_frozen_weights():
     assert weight_gradients(lowered_step(LoRA(4, 8))) == set()
     assert len(weight_gradients(lowered_step(None))) == 4  # the test does find them
+
+
+# --- On eight devices, which do not divide the vocabulary of 50
+
+
+@pytest.fixture(scope="module")
+def on_eight_devices():
+    """What `main` below prints, from its own process."""
+    return eight_devices.said_by(__file__)
+
+
+def test_devices_that_do_not_divide_the_vocabulary_share_it(on_eight_devices):
+    """Each has seven classes; six of the last one's are rows of zeros."""
+    assert on_eight_devices["difference"] < 1e-5
+    assert on_eight_devices["logits"] == [[8 * 5, 7]]  # rows x positions, classes
+
+
+def main():
+    arguments = inputs(rows=8, length=5)
+    of_one = jax.value_and_grad(lambda *a: plain(*a, *arguments[2:]).sum(), argnums=(0, 1))
+    loss = lambda *a: head.summed_loss(*a, *arguments[2:], "float32")  # noqa: E731
+    mesh = sharding.make_mesh(dict(replica=1, fsdp=4, tensor=2, sequence=1))
+    with jax.set_mesh(mesh):
+        by_row, by_size = PartitionSpec(("replica", "fsdp")), PartitionSpec(None, "fsdp")
+        placed = [
+            jax.device_put(x, NamedSharding(mesh, spec))
+            for x, spec in zip(arguments[:2], (by_row, by_size), strict=True)
+        ]
+        compiled = jax.jit(jax.value_and_grad(loss, argnums=(0, 1))).lower(*placed).compile()
+        found = compiled(*placed)
+    expected, found = (jax.tree.map(np.asarray, x) for x in (of_one(*arguments[:2]), found))
+    away = optax.tree.norm(jax.tree.map(np.subtract, found, expected))
+    made = re.findall(r"= f32\[([\d,]+)\]\S* dot\(", compiled.as_text())
+    shapes = [[*map(int, sizes.split(","))] for sizes in made]
+    print(
+        json.dumps(
+            {
+                "difference": float(away / optax.tree.norm(expected)),
+                "logits": [[math.prod(s[:-1]), s[-1]] for s in shapes if s[-1] != EMBED],
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -33,7 +33,7 @@ def test_meshes_fill_the_slices():
 def test_rows_that_leave_chips_idle(rows, accumulation, fsdp, wrong):
     recipe = config.recipe(length=64, batch_tokens=64 * rows, accumulation=accumulation)
     sizes = dict(replica=1, fsdp=fsdp, tensor=1, sequence=1)
-    said = idle(step.micro_batch_rows(recipe), sharding.batch_shards(sizes))
+    said = idle(step.micro_batch_rows(recipe), sharding.shards("batch", sizes))
     assert (said is not None) == wrong
 
 

@@ -132,7 +132,8 @@ class Block(nnx.Module):
             self.architecture.qk_norm == "projection" and norm in self.architecture.norm_sizes
         )
         if all_as_one:
-            x = self.normed(saveable(x, name), norm)
+            # A TPU would otherwise turn it, and its gradient, in float32: twice the bytes.
+            x = jax.lax.optimization_barrier(self.normed(saveable(x, name), norm))
         batch, length, _ = x.shape
         x = x.reshape(batch, length, -1, self.architecture.head_dim).swapaxes(1, 2)
         return x if all_as_one else self.normed(saveable(x, name), norm)

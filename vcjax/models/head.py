@@ -8,7 +8,8 @@ at hand (as in Liger's fused linear cross-entropy, arXiv 2410.10989), so logits 
 On several devices each holds one shard of the vocabulary and never more of the head (as in
 Megatron-LM's parallel cross-entropy, arXiv 1909.08053). Where rows are sharded over the same mesh
 axes, a chunk's hidden states are gathered over these, so activations travel and not the head or its
-gradient; sums over the vocabulary are sums over devices.
+gradient; sums over the vocabulary are sums over devices. Where the devices do not divide the
+vocabulary, the head gets rows of zeros at its end, whose classes have no probability.
 """
 
 import functools
@@ -30,12 +31,13 @@ def negative_log_likelihood(hidden, head, targets, weights, compute_dtype) -> ja
     hidden: [batch, length, embed]; head: [vocab, embed]; targets: int32[batch, length];
     weights: float32[batch, length].
     """
+    classes, head = len(head), _in_whole_shards(head)
     rows, vocab, both = _mesh_axes(hidden, head)
 
     def on_one_device(hidden, head, targets, weights):
         def chunk(x, target, weight):
             x, target, weight = (gather(y, both) for y in (x, target, weight))
-            loss = _log_likelihood(x, head, target, weight, compute_dtype, vocab)[0]
+            loss = _log_likelihood(x, head, target, weight, compute_dtype, vocab, classes)[0]
             return _own_rows(loss, both)
 
         order = _weighted_first(weights)
@@ -65,15 +67,15 @@ def summed_loss(hidden, head, targets, weights, compute_dtype) -> jax.Array:
 
 def _forward(hidden, head, targets, weights, compute_dtype):
     # `perturbed` says whether the head trains: a frozen one gets no gradient and costs none.
-    head_trains = head.perturbed
-    rows, vocab, both = _mesh_axes(hidden.value, head.value)
+    head_trains, classes, head = head.perturbed, len(head.value), _in_whole_shards(head.value)
+    rows, vocab, both = _mesh_axes(hidden.value, head)
 
     def on_one_device(hidden, head, targets, weights):
         def add_chunk(carry, x, target, weight):
             total, grad_head = carry
             x, target, weight = (gather(y, both) for y in (x, target, weight))
             loss, logits, log_z, is_target = _log_likelihood(
-                x, head, target, weight, compute_dtype, vocab
+                x, head, target, weight, compute_dtype, vocab, classes
             )
             grad = (jnp.exp(logits - log_z) - is_target) * weight[..., None]
             grad_x = einsum("bcv,vd->bcd", grad, head, compute_dtype, jnp.float32)
@@ -101,9 +103,12 @@ def _forward(hidden, head, targets, weights, compute_dtype):
 
     in_specs = _specs(rows, vocab)
     out_specs = PartitionSpec(), (in_specs[0], in_specs[1] if head_trains else ())
-    return on_each_device(on_one_device, in_specs, out_specs)(
-        hidden.value, head.value, targets.value, weights.value
+    loss, (grad_hidden, grad_head) = on_each_device(on_one_device, in_specs, out_specs)(
+        hidden.value, head, targets.value, weights.value
     )
+    if head_trains and len(grad_head) > classes:
+        grad_head = sharding.constrain(grad_head, None, "embed")[:classes]
+    return loss, (grad_hidden, grad_head)
 
 
 def _backward(compute_dtype, residuals, cotangent):
@@ -115,6 +120,13 @@ def _backward(compute_dtype, residuals, cotangent):
 
 
 summed_loss.defvjp(_forward, _backward, symbolic_zeros=True)
+
+
+def _in_whole_shards(head: jax.Array) -> jax.Array:
+    """The head with rows of zeros at its end, so that the devices divide its classes."""
+    mesh = sharding.mesh_in_use()
+    more = 0 if mesh is None else -len(head) % sharding.shards("classes", mesh.shape)
+    return jnp.pad(head, ((0, more), (0, 0))) if more else head
 
 
 def _mesh_axes(hidden: jax.Array, head: jax.Array) -> tuple[Axes, Axes, Axes]:
@@ -146,18 +158,19 @@ def _own_rows(x: jax.Array, axes: Axes) -> jax.Array:
     return jax.lax.dynamic_slice_in_dim(x, start, rows)
 
 
-def _log_likelihood(x, head, target, weight, compute_dtype, vocab):
+def _log_likelihood(x, head, target, weight, compute_dtype, vocab, classes):
     """Of a chunk [batch, chunk]: (weighted loss, logits float32, log normaliser, is_target).
 
-    vocab: the mesh axes of the vocabulary. logits and is_target: [batch, chunk, this device's part
-    of the vocabulary].
+    vocab: the mesh axes of the vocabulary; classes: its size without the rows of zeros. logits and
+    is_target: [batch, chunk, this device's part of the vocabulary].
     """
     logits = einsum("bcd,vd->bcv", x, head, compute_dtype, jnp.float32)
+    first = jax.lax.axis_index(vocab) * len(head) if vocab else 0
+    if vocab and len(head) * jax.lax.axis_size(vocab) > classes:
+        logits = jnp.where(first + jnp.arange(len(head)) < classes, logits, -jnp.inf)
     highest = logits.max(axis=-1, keepdims=True)
-    first = 0
     if vocab:
         highest = jax.lax.pmax(highest, vocab)
-        first = jax.lax.axis_index(vocab) * len(head)
     total = add(jnp.exp(logits - highest).sum(axis=-1, keepdims=True), vocab)
     log_z = highest + jnp.log(total)
     is_target = first + jnp.arange(len(head)) == target[..., None]

@@ -45,7 +45,7 @@ def mean_log_probs(
     if not requests:
         return []
     mesh = jax.sharding.get_mesh()
-    shards = 1 if mesh.empty else sharding.batch_shards(mesh.shape)
+    shards = 1 if mesh.empty else sharding.shards("batch", mesh.shape)
     shared = _shared_prefix(requests)
     sizes = [len(r.prompt) - shared + _scored(r) for r in requests]
     # A row is half of requests, at least, where they share a long system prompt.

@@ -70,7 +70,7 @@ def run(
             results |= {stage: [candidate.as_json() for candidate in candidates] for stage in same}
             continue
         rows = step.micro_batch_rows(config.stages[name])
-        if wrong := idle(rows, sharding.batch_shards(mesh.shape)):
+        if wrong := idle(rows, sharding.shards("batch", mesh.shape)):
             print(f"warning: {wrong}")
         print("  compiling, a few minutes", flush=True)
         text = texts / f"{name}.hlo.txt" if texts is not None else None

@@ -173,7 +173,7 @@ def _accumulations(recipe: ConfigDict, mesh: dict[str, int]) -> Iterator[ConfigD
     for accumulation in _divisors(recipe.batch_tokens // recipe.length):
         recipe = copy.deepcopy(recipe)
         recipe.accumulation = accumulation
-        if not idle(step.micro_batch_rows(recipe), sharding.batch_shards(mesh)):
+        if not idle(step.micro_batch_rows(recipe), sharding.shards("batch", mesh)):
             yield recipe
 
 
@@ -187,7 +187,7 @@ def estimated_seconds(
     twice backward; over sequence it gathers keys and values, and again backward.
     """
     chips, layers = topology.chips, architecture.num_layers
-    tokens = recipe.batch_tokens / (sharding.batch_shards(mesh) * mesh["sequence"])
+    tokens = recipe.batch_tokens / (sharding.shards("batch", mesh) * mesh["sequence"])
     weights = recipe.accumulation * architecture.num_params() / mesh["tensor"]
     trains = recipe.train == "full"
     bytes_ = (mesh["fsdp"] > 1) * weights * (2 * 2 + 4 * trains)
@@ -222,7 +222,7 @@ def _title(candidate: Candidate) -> str:
 
 def _rows(candidate: Candidate) -> str:
     assert isinstance(candidate.result, StepCost)
-    return f"{candidate.result.rows // sharding.batch_shards(candidate.mesh)}"
+    return f"{candidate.result.rows // sharding.shards('batch', candidate.mesh)}"
 
 
 def _seconds(result: StepCost | DoesNotFit | None) -> float:
