@@ -128,6 +128,9 @@ WORKS = {
 }
 
 
+LIKE_LLAMA = ("gemma3_4b_lora", "olmo3_7b_lora")  # may take little more than it does a FLOP
+
+
 def note(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
@@ -175,6 +178,7 @@ def figures_of(name: str, work: Work, folder: Path) -> dict[str, dict[str, Any]]
         "limit",
         "mfu_bound",
         "program_flops",
+        "shape_flops",
         "ici_bytes",
         "dcn_bytes",
         "host_bytes",
@@ -207,6 +211,26 @@ def over_dcn(figures: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {"dcn_bytes_of_4_slices": {"value": four, "target": f"<= {two}, of 2", "holds": holds}}
 
 
+def per_flop(figures: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Cycles a FLOP of models whose layers differ, over those of Llama-3.1-8B."""
+
+    def of(name: str) -> float:
+        found = figures[f"{name}_cycles"]
+        return found["value"] / found["shape_flops"]
+
+    llama = "llama31_8b_lora"
+    names = [name for name in LIKE_LLAMA if {f"{name}_cycles", f"{llama}_cycles"} <= {*figures}]
+    ratios = {name: round(of(name) / of(llama), 3) for name in names}
+    return {
+        f"{name}_cycles_a_flop_over_llama": {
+            "value": ratio,
+            "target": "<= 1.1",
+            "holds": ratio <= 1.1,
+        }
+        for name, ratio in ratios.items()
+    }
+
+
 def main() -> None:
     names = sys.argv[1:] or [*WORKS]
     if unknown := set(names) - set(WORKS):
@@ -215,7 +239,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             figures |= figures_of(name, WORKS[name], Path(folder))
-    figures |= over_dcn(figures)
+    figures |= over_dcn(figures) | per_flop(figures)
     ok = all(figure["holds"] is not False for figure in figures.values())
     print(json.dumps({**figures, "ok": ok}))
 
