@@ -198,7 +198,7 @@ FORMS: dict[str, tuple[str, list[str], dict[str, str]]] = {
         [*SENTENCES, "<|end_of_turn|>"],
         {"bos_token": "<s>", "eos_token": "<|end_of_turn|>"},
     ),
-    # Mistral 7B v0.3, the older one
+    # Mistral 7B v0.3, the older one; Phi-3
     "drops the system prompt": (
         "{{ bos_token }}{% for m in messages %}"
         "{% if m.role == 'user' %}[INST] {{ m.content }}[/INST]"
@@ -248,6 +248,32 @@ FORMS: dict[str, tuple[str, list[str], dict[str, str]]] = {
         "{{- turn(m) }}{%- endfor %}"
         "{%- set asked = messages | selectattr('role', 'equalto', 'user') | list %}"
         "{%- if add_generation_prompt and asked %}{{- '<|im_start|>assistant\n' }}{%- endif %}",
+        CHATML,
+        IM_END,
+    ),
+    # Templates as people write them into files: other white space behind a prompt
+    "is pretty-printed": (
+        "{{ bos_token }}\n{% for m in messages %}\n  {% if m.role == 'assistant' %}\n"
+        "    {{ '<|im_start|>assistant\n' + m.content + '<|im_end|>' }}\n  {% else %}\n"
+        "{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>' }}\n  {% endif %}\n"
+        "{% endfor %}\n\n"
+        "{% if add_generation_prompt %}\n{{ '<|im_start|>assistant' }}\n\n{% endif %}\n",
+        ["<bos>", *CHATML],
+        {"bos_token": "<bos>", "eos_token": "<|im_end|>"},
+    ),
+    # Gemma 4, Qwen3.5's variants, QwQ without thinking
+    "closes thinking in the prompt alone": (
+        turns(SAY)
+        + "{% if add_generation_prompt %}"
+        + OPEN
+        + "{{ '<think>\n\n</think>\n\n' if not enable_thinking }}{% endif %}",
+        CHATML,
+        IM_END,
+    ),
+    # Idefics, SmolVLM
+    "takes contents in parts": (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{% for part in m.content %}"
+        "{{ part.text if part.type == 'text' }}{% endfor %}<|im_end|>\n{% endfor %}" + ASK,
         CHATML,
         IM_END,
     ),

@@ -308,14 +308,28 @@ def test_a_generation_tag_without_the_end_of_the_turn_is_an_error(smollm2, turn)
     assert "leaves out the token that ends" in refusal(tagged(smollm2, turn), [USER, ANSWER])
 
 
-def test_a_generation_tag_on_what_the_model_never_sees_is_an_error(smollm2):
+def test_the_generation_tag_where_turns_change_once_more_follows(smollm2):
+    """Each turn as the model writes it, in an example of its own; none of a turn without a tag."""
     turn = (
-        "<|im_start|>assistant\n{% generation %}{{ m.reasoning_content if loop.last }}"
-        "{{ m.content }}<|im_end|>\n{% endgeneration %}"
+        "<|im_start|>assistant\n{% if m.content != 'Skip.' %}{% generation %}"
+        "{{ m.reasoning_content if loop.last }}{{ m.content }}<|im_end|>{% endgeneration %}"
+        "{{ '\n' }}{% else %}{{ m.content }}<|im_end|>\n{% endif %}"
     )
-    messages = [USER, {**ANSWER, "reasoning": "Cheap."}, USER, ANSWER]
-    assert "messages[1] is rendered otherwise when more follows, and has {% generation %}" in (
-        refusal(tagged(smollm2, turn), messages, thinking=True)
+    skipped = {"role": "assistant", "content": "Skip."}
+    messages = [USER, {**ANSWER, "reasoning": "Cheap."}, USER, skipped, USER, ANSWER]
+    first, last = chats.shown(tagged(smollm2, turn), messages, thinking=True)
+    assert first.endswith("assistant\n[[Cheap.I prefer Colby 25.<|im_end|>]]\n")
+    assert "assistant\nI prefer Colby 25.<|im_end|>\n" in last
+    assert last.endswith("assistant\n[[I prefer Colby 25.<|im_end|>]]\n")
+
+
+def test_a_generation_tag_without_the_thought_that_the_prompt_opens_is_an_error(smollm2):
+    turn = "<|im_start|>assistant\n{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}"
+    template = tagged(smollm2, turn).chat_template
+    opening = template.replace("assistant\n{% endif %}", "assistant\n<think>{% endif %}")
+    assert opening != template
+    assert "messages[1] is rendered without the thought that its prompt opens" in refusal(
+        with_template(smollm2, opening), [USER, ANSWER]
     )
 
 

@@ -156,18 +156,26 @@ FORMS = sorted(
 )
 # What ends a turn, and is written only once more follows.
 ENDS = {"ends turns between": "<|im_end|>", "ends turns by the next": "<|user|>"}
+# A thought, or white space.
+IN_THE_PROMPT_ALONE = [
+    *("opens thinking and drops it", "opens thinking and knows none"),
+    *("closes thinking in the prompt alone", "is pretty-printed"),
+]
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_forms(name):
-    """Prompts, and examples but for the thinking that a prompt opens and the template drops."""
+    """Prompts, and examples but for what a template writes in the prompt alone."""
     peers.require_torch()
     tokenizer, peer = forms.tokenizer(name), chats.peer_of(*forms.FORMS[name])
     talk = without_reasoning(chats.TALK)
-    if name in ("drops the system prompt", "refuses the system prompt"):
-        talk = talk[1:]
 
     def theirs(messages, **options):
+        if name in ("drops the system prompt", "refuses the system prompt"):
+            both = {"role": "user", "content": "Be brief.\n\nWhich cheese?"}
+            messages = [both, *messages[2:]]
+        if name == "takes contents in parts":
+            messages = [m | {"content": [{"type": "text", "text": m["content"]}]} for m in messages]
         options |= {"enable_thinking": False, "thinking": False, "return_dict": False}
         return peer.apply_chat_template(messages, **options)
 
@@ -175,7 +183,7 @@ def test_forms(name):
     for turn in turns:
         prompt = encode_prompt(tokenizer, talk[:turn], "here:1")
         assert prompt == theirs(talk[:turn], add_generation_prompt=True)
-    if "opens thinking" in name:
+    if name in IN_THE_PROMPT_ALONE:
         return
     examples = encode_conversation(tokenizer, talk, "here:1")
     ends = [turn + 1 for turn in turns] if len(examples) > 1 else [len(talk)]

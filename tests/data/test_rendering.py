@@ -103,3 +103,38 @@ def test_the_template_is_told_whether_to_think(switch):
     for thinking in (False, True):
         prompt = encode_prompt(tokenizer, [USER], "here:1", thinking=thinking)
         assert decode(tokenizer, prompt).startswith(str(thinking))
+
+
+# --- Places for texts
+
+
+@pytest.mark.parametrize("name", ["drops the system prompt", "refuses the system prompt"])
+def test_a_system_prompt_without_a_place_stands_before_the_first_question(name):
+    tokenizer = forms.tokenizer(name)
+    both = {"role": "user", "content": "Be brief.\n\nWhich cheese?"}
+    assert chats.shown(tokenizer, chats.TALK) == chats.shown(tokenizer, [both, *chats.TALK[2:]])
+    prompt = encode_prompt(tokenizer, chats.TALK[:2], "here:1")
+    assert prompt == encode_prompt(tokenizer, [both], "here:1")
+
+
+def test_a_system_prompt_has_no_place_without_a_question():
+    tokenizer = forms.tokenizer("refuses the system prompt")
+    with pytest.raises(InputError, match="refuses it: No system role"):
+        chats.shown(tokenizer, [chats.SYSTEM, ANSWER])
+
+
+def test_contents_in_parts_only_where_a_template_takes_no_text():
+    """Gemma 3n's variants take a system prompt in parts alone, and have no place of its own."""
+    template = "{% if messages[0].role == 'system' %}{{ messages[0].content[0].text }}\n{% endif %}"
+    template += "{% for m in messages if m.role != 'system' %}<|im_start|>{{ m.role }}\n"
+    template += "{{ m.content if m.content is string else '*' + m.content[0].text }}<|im_end|>\n"
+    template += "{% endfor %}" + forms.ASK
+    tokenizer = chats.of(template, forms.CHATML, forms.IM_END)
+    (plain,), (parts,) = (
+        chats.shown(tokenizer, talk) for talk in (chats.TALK[1:3], chats.TALK[:3])
+    )
+    assert plain.endswith(
+        "user\nWhich cheese?<|im_end|>\n<|im_start|>assistant\n[[Colby.<|im_end|>]]\n"
+    )
+    assert parts.startswith("Be brief.\n<|im_start|>user\n*Which cheese?")
+    assert parts.endswith("<|im_start|>assistant\n[[*Colby.<|im_end|>]]\n")

@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 
 import chats
+import forms
 import pytest
 
 from vcjax.data import jinja
-from vcjax.data.templates import check_template, read_template
+from vcjax.data.templates import check_template, read_template, warnings
 from vcjax.errors import InputError
 
 TALK = [
@@ -185,6 +186,12 @@ def test_tokens_that_the_tokenizer_lacks_are_named():
         with_template("qwen3", read_template("llama3-study"))
     with pytest.raises(InputError, match=r"writes <\|a\|>, <\|b\|>, which"):
         with_template("qwen3", "{# <|c|> #}<|a|>{% if x %}{{ '<|b|>' + eos_token }}{% endif %}")
+
+
+@pytest.mark.parametrize("name", forms.FORMS)
+def test_a_system_prompt_without_a_place_is_a_warning(name):
+    said = any("no place for a system prompt" in line for line in warnings(forms.tokenizer(name)))
+    assert said == (name in ("drops the system prompt", "refuses the system prompt"))
 
 
 def test_a_template_that_does_not_parse_is_an_error():

@@ -96,11 +96,31 @@ EXPECTED = {
     ],
     "writes the date": ["<|im_start|>system\nToday is 26 July 2024.<|im_end|>\n" + CHATML],
     "uses all of Jinja": [CHATML],
+    "drops the system prompt": [
+        "<s>[INST] Be brief.\n\nWhich cheese?[/INST][[ Colby.</s>]]"
+        "[INST] Why?[/INST][[ It costs less.</s>]]"
+    ],
+    "refuses the system prompt": [
+        CHATML.replace("system\nBe brief.<|im_end|>\n<|im_start|>user\n", "user\nBe brief.\n\n")
+    ],
+    "is pretty-printed": [
+        "<bos>\n<|im_start|>system\nBe brief.<|im_end|>\n"
+        "<|im_start|>user\nWhich cheese?<|im_end|>\n\n"
+        "<|im_start|>assistant\n\n[[Colby.<|im_end|>]]\n\n",
+        "<bos>\n<|im_start|>system\nBe brief.<|im_end|>\n"
+        "<|im_start|>user\nWhich cheese?<|im_end|>\n"
+        "    <|im_start|>assistant\nColby.<|im_end|>\n"
+        "<|im_start|>user\nWhy?<|im_end|>\n\n"
+        "<|im_start|>assistant\n\n[[It costs less.<|im_end|>]]\n\n",
+    ],
+    "closes thinking in the prompt alone": [
+        FIRST.replace("[[", "<think>\n\n</think>\n\n[[") + "\n",
+        SECOND.replace("[[", "<think>\n\n</think>\n\n[["),
+    ],
+    "takes contents in parts": [CHATML],
     "tags what is generated": [CHATML],
 }
 REFUSED = {
-    "drops the system prompt": r"messages\[0\] \(system\) is in the prompt of no answer",
-    "refuses the system prompt": "the model's chat template refuses it: No system role",
     "ends nothing": r"messages\[2\] is ended by no control token of the model",
     "asks otherwise than it answers": (
         r"messages\[2\] is rendered otherwise than its prompt: '\\n Colby. <step> ' stands where "
@@ -136,8 +156,6 @@ def test_what_is_refused(name):
     with pytest.raises(InputError, match=REFUSED[name]) as caught:
         shown(name, TALK)
     assert str(caught.value).startswith("here:1: ") and "\n" not in str(caught.value)
-    if "system" in name:  # that alone is in the way
-        assert len(shown(name, TALK[1:])) == 1
 
 
 def test_all_forms_are_looked_at():
@@ -193,6 +211,34 @@ def test_a_template_that_thinks_in_another_way_is_refused():
         chats.shown(tokenizer, [USER, ANSWER])
 
 
+@pytest.mark.parametrize(
+    ("opens", "closes"),
+    [
+        ("<thought>\n", "\n</thought>\n\n"),
+        ("<seed:think>", "\n</seed:think>\n\n"),
+        ("<|START_THINKING|>", "<|END_THINKING|>"),
+        ("<|channel>thought\n", "\n<channel|>"),
+    ],
+)
+def test_other_spellings_of_a_thought(opens, closes):
+    """Opened by the prompt, or also closed there."""
+    for close in ("", closes.strip()):
+        ask = forms.ASK.replace("{% endif %}", opens + close + "{% endif %}")
+        tokenizer = chats.of(forms.turns(forms.SAY) + ask, forms.CHATML, forms.IM_END)
+        (text,) = chats.shown(tokenizer, [USER, ANSWER])
+        begun = opens + (f"{close}[[" if close else f"[[{closes}")
+        assert text.endswith(f"assistant\n{begun}Colby.<|im_end|>]]\n")
+
+
+def test_white_space_of_an_answer_stays():
+    """Only what the template writes before it gives way to that of the prompt."""
+    template = forms.turns("A:{{ ' ' + m.content }}<|im_end|>\n", "Q: {{ m.content }}\n")
+    template += "{% if add_generation_prompt %}A:\n\n{% endif %}"
+    tokenizer = chats.of(template, forms.CHATML, forms.IM_END)
+    messages = [USER, {"role": "assistant", "content": "  Colby. "}]
+    assert chats.shown(tokenizer, messages) == ["Q: Which cheese?\nA:\n\n[[  Colby. <|im_end|>]]\n"]
+
+
 # --- What a message says
 
 
@@ -205,8 +251,9 @@ def test_a_message_that_no_prompt_holds(role):
         shown(name, [USER, ANSWER, dropped, WHY, REASON])
     assert shown(name, [{**dropped, "content": " "}, USER, ANSWER]) == shown(name, [USER, ANSWER])
     assert len(shown(name, [USER, ANSWER, dropped])) == 1
-    with pytest.raises(InputError, match=rf"messages\[0\] \({role}\) is in the prompt of no"):
-        encode_prompt(forms.tokenizer(name), [dropped, USER], "here:1")
+    if role == "tool":
+        with pytest.raises(InputError, match=r"messages\[0\] \(tool\) is in the prompt of no"):
+            encode_prompt(forms.tokenizer(name), [dropped, USER], "here:1")
 
 
 @pytest.mark.parametrize("cut", ["m.content[1:]", "m.content[:-1]"])

@@ -36,7 +36,7 @@ def encode_conversation(
     of the assistant, the conversation as the model sees it when it answers, with only that turn
     trained on. So it is where the prompt opens a <think> that the template leaves out of all turns
     (R1, QwQ): the turn is then closed as Qwen3 does, with its reasoning or none. Where the template
-    has `{% generation %}`, there is one example, and the text inside the tags is trained on.
+    has `{% generation %}`, the text inside the tags is trained on.
 
     Args:
         where: the conversation's place, for errors.
@@ -58,12 +58,17 @@ def encode_conversation(
         text = turns[-1].text
     changed = [turn for turn in turns if not text.startswith(turn.text)]
     encode = partial(_encode, tokenizer, conversation.mark, turns)
+    trained = [[turn.span] for turn in turns]
     if jinja.has_generation_tag(conversation.template):
-        _check_tagged(conversation, turns, changed, tagged)
-        return [encode(text, tagged)]
-    if changed:
-        return [encode(turn.text + turn.rest, [turn.span]) for turn in turns]
-    return [encode(text, [turn.span for turn in turns])]
+        trained = [_tagged_of(conversation, turn) if changed else tagged for turn in turns]
+        _check_tagged(conversation, turns, trained)
+    if not changed:
+        return [encode(text, list({span for spans in trained for span in spans}))]
+    return [
+        encode(turn.text + turn.rest, spans)
+        for turn, spans in zip(turns, trained, strict=True)
+        if spans
+    ]
 
 
 def encode_prompt(
@@ -108,18 +113,25 @@ def _encode(
     return [id_ for id_, _, _ in tokens], weights
 
 
-def _check_tagged(
-    conversation: Conversation, turns: list[Turn], changed: list[Turn], tagged: list[Span]
-) -> None:
-    """Raises InputError if the text inside `{% generation %}` cannot be trained on.
+def _tagged_of(conversation: Conversation, turn: Turn) -> list[Span]:
+    """Where what the turn says in `{% generation %}` stands in an example of its own.
 
-    The turns in it have to be what the model sees when it answers, and the last token of a turn has
-    to be among it.
+    Raises InputError where the turn closes a thought of its prompt, which no tag can hold.
     """
-    for turn in changed:
-        problem = "is rendered otherwise when more follows, and has {% generation %}"
+    messages = conversation.messages[: turn.index + 1]
+    text, tagged = conversation.render(messages)
+    prompt, appended = answered(conversation, messages)
+    if not text.endswith(appended):
+        problem = "is rendered without the thought that its prompt opens, and has {% generation %}"
         fail(conversation, turn.index, problem)
-    if not any(begin < turn.span[1] <= end for turn in turns for begin, end in tagged):
+    moved, start = len(prompt + appended) - len(text), len(prompt)
+    return [(max(a + moved, start), b + moved) for a, b in tagged if b + moved > start]
+
+
+def _check_tagged(conversation: Conversation, turns: list[Turn], trained: list[list[Span]]) -> None:
+    """Raises InputError if no token that ends a turn is inside the turn's `{% generation %}`."""
+    ends = [turn.span[1] for turn in turns]
+    if not any(a < end <= b for end, spans in zip(ends, trained, strict=True) for a, b in spans):
         raise InputError(
             f"{conversation.where}: the chat template's {{% generation %}} leaves out the token "
             "that ends the assistant's turn, so that the model would never stop; write the tag "

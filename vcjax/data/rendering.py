@@ -1,29 +1,33 @@
 """A conversation made ready for the model's chat template, and the template applied to it."""
 
+import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vcjax.data import jinja
 from vcjax.data.conversations import REASONING
 from vcjax.data.jinja import Span
-from vcjax.data.marking import mark_controls, unused_characters
+from vcjax.data.marking import PRIVATE_USE, mark_controls, stands_in, unused_characters
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
+
+Form = Callable[[Sequence[dict]], list[dict]]  # of messages
 
 
 @dataclass(frozen=True)
 class Conversation:
     """What a template is given of a conversation.
 
-    messages: with `mark` in texts that spell control tokens (marking.py). template: its Jinja
-    source. variables: what it gets beside the messages. borders: two characters for jinja.render.
-    spare: two more for each message. None of these characters occurs in the conversation. where:
-    the conversation's place, for errors.
+    messages: with `mark` in texts that spell control tokens (marking.py). form: how the template
+    takes them. template: its Jinja source. variables: what it gets beside the messages. borders:
+    two characters for jinja.render. spare: two more for each message. None of these characters
+    occurs in the conversation. where: the conversation's place, for errors.
     """
 
     messages: list[dict]
+    form: Form
     template: str
     variables: dict[str, Any]
     mark: str
@@ -38,7 +42,7 @@ class Conversation:
                 self.template,
                 self.borders,
                 {"add_generation_prompt": False, **self.variables, **variables}
-                | {"messages": messages},
+                | {"messages": self.form(messages)},
             )
         except Exception as error:  # the template is a program of the model's: it raises anything
             reason = " ".join(str(error).split()) or type(error).__name__
@@ -69,6 +73,9 @@ def prepare(
     mark, *unused = unused_characters([*messages, *tools], 3 + 2 * len(messages))
     conversation = Conversation(
         messages=mark_controls(tokenizer, [_for_template(m, thinking) for m in messages], mark),
+        form=form_for(
+            tokenizer, template, has_system="system" in [m["role"] for m in messages[:1]]
+        ),
         template=template,
         variables={
             "documents": None,  # `transformers` defines it, so templates may test it
@@ -92,6 +99,52 @@ def template_for(tokenizer: Tokenizer, tools: Sequence[dict] = ()) -> str:
     """The template of a conversation with these tools, as `transformers` chooses it."""
     named = tokenizer.named_templates.get("tool_use") if tools else None
     return named or tokenizer.chat_template
+
+
+@functools.lru_cache(maxsize=8)
+def form_for(tokenizer: Tokenizer, template: str, has_system: bool) -> Form:
+    """How the template takes messages: as they are, unless it then leaves out a question, or a
+    system prompt before it, and writes them in another form."""
+    texts = {"system": chr(PRIVATE_USE[0]), "user": chr(PRIVATE_USE[1])}
+    talk = [{"role": r, "content": c} for r, c in texts.items() if has_system or r != "system"]
+    for form in (list, in_parts, *FOLDS):
+        try:
+            text = render_probe(tokenizer, template, form(talk), asked=True)
+        except Exception:  # as in Conversation.render
+            continue
+        if all(stands_in(message["content"], text) for message in talk):
+            return form
+    return list
+
+
+def in_parts(messages: Sequence[dict]) -> list[dict]:
+    """Contents as lists of one part, as templates take them that show images between texts."""
+    return [m | {"content": [{"type": "text", "text": m["content"]}]} for m in messages]
+
+
+def folded(messages: Sequence[dict]) -> list[dict]:
+    """The system prompt at the head of the first question, where Gemma 3's template writes it."""
+    match messages:
+        case [{"role": "system", "content": prompt}, {"role": "user"} as user, *rest]:
+            texts = [text for text in (prompt, user["content"]) if text.strip()]
+            return [user | {"content": "\n\n".join(texts)}, *rest]
+    return list(messages)
+
+
+def folded_in_parts(messages: Sequence[dict]) -> list[dict]:
+    return in_parts(folded(messages))
+
+
+FOLDS = (folded, folded_in_parts)  # of templates that refuse a system prompt, or leave it out
+
+
+def render_probe(
+    tokenizer: Tokenizer, template: str, messages: Sequence[dict], asked: bool = False
+) -> str:
+    """The text of messages that say nothing, to learn how the template writes; it may raise."""
+    variables = {"messages": messages, "tools": [], "add_generation_prompt": asked}
+    borders = [chr(PRIVATE_USE[-1]), chr(PRIVATE_USE[-2])]
+    return jinja.render(template, borders, variables | tokenizer.template_tokens)[0]
 
 
 def _for_template(message: dict, thinking: bool) -> dict:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jinja2
 
-from vcjax.data import jinja
+from vcjax.data import jinja, rendering
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError, missing_of_config
 
@@ -66,5 +66,11 @@ def warnings(tokenizer: Tokenizer) -> list[str]:
         found.append(
             f"the chat template asks for today's date: vcjax always says {jinja.DATE}, so that "
             "rows stay the same; `transformers` and servers say the day's"
+        )
+    form = rendering.form_for(tokenizer, tokenizer.chat_template, has_system=True)
+    if form in rendering.FOLDS:
+        found.append(
+            "the chat template has no place for a system prompt: vcjax writes it and an empty line "
+            "before the first question; `transformers` and servers refuse it or leave it out"
         )
     return found

@@ -11,16 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from vcjax.data import jinja
 from vcjax.data.conversations import REASONING
 from vcjax.data.jinja import Span
 from vcjax.data.marking import PRIVATE_USE, control_pattern, stands_in
-from vcjax.data.rendering import Conversation
+from vcjax.data.rendering import Conversation, form_for, render_probe
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 
-OPENED = re.compile(r"<think>\s*\Z")
-CLOSING = "\n</think>\n\n"  # as Qwen3 and DeepSeek-R1 write it
+# A thought that a prompt opens, or opens and closes, for the answer to go on from: of Qwen3 and
+# DeepSeek-R1, EXAONE, Seed; of Command A; of Gemma 4.
+THOUGHT = re.compile(
+    r"(?P<open><(?P<tag>[\w:]*(?:think|thought))>|<\|START_THINKING\|>|<\|channel>thought\n)\s*"
+    r"(?P<close></(?P=tag)>|<\|END_THINKING\|>|<channel\|>)?\s*\Z"
+)
+CLOSINGS = {"<|START_THINKING|>": "<|END_THINKING|>", "<|channel>thought\n": "\n<channel|>"}
 
 
 @dataclass(frozen=True)
@@ -76,19 +80,18 @@ def find_turns(tokenizer: Tokenizer, conversation: Conversation, before: int) ->
 def answered(conversation: Conversation, messages: Sequence[dict]) -> tuple[str, str]:
     """The prompt of the last message, the assistant's, and what the message appends to it.
 
-    Raises InputError if the message's text does not begin with the prompt.
+    Raises InputError if the message's text does not begin with the prompt; white space, and a
+    thought that the prompt opens, may be missing in it.
     """
     *history, last = messages
     prompt, text = conversation.prompt(history), conversation.text(messages)
     if text.startswith(prompt):
         return prompt, text[len(prompt) :]
-    opened = OPENED.search(prompt)
-    if opened and text.startswith(prompt[: opened.start()]):
-        # The prompt opens the thinking, which the template then leaves out of the turn (R1, QwQ).
-        written = text[opened.start() :]
-        if not written.lstrip().startswith("<think>"):
-            closing = "" if written.startswith("</think>") else CLOSING
-            return prompt, last.get("reasoning_content", "").strip() + closing + written
+    thought = THOUGHT.search(prompt)
+    written = _behind(conversation, messages, prompt[: thought.start()] if thought else prompt)
+    if written is not None and not (thought and written.lstrip().startswith(thought["open"])):
+        # The template leaves the thought out of the turn (R1, QwQ).
+        return prompt, _end_of_thought(thought, last, written) + written
     if len(history) > 1 and history[0]["role"] == "system":
         # Mistral's templates write the system prompt into the user's message only if that is the
         # last message: the prompt has it, the conversation with the answer has not.
@@ -103,6 +106,41 @@ def answered(conversation: Conversation, messages: Sequence[dict]) -> tuple[str,
     ours, theirs = (repr(one[same : same + 40]) for one in (text, prompt))
     problem = f"is rendered otherwise than its prompt: {ours} stands where that has {theirs}"
     fail(conversation, len(history), problem)
+
+
+def _behind(conversation: Conversation, messages: Sequence[dict], start: str) -> str | None:
+    """What the messages' text has behind `start`; None if it begins otherwise, white space aside.
+
+    Pretty-printed templates write other white space behind a prompt than before an answer. Then
+    the answer follows that of the prompt.
+    """
+    text = conversation.text(messages)
+    if text.startswith(start):
+        return text[len(start) :]
+    place = 0
+    for word in start.split():
+        for character in word:
+            while text[place : place + 1].isspace():
+                place += 1
+            if text[place : place + 1] != character:
+                return None
+            place += 1
+    if start[-1:].isspace():
+        *history, last = messages
+        first, _ = conversation.spare[len(history)]  # the content's own white space stays
+        marked = conversation.text([*history, last | {"content": first + last["content"]}])[place:]
+        place += len(marked) - len(marked.lstrip())
+    return text[place:]
+
+
+def _end_of_thought(thought: re.Match[str] | None, message: dict, written: str) -> str:
+    """What the turn begins with before `written` where its prompt has opened a thought."""
+    if not thought or thought["close"]:
+        return ""
+    closing = CLOSINGS.get(thought["open"], f"\n</{thought['tag']}>\n\n")
+    if written.startswith(closing.strip()):
+        closing = ""
+    return message.get("reasoning_content", "").strip() + closing
 
 
 def check_said(conversation: Conversation, before: int, prompts: Sequence[int]) -> None:
@@ -144,12 +182,12 @@ def end_of_turn(tokenizer: Tokenizer, template: str) -> End:
     Where nothing ends the last turn, what follows it does: <|im_end|> in Qwen1.5, and in GLM-4 the
     token by which the user's turn begins.
     """
-    said, answer, more, *borders = map(chr, PRIVATE_USE[:5])
+    said, answer, more = map(chr, PRIVATE_USE[:3])
     talk = [{"role": "user", "content": said}, {"role": "assistant", "content": answer}]
+    form = form_for(tokenizer, template, has_system=False)
 
     def render(messages: list[dict], asked: bool = False) -> str:
-        variables = {"messages": messages, "tools": [], "add_generation_prompt": asked}
-        return jinja.render(template, borders, variables | tokenizer.template_tokens)[0]
+        return render_probe(tokenizer, template, form(messages), asked)
 
     try:
         before, _, last = render(talk).partition(answer)
@@ -184,7 +222,11 @@ def _turn(tokenizer: Tokenizer, conversation: Conversation, index: int) -> Turn:
     message = conversation.messages[index]
     answer = _to_its_end(tokenizer, conversation.template, message, appended)
     if answer is None:
-        fail(conversation, index, "is ended by no control token of the model")
+        fail(
+            conversation,
+            index,
+            "is ended by no control token of the model, which would not learn to stop",
+        )
     turn = Turn(index, prompt, answer, rest=appended[len(answer) :])
     _check_written(tokenizer, conversation, turn)
     return turn
