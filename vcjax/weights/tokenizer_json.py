@@ -34,9 +34,10 @@ from vcjax.workdir.files import read_json
 
 MARKER = re.compile(r"<\S+>|\[\S+\]")
 
-# The token that ends a document, in the order of preference. The eos token comes last: in a chat
-# model it ends a turn (Qwen2.5-Instruct <|im_end|>, Llama-3.1-Instruct <|eot_id|>).
-END_OF_DOCUMENT = ("<|end_of_text|>", "<|endoftext|>", "</s>")
+# The token that ends a document, in the order of preference (in Gemma </s> is a tag of HTML). The
+# eos token comes last: in a chat model it ends a turn (Qwen2.5-Instruct <|im_end|>,
+# Llama-3.1-Instruct <|eot_id|>).
+END_OF_DOCUMENT = ("<|end_of_text|>", "<|endoftext|>", "<eos>", "</s>")
 
 SAVE_AGAIN = "save the tokenizer again with transformers' save_pretrained"
 
