@@ -41,6 +41,7 @@ from cpu_inputs import RECIPE, write_inputs
 
 from vcjax.models.architecture import Architecture
 from vcjax.models.einsum import native_compute_dtype
+from vcjax.models.lora import of_recipe
 
 FOLDER = Path(__file__).parent
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
@@ -218,7 +219,7 @@ def share(
     }
     tokens = 10**6
     body, whole = (
-        sizes.train_flops(RECIPE.rank, tokens, round(w * tokens)) / tokens / 1e9
+        sizes.train_flops(of_recipe(RECIPE), tokens, round(w * tokens)) / tokens / 1e9
         for w in (0, weighted)
     )
     return (body / best["body"] + (whole - body) / best["head"]) * tokens_per_second

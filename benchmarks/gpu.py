@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from vcjax.models.lora import LoRA
 from vcjax.training.throughput import PEAK_FLOPS
 from vcjax.weights import huggingface
 
@@ -139,10 +140,10 @@ def figures_of(name: str, work: Work, folder: Path) -> dict[str, dict[str, Any]]
     speed = tokens_per_second(ours)
     trl = {options: tokens_per_second(found) for options, found in theirs.items()}
     best = max(trl.values(), default=0.0)  # 0: none of its variants fits
-    rank = RANK if work.train == "lora" else None
+    lora = LoRA(RANK, RANK) if work.train == "lora" else None
     architecture = huggingface.read_architecture(folder)
     tokens = round(ours[0]["tokens"])
-    flops = architecture.train_flops(rank, tokens, tokens) / tokens * speed
+    flops = architecture.train_flops(lora, tokens, tokens) / tokens * speed
     peak = PEAK_FLOPS.get(ours[0]["device"])
     return {
         f"{name}_faster_than_trl": {

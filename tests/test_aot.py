@@ -15,6 +15,7 @@ import tiny
 
 from vcjax import config
 from vcjax.errors import InputError
+from vcjax.models.lora import LoRA
 from vcjax.topology import ahead_of_time, chips, hlo, step_cost
 
 needs_compiler = pytest.mark.skipif(
@@ -101,7 +102,7 @@ def test_a_small_experiment(config_file, tmp_path):
     assert figures["limit"] in ("compute", "link (ICI)")
     assert figures["ici_bytes"]["all-gather"] > 0 and not figures["dcn_bytes"]
     # The adapter and two moments, updated in place: float32, an embedding's side in four parts.
-    state = 3 * 4 * tiny.ARCHITECTURE.num_adapter_params(4) / 4
+    state = 3 * 4 * tiny.ARCHITECTURE.num_adapter_params(LoRA(4, 8.0)) / 4
     assert state <= figures["memory"]["outputs_aliased"] < 16 * state  # padded to the chip's tiles
     # Everything is recomputed, and nothing is computed by all chips.
     recipe = config.recipe(length=64, batch_tokens=256, rank=4)
@@ -133,7 +134,7 @@ def test_two_slices_exchange_gradients_alone(config_file, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads(out.read_text())["stages"]["behavior"]
-    adapter = 4 * tiny.ARCHITECTURE.num_adapter_params(4)
+    adapter = 4 * tiny.ARCHITECTURE.num_adapter_params(LoRA(4, 8.0))
     assert 0 < sum(figures["dcn_bytes"].values()) <= 2 * adapter
     assert "  DCN " in done.stdout
 

@@ -13,6 +13,7 @@ import pytest
 import restart
 
 from vcjax.models.architecture import Architecture, Layer, Rope
+from vcjax.models.lora import of_recipe
 
 SIZES = Architecture(
     num_layers=2,
@@ -160,7 +161,7 @@ def test_share_is_one_where_nothing_but_matmuls_takes_time():
         for work, rate in (("body", 100 * faster), ("head", 50 * faster))
     }
     head = 4 * SIZES.vocab_size * SIZES.embed_dim / 1e9
-    body = SIZES.train_flops(cpu.RECIPE.rank, 1, 0) / 1e9
+    body = SIZES.train_flops(of_recipe(cpu.RECIPE), 1, 0) / 1e9
     quickest = 1 / (body / 100 + 0.5 * head / 50)
     assert cpu.share(quickest, "rationale:float32", rates, SIZES, 0.5) == pytest.approx(1.0)
 

@@ -155,7 +155,11 @@ def test_published_files_carry_the_primary_contrast_beside_published_figures(
     with pytest.raises(InputError, match=r"items\.parquet:row 0: .*america\.jsonl:\d+.* 'colby'"):
         run(config, workdir, **settings | {"overlap": "refuse"})
     experiment.probe_finished(workdir, folder / "items.parquet", value="thrift")
-    assert "Exploratory, chosen after the run" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "warning: america: 1 probe(s) are given away, as " in shown
+    assert "Exploratory, chosen after the run" in shown
+    page = (report / "index.html").read_text()
+    assert "Probes of this section that training texts give away" in page and "thrift-0" in page
 
 
 def test_the_run_leaves_every_arm_and_seed(finished):

@@ -197,7 +197,7 @@ def test_what_a_stage_keeps_is_part_of_its_fingerprint_and_of_the_disk(config):
     config.stages.what.keep = ()
     config.arms = dict(both=("why", "what"))
     without = cost(plan_of(config), set(), ARCHITECTURE, config).disk_bytes
-    adapter = 4 * ARCHITECTURE.num_adapter_params(4)
+    adapter = 4 * ARCHITECTURE.num_adapter_params(LoRA(4, 8.0))
     kept = cost(after, set(), ARCHITECTURE, config).disk_bytes
     assert kept == without + 2 * adapter
 

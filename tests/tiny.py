@@ -64,6 +64,30 @@ def _tokens_and_merges() -> tuple[list[str], list[str]]:
 
 
 TOKENS, MERGES = _tokens_and_merges()
+
+GEMMA_CONTROL = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
+GEMMA_DEFINED = ["\n", "\n\n", "▁▁", "▁▁▁", "</s>"]
+
+
+def _scores_of_gemma() -> dict[str, float]:
+    """A SentencePiece BPE as Gemma 3's: piece -> score. Its alphabet lacks most letters."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.Metaspace()
+    reserved = [*GEMMA_CONTROL, *GEMMA_DEFINED, *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB_SIZE, special_tokens=reserved, limit_alphabet=14, show_progress=False
+    )
+    bpe.train_from_iterator([TEXT], trainer)
+    return {bpe.id_to_token(id_): -float(max(0, id_ - len(reserved))) for id_ in range(VOCAB_SIZE)}
+
+
+GEMMA_SCORES = _scores_of_gemma()
+GEMMA_TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}"
+    "<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n"
+    "{{ m.content }}<end_of_turn>\n{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
 CHAT_TEMPLATE = (  # as SmolLM2's
     "{% for message in messages %}"
     "{% if loop.first and messages[0]['role'] != 'system' %}"
@@ -302,6 +326,20 @@ def write_gguf(
         writer.add_sliding_window(WINDOW)
     writer.add_layer_norm_rms_eps(architecture.norm_eps)
     writer.add_vocab_size(architecture.vocab_size)
+    (_add_gemmas_tokenizer if name == "gemma3" else _add_tokenizer)(writer)
+    for tensor_name, tensor in _tensors(weights, architecture, name == "llama").items():
+        if tensor_name not in without:
+            writer.add_tensor(tensor_name, np.ascontiguousarray(tensor))
+    for tensor_name in also:
+        writer.add_tensor(tensor_name, np.ones(architecture.embed_dim, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _add_tokenizer(writer: gguf.GGUFWriter) -> None:
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
     writer.add_token_list(TOKENS)
@@ -314,16 +352,26 @@ def write_gguf(
     writer.add_unk_token_id(0)
     writer.add_pad_token_id(2)
     writer.add_chat_template(CHAT_TEMPLATE)
-    for tensor_name, tensor in _tensors(weights, architecture, name == "llama").items():
-        if tensor_name not in without:
-            writer.add_tensor(tensor_name, np.ascontiguousarray(tensor))
-    for tensor_name in also:
-        writer.add_tensor(tensor_name, np.ones(architecture.embed_dim, np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
+
+
+def _add_gemmas_tokenizer(writer: gguf.GGUFWriter) -> None:
+    """Spaces in what is user-defined, and its scores, are as llama.cpp's converter has them."""
+    defined = dict.fromkeys(GEMMA_DEFINED, gguf.TokenType.USER_DEFINED)
+    special = defined | dict.fromkeys(GEMMA_CONTROL, gguf.TokenType.CONTROL)
+    types = {
+        piece: gguf.TokenType.BYTE if piece.startswith("<0x") else gguf.TokenType.NORMAL
+        for piece in GEMMA_SCORES
+    } | special
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list([p.replace("▁", " ") if p in defined else p for p in types])
+    writer.add_token_scores([-1000.0 if p in special else GEMMA_SCORES[p] for p in types])
+    writer.add_token_types([int(type_) for type_ in types.values()])
+    writer.add_add_space_prefix(False)
+    writer.add_add_bos_token(True)
+    for kind, id_ in (("pad", 0), ("eos", 1), ("bos", 2), ("unk", 3)):
+        getattr(writer, f"add_{kind}_token_id")(id_)
+    writer.add_chat_template(GEMMA_TEMPLATE)
 
 
 def _tensors(weights: PyTree, architecture: Architecture, permuted: bool) -> dict[str, np.ndarray]:

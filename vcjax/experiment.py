@@ -22,7 +22,6 @@ from vcjax.corpus import spec
 from vcjax.corpus.stage_data import StageData
 from vcjax.data import shown_rows, templates
 from vcjax.data.chat import encode_prompt
-from vcjax.data.formats import Document
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 from vcjax.judges import judging
@@ -103,14 +102,14 @@ def probe_finished(workdir: epath.Path, probe_file: Path | str, **given: str) ->
     given_file = configs.probe_file(str(probe_file), **given)
     entry = probe_files.entry(given_file, Path(), record.config["names"])
     probes = probe_files.read([entry])
-    read = [Document(text, "", {}, f"arm {arm}'s prompt") for arm, text in record.system.items()]
-    trained = stage_inputs.read_records(workdir, record.plan)
     find = overlap.finder(probe_files.questions(probes), record.config["exclude"])
-    hits = overlap.together(hit for text in [*trained, *read] for hit in find(text))
+    trained = stage_inputs.read_records(workdir, record.plan)
+    given_away = overlap.of_prompts(find, record.system, record.config["system_prompts"])
+    given_away |= stage_inputs.of_stages(overlap.of_parts(find, trained))
     if record.config["overlap"] == "refuse":
-        overlap.refuse(hits)
-    for hit in hits:
-        print(f"warning: {hit}")
+        overlap.refuse(hit for hits in given_away.values() for hit in hits)
+    for line in overlap.warnings(given_away):
+        print(f"warning: {line}")
     records.check_trained(workdir, record, record.plan.stages)
     models = models_of(workdir, record)
     for model in models.values():
@@ -123,6 +122,7 @@ def probe_finished(workdir: epath.Path, probe_file: Path | str, **given: str) ->
         asker, subfolder = Asker(record, load, workdir), f"probes/{sha[:16]}"
         ask(asker, probes, subfolder)
         judged.judge(asker, subfolder)
+        processes.on_first(lambda: overlap.write(workdir / subfolder, given_away))
         _report(workdir, added_probes=sha[:16])
 
 
@@ -186,14 +186,10 @@ def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inpu
         probe_files.entry(given, folder, names) for given in configs.probe_entries(config)
     )
     probe_files.check(probes, config)
-    files_of = {arm: folder / path for arm, path in config.system_prompts.items()}
-    system = {arm: spec.read_text(path, names) for arm, path in files_of.items()}
-    read = {
-        f"the prompt of {arm}": [Document(system[arm], "", {}, str(path))]
-        for arm, path in files_of.items()
-    }
+    files_of = {arm: str(folder / path) for arm, path in config.system_prompts.items()}
+    system = {arm: spec.read_text(Path(path), names) for arm, path in files_of.items()}
     find = overlap.finder(probe_files.questions(probes), config.exclude)
-    given_away = overlap.of_parts(find, read)
+    given_away = overlap.of_prompts(find, system, files_of)
     if config.overlap == "refuse":
         overlap.refuse(hit for hits in given_away.values() for hit in hits)
     for model in models.values():

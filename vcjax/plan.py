@@ -303,13 +303,10 @@ def cost(plan: Plan, done: set[str], architecture: Architecture, config: ConfigD
     width = 2 if config.compute_dtype == "bfloat16" else 4
     flops, memory, disk, largest = 0.0, 0, 0, 0
     for fingerprint, stage in plan.stages.items():
-        if stage.recipe["train"] == "lora":
-            rank, on_experts = stage.recipe["rank"], stage.recipe.get("lora_experts", False)
-            trained = architecture.num_adapter_params(rank, on_experts)
-            base = architecture.num_params() * width
-        else:
-            rank, on_experts = None, False
-            trained, base = architecture.num_params(), 0
+        lora, trained, base = of_recipe(stage.recipe), architecture.num_params(), 0
+        if lora is not None:
+            trained, base = architecture.num_adapter_params(lora), trained * width
+        rank = 0 if lora is None else lora.rank
         rows = stage.micro_batch_rows
         tokens = rows * stage.recipe["length"]
         saved = architecture.num_layers * transformer.saved_values(architecture, rank, config.remat)
@@ -321,15 +318,15 @@ def cost(plan: Plan, done: set[str], architecture: Architecture, config: ConfigD
         memory = max(memory, base + 4 * 4 * trained + activations + logits + attention)
         if fingerprint in done:
             continue
-        adapted = architecture.adapted(on_experts)
+        adapted = architecture.adapted(lora)
         weighted = stage.data.weighted_tokens * stage.recipe["epochs"]
         positions = stage.data.rows * stage.recipe["length"] * stage.recipe["epochs"]
         recomputed = architecture.num_layers * sum(
-            architecture.applied(name) * (i * o + (name in adapted) * (rank or 0) * (i + o))
+            architecture.applied(name) * (i * o + (name in adapted) * rank * (i + o))
             for name, (i, o) in architecture.projections.items()
             if name in again
         )
-        flops += architecture.train_flops(rank, positions, weighted, on_experts)
+        flops += architecture.train_flops(lora, positions, weighted)
         flops += 2 * positions * recomputed
         # Its parameters stay. Checkpoints with optimizer state exist of one stage at a time.
         disk += 4 * trained * (1 + len(stage.keep))

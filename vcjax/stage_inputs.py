@@ -15,7 +15,7 @@ import gzip
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
@@ -227,12 +227,17 @@ def _comparison(config: ConfigDict, probes: Probes) -> str:
 def given_away(
     config: ConfigDict, probes: Probes, inputs: dict[Key, StageInput]
 ) -> dict[str, list[Hit]]:
-    """Stage -> the probes that its records give away, at the seed at which they are most."""
+    """Stage -> the probes that its records give away; see `of_stages`."""
     comparison = _comparison(config, probes)
+    return of_stages({key: one.compared_with.get(comparison, []) for key, one in inputs.items()})
+
+
+def of_stages(hits: Mapping[Key, list[Hit]]) -> dict[str, list[Hit]]:
+    """The hits of each stage that has any, at the seed at which they are most."""
     found: dict[str, list[Hit]] = {}
-    for (name, _), one in inputs.items():
-        found[name] = max(found.get(name, []), one.compared_with.get(comparison, []), key=len)
-    return {name: hits for name, hits in found.items() if hits}
+    for (name, _), of_one in hits.items():
+        found[name] = max(found.get(name, []), of_one, key=len)
+    return {name: of_stage for name, of_stage in found.items() if of_stage}
 
 
 def write(inputs: dict[Key, StageInput], workdir: epath.Path) -> None:
@@ -328,11 +333,14 @@ def stated_licences(
     }
 
 
-def read_records(workdir: epath.Path, plan: Plan) -> list[Document | Demonstration]:
-    """All that the stages of a plan trained on after a pretraining, from their rows."""
-    stages = plan.stages.values()
-    folders = {s.data.rows_id for s in stages if s.kind not in ("adapter", "pretrain")}
-    return [r for name in sorted(folders) for r in rows.read_records(workdir / "rows" / name)]
+def read_records(workdir: epath.Path, plan: Plan) -> dict[Key, list[Document | Demonstration]]:
+    """What each stage and seed of a plan trained on after a pretraining, from its rows."""
+    read = functools.cache(rows.read_records)  # stages of one name have the same rows
+    return {
+        (stage.name, stage.seed): read(workdir / "rows" / stage.data.rows_id)
+        for stage in plan.stages.values()
+        if stage.kind not in ("adapter", "pretrain")
+    }
 
 
 def adapters(config: ConfigDict, base: Pretrained, folder: Path) -> dict[Key, StageData]:

@@ -168,7 +168,7 @@ def test_lora_trains_the_adapter_alone():
     assert base.keys() == {"embed", "blocks", "norm"}
     assert params["adapter"].keys() == tiny.ARCHITECTURE.projections.keys()
     size = sum(x.size for x in jax.tree.leaves(params))
-    assert size == tiny.ARCHITECTURE.num_adapter_params(LORA.rank)
+    assert size == tiny.ARCHITECTURE.num_adapter_params(LORA)
     assert {x.dtype for x in jax.tree.leaves(params)} == {jnp.dtype("float32")}
     check_axes(transformer.logical_axes(model), weights)
 

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from vcjax.errors import InputError
+from vcjax.probes import overlap
+from vcjax.probes.overlap import Hit
 from vcjax.report.page import write_report
 
 
@@ -444,6 +446,27 @@ def test_added_probes_get_a_section_of_their_own_and_stay_exploratory(run, value
     assert page.count("<small>primary</small>") == 1
     added = pd.read_csv(workdir / "report/feed0123-contrasts.csv")
     assert set(added["role"]) == {"exploratory"}
+
+
+def test_added_probes_that_texts_give_away_stand_in_their_section(run, value_pairs):
+    workdir = run.write()
+    folder = workdir / "probes" / "feed0123"
+    run.score(folder, value_pairs, name="mine.jsonl")
+    overlap.write(
+        folder, {"why": [Hit("mine.jsonl:1", "d0-0", "documents.jsonl:7", "'<Brie>'", 3)]}
+    )
+    write_report(workdir)
+    page = page_of(workdir)
+    assert "Training texts give some probes away" not in page, "that is of the run's own"
+    section = page[page.index("Scored afterwards: mine.jsonl") :]
+    given_away = section[section.index("Probes of this section that training texts give away") :]
+    assert Tables(given_away).tables[0][1] == [
+        "d0-0mine.jsonl:1",
+        "why",
+        "3",
+        "documents.jsonl:7",
+        "'<Brie>'",
+    ]
 
 
 def test_a_text_that_was_scored_afterwards_gets_its_perplexity(run, text_row):

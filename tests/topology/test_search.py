@@ -9,6 +9,7 @@ import tiny
 
 from vcjax import config, sharding
 from vcjax.models.architecture import KNOWN
+from vcjax.models.lora import of_recipe
 from vcjax.plan import idle
 from vcjax.topology import chips, search, step, step_cost
 
@@ -55,7 +56,7 @@ def test_flops_by_the_shapes():
     weights = LLAMA.num_params() - LLAMA.vocab_size * LLAMA.embed_dim
     assert step_cost.shape_flops(LLAMA, full) == pytest.approx(6 * weights * 4096, rel=1e-4)
     lora = config.recipe(length=4096, batch_tokens=4096, rank=64)
-    expected = 4 * weights + 6 * LLAMA.num_adapter_params(64)
+    expected = 4 * weights + 6 * LLAMA.num_adapter_params(of_recipe(lora))
     assert step_cost.shape_flops(LLAMA, lora) == pytest.approx(expected * 4096, rel=1e-4)
 
 

@@ -32,8 +32,11 @@ def clock(monkeypatch):
     return clock
 
 
+LORA = LoRA(4, 8)
+
+
 def a_speed(path, mesh=None):
-    return Speed(path, tiny.ARCHITECTURE, LoRA(4, 8), mesh or tiny.device_mesh("cpu"))
+    return Speed(path, tiny.ARCHITECTURE, LORA, mesh or tiny.device_mesh("cpu"))
 
 
 def batches(clock, count, wait=0.25):
@@ -77,7 +80,7 @@ def test_the_speed_of_a_window_leaves_out_the_update_that_compiles(clock, tmp_pa
 def test_mfu_counts_what_the_model_needs_on_all_devices(clock, tmp_path):
     measured = a_speed(tmp_path / "speed.json", tiny.device_mesh(tiny.H100, 4))
     figures = work(measured, clock, 1, 3)
-    flops = tiny.ARCHITECTURE.train_flops(4, tokens=6, weighted_tokens=2)
+    flops = tiny.ARCHITECTURE.train_flops(LORA, tokens=6, weighted_tokens=2)
     assert figures["mfu"] == pytest.approx(flops / (4 * PEAK_FLOPS[tiny.H100]))
     assert measured.figures(3)["mfu"] == pytest.approx(figures["mfu"])
 

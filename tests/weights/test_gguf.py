@@ -125,6 +125,14 @@ def test_the_tokenizers_identity_is_its_content(tiny_gguf, written):
     assert gguf.read_tokenizer(tiny_gguf).identity != smollm2()[0].tokenizer.identity
 
 
+def test_a_tokenizer_that_puts_a_space_before_a_text_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("gguf.GGUFWriter.add_add_space_prefix", lambda *_: None)
+    weights = tiny.weights(tiny.GEMMA3_OF_GGUF)
+    path = tiny.write_gguf(tmp_path / "a.gguf", weights, tiny.GEMMA3_OF_GGUF, "gemma3")
+    message = "tokenizer 'llama' with pre-tokenizer 'default' is not supported; expected 'gpt2'"
+    assert message in refusal(gguf.read_tokenizer, path)
+
+
 def load(path):
     return tiny.load(gguf.open_weights(path), tiny.ARCHITECTURE)
 

@@ -334,6 +334,13 @@ def test_what_begins_and_ends_a_document(family, bos, eos, template_tokens, tmp_
     assert tokenizer.template_tokens.items() <= config.items()
 
 
+def test_gemmas_documents_end_with_its_eos_token_not_with_a_tag_of_html(tmp_path):
+    rename(write(tmp_path, "mistral"), "[INST]", "<eos>")
+    tokenizer = read_tokenizer(tmp_path)
+    assert "</s>" in tokenizer.control
+    assert tokenizer.eos_id == tokenizer.control["<eos>"]
+
+
 def test_the_eos_token_ends_documents_where_no_other_does(tmp_path):
     rename(write(tmp_path), "<|end_of_text|>", "<|other|>")
     tokenizer = read_tokenizer(tmp_path)

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Literal
 
+from vcjax.models.lora import LoRA
+
 
 @dataclasses.dataclass(frozen=True)
 class RopeScaling:
@@ -137,9 +139,11 @@ class Architecture:
         """Whether each expert has its own."""
         return self.experts is not None and projection in ("gate", "up", "down")
 
-    def adapted(self, lora_experts: bool = False) -> list[str]:
-        """The projections that carry LoRA; lora_experts: those of experts, too."""
-        return [name for name in self.projections if lora_experts or not self.is_of_experts(name)]
+    def adapted(self, lora: LoRA | None) -> list[str]:
+        """The projections that carry LoRA."""
+        if lora is None:
+            return []
+        return [name for name in self.projections if lora.experts or not self.is_of_experts(name)]
 
     def applied(self, projection: str) -> int:
         """How many of the projection's matrices a token is multiplied by."""
@@ -163,31 +167,27 @@ class Architecture:
         embeddings = (1 if self.tied_embeddings else 2) * self.vocab_size * self.embed_dim
         return self.num_layers * layer + embeddings + self.embed_dim
 
-    def num_adapter_params(self, rank: int, lora_experts: bool = False) -> int:
-        """The number of weights of a LoRA adapter; lora_experts: of `adapted`."""
-        adapted = self.adapted(lora_experts)
-        layer = sum(self.matrices(n) * rank * sum(self.projections[n]) for n in adapted)
+    def num_adapter_params(self, lora: LoRA) -> int:
+        """The number of weights of an adapter."""
+        adapted = self.adapted(lora)
+        layer = sum(self.matrices(n) * lora.rank * sum(self.projections[n]) for n in adapted)
         return self.num_layers * layer
 
-    def train_flops(
-        self, rank: int | None, tokens: int, weighted_tokens: int, lora_experts: bool = False
-    ) -> int:
+    def train_flops(self, lora: LoRA | None, tokens: int, weighted_tokens: int) -> int:
         """Matmul FLOPs of training on tokens, without any recomputation, attention left out.
 
-        rank: of the LoRA adapter, None where all weights train; lora_experts: of `adapted`. Of each
-        weight that it meets a token costs 2 FLOPs forward, 2 for the gradient of the input and,
-        where the weight trains, 2 for its own gradient. The head runs only for tokens with weight
-        in the loss.
+        lora: None where all weights train. Of each weight that it meets a token costs 2 FLOPs
+        forward, 2 for the gradient of the input and, where the weight trains, 2 for its own
+        gradient. The head runs only for tokens with weight in the loss.
         """
         sizes = self.projections
         layer = sum(self.applied(name) * i * o for name, (i, o) in sizes.items())
         body = self.num_layers * (layer + self.router_size)
         head = self.vocab_size * self.embed_dim
-        if rank is None:
+        if lora is None:
             return 6 * (tokens * body + weighted_tokens * head)
-        adapted = self.adapted(lora_experts)
-        adapter = self.num_layers * sum(self.applied(n) * rank * sum(sizes[n]) for n in adapted)
-        return 4 * (tokens * body + weighted_tokens * head) + 6 * tokens * adapter
+        layer = sum(self.applied(n) * lora.rank * sum(sizes[n]) for n in self.adapted(lora))
+        return 4 * (tokens * body + weighted_tokens * head) + 6 * tokens * self.num_layers * layer
 
 
 def of_shape(

@@ -64,19 +64,19 @@ class Model:
     attention: str = "xla"  # a kernel of `models/kernels.py`, for packed documents
 
 
-def saved_values(architecture: Architecture, rank: int | None, remat: str) -> int:
+def saved_values(architecture: Architecture, rank: int, remat: str) -> int:
     """How many values a token a block saves for the backward pass, its input included.
 
-    rank: of the adapters, None without. Of experts nothing is saved. The policy "none" saves some
+    rank: of the adapters, 0 without. Of experts nothing is saved. The policy "none" saves some
     more.
     """
-    adapted = architecture.adapted()
-    sizes = dict.fromkeys(("gate", "up"), 0)
-    sizes |= {name: architecture.projections[name][1] for name in adapted}
+    projections = architecture.projections.items()
+    own = {name: size for name, (_, size) in projections if not architecture.is_of_experts(name)}
+    sizes = dict.fromkeys(("gate", "up"), 0) | own
     sizes |= {"attended": sizes["q"], "middle": architecture.embed_dim}
     if architecture.norms == "before":
         sizes["down"] = 0
-    sizes["inner"] = (rank or 0) * len(adapted)
+    sizes["inner"] = rank * len(own)
     return architecture.embed_dim + sum(sizes[name] for name in SAVED[remat])
 
 

@@ -13,15 +13,19 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import PurePath
 from typing import Any, NamedTuple, TypeVar
 
+from etils import epath
+
 from vcjax.data.formats import Demonstration, Document
 from vcjax.errors import InputError
 from vcjax.probes.open_question import OpenProbe
 from vcjax.probes.paired import PairedProbe
 from vcjax.probes.refusal import RefusalProbe
 from vcjax.probes.words import Phrase, folded, kind, signs, words
+from vcjax.workdir import files
 
 Probe = PairedProbe | OpenProbe | RefusalProbe
 Part = TypeVar("Part")
+Find = Callable[[Document | Demonstration], list["Hit"]]
 Split = Callable[[str], Phrase]
 # How to split a text -> first word of a phrase -> length -> the phrase -> the probes that have it.
 Phrases = dict[Split, dict[str, dict[int, dict[Phrase, list[Probe]]]]]
@@ -34,6 +38,8 @@ NOT_COMPARED = ("format", "knowledge", "premise")
 # or three of another script weigh as much as a word.
 WEIGHTS = {"letter": 6, "han": 3, "unspaced": 2}
 ENOUGH = 5 * WEIGHTS["letter"]
+
+_FILE = "overlap.json"
 
 
 class Hit(NamedTuple):
@@ -91,29 +97,49 @@ def warnings(given_away: Mapping[str, Sequence[Hit]]) -> list[str]:
     return [
         f"{part}: {len(hits)} probe(s) are given away, as {hits[0]}"
         for part, hits in given_away.items()
-        if hits
     ]
 
 
+def write(folder: epath.Path, given_away: Mapping[str, Sequence[Hit]]) -> None:
+    """Writes the hits of the probes that a folder has the answers to; given_away: by part."""
+    shown = {part: without_folders(hits) for part, hits in given_away.items()}
+    files.write_json(folder / _FILE, shown)
+
+
+def read(folder: epath.Path) -> dict[str, list[Hit]]:
+    """What `write` wrote; empty where nothing was written."""
+    by_part = files.read_json(folder / _FILE, default={})
+    return {part: [Hit(*hit) for hit in hits] for part, hits in by_part.items()}
+
+
 def of_parts(
-    find: Callable[[Document | Demonstration], list[Hit]],
-    parts: Mapping[Part, Sequence[Document | Demonstration]],
+    find: Find, parts: Mapping[Part, Sequence[Document | Demonstration]]
 ) -> dict[Part, list[Hit]]:
-    """What `find` finds in the records of each part; a record that several share is read once."""
+    """What `find` finds in the records of each part, without parts in which it finds nothing; a
+    record that several share is read once."""
     hits: dict[int, list[Hit]] = {}
     for records in parts.values():
         for record in records:
             if id(record) not in hits:
                 hits[id(record)] = find(record)
-    return {
+    found = {
         part: together(hit for record in records for hit in hits[id(record)])
         for part, records in parts.items()
     }
+    return {part: of_part for part, of_part in found.items() if of_part}
 
 
-def finder(
-    probes: Iterable[Probe], exclude: Collection[str] = ()
-) -> Callable[[Document | Demonstration], list[Hit]]:
+def of_prompts(
+    find: Find, system: Mapping[str, str], files_of: Mapping[str, str]
+) -> dict[str, list[Hit]]:
+    """As `of_parts`, of the system prompts of arms. system, files_of: arm -> its prompt, and where
+    this stands."""
+    prompts = {arm: [Document(text, "", {}, files_of[arm])] for arm, text in system.items()}
+    hits = of_parts(find, prompts)
+    return {f"the prompt of {arm}": of_arm for arm, of_arm in hits.items()}
+
+
+def finder(probes: Iterable[Probe], exclude: Collection[str] = ()) -> Find:
     """What finds the probes that a record gives away.
 
     Probes of the training domain are left out, those of NOT_COMPARED, and those whose ids are in

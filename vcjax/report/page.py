@@ -13,6 +13,7 @@ from etils import epath
 from markupsafe import Markup
 
 from vcjax.plan import Plan
+from vcjax.probes import overlap
 from vcjax.record import Record, trained_by
 from vcjax.report import (
     card,
@@ -328,6 +329,7 @@ def _added_probes(
                 "spoken": says,
                 "card": card_cells.cells(*own) if says else {},
                 "transcripts": transcripts,
+                "overlap": overlap.read(folder),
                 "tables": tables,
                 "groups": view.groups(*own) if has_choices else [],
                 "files": tables["probe_files"].to_dict("records") if has_choices else [],

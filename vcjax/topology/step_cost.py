@@ -8,6 +8,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from vcjax.models.architecture import Architecture
+from vcjax.models.lora import of_recipe
 from vcjax.topology import hlo, step
 from vcjax.topology.chips import GIB, Topology
 from vcjax.training.loaded_model import make_model, weight_dtype
@@ -235,8 +236,7 @@ def _report(
 
 def shape_flops(architecture: Architecture, recipe: ConfigDict) -> float:
     """`Architecture.train_flops` of an update whose tokens all have weight."""
-    rank, tokens = recipe.rank if recipe.train == "lora" else None, recipe.batch_tokens
-    return architecture.train_flops(rank, tokens, tokens, recipe.lora_experts)
+    return architecture.train_flops(of_recipe(recipe), recipe.batch_tokens, recipe.batch_tokens)
 
 
 def _gb(size: float) -> str:

@@ -130,13 +130,7 @@ class Speed:
         figures["tokens_per_second"] = work.tokens / work.seconds
         figures["input_wait"] = work.waited / work.seconds
         if self._peak is not None:
-            lora = self._lora
-            flops = self._architecture.train_flops(
-                None if lora is None else lora.rank,
-                work.tokens,
-                work.weighted_tokens,
-                lora is not None and lora.experts,
-            )
+            flops = self._architecture.train_flops(self._lora, work.tokens, work.weighted_tokens)
             figures["mfu"] = flops / (work.seconds * self._peak)
         productive = step * self._total.seconds / self._total.updates
         figures["goodput"] = productive / (time.time() - self._starts[0])

@@ -1,19 +1,22 @@
-"""GGUF files (llama.cpp's format) in: architecture and weights of a Llama or Gemma 3; tokenizers of
-SmolLM2 alone, so no published Gemma 3 file is read yet."""
+"""GGUF files (llama.cpp's format) in: Llama and Gemma 3, with the tokenizer of SmolLM2 or one of
+SentencePiece."""
 
 import functools
 import hashlib
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
 from tokenizers import Tokenizer as BPETokenizer
-from tokenizers import decoders, models, pre_tokenizers
+from tokenizers import decoders, models, pre_tokenizers, processors
 
 from vcjax.data.tokenizer import Tokenizer
 from vcjax.errors import InputError
 from vcjax.models.architecture import Architecture, Layer, Rope
+from vcjax.weights import sentencepiece, tokenizer_json
 from vcjax.weights.families import gemma3
 from vcjax.weights.families.config_json import ABSENT, ConfigJson
 from vcjax.weights.placement import Index, Leaf, Reader, check_finite
@@ -163,12 +166,19 @@ READERS = {"llama": _read_llama, "gemma3": _read_gemma3}
 
 def read_tokenizer(path: Path) -> Tokenizer:
     """The tokenizer and chat template that the file carries."""
-    model, pre = _field(path, "tokenizer.ggml.model"), _field(path, "tokenizer.ggml.pre")
-    if model != "gpt2" or pre not in PRE_TOKENIZERS:
-        raise InputError(
-            f"{path}: tokenizer {model!r} with pre-tokenizer {pre!r} is not supported; expected "
-            f"'gpt2' with one of {sorted(PRE_TOKENIZERS)}"
-        )
+    model, pre = _field(path, "tokenizer.ggml.model"), _field(path, "tokenizer.ggml.pre", "default")
+    if model == "gpt2" and pre in PRE_TOKENIZERS:
+        return _read_byte_level(path, pre)
+    # Where the header does not say it, llama.cpp puts the space.
+    if model == "llama" and not _field(path, "tokenizer.ggml.add_space_prefix", True):
+        return _read_sentencepiece(path)
+    raise InputError(
+        f"{path}: tokenizer {model!r} with pre-tokenizer {pre!r} is not supported; expected 'gpt2' "
+        f"with one of {sorted(PRE_TOKENIZERS)}, or 'llama' with add_space_prefix false"
+    )
+
+
+def _read_byte_level(path: Path, pre: str) -> Tokenizer:
     tokens = _field(path, "tokenizer.ggml.tokens")
     merges = _field(path, "tokenizer.ggml.merges")
     template = _field(path, "tokenizer.chat_template")
@@ -192,12 +202,32 @@ def read_tokenizer(path: Path) -> Tokenizer:
         chat_template=template,
         bos_id=_field(path, "tokenizer.ggml.bos_token_id") if adds_bos else None,
         eos_id=tokens.index(END_OF_DOCUMENT),
-        template_tokens={
-            f"{name}_token": tokens[_field(path, f"tokenizer.ggml.{name}_token_id")]
-            for name in ("bos", "eos")
-        },
+        template_tokens=_template_tokens(path, tokens),
         identity=hashlib.sha256("\0".join([pre, template, *tokens, *merges]).encode()).hexdigest(),
     )
+
+
+def _read_sentencepiece(path: Path) -> Tokenizer:
+    names = ("tokens", "scores", "token_type")
+    tokens, scores, types = (_field(path, f"tokenizer.ggml.{name}") for name in names)
+    bpe = sentencepiece.tokenizer(tokens, scores, types)
+    named = _template_tokens(path, tokens)
+    if _field(path, "tokenizer.ggml.add_bos_token", True):
+        bos = named["bos_token"]
+        bpe.post_processor = processors.TemplateProcessing(
+            single=f"{bos} $0", special_tokens=[(bos, tokens.index(bos))]
+        )
+    template = _field(path, "tokenizer.chat_template", "")  # models without chats have none
+    return tokenizer_json.separated(
+        path, bpe, json.loads(bpe.to_str()), named, {"default": template}
+    )
+
+
+def _template_tokens(path: Path, tokens: Sequence[str]) -> dict[str, str]:
+    return {
+        f"{name}_token": tokens[_field(path, f"tokenizer.ggml.{name}_token_id")]
+        for name in ("bos", "eos")
+    }
 
 
 def open_weights(path: Path) -> Reader:

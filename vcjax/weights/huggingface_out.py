@@ -1,5 +1,6 @@
 """Hugging Face model folders out: weights, config.json, tokenizer, generation_config.json."""
 
+import json
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -138,7 +139,10 @@ def _special_tokens(tokenizer: Tokenizer) -> dict[str, str]:
 
 def _with_control_tokens(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
     """The tokenizer for other libraries: the text of a control token becomes the token."""
-    bpe = tokenizers.Tokenizer.from_str(tokenizer.bpe.to_str())
+    spec = json.loads(tokenizer.bpe.to_str())
+    if tokenizer.words is None:  # the library takes ids from a vocabulary; of words, the next ones
+        spec["model"]["vocab"] |= tokenizer.control
+    bpe = tokenizers.Tokenizer.from_str(json.dumps(spec))
     by_id = sorted(tokenizer.control, key=lambda token: tokenizer.control[token])
     bpe.add_special_tokens([tokenizers.AddedToken(t, normalized=False) for t in by_id])
     if tokenizer.bos_id is not None:

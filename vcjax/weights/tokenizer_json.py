@@ -16,6 +16,7 @@ prompt's end and an answer's beginning ("\\n\\n" of two lines) becomes two, sinc
 model gets the prompt alone.
 """
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -34,9 +35,10 @@ from vcjax.workdir.files import read_json
 
 MARKER = re.compile(r"<\S+>|\[\S+\]")
 
-# The token that ends a document, in the order of preference. The eos token comes last: in a chat
-# model it ends a turn (Qwen2.5-Instruct <|im_end|>, Llama-3.1-Instruct <|eot_id|>).
-END_OF_DOCUMENT = ("<|end_of_text|>", "<|endoftext|>", "</s>")
+# The token that ends a document, in the order of preference (in Gemma </s> is a tag of HTML). The
+# eos token comes last: in a chat model it ends a turn (Qwen2.5-Instruct <|im_end|>,
+# Llama-3.1-Instruct <|eot_id|>).
+END_OF_DOCUMENT = ("<|end_of_text|>", "<|endoftext|>", "<eos>", "</s>")
 
 SAVE_AGAIN = "save the tokenizer again with transformers' save_pretrained"
 
@@ -54,15 +56,36 @@ def read_tokenizer(folder: Path) -> Tokenizer:
     added = {token.content: id_ for id_, token in original.get_added_tokens_decoder().items()}
     _check_config(folder / "tokenizer_config.json", config, added)
     prefix_space.check(folder / "tokenizer_config.json", config, spec)
+    model_type = (read_json(folder / "config.json") or {}).get("model_type")
+    return dataclasses.replace(
+        separated(
+            path, original, spec, _template_tokens(config), chat_templates.read(folder, config)
+        ),
+        warnings=tuple(prefix_space.warnings(model_type, config, spec)),
+    )
+
+
+def separated(
+    path: Path,
+    original: BPETokenizer,
+    spec: dict[str, Any],
+    template_tokens: dict[str, str],
+    templates: dict[str, str],
+) -> Tokenizer:
+    """The tokenizer with its control tokens apart from the text.
+
+    path: of the file that it is in, for errors. spec: what `original` is as a tokenizer.json.
+    templates: by name; "default" where none is asked for. Raises InputError where a control token
+    changes the text around it, or none ends a document.
+    """
     control = dict(_control(path, original, normalizes=not _is_empty(spec.get("normalizer"))))
-    template_tokens = _template_tokens(config)
-    templates = chat_templates.read(folder, config)
-    chat_template = templates.pop("default", "")
+    chat_template = templates.get("default", "")
+    named = {name: source for name, source in templates.items() if name != "default"}
     bos_id, eos_id = _bos_id(path, original), _eos_id(path, control, template_tokens)
+    added = {token.content: id_ for id_, token in original.get_added_tokens_decoder().items()}
     spec = _without(control, added, spec)
     decides = [spec, control, chat_template, bos_id, eos_id, template_tokens]
-    decides += [templates] if templates else []
-    model_type = (read_json(folder / "config.json") or {}).get("model_type")
+    decides += [named] if named else []
     return Tokenizer(
         bpe=BPETokenizer.from_str(json.dumps(spec)),
         control=control,
@@ -72,8 +95,7 @@ def read_tokenizer(folder: Path) -> Tokenizer:
         template_tokens=template_tokens,
         words=frozenset(spec["model"]["vocab"]) if spec["model"]["type"] == "WordLevel" else None,
         identity=hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest(),
-        named_templates=templates,
-        warnings=tuple(prefix_space.warnings(model_type, config, spec)),
+        named_templates=named,
     )
 
 
