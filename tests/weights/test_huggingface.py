@@ -170,7 +170,7 @@ def test_a_multimodal_checkpoint_holds_the_text_model(torch, tmp_path):
         ({"attention_bias": True}, "attention_bias is true"),
         ({"mlp_bias": True}, "mlp_bias is true"),
         ({"hidden_act": "gelu"}, 'hidden_act is "gelu"'),
-        ({"quantization_config": {"bits": 4}}, "quantization_config"),
+        ({"quantization_config": {"quant_method": "fp8"}}, "the weights are quantised (fp8)"),
         ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "'yarn'"),
         ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4}}, "'factor'"),
         ({"hidden_size": "absent"}, "'hidden_size' is missing"),

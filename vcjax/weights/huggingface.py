@@ -25,7 +25,8 @@ from vcjax.weights.placement import Index, Leaf, Reader, check_finite
 # model_type -> the family, and the classes of `transformers` that may stand in `architectures`.
 FAMILIES: dict[str, Family] = {
     "llama": llama.FAMILY,
-    "mistral": mistral.FAMILY,
+    "mistral": mistral.MISTRAL,
+    "ministral": mistral.MINISTRAL,
     "qwen2": qwen.QWEN2,
     "qwen3": qwen.QWEN3,
     "qwen3_moe": qwen.QWEN3_MOE,
@@ -38,7 +39,9 @@ FAMILIES: dict[str, Family] = {
 }
 CLASSES = {
     "LlamaForCausalLM": "llama",
+    "LLaMAForCausalLM": "llama",  # of the first files of Llama
     "MistralForCausalLM": "mistral",
+    "MinistralForCausalLM": "ministral",
     "Qwen2ForCausalLM": "qwen2",
     "Qwen3ForCausalLM": "qwen3",
     "Qwen3MoeForCausalLM": "qwen3_moe",

@@ -16,6 +16,9 @@ ROPES = {
     "older": dict(rope_theta=500000.0, rope_scaling=None),
     "linear": dict(rope_parameters=dict(rope_type="linear", factor=4.0, rope_theta=1e6)),
     "linear, older": dict(rope_theta=1e6, rope_scaling=dict(type="linear", factor=4.0)),
+    "dynamic, as far as max_position_embeddings": dict(
+        max_position_embeddings=5001, rope_scaling=dict(type="dynamic", factor=2.0)
+    ),
     "llama3": dict(
         rope_parameters=LLAMA3 | dict(rope_theta=5e5, original_max_position_embeddings=64)
     ),

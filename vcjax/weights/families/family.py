@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from vcjax.errors import InputError
 from vcjax.models.architecture import Architecture, Layer, shortest_period
 from vcjax.weights.families.config_json import ConfigJson
 
@@ -30,13 +31,24 @@ ACTIVATIONS = {"silu": "silu", "gelu_pytorch_tanh": "gelu_tanh"}
 SWITCHED_OFF: dict[str, tuple[Any, ...]] = {
     "attention_bias": (None, False),
     "mlp_bias": (None, False),
-    "quantization_config": (None,),
     "partial_rotary_factor": (None, 1, 1.0),
     "is_causal": (None, True),
     "use_bidirectional_attention": (None, False),
     "attn_logit_softcapping": (None,),
     "final_logit_softcapping": (None,),
 }
+
+
+def check_options(config: ConfigJson) -> None:
+    """Refuses what no family here has."""
+    quantised = config.table("quantization_config")
+    if quantised is not None:
+        method = quantised.fields.get("quant_method", "no method named")
+        raise InputError(
+            f"{config.path}: quantization_config: the weights are quantised ({method}); give the "
+            "model that they were quantised from"
+        )
+    config.check_off(SWITCHED_OFF)
 
 
 def expert_name(projection: str, expert: int) -> str:
@@ -69,7 +81,7 @@ def sizes(config: ConfigJson, **defaults: Any) -> dict[str, Any]:
     defaults: of fields that may be left out, as the family's config class in `transformers` has
     them; without one a size has to be there.
     """
-    config.check_off(SWITCHED_OFF)
+    check_options(config)
     read = lambda kind, key: kind(key, *([defaults[key]] if key in defaults else []))  # noqa: E731
     embed_dim = read(config.integer, "hidden_size")
     heads = read(config.integer, "num_attention_heads")

@@ -12,8 +12,8 @@ from vcjax.weights.families import rope
 from vcjax.weights.families.config_json import ConfigJson
 from vcjax.weights.families.family import (
     ACTIVATIONS,
-    SWITCHED_OFF,
     Family,
+    check_options,
     fields_of_sizes,
     layer_types,
     sizes,
@@ -80,7 +80,7 @@ def read_text(config: ConfigJson) -> Architecture:
 
 
 def read_multimodal(config: ConfigJson) -> Architecture:
-    config.check_off(SWITCHED_OFF)
+    check_options(config)
     text = config.table("text_config")
     if text is None:
         config.refuse("text_config", "expected the text model")

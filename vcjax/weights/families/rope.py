@@ -9,6 +9,8 @@ from vcjax.models.architecture import LinearScaling, Rope, RopeScaling, Scaling,
 from vcjax.weights.families.config_json import ConfigJson
 
 LAYER_TYPES = ("full_attention", "sliding_attention")
+# "dynamic" scales texts beyond max_position_embeddings alone, and none is longer here.
+UNSCALED = ("default", "dynamic")
 NEEDED = {
     "linear": ("factor",),
     "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
@@ -68,12 +70,12 @@ def _of_table(config: ConfigJson, table: ConfigJson, theta: float) -> Rope:
     )
     theta = table.number("rope_theta", theta)
     kind = table.fields.get("rope_type") or table.fields.get("type") or "default"
-    if kind == "default":
+    if kind in UNSCALED:
         return Rope(theta)
     if kind not in NEEDED:
         raise InputError(
             f"{config.path}: RoPE scaling {kind!r} is not supported; "
-            f"{', '.join(map(repr, NEEDED))} and none are"
+            f"{', '.join(map(repr, (*NEEDED, *UNSCALED)))} are"
         )
     for key in NEEDED[kind]:
         if table.fields.get(key) is None:
