@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.ad_checkpoint import checkpoint_name
 
 from vcjax.models import rope
 from vcjax.models.architecture import Architecture
@@ -82,9 +81,7 @@ def scale_of(weight: jax.Array, architecture: Architecture) -> jax.Array:
 def rms_norm(x: jax.Array, scale: jax.Array, eps: float) -> jax.Array:
     """x: [..., embed] over its root mean square, times scale: float32[embed]; in the type of x."""
     y = x.astype(jnp.float32)
-    # One number a token, saved so that the backward pass need not read x for it.
-    mean = checkpoint_name(jnp.mean(y * y, axis=-1), "mean_square")
-    y *= jax.lax.rsqrt(mean[..., None] + eps)
+    y *= jax.lax.rsqrt(jnp.mean(y * y, axis=-1, keepdims=True) + eps)
     return (y * scale).astype(x.dtype)
 
 

@@ -39,13 +39,12 @@ Attend = Callable[
     [jax.Array, jax.Array, jax.Array, int | None, jax.Array], tuple[jax.Array, PyTree]
 ]
 
-# By the names of `remat.SAVED`; the input of each block and the mean squares of its norms are
-# stored beside them.
+# By the names of `remat.SAVED`; the input of each block is stored beside them.
 _save = jax.checkpoint_policies.save_only_these_names
 REMAT_POLICIES = {
-    **{remat: _save("input", "mean_square", *names) for remat, names in SAVED.items()},
+    **{remat: _save("input", *names) for remat, names in SAVED.items()},
     "offload": jax.checkpoint_policies.save_and_offload_only_these_names(
-        names_which_can_be_saved=["middle", "mean_square"],
+        names_which_can_be_saved=["middle"],
         names_which_can_be_offloaded=["input", "attended", "down", "q", "k", "v", "inner"],
         offload_src="device",
         offload_dst="pinned_host",
@@ -66,8 +65,7 @@ class Model:
 
 
 def saved_values(architecture: Architecture, rank: int, remat: str) -> int:
-    """How many values a token a block saves for the backward pass, its input included, not the
-    mean squares of its norms.
+    """How many values a token a block saves for the backward pass, its input included.
 
     rank: of the adapters, 0 without. Of experts nothing is saved. The policy "none" saves some
     more.
@@ -218,11 +216,7 @@ def through_layers(
     weights, architecture = {**base, **params}, model.architecture
     graphdef = _abstract_block(model)[0]
     ropes = dict.fromkeys(layer.rope for layer in architecture.period)
-    # The barrier keeps the compiler from computing them in each layer.
-    angles = {
-        r: r and jax.lax.optimization_barrier(rope.angles(positions, r, architecture.head_dim))
-        for r in ropes
-    }
+    angles = {r: r and rope.angles(positions, r, architecture.head_dim) for r in ropes}
 
     if "beside" in weights:
         assert model.lora is not None
