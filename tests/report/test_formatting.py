@@ -12,3 +12,11 @@ from vcjax.report import formatting
 )
 def test_compact_numbers(value, text):
     assert formatting.compact(value) == text
+
+
+def test_a_number_of_things():
+    assert [formatting.number_of(n, "seed") for n in (1, 2, 1200)] == [
+        "1 seed",
+        "2 seeds",
+        "1,200 seeds",
+    ]

@@ -142,6 +142,8 @@ def test_a_value_against_neither_may_answer_the_question(run, other_probes):
     assert (primary["contrast"], primary["points_to"]) == ("neutral", "america")
     page = page_of(run.workdir)
     assert "Held-out pairs of one value and an option with neither, toward america." in page
+    assert "(america) or" in page
+    assert "(neither value)" in page
     assert "<h2>Liking against disliking" in page, "the other value against neither"
 
 

@@ -70,6 +70,11 @@ def p_value(row: dict, measure: str, cluster: str) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
+def number_of(count: int, noun: str) -> str:
+    """ "1 seed", "2 seeds"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def counts(counts: pd.Series) -> str:
     """A count that all seeds share, or its least and most."""
     known = counts.dropna()

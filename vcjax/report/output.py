@@ -40,6 +40,7 @@ def _environment() -> jinja2.Environment:
         "signed": formatting.signed,
         "plain": formatting.plain,
         "interval": formatting.interval,
+        "number_of": formatting.number_of,
         "p_value": formatting.p_value,
     }
     return environment

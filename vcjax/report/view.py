@@ -11,7 +11,7 @@ import pandas as pd
 from vcjax import config as configs
 from vcjax.record import Record
 from vcjax.report import claims, design, statistics
-from vcjax.report.formatting import MINUS, aligned, counts, from_to, interval, signed
+from vcjax.report.formatting import MINUS, aligned, counts, from_to, interval, number_of, signed
 from vcjax.report.premise import premise
 from vcjax.report.reading import analysis_sha256
 from vcjax.report.tables import GROUP, formula, headline, in_group
@@ -141,7 +141,8 @@ def example(answers: pd.DataFrame, config: dict) -> dict | None:
     if answers.empty:
         return None
     group = answers[in_group(answers, headline(config))]
-    return next(iter(group.sort_values(["file", "id"]).to_dict("records")), None)
+    pairs = group.sort_values(["file", "id"]).astype(object)
+    return next(iter(pairs.where(pairs.notna(), None).to_dict("records")), None)
 
 
 def groups(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
@@ -224,7 +225,7 @@ def training_by_chain(training: pd.DataFrame) -> list[dict[str, str]]:
         rows.append(
             {
                 "stage": str(chain),
-                "arms": f"in {stages['arms'].iloc[0]}, {len(stages)} seeds",
+                "arms": f"in {stages['arms'].iloc[0]}, {number_of(len(stages), 'seed')}",
                 "records": counts(stages["documents"]),
                 "tokens": counts(stages["tokens"]),
                 "with weight": counts(stages["weighted_tokens"]),
