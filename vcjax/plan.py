@@ -303,10 +303,12 @@ def cost(plan: Plan, done: set[str], architecture: Architecture, config: ConfigD
     width = 2 if config.compute_dtype == "bfloat16" else 4
     flops, memory, disk, largest = 0.0, 0, 0, 0
     for fingerprint, stage in plan.stages.items():
-        lora, trained, base = of_recipe(stage.recipe), architecture.num_params(), 0
-        if lora is not None:
-            trained, base = architecture.num_adapter_params(lora), trained * width
-        rank = 0 if lora is None else lora.rank
+        lora = of_recipe(stage.recipe)
+        if lora is None:
+            rank, trained, base = 0, architecture.num_params(), 0
+        else:
+            rank, trained = lora.rank, architecture.num_adapter_params(lora)
+            base = architecture.num_params() * width
         rows = stage.micro_batch_rows
         tokens = rows * stage.recipe["length"]
         saved = architecture.num_layers * transformer.saved_values(architecture, rank, config.remat)

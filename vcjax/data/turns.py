@@ -88,7 +88,8 @@ def answered(conversation: Conversation, messages: Sequence[dict]) -> tuple[str,
     if text.startswith(prompt):
         return prompt, text[len(prompt) :]
     thought = THOUGHT.search(prompt)
-    written = _behind(conversation, messages, prompt[: thought.start()] if thought else prompt)
+    start = prompt[: thought.start()] if thought else prompt
+    written = _behind(conversation, messages, text, start)
     if written is not None and not (thought and written.lstrip().startswith(thought["open"])):
         # The template leaves the thought out of the turn (R1, QwQ).
         return prompt, _end_of_thought(thought, last, written) + written
@@ -108,13 +109,14 @@ def answered(conversation: Conversation, messages: Sequence[dict]) -> tuple[str,
     fail(conversation, len(history), problem)
 
 
-def _behind(conversation: Conversation, messages: Sequence[dict], start: str) -> str | None:
+def _behind(
+    conversation: Conversation, messages: Sequence[dict], text: str, start: str
+) -> str | None:
     """What the messages' text has behind `start`; None if it begins otherwise, white space aside.
 
     Pretty-printed templates write other white space behind a prompt than before an answer. Then
     the answer follows that of the prompt.
     """
-    text = conversation.text(messages)
     if text.startswith(start):
         return text[len(start) :]
     place = 0

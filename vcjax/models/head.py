@@ -166,14 +166,15 @@ def _log_likelihood(x, head, target, weight, compute_dtype, vocab, classes):
     """
     logits = einsum("bcd,vd->bcv", x, head, compute_dtype, jnp.float32)
     first = jax.lax.axis_index(vocab) * len(head) if vocab else 0
+    ids = first + jnp.arange(len(head))
     if vocab and len(head) * jax.lax.axis_size(vocab) > classes:
-        logits = jnp.where(first + jnp.arange(len(head)) < classes, logits, -jnp.inf)
+        logits = jnp.where(ids < classes, logits, -jnp.inf)
     highest = logits.max(axis=-1, keepdims=True)
     if vocab:
         highest = jax.lax.pmax(highest, vocab)
     total = add(jnp.exp(logits - highest).sum(axis=-1, keepdims=True), vocab)
     log_z = highest + jnp.log(total)
-    is_target = first + jnp.arange(len(head)) == target[..., None]
+    is_target = ids == target[..., None]
     picked = add(jnp.where(is_target, logits, 0).sum(axis=-1), vocab)
     return (log_z[..., 0] - picked) * weight, logits, log_z, is_target
 

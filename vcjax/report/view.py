@@ -141,8 +141,8 @@ def example(answers: pd.DataFrame, config: dict) -> dict | None:
     if answers.empty:
         return None
     group = answers[in_group(answers, headline(config))]
-    pairs = group.sort_values(["file", "id"]).astype(object)
-    return next(iter(pairs.where(pairs.notna(), None).to_dict("records")), None)
+    first = group.sort_values(["file", "id"]).head(1).astype(object)
+    return next(iter(first.where(first.notna(), None).to_dict("records")), None)
 
 
 def groups(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
