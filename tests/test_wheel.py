@@ -24,14 +24,19 @@ PROBE = {
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """Built from a copy: setuptools would add what an earlier build left in the checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
+def source(tmp_path_factory):
+    """A copy: setuptools would add what an earlier build left in the checkout."""
+    source = tmp_path_factory.mktemp("source")
     for name in ("vcjax", "tests", "configs", "launch"):
         shutil.copytree(CHECKOUT / name, source / name, ignore=GENERATED)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(CHECKOUT / name, source)
+    return source
+
+
+@pytest.fixture(scope="module")
+def wheel(source, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
     pip("wheel", "--no-deps", "--no-build-isolation", f"--wheel-dir={folder}", str(source))
     (built,) = folder.glob("vcjax-*.whl")
     return built
@@ -93,3 +98,12 @@ def test_an_experiment_is_planned_without_a_checkout(installed, tiny_gguf, tmp_p
     assert planned.returncode == 0, planned.stderr
     assert "arm both: rationale -> behavior" in planned.stdout
     assert (elsewhere / "run").is_dir()
+
+
+def test_an_editable_installation_leaves_nothing_that_hides_it(source):
+    """In the top folder, which is first on the path of `python -m`; this is pip's first step."""
+    hook = "from setuptools import build_meta; print(build_meta.get_requires_for_build_editable())"
+    done = call([sys.executable, "-c", hook], source)
+    assert done.returncode == 0, done.stderr
+    assert len([*source.rglob("*.egg-info")]) == 1
+    assert not [*source.glob("*.egg-info")]
