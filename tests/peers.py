@@ -30,7 +30,17 @@ PROJECTIONS = {
     "up": "mlp.up_proj",
     "down": "mlp.down_proj",
 }
-OWN_HEAD_DIM = ("llama", "llama3", "smollm2", "qwen3", "qwen3_moe", "mistral", "nemo", "gemma3")
+OWN_HEAD_DIM = (
+    "llama",
+    "llama3",
+    "smollm2",
+    "qwen3",
+    "qwen3_moe",
+    "mistral",
+    "nemo",
+    "ministral",
+    "gemma3",
+)
 
 
 def require_torch() -> None:
@@ -54,6 +64,7 @@ CLASSES = {  # of `transformers`; the other families are Llamas
     "qwen3_moe": "Qwen3Moe",
     "mistral": "Mistral",
     "nemo": "Mistral",
+    "ministral": "Ministral",
     "granite": "Granite",
     "olmo2": "Olmo2",
     "olmo3": "Olmo3",
@@ -123,10 +134,13 @@ def _positions(architecture: Architecture, family: str) -> dict[str, Any]:
     window = min((layer.window for layer in layers if layer.window is not None), default=None)
     if family in ("olmo3", "gemma3"):
         return {"rope_parameters": ropes, "layer_types": types, "sliding_window": window}
-    (rope,) = ropes.values()
-    return {"rope_parameters": rope} | (
-        {"sliding_window": window} if family in ("mistral", "nemo") else {}
-    )
+    rope, *_ = ropes.values()
+    positions = {"rope_parameters": rope}
+    if family in ("mistral", "nemo", "ministral"):
+        positions["sliding_window"] = window
+    if family == "ministral":
+        positions["layer_types"] = types
+    return positions
 
 
 def _rope(rope: Rope) -> dict[str, Any]:

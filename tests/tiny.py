@@ -112,6 +112,7 @@ ARCHITECTURE = Architecture(
 )
 UNTIED = dataclasses.replace(ARCHITECTURE, tied_embeddings=False)
 WINDOW = 6  # shorter than the texts of tests, which are about twenty tokens
+# Where layers differ, a period is shorter than in the published models, and the last is not whole.
 FAMILIES = {
     "llama3": dataclasses.replace(
         ARCHITECTURE,
@@ -131,6 +132,12 @@ FAMILIES = {
     ),
     "mistral": dataclasses.replace(UNTIED, period=(Layer(Rope(10000.0), WINDOW),)),
     "nemo": dataclasses.replace(UNTIED, head_dim=12, period=(Layer(Rope(1000000.0)),)),
+    "ministral": dataclasses.replace(
+        UNTIED,
+        num_layers=3,
+        head_dim=12,
+        period=(Layer(Rope(100000000.0), WINDOW), Layer(Rope(100000000.0))),
+    ),
     "smollm2": ARCHITECTURE,
     "granite": dataclasses.replace(
         ARCHITECTURE,
@@ -140,7 +147,6 @@ FAMILIES = {
         logit_divisor=0.5,
     ),
     "olmo2": dataclasses.replace(UNTIED, norms="after", qk_norm="projection"),
-    # Of these the last period is not whole, which is shorter than that of the published models.
     "olmo3": dataclasses.replace(
         UNTIED,
         num_layers=3,

@@ -17,6 +17,9 @@ from vcjax.evaluate.tasks import Found
 from vcjax.serve.background import Address
 
 IDENTITY = "vcjax_models"  # in a log's metadata: model -> `identity` of it
+# Seconds that an answer may take. By default the client gives up after ten minutes, which a long
+# answer takes on a CPU, and asks anew.
+PATIENCE = 24 * 60 * 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,10 +81,8 @@ def run(
     Returns:
       The header of a log for each; one that is not a success has samples that failed.
     """
-    asked = [
-        get_model(seeds.PREFIX + name, base_url=server.url, api_key=server.key, memoize=False)
-        for name in models
-    ]
+    client = dict(base_url=server.url, api_key=server.key, client_timeout=PATIENCE)
+    asked = [get_model(seeds.PREFIX + name, memoize=False, **client) for name in models]
     own = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
     options: Any = {name: value for name, value in own.items() if value is not None}
     try:
