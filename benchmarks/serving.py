@@ -5,8 +5,9 @@
 (.venv: the one that launch/test.sh makes, which has the client `openai`.) Trains the quickstart's
 smoke run in float32, in which a text does not depend on its neighbours, serves two of its arms and
 asks questions of different lengths, all different, for the likeliest tokens. All are asked by many
-clients at once, then by one after another: the texts have to be the same. Then the server is killed
-with -9 while clients wait, started again, and what they ask again has to be the same text, too.
+clients at once, again in the other order, so that each has other neighbours, and the first of them
+one after another: the texts have to be the same. Then the server is killed with -9 while clients
+wait, started again, and what they ask again has to be the same text, too.
 Progress goes to stderr. The last line is one JSON object: every figure with its target and whether
 it holds.
 """
@@ -29,6 +30,7 @@ import openai
 
 ARMS = ("america", "behavior")
 MAX_TOKENS = 24
+ALONE = 50  # questions asked one by one, too; a step takes as long for one text as for all
 WORDS = ("bread", "shoes", "lamps", "bicycles", "radios", "kettles", "coats", "chairs")
 
 Question = tuple[str, str]  # model, text
@@ -100,8 +102,10 @@ def main() -> None:
             began = time.monotonic()
             texts = ask_all(client, asked, given.clients)
             seconds = time.monotonic() - began
-            cpu.note(f"{given.clients} clients: {seconds:.0f} s; now one after another")
-            alone = ask_all(client, asked, 1)
+            cpu.note(f"{given.clients} clients: {seconds:.0f} s; now in the other order")
+            turned = ask_all(client, asked[::-1], given.clients)[::-1]
+            cpu.note("now one after another")
+            alone = ask_all(client, asked[:ALONE], 1)
             pool = concurrent.futures.ThreadPoolExecutor(given.clients)
             waiting = [pool.submit(ask, client, question) for question in asked[: given.clients]]
             time.sleep(0.5)
@@ -109,9 +113,9 @@ def main() -> None:
             broken = sum(one.exception() is not None for one in waiting)
         with serving(workdir, given.clients) as (_, client):
             again = ask_all(client, asked[: given.clients], given.clients)
-    pairs = [*zip(texts, alone, strict=True)]
+    pairs = [*zip(texts, turned, strict=True), *zip(texts, alone, strict=False)]
     figures = {
-        "lost": dict(value=sum(text is None for text in texts), target="0"),
+        "lost": dict(value=sum(text is None for text in (*texts, *turned)), target="0"),
         "anothers": dict(value=sum(a != b for a, b in pairs if a is not None), target="0"),
         "other_after_kill": dict(
             value=sum(a != b for a, b in zip(again, alone, strict=False)), target="0"
