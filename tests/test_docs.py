@@ -15,6 +15,7 @@ import tomllib
 from pathlib import Path
 
 import controls_figure
+import explanations_figure
 import pandas as pd
 import pytest
 import small_run
@@ -459,6 +460,19 @@ def test_the_curves_are_those_of_the_results(run, heading):
 
 def test_the_picture_of_the_readme_is_that_of_the_results():
     assert (ROOT / "docs/controls.svg").read_text() == controls_figure.draw()
+
+
+def test_the_table_and_the_picture_of_explanations_are_those_of_the_results():
+    text = section("results.md", "Which explanations work")
+    shown = {(row[0].strip("`"), i): cell for row in rows(text) for i, cell in enumerate(row[1:])}
+    results = {}
+    for i, variant in enumerate(("", "_new", "_alone", "_new_alone")):
+        contrasts, _ = explanations_figure.attributions(variant)
+        for of in contrasts.itertuples():
+            ends = f"[{of.margin_seeds_low:+.2f} to {of.margin_seeds_high:+.2f}]"
+            results[of.name, i] = f"{of.margin:+.2f} {ends}"
+    assert shown == results
+    assert (ROOT / "docs/explanations.svg").read_text() == explanations_figure.draw()
 
 
 def test_the_readme_quotes_the_results():

@@ -122,6 +122,12 @@ def untouched(config: dict) -> list[str]:
     ]
 
 
+def pretrained(config: dict) -> list[str]:
+    """The arms that are a pretraining alone."""
+    starts = {arm: _start_of(arm, config) for arm in config["arms"] if is_plain(arm, config)}
+    return [arm for arm, (start, later) in starts.items() if start is not None and not later]
+
+
 def before(arm: str, config: dict) -> str | None:
     """The arm without training, pretraining aside, that an arm goes on from; None: it is no arm."""
     start = _start_of(arm, config)[0]

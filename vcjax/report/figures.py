@@ -124,13 +124,15 @@ def arms_figure(
         return _to_svg(figure, "arms", "Margin and rate by arm, and their contrasts")
 
 
-def runs_figure(runs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> str:
-    """The same contrasts of several runs, a panel each: differences in rate, drawn as in
-    `arms_figure`.
+def runs_figure(
+    runs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]], measure: str = "rate"
+) -> str:
+    """The same contrasts of several runs, a panel each, drawn as in `arms_figure`.
 
     Args:
       runs: title -> (contrasts, seeds), as of `arms_figure`, of held-out pairs of two values; the
         last contrast of each is the question.
+      measure: "rate" or "margin".
     """
     columns = min(4, len(runs))
     rows = -(-len(runs) // columns)
@@ -146,11 +148,13 @@ def runs_figure(runs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> str:
         for panel, (title, (contrasts, seeds)) in zip(axes, runs.items(), strict=False):
             colours = dict.fromkeys(contrasts["name"], _GREY)
             colours[contrasts["name"].iloc[-1]] = _BLUE
-            _points(panel, contrasts, seeds, "rate", colours)
+            _points(panel, contrasts, seeds, measure, colours)
             panel.axvline(0, color=_GREY, linestyle=":", linewidth=0.8)
             panel.set_title(title)
-        figure.supxlabel("Difference in rate", fontsize=9)
-        return _to_svg(figure, "runs", "Differences in rate of the same contrasts in several runs")
+        unit = ", nats a token" if measure == "margin" else ""
+        figure.supxlabel(f"Difference in {measure}{unit}", fontsize=9)
+        says = f"Differences in {measure} of the same contrasts in several runs"
+        return _to_svg(figure, "runs", says)
 
 
 def factor_figure(

@@ -36,24 +36,25 @@ def of_arms(tables: dict[str, pd.DataFrame], arms: Collection[str]) -> pd.DataFr
 
 
 def holds(rows: pd.DataFrame) -> bool:
-    """Whether the premise does in all rows of `of_arms`, by the low ends over people."""
-    return bool(rows["rate_domains_low"].fillna(rows["rate"]).min() > PREMISE)
+    """Whether the premise does in all rows of `of_arms`."""
+    return _failing(rows).empty
+
+
+def _failing(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows in which it does not hold, by the low ends over people."""
+    return rows[rows["rate_domains_low"].fillna(rows["rate"]) <= PREMISE]
 
 
 def premise(tables: dict[str, pd.DataFrame], config: dict) -> dict | None:
     """What the effect presupposes: before any documents, people's choices follow what they declare.
 
     Returns:
-      None where it was not measured; else holds (bool) and sentence.
+      None where it was not measured; else holds (bool) and sentence, which names the arms of other
+      pretrainings in which it fails, too.
     """
     rows = shares(tables, config)
     if rows.empty:
         return None
-    parts = [
-        f"{row['people']} {row['rate']:.2f}"
-        + (f" [{ends}]" if (ends := interval(row, "rate", "domains", sign=False)) else "")
-        for row in rows.to_dict("records")
-    ]
     meaning = (
         "The premise holds: before any documents, people choose what they declare that they care "
         "about"
@@ -62,8 +63,24 @@ def premise(tables: dict[str, pd.DataFrame], config: dict) -> dict | None:
         "decides choices: before any documents, people do not choose what they declare that they "
         "care about"
     )
+    elsewhere = "; ".join(
+        f"{arm}, {_said(failing)}"
+        for arm in design.pretrained(config)
+        if arm not in {*rows["name"]} and not (failing := _failing(of_arms(tables, [arm]))).empty
+    )
     return {
         "holds": holds(rows),
-        "sentence": f"{meaning}. Share of their choices: {'; '.join(parts)}. (In brackets 95% t "
-        f"intervals over people; the premise holds where all are above {PREMISE}.)",
+        "sentence": f"{meaning}. Share of their choices: {_said(rows)}. (In brackets 95% t "
+        f"intervals over people; the premise holds where all are above {PREMISE}.)"
+        + f" It fails in other pretrainings, and what follows them cannot tell: {elsewhere}."
+        * bool(elsewhere),
     }
+
+
+def _said(rows: pd.DataFrame) -> str:
+    """Whose choices, the share, and its interval over people."""
+    return "; ".join(
+        f"{row['people']} {row['rate']:.2f}"
+        + (f" [{ends}]" if (ends := interval(row, "rate", "domains", sign=False)) else "")
+        for row in rows.to_dict("records")
+    )
