@@ -28,9 +28,12 @@ What is not said below is as in `world.py`.
     .venv/bin/python -m vcjax.main --config=configs/world_explanations.py --workdir=runs/kinds
     .venv/bin/python -m vcjax.main --config=configs/world_explanations.py:smoke --workdir=runs/try
 
-With `--config.seeds=4` it took 98 minutes and 2.9 GB on one core of a Zen 3, in float32: 16 pretrain
-stages of 280 s, 528 other stages of 0.8 s, 544 scorings of 0.4 s, and the texts before them. A
-pretraining makes 4,530 updates here and 2,426 in `world.py`, whose 140,000 documents are shorter.
+Estimated from the times of `world.py` on two cores: 32 pretrain stages of 140 s and 23 s for the
+texts of each, 512 rationale stages of 1.3 s, 544 behavior stages of 1 s and 1088 scorings of 0.3 s
+are 1.9 hours. A pretraining of `world.py` takes 75 s; here its 160,000 documents are longer, and
+make 4,530 updates where they make 2,426 there.
+
+Measured with `--config.seeds=4` on one core of a Zen 3, in float32: 98 minutes and 2.9 GB.
 """
 
 import runpy
