@@ -22,19 +22,19 @@ RUNS = {
 CONTRASTS = ["total", "exposure", "attribution"]
 
 
-def contrasts(run: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The contrasts of held-out pairs of two values, and those of each seed."""
+def contrasts(run: str, names: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """These contrasts of held-out pairs of two values, and those of each seed."""
     tables = [
         pd.read_csv(ROOT / "results" / run / f"report/{n}.csv") for n in ("contrasts", "seeds")
     ]
     group = headline(record.read(epath.Path(ROOT / "results" / run)).config)
-    held_out = [t[in_group(t, group) & t["name"].isin(CONTRASTS)] for t in tables]
-    in_order = held_out[0].set_index("name").loc[CONTRASTS].reset_index()
+    held_out = [t[in_group(t, group) & t["name"].isin(names)] for t in tables]
+    in_order = held_out[0].set_index("name").loc[names].reset_index()
     return in_order, held_out[1]
 
 
 def draw() -> str:
-    return runs_figure({title: contrasts(run) for run, title in RUNS.items()})
+    return runs_figure({title: contrasts(run, CONTRASTS) for run, title in RUNS.items()})
 
 
 if __name__ == "__main__":

@@ -7,13 +7,11 @@ configs/world_explanations.py left: of kinds that people speak in, and of kinds 
 import runpy
 
 import pandas as pd
-from controls_figure import ROOT
+from controls_figure import ROOT, contrasts
 
 from vcjax.report.figures import runs_figure
 
-RUN = ROOT / "results/world_explanations/report"
 VARIANTS = {"": "people speak like that", "_new": "no one spoke like that"}
-HELD_OUT = dict(scope="out_of_domain", split="held_out", contrast="values")
 
 
 def kinds() -> list[str]:
@@ -27,14 +25,9 @@ def kinds() -> list[str]:
 def attributions(variant: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The contrasts, and those of each seed, named by their kinds."""
     names = {f"attribution_{kind}{variant}": kind for kind in kinds()}
-    tables = []
-    for name in ("contrasts", "seeds"):
-        table = pd.read_csv(RUN / f"{name}.csv")
-        for column, value in HELD_OUT.items():
-            table = table[table[column] == value]
-        tables.append(table[table["name"].isin([*names])].replace({"name": names}))
-    contrasts, seeds = tables
-    return contrasts.set_index("name").loc[[*names.values()]].reset_index(), seeds
+    tables = contrasts("world_explanations", [*names])
+    in_contrasts, in_seeds = (table.replace({"name": names}) for table in tables)
+    return in_contrasts, in_seeds
 
 
 def draw() -> str:

@@ -118,7 +118,7 @@ def main() -> None:
         "lost": dict(value=sum(text is None for text in (*texts, *turned)), target="0"),
         "anothers": dict(value=sum(a != b for a, b in pairs if a is not None), target="0"),
         "other_after_kill": dict(
-            value=sum(a != b for a, b in zip(again, alone, strict=False)), target="0"
+            value=sum(a != b for a, b in zip(again, texts, strict=False)), target="0"
         ),
     }
     report: dict[str, object] = {

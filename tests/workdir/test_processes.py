@@ -106,7 +106,7 @@ def losses(workdir: Path) -> Iterator[float]:
 # A line of Gloo, which several threads print in parts that come apart and run together.
 GLOO = re.compile(
     r"(\[Gloo\] Rank|is connected to|peer ranks\.|Expected number of connected peer ranks is :"
-    r"|\d+|\s)*"
+    r"|\d|\s)*"
 )
 
 

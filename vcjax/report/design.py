@@ -114,31 +114,24 @@ def untouched(config: dict) -> list[str]:
     """The arms without training, pretraining aside, that the arms of the primary contrast go on
     from."""
     starts = {_start_of(arm, config)[0] for arm in configs.primary_contrast(config)}
-    return [
-        arm
-        for arm in config["arms"]
-        for start, later in [_start_of(arm, config)]
-        if start in starts and not later and is_plain(arm, config)
-    ]
+    return [arm for arm, start in _untrained(config).items() if start in starts]
 
 
 def pretrained(config: dict) -> list[str]:
     """The arms that are a pretraining alone."""
-    starts = {arm: _start_of(arm, config) for arm in config["arms"] if is_plain(arm, config)}
-    return [arm for arm, (start, later) in starts.items() if start is not None and not later]
+    return [arm for arm, start in _untrained(config).items() if start is not None]
 
 
 def before(arm: str, config: dict) -> str | None:
     """The arm without training, pretraining aside, that an arm goes on from; None: it is no arm."""
     start = _start_of(arm, config)[0]
-    return next(
-        (
-            one
-            for one in config["arms"]
-            if _start_of(one, config) == (start, []) and is_plain(one, config)
-        ),
-        None,
-    )
+    return next((one for one, of in _untrained(config).items() if of == start), None)
+
+
+def _untrained(config: dict) -> dict[str, str | None]:
+    """The arms without training, pretraining aside, and the pretrain stage that each is."""
+    starts = {arm: _start_of(arm, config) for arm in config["arms"] if is_plain(arm, config)}
+    return {arm: start for arm, (start, later) in starts.items() if not later}
 
 
 def is_prompted(arm: str, config: dict) -> bool:

@@ -42,7 +42,7 @@ def holds(rows: pd.DataFrame) -> bool:
 
 def _failing(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows in which it does not hold, by the low ends over people."""
-    return rows[rows["rate_domains_low"].fillna(rows["rate"]) <= PREMISE]
+    return rows[~(rows["rate_domains_low"].fillna(rows["rate"]) > PREMISE)]
 
 
 def premise(tables: dict[str, pd.DataFrame], config: dict) -> dict | None:
