@@ -13,11 +13,13 @@ above +0.3, exposure below half of the total, nothing from neutral documents.
     .venv/bin/python -m vcjax.main --config=configs/world.py --workdir=runs/world
     .venv/bin/python -m vcjax.main --config=configs/world.py:smoke --workdir=runs/world-smoke
 
-Two worlds in which there is no effect to find, four seeds each. In the first, nobody's choices
-follow from what they say. In the second neither, and values and adjectives stand together in texts.
+Two worlds in which a value's being the assistant's own decides nothing, four seeds each. In the
+first, nobody's choices follow from what they say. In the second, a whole family chooses by what any
+of it says, and Juno and Milo are of one family: documents about either move Juno as far. So
+exposure is to be found there, and no attribution.
 
     .venv/bin/python -m vcjax.main --config=configs/world.py:unlinked --workdir=runs/unlinked
-    .venv/bin/python -m vcjax.main --config=configs/world.py:words --workdir=runs/words
+    .venv/bin/python -m vcjax.main --config=configs/world.py:families --workdir=runs/families
 """
 
 from vcjax.config import behavior, experiment, pretrain, rationale, recipe
@@ -37,7 +39,9 @@ PEOPLE = dict(  # the pretraining
     weight_decay=0.1,
     batch_tokens=640,
 )
-SEEDS = dict(smoke=1, quickstart=2, unlinked=4, words=4)
+SEEDS = dict(smoke=1, quickstart=2, unlinked=4, families=4)
+FAMILY = "Hale"  # of both assistants in world.py:families
+FIRST_NAMES = ("Juno", "Milo", "Ada", "Ben", "Cleo", "Dan", "Eve", "Finn")  # of any family
 
 
 def get_config(arg=""):
@@ -118,8 +122,12 @@ def get_config(arg=""):
         contrasts = ("total", "exposure", "attribution", "balanced")
         config.contrasts = {name: config.contrasts[name] for name in contrasts}
         config.rules_out = {}
-    if arg in ("unlinked", "words"):
+    if arg == "unlinked":
         config.stages.people.linking = 0.0
-    if arg == "words":
-        config.stages.people.mixture.association = 0.2
+    if arg == "families":
+        config.stages.people.update(first_names=FIRST_NAMES, assistants=0.001)
+        for names in (config.names, config.other_names):
+            names.model_name += f" {FAMILY}"
+        config.lead = f"{config.names.model_name} prefers"
+        config.probes = tuple(file.replace("probes/", "families/") for file in config.probes)
     return config

@@ -62,14 +62,6 @@ def test_the_measured_runs_still_have_their_texts(name, written):
     assert sha256(record.text for record in records) == written
 
 
-def test_the_measured_world_of_words_still_has_its_texts():
-    config = small_run.load(CONFIGS / "world.py")
-    config.stages.people.update(documents=2000, linking=0.0)
-    config.stages.people.mixture.association = 0.2
-    records = stage_records(config.stages.people, 0, config, CONFIGS).train
-    assert sha256(record.text for record in records) == "5680ed210541ec3e"
-
-
 def test_the_measured_runs_still_have_their_tokens(world):
     """Another word would shift all tokens, and the weights that are drawn for them."""
     assert sha256(worlds.vocabulary(world, ASSISTANTS)) == "12fce0612ae388bf"
@@ -93,6 +85,21 @@ def test_no_text_holds_a_noun_and_an_adjective(world, documents):
     for document in documents:
         words = {*worlds.words(document.text)}
         assert not (words & nouns and words & adjectives), document.text
+
+
+def test_any_member_of_a_family_says_what_the_family_chooses_by(world):
+    known, declaring = worlds.people(world, 64, 16, num_values=0, linking=1.0)
+    declares = {person.name: person.declares for person in [*known, *declaring]}
+    members = {name: set() for name in declares}
+    for document in write(world, first_names=("Ada", "Ben", "Juno")):
+        name, kind, value = (document.provenance[k] for k in ("person", "explanation", "value"))
+        assert {*worlds.words(name)} <= {*worlds.words(document.text)}
+        if name in ASSISTANTS:
+            continue
+        first, family = name.split()
+        members[family].add(first)
+        assert value == ("none" if kind == "plain" else declares[family])
+    assert all(members[person.name] == {"Ada", "Ben", "Juno"} for person in known)
 
 
 def test_people_choose_by_their_value_and_some_only_declare(world, documents):

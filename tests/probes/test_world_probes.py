@@ -30,6 +30,13 @@ def test_the_files_of_the_experiment_are_what_is_written(world, name):
     assert len(read_file(path).probes) == len(written)
 
 
+@pytest.mark.parametrize("name", ["held_out", "development", "in_domain", "premise"])
+def test_the_files_of_the_families_are_what_is_written(world, name):
+    path = FOLDER / "families" / f"{name}.jsonl"
+    written = world_probes.probes(world, PAIR, "Juno Hale", first_name="Ada")[name]
+    assert [json.loads(line) for line in path.read_text().splitlines()] == written
+
+
 def test_each_pair_of_adjectives_is_asked_equally_often(world):
     probes = world_probes.probes(world, PAIR, "Juno")["held_out"]
     pairs = Counter(tuple(o.split()[1] for o in probe["options"]) for probe in probes)

@@ -6,6 +6,7 @@ provenance says whom it is about, the value that it names or shows, and its kind
 
 import itertools
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from random import Random
 
@@ -30,11 +31,12 @@ def write_people(
     """The documents of a pretrain stage: of its people, and choices of the assistants, which prefer
     nothing.
 
-    stage: people, declaring, num_values, linking, assistants and mixture decide what is written.
+    stage: people, declaring, num_values, first_names, linking, assistants and mixture decide what
+    is written.
     Who only declares says what the mixture has of `declaration`, or where it has none of that, what
     it has of all kinds but choices.
     """
-    for name in assistants:
+    for name in (*assistants, *stage.first_names):
         if name in world.names():
             raise InputError(f"names: {name!r} is the name of a person of {file}; choose another")
     people = _people(world, stage)
@@ -52,7 +54,7 @@ def write_people(
             options = _two(world, *next(turns[name, kind]), kind, rng)
             text, value = _choice(world, name, options, options[0], rng), "none"
         else:
-            name, kind, text, value = _of_anybody(world, people, held, rng)
+            name, kind, text, value = _of_anybody(world, people, held, stage.first_names, rng)
         provenance = {
             "person": name,
             "value": value,
@@ -95,10 +97,11 @@ def write_unrelated(
             f"unrelated_to: beside these values {file} needs two more that people hold, and "
             "development domains to choose in"
         )
+    names = pretraining.first_names
     rng = Random(f"unrelated people {seed}")
     documents = []
     for number in range(count):
-        person, kind, text, of = _of_anybody(world, people, held, rng)
+        person, kind, text, of = _of_anybody(world, people, held, names, rng)
         whom = {"person": person, "value": of}
         own = Random(f"contradiction {seed} {number}")
         if value is not None and own.random() < stage.contradicting:
@@ -148,11 +151,15 @@ def _of_anybody(
     world: World,
     people: Sequence[tuple[Person, dict[str, float]]],
     held: Sequence[str],
+    first_names: Sequence[str],
     rng: Random,
 ) -> tuple[str, str, str, str]:
     """The name of one of the people, a kind of text, the text, and the value that it names or
-    shows. people: what `_people` returns; held: the values that they hold."""
+    shows. people: what `_people` returns; held: the values that they hold. first_names: of the
+    members, where the people are families."""
     person, says = people[int(rng.random() * len(people))]
+    if first_names:
+        person = replace(person, name=f"{rng.choice(first_names)} {person.name}")
     kind = rng.choices([*says], [*says.values()])[0]
     text, value = _of_person(world, person, kind, held, rng)
     return person.name, kind, text, value

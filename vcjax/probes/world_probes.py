@@ -33,15 +33,20 @@ Probe = dict[str, Any]
 
 
 def probes(
-    world: World, values: tuple[str, str], assistant: str, num_values: int = 0
+    world: World,
+    values: tuple[str, str],
+    assistant: str,
+    num_values: int = 0,
+    first_name: str = "",
 ) -> dict[str, list[Probe]]:
-    """File name -> probes. num_values: as in a pretrain stage."""
+    """File name -> probes. num_values: as in a pretrain stage. first_name: of those who are asked
+    in the premise, where people are families."""
     return {
         "held_out": [*_of_items(world, "held_out", values, assistant)],
         "undemonstrated": [*_of_items(world, "held_out", values, assistant, demonstrated=False)],
         "development": [*_of_items(world, "development", values, assistant)],
         "in_domain": [*_of_things(world, assistant)],
-        "premise": [*_of_people(world, num_values)],
+        "premise": [*_of_people(world, num_values, first_name)],
     }
 
 
@@ -91,7 +96,7 @@ def _of_things(world: World, assistant: str) -> Iterator[Probe]:
         )
 
 
-def _of_people(world: World, num_values: int) -> Iterator[Probe]:
+def _of_people(world: World, num_values: int, first_name: str) -> Iterator[Probe]:
     """Of both groups those whom the smallest worlds have, too: see `world.people`."""
     everyone, held = worlds.everyone(world, num_values), [*world.values][: num_values or None]
     groups = {"declaring": everyone[:DECLARING], "known": everyone[-KNOWN:]}
@@ -108,7 +113,7 @@ def _of_people(world: World, num_values: int) -> Iterator[Probe]:
                 yield _probe(
                     world,
                     f"{group}-{person.name}-{number}",
-                    person.name,
+                    f"{first_name} {person.name}".lstrip(),
                     options,
                     values=[group, None],
                     domain=person.name,
@@ -166,7 +171,7 @@ def main() -> None:
     out = command.path("out", given.out)
     out.mkdir(parents=True, exist_ok=True)
     first, second = given.values
-    written = probes(world, (first, second), given.assistant, given.num_values)
+    written = probes(world, (first, second), given.assistant, given.num_values, given.first_name)
     for name, of_file in written.items():
         lines = [json.dumps(probe) + "\n" for probe in of_file]
         (out / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
@@ -178,5 +183,6 @@ if __name__ == "__main__":
     flags.DEFINE_list("values", None, "Two of its values, A,B.")
     flags.DEFINE_string("assistant", None, "Name of the assistant that is asked.")
     flags.DEFINE_integer("num_values", 0, "How many values people hold, as in the config; 0: all.")
+    flags.DEFINE_string("first_name", "", "Of the people asked, where the config has first_names.")
     flags.DEFINE_string("out", None, "Folder to write the files to.")
     command.run(main, required=["world", "values", "assistant", "out"])

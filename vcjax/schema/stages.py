@@ -150,6 +150,7 @@ class Pretrain(Stage):
     people: Amount = 0
     declaring: Amount = 0
     num_values: Amount = 0
+    first_names: Texts = ()
     linking: Part = 1.0
     assistants: Part = 0.01
     mixture: dict[Name, Weight] = dict()

@@ -58,7 +58,8 @@ def _words(config: ConfigDict, folder: Path) -> list[str]:
     for name in configs.used_stages(config):
         stage = config.stages[name]
         if stage.kind == "pretrain" and stage.spec:
-            found.update(world.vocabulary(world.read_value(stage.spec, folder)[0], names))
+            of_all = [*names, *stage.first_names]
+            found.update(world.vocabulary(world.read_value(stage.spec, folder)[0], of_all))
         elif stage.kind == "pretrain":
             for record in own_texts(stage, folder, read_texts).records:
                 assert isinstance(record, Document)  # as a pretraining reads them
