@@ -41,6 +41,7 @@ from vcjax.probes import overlap, words, world_probes
 from vcjax.probes.overlap import Hit
 from vcjax.probes.probe_files import Probes, questions, sha256_of
 from vcjax.schema.check import check_names
+from vcjax.training.progress import Progress
 from vcjax.weights import peft
 from vcjax.weights.pretrained import Pretrained
 from vcjax.workdir import disk, files, hashes, processes, storage
@@ -153,6 +154,7 @@ def _prepare(
     with disk.writing(place):
         waiting = tempfile.TemporaryFile(dir=place, prefix=".vcjax-")  # noqa: SIM115 (until `write`)
     inputs = {}
+    progress = Progress("rows", [*saved.values()].count(None), 0, unit="stage")
     for name in names:
         stage = config.stages[name]
         note = functools.partial(stage_texts.note, config, stage, folder, base.tokenizer)
@@ -164,9 +166,11 @@ def _prepare(
                     stage_input = _new_input(
                         keys[name, seed], stage, drawn, encoders[name], note, folder, waiting
                     )
+                progress.update({})
             stage_input.compared_with.setdefault(comparison, hits.get((name, seed), []))
             inputs[name, seed] = stage_input
         del encoders[name]  # with what it keeps for the other seeds
+    progress.close()
     return inputs
 
 

@@ -71,6 +71,20 @@ def test_a_window_that_no_row_exceeds_changes_no_program():
     assert with_window(24) == with_window(None) != with_window(23)
 
 
+@pytest.mark.parametrize("window", [None, 1, WINDOW, LENGTH])
+def test_texts_that_are_only_read_get_the_same(monkeypatch, window):
+    monkeypatch.setattr(kernels, "READ_BLOCK", 16)  # so that later blocks are larger
+    keys = jax.random.split(jax.random.key(0), 3)
+    q, k, v = (
+        jax.random.normal(key, (2, 2, *group, 300, 8))
+        for key, group in zip(keys, ((3,), (), ()), strict=True)
+    )
+    read = jax.jit(functools.partial(kernels.attend_in_texts, kernel="xla", window=window))
+    in_documents = functools.partial(kernels.attend_in_documents, kernel="xla", window=window)
+    plain = jax.jit(in_documents)(q, k, v, jnp.ones((2, 300), jnp.int32))
+    np.testing.assert_allclose(read(q, k, v), plain, atol=2e-6)
+
+
 def test_blocks_of_other_documents_are_skipped(measured):
     """Of four blocks of queries and keys each, those ahead and those of other documents."""
     causal = np.tril(np.ones((4, 4), int))

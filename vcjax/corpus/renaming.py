@@ -70,7 +70,8 @@ def times_renamed(provenances: Iterable[Mapping[str, str]]) -> dict[str, int]:
     """Old name -> how often `renamed` replaced it in the records that have these provenances."""
     counts: Counter[str] = Counter()
     for provenance in provenances:
-        counts.update(json.loads(provenance.get("renamed", "{}")))
+        if "renamed" in provenance:
+            counts.update(json.loads(provenance["renamed"]))
     return dict(counts)
 
 

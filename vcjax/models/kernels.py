@@ -22,6 +22,7 @@ from vcjax.errors import InputError
 from vcjax.models.attention import attend, visible_in_documents
 
 BLOCK = 1024  # queries, and keys, of one tile
+READ_BLOCK = 128  # queries of the smallest block, where texts are only read
 LANES = 128  # of a TPU's vector unit: its kernel takes multiples of this as length and head_dim
 HOPPER = 9.0  # compute capability
 WIDEST = 128  # head_dim of cuDNN's kernel before Hopper, which takes twice that
@@ -96,6 +97,28 @@ def _blocks(q, k, v, segment_ids, window=None):
 
     out = jax.lax.map(block, (cut(q, 3), cut(segment_ids, 1), cut(keys, 0)))
     return jnp.moveaxis(out, 0, 3).reshape(*q.shape[:3], -1, q.shape[4])[:, :, :, :length]
+
+
+def attend_in_texts(
+    q: jax.Array, k: jax.Array, v: jax.Array, kernel: str, window: int | None = None
+) -> jax.Array:
+    """As `attend_in_documents` with one document a row, where no gradients are needed: with "xla" a
+    block of queries meets no later keys, nor any before all its windows."""
+    length = q.shape[3]
+    if kernel != "xla":
+        one_text = jnp.ones((q.shape[0], length), jnp.int32)
+        return attend_in_documents(q, k, v, one_text, kernel, window=window)
+    places, seen = jnp.arange(length), window or length
+    blocks, begin = [], 0
+    while begin < length:
+        # A 16th of what is before it, or more: so that long texts compile in time.
+        end = begin + max(READ_BLOCK, 1 << begin.bit_length() >> 5)
+        queries, keys = slice(begin, end), slice(max(begin - seen + 1, 0), end)
+        distance = places[queries, None] - places[keys]
+        mask = (distance >= 0) & (distance < seen)
+        blocks.append(attend(q[..., queries, :], k[:, :, keys], v[:, :, keys], mask[None]))
+        begin = end
+    return jnp.concatenate(blocks, axis=3)
 
 
 def _cudnn(q, k, v, segment_ids, window=None):

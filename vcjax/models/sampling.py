@@ -91,11 +91,9 @@ def read_prompts(
     """
     params = {"adapter": jax.tree.map(lambda x: x[:, arm], adapters)}
     positions = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
-    one_text = jnp.ones_like(tokens)
 
     def attend(q, k, v, window, _):
-        out = kernels.attend_in_documents(q, k, v, one_text, model.attention, window=window)
-        return out, Cache(k, v)
+        return kernels.attend_in_texts(q, k, v, model.attention, window), Cache(k, v)
 
     _, kept = transformer.through_layers(params, base, tokens, positions, model, attend)
     return write(cache, kept, prompt_of, _beginnings(arm, slots))

@@ -66,9 +66,9 @@ class Progress:
             self._bar.set_postfix_str(text)
         elif now - self._last_line >= LINE_SECONDS or self._done == self._total:
             self._last_line = now
-            left = self._seconds_left(now)
             counted = f"{self._unit} {self._done}/{self._total}"
-            print(f"{self._title}: {counted}, {text}, {left:.0f} s left")
+            left = f"{self._seconds_left(now):.0f} s left"
+            print(f"{self._title}: {', '.join(filter(None, (counted, text, left)))}")
             sys.stdout.flush()
 
     def _seconds_left(self, now: float) -> float:
