@@ -46,7 +46,7 @@ def encodings(monkeypatch):
     monkeypatch.setattr(
         stage_inputs.examples,
         "encode_document",
-        lambda tokenizer, text: encoded.append(text) or encode(tokenizer, text),
+        lambda tokenizer, text, where: encoded.append(text) or encode(tokenizer, text, where),
     )
     return encoded
 
@@ -84,14 +84,15 @@ def test_a_disk_without_room_for_new_rows_is_named(setting, monkeypatch):
     assert said.startswith(f"{setting[3].parent}: No space left on device; free some space and")
 
 
-def test_a_second_start_reads_nothing_again(setting, encodings):
+def test_a_second_start_reads_nothing_again(setting, encodings, capsys):
     first = prepare(setting)
     stage_inputs.write(first, setting[3])
+    assert capsys.readouterr().out == "rows: stage 6/6, 0 s left\n"
     encodings.clear()
     files = sorted(path for path in setting[3].rglob("*"))
     second = prepare(setting)
     stage_inputs.write(second, setting[3])
-    assert encodings == []
+    assert encodings == [] and capsys.readouterr().out == ""
     assert data(second) == data(first)
     assert sorted(path for path in setting[3].rglob("*")) == files
     licences = [
