@@ -1,5 +1,6 @@
-"""Draws docs/controls.svg: the same three contrasts in the world, in the world in which nobody's
-choices follow from what they say, and in the cheese experiment, from what their runs left.
+"""Draws docs/controls.svg: the same three contrasts in the world, in that of families, in that in
+which nobody's choices follow from what they say, and in the cheese experiment, from what their runs
+left.
 
     .venv/bin/python benchmarks/controls_figure.py
 """
@@ -16,6 +17,7 @@ from vcjax.report.tables import headline, in_group
 ROOT = Path(__file__).parents[1]
 RUNS = {
     "world": "the world",
+    "world_families": "the world of families",
     "world_unlinked": "the unlinked world",
     "cheese": "cheese, SmolLM2-135M",
 }

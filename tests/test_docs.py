@@ -421,6 +421,7 @@ def test_the_list_of_files_is_whole():
     [
         ("world", "The world"),
         ("world_unlinked", "Where nothing is to be found"),
+        ("world_families", "Where it need not be the assistant's own value"),
         ("cheese", "The cheese experiment"),
         ("cheese_controls", "Further controls"),
     ],

@@ -64,19 +64,26 @@ class Plan:
     # Arm -> the update of its last stage after which it ends; the others end where that does.
     ends: dict[str, int] = dataclasses.field(default_factory=dict)
 
+    def chain(self, fingerprint: str) -> list[str]:
+        """The stages up to this one, the last first."""
+        found = []
+        at: str | None = fingerprint
+        while at is not None:
+            found.append(at)
+            at = self.stages[at].parent
+        return found
+
     def adapters(self, fingerprint: str) -> tuple[str | None, list[str]]:
         """Of the chain of stages up to this one: the last that left the adapter which stages
         train, None where there is none yet; and those whose adapters stand beside it, in order."""
         trained: str | None = None
         beside: list[str] = []
-        at: str | None = fingerprint
-        while at is not None:
+        for at in self.chain(fingerprint):
             stage = self.stages[at]
             if stage.beside:
                 beside.insert(0, at)
             elif trained is None and stage.kind != "pretrain":
                 trained = at
-            at = stage.parent
         return trained, beside
 
     def first_of_each(self) -> dict[str, StagePlan]:
@@ -90,16 +97,13 @@ class Plan:
 
     def pretraining(self, fingerprint: str) -> StagePlan | None:
         """The pretrain stage that the chain of stages up to this one begins with, if it does."""
-        stage = self.stages[fingerprint]
-        while stage.parent is not None:
-            stage = self.stages[stage.parent]
+        stage = self.stages[self.chain(fingerprint)[-1]]
         return stage if stage.kind == "pretrain" else None
 
     def title(self, fingerprint: str) -> str:
         """For a person: "behavior after america, seed 0"."""
-        stage = self.stages[fingerprint]
-        after = f" after {self.stages[stage.parent].name}" if stage.parent else ""
-        return f"{stage.name}{after}, seed {stage.seed}"
+        names = [self.stages[at].name for at in self.chain(fingerprint)]
+        return f"{' after '.join(names)}, seed {self.stages[fingerprint].seed}"
 
     def chains(self) -> dict[str, str]:
         """Fingerprint -> the names of the stages up to this one, "america > behavior"."""
