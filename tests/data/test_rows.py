@@ -1,5 +1,6 @@
 """Rows come back as they were packed, in an order that the seed and the step decide alone."""
 
+import gc
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 
 import grain
 import numpy as np
@@ -85,6 +87,16 @@ def test_a_write_leaves_nothing_beside_the_rows(tmp_path, packed, records, monke
     rows.write_rows(tmp_path / "rows", packed, records)
     assert not list(temporary.iterdir())
     assert {path.name for path in tmp_path.iterdir()} == {"temporary", "rows"}
+
+
+def test_rows_that_are_written_leave_memory(tmp_path, records):
+    """A run may have hundreds of stages."""
+    packed = pack([Example([1, 2, 3], [1.0] * 3, 0)], LENGTH)
+    tokens = weakref.ref(packed.tokens)
+    rows.write_rows(tmp_path / "rows", packed, records[:1])
+    del packed
+    gc.collect()
+    assert tokens() is None
 
 
 def test_records_come_back(tmp_path):

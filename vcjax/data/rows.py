@@ -269,11 +269,13 @@ def _whole(folder: epath.Path) -> Iterator[Path]:
 
 def _write_data_set(folder: Path, packed: Packed) -> None:
     tfds.disable_progress_bar()
+    builder = PackedRows(packed, folder)
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces a download that is none
-        PackedRows(packed, folder).download_and_prepare(
+        builder.download_and_prepare(
             file_format="array_record",
             download_config=tfds.download.DownloadConfig(try_download_gcs=False),
         )
+    del builder._packed  # TFDS caches properties of all builders, and so keeps these
     shutil.rmtree(folder / "downloads")  # made empty by TFDS
 
 
