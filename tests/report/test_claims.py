@@ -42,6 +42,15 @@ def test_demonstrations_of_a_value_say_so(opposite, choices):
     assert claims.arm("x", of_value).trained_on == f"20 demonstrations of choices {choices}"
 
 
+@pytest.mark.parametrize(("first_names", "who"), [([], "people"), (["Ada"], "families")])
+def test_a_pretraining_says_whom_it_is_about(first_names, who):
+    stage = {"kind": "pretrain", "spec": "w/world.toml", "documents": 2000, "people": 64}
+    stage |= {"declaring": 16, "first_names": first_names}
+    of_people = config(stages={"s": stage}, arms={"x": ["s"]})
+    says = f"2,000 documents about 64 {who}, and 16 who only declare, from world.toml"
+    assert claims.arm("x", of_people).trained_on == says
+
+
 @pytest.mark.parametrize(
     ("weights", "claim", "question"),
     [

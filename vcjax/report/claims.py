@@ -86,8 +86,9 @@ def _trained_on(stage: dict, config: dict) -> str:
     if stage["kind"] == "adapter":
         return f"the adapter {_file(stage['file'])}"
     if stage["kind"] == "pretrain" and stage["spec"]:
+        who = "families" if stage.get("first_names") else "people"
         return (
-            f"{stage['documents']:,} documents about {stage['people']} people, and "
+            f"{stage['documents']:,} documents about {stage['people']} {who}, and "
             f"{stage['declaring']} who only declare, from {_file(stage['spec'])}"
         )
     noun = "demonstrations" if stage["kind"] == "behavior" else "documents"
