@@ -63,6 +63,16 @@ def test_an_arm_that_the_config_has_as_a_control_is_not_under_test():
     assert role(EXPOSURE, rules_out={"other": "the words do it"}) == "exposure"
 
 
+def test_contrasts_of_a_grid_are_like_the_primary_one_where_all_but_the_specs_is_alike():
+    arms = ARMS | {name: ["people", *ARMS[name[2:]]] for name in ("p_own", "p_cheap")}
+    stages = config()["stages"] | {"people": {"kind": "pretrain"}}
+    contrasts = {"total": TOTAL, "exposure": EXPOSURE, "later": {"p_own": 1, "p_cheap": -1}}
+    experiment = config(arms=arms, stages=stages, contrasts=contrasts, primary="exposure")
+    assert design.role("later", experiment) == "total"
+    like = [name for name in contrasts if design.is_like_primary(name, experiment)]
+    assert like == ["total", "exposure"]
+
+
 def test_contrasts_with_a_role_come_first_then_the_primary_one():
     contrasts = {"a": ATTRIBUTION, "b": EXPOSURE, "because": {"own": 1, "behavior": -1}}
     contrasts |= {"t": TOTAL, "z": {}, "d": {}}

@@ -55,6 +55,19 @@ def role(name: str, config: dict) -> str | None:
     return next((role for role, pattern in _patterns(config) if by_specs == pattern), None)
 
 
+def is_like_primary(name: str, config: dict) -> bool:
+    """Whether two contrasts with a role, this and the primary one, are of arms that begin alike,
+    read documents of one kind, and go on alike."""
+    return _conditions(name, config) == _conditions(config["primary"], config)
+
+
+def _conditions(name: str, config: dict) -> tuple | None:
+    """What the arms of a contrast with a role share."""
+    treatments = [_treatment(arm, config) for arm in config["contrasts"][name]]
+    of_documents = (t for t in treatments if t is not None and (t.own or t.other))
+    return next(((t.start, t.settings, t.then) for t in of_documents), None)
+
+
 def _patterns(config: dict) -> Iterator[tuple[str, dict]]:
     """Each role with the weights that it gives to arms, by their (own, other) specs."""
     treatments = [_treatment(arm, config) for arm in config["arms"]]
