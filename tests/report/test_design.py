@@ -63,14 +63,20 @@ def test_an_arm_that_the_config_has_as_a_control_is_not_under_test():
     assert role(EXPOSURE, rules_out={"other": "the words do it"}) == "exposure"
 
 
-def test_contrasts_of_a_grid_are_like_the_primary_one_where_all_but_the_specs_is_alike():
-    arms = ARMS | {name: ["people", *ARMS[name[2:]]] for name in ("p_own", "p_cheap")}
-    stages = config()["stages"] | {"people": {"kind": "pretrain"}}
-    contrasts = {"total": TOTAL, "exposure": EXPOSURE, "later": {"p_own": 1, "p_cheap": -1}}
-    experiment = config(arms=arms, stages=stages, contrasts=contrasts, primary="exposure")
-    assert design.role("later", experiment) == "total"
-    like = [name for name in contrasts if design.is_like_primary(name, experiment)]
-    assert like == ["total", "exposure"]
+def test_of_a_grid_those_come_first_that_differ_from_the_question_in_specs_alone():
+    starts = [f"people{number}" for number in range(8)]
+    arms = ARMS | {s + arm: [s, *ARMS[arm]] for s in starts for arm in ("own", "cheap")}
+    stages = config()["stages"] | {start: {"kind": "pretrain"} for start in starts}
+    grid = {f"of_{start}": {f"{start}own": 1, f"{start}cheap": -1} for start in starts}
+    few = config(arms=arms, stages=stages, contrasts={"t": TOTAL, **grid}, primary="t")
+    many = few | {"contrasts": {"t": TOTAL, "e": EXPOSURE, **grid}}
+    assert {design.role(name, many) for name in grid} == {"total"}
+    few["contrasts"].pop("of_people7")
+    assert not design.is_grid(few) and design.leading(few) == [*few["contrasts"]]
+    assert design.drawn(few) == {*few["arms"], *few["contrasts"]}
+    assert design.is_grid(many) and design.leading(many) == ["t", "e"]
+    assert design.drawn(many) == {"t", "e", *TOTAL, *EXPOSURE, "base"}
+    assert not design.is_grid(many | {"primary": "a", "contrasts": many["contrasts"] | {"a": {}}})
 
 
 def test_contrasts_with_a_role_come_first_then_the_primary_one():

@@ -12,6 +12,7 @@ from vcjax import config as configs
 
 # The roles that a contrast can have, in the order in which a report shows them.
 ROLES = ("total", "exposure", "attribution", "balanced")
+MOST = 8  # contrasts with a role that a report shows first
 
 
 class Treatment(NamedTuple):
@@ -55,14 +56,9 @@ def role(name: str, config: dict) -> str | None:
     return next((role for role, pattern in _patterns(config) if by_specs == pattern), None)
 
 
-def is_like_primary(name: str, config: dict) -> bool:
-    """Whether two contrasts with a role, this and the primary one, are of arms that begin alike,
-    read documents of one kind, and go on alike."""
-    return _conditions(name, config) == _conditions(config["primary"], config)
-
-
 def _conditions(name: str, config: dict) -> tuple | None:
-    """What the arms of a contrast with a role share."""
+    """What the arms of a contrast with a role share: how they begin, the kind of their documents,
+    how they go on."""
     treatments = [_treatment(arm, config) for arm in config["contrasts"][name]]
     of_documents = (t for t in treatments if t is not None and (t.own or t.other))
     return next(((t.start, t.settings, t.then) for t in of_documents), None)
@@ -119,8 +115,29 @@ def _start_of(arm: str, config: dict) -> tuple[str | None, list[str]]:
 
 
 def leading(config: dict) -> list[str]:
-    """The contrasts that a report shows first: those with a role, and the primary one."""
-    return [name for name in config["contrasts"] if role(name, config) or name == config["primary"]]
+    """The contrasts that a report shows first: those with a role, and the primary one. Of a grid
+    those that are like the primary one."""
+    primary = config["primary"]
+    names = [name for name in config["contrasts"] if role(name, config) or name == primary]
+    if is_grid(config):
+        alike = _conditions(primary, config)
+        names = [name for name in names if _conditions(name, config) == alike]
+    return names
+
+
+def is_grid(config: dict) -> bool:
+    """Whether the primary contrast is one of more contrasts with a role than can be shown first."""
+    roles = [role(name, config) for name in config["contrasts"]]
+    return role(config["primary"], config) is not None and len(roles) - roles.count(None) > MOST
+
+
+def drawn(config: dict) -> set[str]:
+    """The arms and contrasts in a report's figure: all, or of a grid those that it shows first."""
+    if not is_grid(config):
+        return {*config["arms"], *config["contrasts"]}
+    shown = leading(config)
+    arms = {arm for name in shown for arm in config["contrasts"][name]}
+    return {*shown, *arms, *untouched(config)}
 
 
 def untouched(config: dict) -> list[str]:

@@ -86,7 +86,8 @@ def arms_figure(
     """
     with matplotlib.rc_context(_STYLE):
         arms, contrasts, seeds = (
-            table[in_group(table, headline(config))] for table in (arms, contrasts, seeds)
+            table[in_group(table, headline(config)) & table["name"].isin(design.drawn(config))]
+            for table in (arms, contrasts, seeds)
         )
         untouched = design.untouched(config)
         trained = arms[~arms["name"].isin(untouched)]

@@ -176,6 +176,7 @@ def _page(
         "premise": premise.premise(tables, config),
         "ability": view.ability(*main),
         "numbers": numbers,
+        "is_grid": design.is_grid(main_config),
         "deviations": view.deviations(record),
         "example": view.example(answers, config),
         "figures": {name: Markup(svg) for name, svg in svgs.items()},

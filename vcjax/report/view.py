@@ -16,7 +16,6 @@ from vcjax.report.premise import premise
 from vcjax.report.reading import analysis_sha256
 from vcjax.report.tables import GROUP, formula, headline, in_group
 
-MOST_NUMBERS = 8  # that a report leads with; a grid has more
 _SPLITS = {"held_out": "Held-out", "development": "Development"}
 _KINDS = {
     "values": "pairs of two values",
@@ -89,18 +88,15 @@ def ability(tables: dict[str, pd.DataFrame], config: dict) -> str:
 
 def numbers(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
     """The contrasts that a report leads with, where the config has more than one of them: the rows
-    of `tables.estimates` on held-out pairs, with says (what the number measures). Of a grid with
-    many, those of the primary contrast's arms."""
+    of `tables.estimates` on held-out pairs, with says (what the number measures)."""
     if "contrasts" not in tables:
         return []
     rows = tables["contrasts"][in_group(tables["contrasts"], headline(config))]
     numbers = [
         {**row, "says": claims.contrast(row["name"], config)}
-        for row in rows.to_dict("records")
+        for row in rows[rows["name"].isin(design.leading(config))].to_dict("records")
         if design.role(row["name"], config)
     ]
-    if len(numbers) > MOST_NUMBERS and design.role(config["primary"], config):
-        numbers = [row for row in numbers if design.is_like_primary(row["name"], config)]
     return numbers if len(numbers) > 1 else []
 
 
