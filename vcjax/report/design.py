@@ -127,8 +127,9 @@ def leading(config: dict) -> list[str]:
 
 def is_grid(config: dict) -> bool:
     """Whether the primary contrast is one of more contrasts with a role than can be shown first."""
-    roles = [role(name, config) for name in config["contrasts"]]
-    return role(config["primary"], config) is not None and len(roles) - roles.count(None) > MOST
+    roles = {name: role(name, config) for name in config["contrasts"]}
+    has_role = [name for name, of_one in roles.items() if of_one]
+    return config["primary"] in has_role and len(has_role) > MOST
 
 
 def drawn(config: dict) -> set[str]:
