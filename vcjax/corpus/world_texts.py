@@ -32,9 +32,8 @@ def write_people(
     nothing.
 
     stage: people, declaring, num_values, first_names, linking, assistants and mixture decide what
-    is written.
-    Who only declares says what the mixture has of `declaration`, or where it has none of that, what
-    it has of all kinds but choices.
+    is written. Who only declares says what the mixture has of `declaration`, or where it has none
+    of that, what it has of all kinds but choices.
     """
     for name in (*assistants, *stage.first_names):
         if name in world.names():
