@@ -46,7 +46,7 @@ def encodings(monkeypatch):
     monkeypatch.setattr(
         stage_inputs.examples,
         "encode_document",
-        lambda tokenizer, text, where: encoded.append(text) or encode(tokenizer, text, where),
+        lambda tokenizer, text: encoded.append(text) or encode(tokenizer, text),
     )
     return encoded
 

@@ -1,8 +1,12 @@
 """A model from nothing: its words are its tokens, and a word that it lacks is named."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+import tokenizers
 from etils import epath
+from tokenizers import models
 
 from vcjax import config as configs
 from vcjax.data import examples
@@ -78,6 +82,18 @@ def test_a_word_that_it_lacks_is_named_with_its_place(config, tmp_path):
     document = Document("Mara prefers the snug lamp.", "", {}, "mine.jsonl:7")
     with pytest.raises(InputError, match=r"mine\.jsonl:7: the word 'snug' is in none"):
         examples.encoder(base.tokenizer, thinking=False)([document])
+
+
+def test_a_word_is_refused_where_a_token_stands_for_all_unknown_ones(config, tmp_path):
+    base = scratch.find(config, tmp_path).tokenizer
+    words = [*sorted(base.words), "<unk>"]
+    bpe = tokenizers.Tokenizer.from_str(base.bpe.to_str())
+    bpe.model = models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>")
+    theirs = dataclasses.replace(base, bpe=bpe, words=frozenset(words))
+    with pytest.raises(InputError, match=r"mine\.jsonl:7: the word 'snug'"):
+        examples.encoder(theirs, thinking=False)(
+            [Document("The snug lamp", "", {}, "mine.jsonl:7")]
+        )
 
 
 def test_weights_are_drawn_by_the_seed(config, tmp_path):

@@ -39,12 +39,15 @@ def encoder(tokenizer: Tokenizer, thinking: bool) -> Encode:
 def _encoded(
     tokenizer: Tokenizer, record: Document | Demonstration, thinking: bool
 ) -> list[tuple[np.ndarray, np.ndarray]]:
+    texts = (
+        [record.text] if isinstance(record, Document) else [m["content"] for m in record.messages]
+    )
+    for text in texts:
+        check_words(tokenizer, text, record.where)
     if isinstance(record, Document):
-        tokens = encode_document(tokenizer, record.text, record.where)
+        tokens = encode_document(tokenizer, record.text)
         parts = [(tokens, [1.0] * len(tokens))]
     else:
-        for message in record.messages:
-            check_words(tokenizer, message["content"], record.where)
         parts = encode_conversation(
             tokenizer, record.messages, record.where, thinking, record.tools
         )

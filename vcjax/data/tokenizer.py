@@ -12,7 +12,6 @@ import tokenizers
 from vcjax.errors import InputError
 
 After = Literal["nothing", "control token", "text"]  # what stands before a text
-TEMPLATE = "config.chat_template"  # what has a word that is no token, where texts were checked
 
 
 @dataclass(frozen=True, eq=False)  # each is itself alone, so that functions can cache by it
@@ -63,17 +62,12 @@ def check_words(tokenizer: Tokenizer, text: str, where: str) -> None:
             )
 
 
-def encode_text(tokenizer: Tokenizer, text: str, where: str = TEMPLATE) -> list[int]:
-    """The ids of the text. Text that spells a control token is encoded as plain text.
-
-    Raises InputError, which names `where`, for a word that is no token.
-    """
-    return encode_piece(tokenizer, text, "nothing", where).ids
+def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The ids of the text. Text that spells a control token is encoded as plain text."""
+    return encode_piece(tokenizer, text, after="nothing").ids
 
 
-def encode_piece(
-    tokenizer: Tokenizer, text: str, after: After, where: str = TEMPLATE
-) -> tokenizers.Encoding:
+def encode_piece(tokenizer: Tokenizer, text: str, after: After) -> tokenizers.Encoding:
     """As encode_text, with offsets, for a piece of a sequence; after: what stands before it.
 
     SentencePiece tokenizers put a space before a text, but not before one that goes on after text;
@@ -83,15 +77,14 @@ def encode_piece(
     try:
         return bpe.encode(text, add_special_tokens=False)
     except Exception:  # the library's own type, for a word that is no token
-        check_words(tokenizer, text, where)
+        check_words(tokenizer, text, "config.chat_template")  # texts and probes were checked before
         raise
 
 
-def encode_document(tokenizer: Tokenizer, text: str, where: str = TEMPLATE) -> list[int]:
-    """The ids of one whole document: bos where there is one, the text, eos. Errors: as of
-    encode_text."""
+def encode_document(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The ids of one whole document: bos where there is one, the text, eos."""
     bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-    return [*bos, *encode_text(tokenizer, text, where), tokenizer.eos_id]
+    return [*bos, *encode_text(tokenizer, text), tokenizer.eos_id]
 
 
 def decode(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
