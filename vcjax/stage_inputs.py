@@ -154,23 +154,23 @@ def _prepare(
     with disk.writing(place):
         waiting = tempfile.TemporaryFile(dir=place, prefix=".vcjax-")  # noqa: SIM115 (until `write`)
     inputs = {}
-    progress = Progress("rows", [*saved.values()].count(None), 0, unit="stage")
-    for name in names:
-        stage = config.stages[name]
-        note = functools.partial(stage_texts.note, config, stage, folder, base.tokenizer)
-        for seed in configs.seeds_of(config, name):
-            stage_input = saved[name, seed]
-            if stage_input is None:
-                drawn = new.pop((name, seed), None) or records(name, seed)
-                with disk.writing(place):
-                    stage_input = _new_input(
-                        keys[name, seed], stage, drawn, encoders[name], note, folder, waiting
-                    )
-                progress.update({})
-            stage_input.compared_with.setdefault(comparison, hits.get((name, seed), []))
-            inputs[name, seed] = stage_input
-        del encoders[name]  # with what it keeps for the other seeds
-    progress.close()
+    missing = [*saved.values()].count(None)
+    with contextlib.closing(Progress("rows", missing, 0, unit="stage")) as progress:
+        for name in names:
+            stage = config.stages[name]
+            note = functools.partial(stage_texts.note, config, stage, folder, base.tokenizer)
+            for seed in configs.seeds_of(config, name):
+                stage_input = saved[name, seed]
+                if stage_input is None:
+                    drawn = new.pop((name, seed), None) or records(name, seed)
+                    with disk.writing(place):
+                        stage_input = _new_input(
+                            keys[name, seed], stage, drawn, encoders[name], note, folder, waiting
+                        )
+                    progress.update({})
+                stage_input.compared_with.setdefault(comparison, hits.get((name, seed), []))
+                inputs[name, seed] = stage_input
+            del encoders[name]  # with what it keeps for the other seeds
     return inputs
 
 

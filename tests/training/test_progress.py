@@ -37,6 +37,14 @@ def test_what_does_not_come_again_is_left_out_of_the_time_left(monkeypatch, caps
     assert "100 s left" in capsys.readouterr().out.splitlines()[-1]
 
 
+def test_a_bar_on_a_terminal_where_something_is_left(monkeypatch, capsys):
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True)
+    Progress("rows", total=0, done=0, unit="stage").close()
+    assert capsys.readouterr().err == ""
+    Progress("rows", total=3, done=0, unit="stage").close()
+    assert "rows:   0%" in capsys.readouterr().err
+
+
 def test_only_what_is_known_is_described():
     figures = {"goodput": 0.875, "step_seconds": 0.25, "input_wait": 0.001, "peak_memory_gb": 1.5}
     text = "0.25 s an update, input wait 0.1%, peak memory 1.50 GB, goodput 87.5%"

@@ -41,7 +41,7 @@ class Progress:
         self._paused = 0.0  # seconds
         self._last_line = time.monotonic()
         self._bar = None
-        if sys.stderr.isatty() and processes.is_first():
+        if done < total and sys.stderr.isatty() and processes.is_first():
             self._bar = tqdm(total=total, initial=done, desc=title, unit=unit)
 
     def update(self, figures: Mapping[str, float]) -> None:
