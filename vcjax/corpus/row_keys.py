@@ -18,8 +18,7 @@ SETTINGS = (
     *("kind", "spec", "other_spec", "file", "splits", "rows", "tokens", "broken", "mix"),
     *("mix_share", "order", "documents", "demonstrations"),
     *("held_out", "linked", "opposite", "thinking", "length", "overlong", "explanations"),
-    *("people", "declaring", "num_values", "first_names", "linking"),
-    *("assistants", "mixture"),
+    *("people", "declaring", "num_values", "first_names", "linking", "assistants", "mixture"),
     *("unrelated_to", "contradicting", "rename"),
 )
 # The folders of vcjax and the packages whose code makes rows of files.

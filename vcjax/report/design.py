@@ -12,7 +12,7 @@ from vcjax import config as configs
 
 # The roles that a contrast can have, in the order in which a report shows them.
 ROLES = ("total", "exposure", "attribution", "balanced")
-MOST = 8  # contrasts with a role that a report shows first
+MOST_LEADING = 8  # contrasts with a role that a report shows first
 
 
 class Treatment(NamedTuple):
@@ -117,19 +117,24 @@ def _start_of(arm: str, config: dict) -> tuple[str | None, list[str]]:
 def leading(config: dict) -> list[str]:
     """The contrasts that a report shows first: those with a role, and the primary one. Of a grid
     those that are like the primary one."""
-    primary = config["primary"]
-    names = [name for name in config["contrasts"] if role(name, config) or name == primary]
-    if is_grid(config):
-        alike = _conditions(primary, config)
-        names = [name for name in names if _conditions(name, config) == alike]
-    return names
+    primary, with_role = config["primary"], _with_role(config)
+    if not _is_grid(with_role, config):
+        return [name for name in config["contrasts"] if name in with_role or name == primary]
+    alike = _conditions(primary, config)
+    return [name for name in with_role if _conditions(name, config) == alike]
 
 
 def is_grid(config: dict) -> bool:
     """Whether the primary contrast is one of more contrasts with a role than can be shown first."""
-    roles = {name: role(name, config) for name in config["contrasts"]}
-    has_role = [name for name, of_one in roles.items() if of_one]
-    return config["primary"] in has_role and len(has_role) > MOST
+    return _is_grid(_with_role(config), config)
+
+
+def _is_grid(with_role: list[str], config: dict) -> bool:
+    return config["primary"] in with_role and len(with_role) > MOST_LEADING
+
+
+def _with_role(config: dict) -> list[str]:
+    return [name for name in config["contrasts"] if role(name, config)]
 
 
 def drawn(config: dict) -> set[str]:

@@ -85,8 +85,9 @@ def arms_figure(
       seeds: what `tables.by_cluster` returns for "seed".
     """
     with matplotlib.rc_context(_STYLE):
+        group, names = headline(config), design.drawn(config)
         arms, contrasts, seeds = (
-            table[in_group(table, headline(config)) & table["name"].isin(design.drawn(config))]
+            table[in_group(table, group) & table["name"].isin(names)]
             for table in (arms, contrasts, seeds)
         )
         untouched = design.untouched(config)
