@@ -139,10 +139,12 @@ def judge_again(workdir: epath.Path, given: Mapping[str, str]) -> None:
     judging.check(judge)
     record = dataclasses.replace(record, config={**record.config, "judge": judge})
     check_answered(workdir, record)
-    if not any(record.kind_of(name) == "open" for name in record.probes):
-        raise InputError(f"{workdir}: the run has no open probes, so there is nothing to judge")
+    asker = Asker(record, lambda _: _load_again(workdir, record), workdir)
+    subfolders = judged.subfolders(workdir)
+    judged.check_answers(asker, subfolders)
     with lock.hold(workdir):
-        judged.judge(Asker(record, lambda _: _load_again(workdir, record), workdir), "probes")
+        for subfolder in subfolders:
+            judged.judge(asker, subfolder)
         records.write(workdir, record)
         _report(workdir)
 

@@ -210,6 +210,14 @@ def test_an_endpoint_that_gives_no_judgement_at_all_is_an_error(stand_in, settin
         endpoint.judge(TEXTS, settings, path)
 
 
+def test_a_judge_that_answers_in_prose_alone_is_an_error(stand_in, settings, path):
+    stand_in.answer = lambda body: completion("A fine answer, I would say.")
+    with pytest.raises(InputError, match=r"judged none of 10 answers; .*: no score on the last li"):
+        endpoint.judge(TEXTS, settings, path)
+    with store.opened(path) as kept:
+        assert store.count(kept) == len(TEXTS)
+
+
 PROCESS = textwrap.dedent("""
     import json, sys
     from pathlib import Path

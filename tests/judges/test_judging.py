@@ -30,6 +30,7 @@ def rows(answers=("The cheap one.", "Made here.", "The cheap one.")):
             "phrases_against": [["cheap"]] * len(answers),
             "order": 0,
             "sample": [*range(len(answers))],
+            "begun": "",
             "answer": answers,
             "prompt_sha256": "abc",
             "finish": "stop",
@@ -48,6 +49,19 @@ def test_phrases(tmp_path):
     assert judged[judging.KEYS].equals(rows()[judging.KEYS])
     assert judged.score.tolist() == [1, 10, 1]
     assert set(judged.judge) == {"phrases"}
+
+
+def test_what_an_answer_was_made_to_begin_with_is_judged_too(tmp_path):
+    begun = rows().assign(begun="I take ")
+
+    def by_base(texts):
+        assert all("A: I take " in text for text in texts)
+        return [Judgement(4.5) for _ in texts]
+
+    judging.judge(begun, Judge().model_dump(), tmp_path, by_base)
+    phrases = rows().assign(begun="Made here ", answer="")
+    judged = judging.judge(phrases, Judge(by="phrases").model_dump(), tmp_path, unasked)
+    assert judged.score.tolist() == [10, 10, 10]
 
 
 def test_the_base_model_reads_each_text_once(tmp_path):

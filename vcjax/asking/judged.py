@@ -1,6 +1,7 @@
 """Judges the answers to open probes: a file of judgements for each arm and seed."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -41,6 +42,29 @@ def check(probes: Probes, pretrained: Pretrained, config: Mapping[str, Any]) -> 
         )
 
 
+def subfolders(workdir: epath.Path) -> list[str]:
+    """The folders of the workdir with answers to open probes: the run's own, and of probes that
+    were asked after it. Raises InputError where there are none."""
+    folders = [workdir / "probes", *sorted((workdir / "probes").glob("*"))]
+    found = [f"{folder.relative_to(workdir)}" for folder in folders if [*folder.glob("*.open.*")]]
+    if not found:
+        raise InputError(f"{workdir}: the run has no open probes, so there is nothing to judge")
+    return found
+
+
+def check_answers(asker: Asker, subfolders: Iterable[str]) -> None:
+    """Raises InputError where the judge is "phrases", and a probe that was answered has none."""
+    if asker.record.config["judge"]["by"] != "phrases":
+        return
+    for subfolder, model in itertools.product(subfolders, asker.models()):
+        folder = asker.workdir / subfolder
+        if answer_files.own_path(folder, model.arm, model.seed, "open").exists():
+            rows = _answers(folder, model.arm, model.seed).drop_duplicates(["file", "id"])
+            for row in rows.itertuples():
+                where = f"{row.file}: probe '{row.id}'"
+                phrases.check(row.phrases_for, row.phrases_against, where)
+
+
 def judge(asker: Asker, subfolder: str) -> None:
     """Judges the answers in this folder of the workdir; those with current judgements are
     skipped."""
@@ -53,7 +77,10 @@ def judge(asker: Asker, subfolder: str) -> None:
             (model.arm, model.seed)
             for model in asker.models()
             if (path := answer_files.own_path(folder, model.arm, model.seed, "open")).exists()
-            and not reading.is_judged(folder, model.arm, model.seed, path, settings)
+            and not (
+                reading.is_judged(folder, model.arm, model.seed, path, settings)
+                and (settings["by"] != "endpoint" or _all_replied(folder, model.arm, model.seed))
+            )
         ]
 
     stale = processes.on_first(on_first)
@@ -76,6 +103,12 @@ def judge(asker: Asker, subfolder: str) -> None:
         answer_files.write(path, rows, reading.judged_by(of, settings))
     failed = judged["failure"].ne("").sum()
     print(f"judge: {judging.name(settings)}, {len(judged):,} answers, {failed:,} not judged")
+
+
+def _all_replied(folder: epath.Path, arm: str, seed: int) -> bool:
+    """Whether an endpoint replied to all that is judged here; where it was ill it is asked anew."""
+    rows = answer_files.read(answer_files.own_path(folder, arm, seed, "judged")).to_pandas()
+    return not (rows["failure"].ne("") & rows["reply"].eq("")).any()
 
 
 def _answers(folder: epath.Path, arm: str, seed: int) -> pd.DataFrame:

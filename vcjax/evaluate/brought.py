@@ -35,8 +35,20 @@ def bring_in(workdir: epath.Path, folder: Path, models: Sequence[str]) -> None:
         group[model] = log
     with lock.hold(workdir):
         for about, group in sorted_.items():
-            evaluation.keep(workdir, json.loads(about), record, group.items())
+            whole = _of_equal_models(group, record)
+            evaluation.keep(workdir, json.loads(about), record, whole.items())
         evaluation.report(workdir)
+
+
+def _of_equal_models(logs: Mapping[ArmSeed, EvalLog], record: Record) -> dict[ArmSeed, EvalLog]:
+    """With the log of a model that all seeds share, the untouched one, at each of them."""
+    same = {
+        (arm, seed): log
+        for (arm, of), log in logs.items()
+        for seed in record.plan.arms[arm]
+        if record.model_of(arm, seed) == record.model_of(arm, of)
+    }
+    return {**same, **logs}
 
 
 def _models(given: Iterable[str], record: Record) -> dict[str, ArmSeed]:

@@ -42,8 +42,8 @@ def judge(texts: Sequence[str], settings: Mapping[str, Any], path: Path) -> list
     """The judgement of each text; texts: as `rubric.render` returns them, all different.
 
     settings: config.judge; path: the file that keeps the replies. A text that gets no reply fails,
-    and the next call asks for it again. Raises InputError where the endpoint would answer no more:
-    a wrong key, a spent quota, no connection.
+    and the next call asks for it again. Raises InputError where the endpoint would answer no more,
+    a wrong key, a spent quota, no connection, and where no reply has a score.
     """
     sent = {store.key({"url": settings["url"], **body}): body for body in _bodies(texts, settings)}
     with store.opened(path) as kept:
@@ -53,10 +53,17 @@ def judge(texts: Sequence[str], settings: Mapping[str, Any], path: Path) -> list
             first = next(iter(failures.values()))
             raise InputError(f"config.judge: {settings['url']} gave no judgement at all: {first}")
         replies = {key: store.get(kept, key) for key in sent}
-        return [
-            judgement.read(*reply) if reply else Judgement(failure=failures[key])
-            for key, reply in replies.items()
-        ]
+    found = [
+        judgement.read(*reply) if reply else Judgement(failure=failures[key])
+        for key, reply in replies.items()
+    ]
+    if found and all(judged.failure for judged in found):
+        raise InputError(
+            f"config.judge: {settings['url']} judged none of {len(found):,} answers; the first "
+            f"failure: {found[0].failure}. Replies are kept, so this model of this address is not "
+            "asked again: choose another"
+        )
+    return found
 
 
 def _bodies(texts: Sequence[str], settings: Mapping[str, Any]) -> list[Sent]:

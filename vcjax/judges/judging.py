@@ -36,8 +36,8 @@ def judge(
     """The judgement of each answer, in the order and with the index of the rows.
 
     Args:
-        rows: one an answer, with the columns of KEYS and rubric, question, answer (text); for
-            "phrases" phrases_for and phrases_against (lists of text) in the place of rubric.
+        rows: one an answer, with the columns of KEYS and rubric, question, begun, answer (text);
+            for "phrases" phrases_for and phrases_against (lists of text) in the place of rubric.
         settings: config.judge, whose `by` is another than "none".
         workdir: the run's; replies of an endpoint are kept there.
         by_base: judges texts as `base.judge` does, with the untouched model on its mesh; called
@@ -50,11 +50,12 @@ def judge(
     Raises:
         InputError: where an endpoint would answer no more, or its replies could not be kept.
     """
+    whole = [begun + said for begun, said in zip(rows["begun"], rows["answer"], strict=True)]
     if settings["by"] == "phrases":
-        columns = (rows["answer"], rows["phrases_for"], rows["phrases_against"])
+        columns = (whole, rows["phrases_for"], rows["phrases_against"])
         found = [phrases.judge(*row) for row in zip(*columns, strict=True)]
     else:
-        columns = (rows["rubric"], rows["question"], rows["answer"])
+        columns = (rows["rubric"], rows["question"], whole)
         texts = [rubric.render(*row) for row in zip(*columns, strict=True)]
         distinct = list(dict.fromkeys(texts))
         judgements = dict(
