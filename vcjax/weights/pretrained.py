@@ -78,6 +78,7 @@ class Pretrained:
 
 def find(model: str, chat_template: str = "") -> Pretrained:
     """model: a packaged name, a .gguf file, a Hugging Face folder, or a hub id (NAME@revision).
+    InputError where it cannot be used, also by the names and shapes of its weights.
 
     chat_template: the source of a template to use instead of all the model's own; "" for its own.
     """
@@ -159,6 +160,7 @@ def _from_package(model: str, packaged: Packaged) -> Pretrained:
 
 def _from_gguf(model: str, path: Path, identity: str, licence: str) -> Pretrained:
     architecture, tokenizer = gguf.read_architecture(path), gguf.read_tokenizer(path)
+    open_weights(path)
     return Pretrained(model, path, identity, licence, architecture, tokenizer)
 
 
@@ -173,6 +175,7 @@ def _from_folder(model: str, folder: Path) -> Pretrained:
             f"{folder}: the tokenizer has a token {largest}, the model's vocabulary ends at "
             f"{architecture.vocab_size - 1}; resize its embeddings with transformers"
         )
+    open_weights(folder)
     return Pretrained(
         model, folder, _identity(folder, tokenizer), _licence(folder), architecture, tokenizer
     )
