@@ -11,9 +11,10 @@ import huggingface_hub
 import jax
 
 from vcjax.data import licences
+from vcjax.data.hub import fault_of
 from vcjax.data.templates import check_template
 from vcjax.data.tokenizer import Tokenizer
-from vcjax.errors import InputError, first_line, missing
+from vcjax.errors import InputError, missing
 from vcjax.models.architecture import Architecture
 from vcjax.models.transformer import Model
 from vcjax.weights import gguf, huggingface, placement, tokenizer_json
@@ -191,7 +192,7 @@ def _from_hub(model: str) -> Path:
     except Exception as error:  # many types: no network, no such model, gated
         raise InputError(
             f"config.model: {model!r} is no folder here, not in the hub's cache, and could not be "
-            f"downloaded ({first_line(error)}); packaged models are {', '.join(PACKAGED)}"
+            f"downloaded ({fault_of(error, name)}); packaged models are {', '.join(PACKAGED)}"
         ) from error
     return Path(folder)
 
