@@ -5,6 +5,7 @@ Only the families of FAMILIES, only .safetensors, no code from the folder.
 
 import dataclasses
 import functools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,14 +70,18 @@ def model_type(folder: Path) -> str:
 
 def _model_type(path: Path, config: dict[str, Any]) -> str:
     """By `model_type`, as `transformers`; by the class in files of no model_type."""
-    names = config.get("architectures") or ["none"]
-    if names[0] not in CLASSES:
+    names = config.get("architectures") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(
+            f"{path}: architectures is {json.dumps(names)}, expected a list of classes' names"
+        )
+    if names and names[0] not in CLASSES:
         raise InputError(
             f"{path}: architecture {names[0]!r} is not supported; supported are "
             f"{', '.join(CLASSES)}"
         )
-    found = config.get("model_type", CLASSES[names[0]])
-    if found not in FAMILIES:
+    found = config.get("model_type", CLASSES[names[0]] if names else None)
+    if not isinstance(found, str) or found not in FAMILIES:
         raise InputError(
             f"{path}: model_type {found!r} is not supported; supported are {', '.join(FAMILIES)}"
         )
@@ -243,6 +248,11 @@ def weight_files(folder: Path) -> dict[str, Path]:
         named = read_json(index).get("weight_map")
         if not isinstance(named, dict) or not named:
             raise InputError(f"{index}: field 'weight_map' is missing or empty")
+        for name, file in named.items():
+            if not isinstance(file, str):
+                raise InputError(
+                    f"{index}: weight_map: {name} is {json.dumps(file)}, expected a file's name"
+                )
         files = {name: folder / file for name, file in named.items()}
         missing = sorted(f for f in files.values() if f.parent != folder or not f.is_file())
         if missing:
