@@ -280,6 +280,7 @@ def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder
     lines = warnings(plan, sharding.shards("batch", inputs.mesh.shape))
     lines += probe_files.warnings(inputs.config) + overlap.warnings(inputs.given_away)
     lines += templates.warnings(inputs.base.tokenizer) + sources.warnings(plan)
+    lines += grafts.warnings(inputs.models)
     for line in [*lines, *stage_inputs.warnings(inputs.config, folder), *of_names]:
         print(f"warning: {line}")
     _print_evaluations(inputs.config, inputs.base.architecture, inputs.base.tokenizer)

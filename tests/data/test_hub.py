@@ -1,13 +1,17 @@
 """Data sets of the hub, from a cache as its client leaves it; without a network."""
 
 import json
+from unittest import mock
 
 import pytest
 from data_files import refusal, write_lines, write_parquet
 from huggingface_hub import constants
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
 from vcjax.data import hub, licences
 from vcjax.data.formats import read_demonstrations
+from vcjax.errors import InputError
+from vcjax.weights import pretrained
 
 COMMITS = {"main": "0" * 39 + "1", "v2": "0" * 39 + "2"}
 CHAT = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]
@@ -88,3 +92,22 @@ def test_a_part_that_the_cache_lacks_is_not_taken_for_the_whole(cache):
     (trees / f"{COMMITS['main']}.json").write_text(json.dumps(content))
     assert hub.fetch("hub:org/chats/chats.jsonl").is_file()
     assert "could not be downloaded" in refusal(hub.fetch, "hub:org/chats/mix")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (GatedRepoError, "/datasets/org/gated and set HF_TOKEN to"),
+        (RepositoryNotFoundError, "or is private: then set HF_TOKEN to"),
+        (RevisionNotFoundError, "no such revision"),
+    ],
+)
+def test_what_the_hub_refuses_says_what_to_do(cache, monkeypatch, error, message):
+    def refused(*_, **__):
+        raise error("403 Client Error.", response=mock.MagicMock())
+
+    monkeypatch.setattr(hub.huggingface_hub, "snapshot_download", refused)
+    assert message in refusal(hub.fetch, "hub:org/gated")
+    with pytest.raises(InputError, match=r"HF_TOKEN|revision") as caught:
+        pretrained.find("org/gated")
+    assert "datasets" not in str(caught.value)

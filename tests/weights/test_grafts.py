@@ -28,6 +28,7 @@ from vcjax.weights import grafts, peft, pretrained
 from vcjax.workdir import files
 
 QWEN3 = tiny.FAMILIES["qwen3"]
+HEADS, KV, DIM = QWEN3.num_heads, QWEN3.num_kv_heads, QWEN3.head_dim
 SCALES = dict(none=0, half=0.5, one=1, more=1.5)
 
 
@@ -302,6 +303,7 @@ def found(own, model, chat_template=""):
     [
         (dict(num_layers=3), r"of another shape than .* \(layers: 3, not 2\)"),
         (dict(mlp_dim=64), r"\(gate's inputs and outputs: \(32, 64\), not \(32, 48\)\)"),
+        (dict(num_heads=HEADS * 2, num_kv_heads=KV * 2, head_dim=DIM // 2), r"\(heads: "),
     ],
 )
 def test_another_shape_is_refused(checkpoints, tmp_path, change, message):
@@ -309,6 +311,17 @@ def test_another_shape_is_refused(checkpoints, tmp_path, change, message):
     with pytest.raises(InputError, match=message) as error:
         found(checkpoints[0], other)
     assert str(error.value).startswith("config.grafts.g.model: ")
+
+
+def test_what_differs_beside_the_shape_is_a_warning(checkpoints, tmp_path):
+    base, chat = checkpoints
+    assert grafts.warnings(found(base, chat)) == []
+    other = shutil.copytree(chat, tmp_path / "other")
+    config = files.read_json(other / "config.json")
+    config["rope_parameters"]["rope_theta"] *= 2
+    hub.write_json(other / "config.json", config | {"rms_norm_eps": 1e-5})
+    (warning,) = grafts.warnings(found(base, other))
+    assert f"{other} has another period of layers (RoPE or windows), norm_eps than" in warning
 
 
 def test_other_tokens_are_refused_but_added_control_tokens_are_not(checkpoints, tmp_path):

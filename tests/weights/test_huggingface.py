@@ -103,7 +103,10 @@ def test_the_model_type_decides(folder):
     edit(folder, model_type="granite", attention_multiplier=0.25, residual_multiplier=0.5)
     architecture = huggingface.read_architecture(folder)
     assert (architecture.attention_scale, architecture.residual_multiplier) == (0.25, 0.5)
-    edit(folder, model_type="absent")  # of older files
+    for names in ("absent", None, []):
+        edit(folder, architectures=names)
+        assert huggingface.read_architecture(folder) == architecture
+    edit(folder, architectures=["LlamaForCausalLM"], model_type="absent")  # of older files
     assert huggingface.read_architecture(folder) == tiny.FAMILIES["llama3"]
 
 
@@ -168,11 +171,18 @@ def test_a_multimodal_checkpoint_holds_the_text_model(torch, tmp_path):
     ("changes", "named"),
     [
         ({"architectures": ["GemmaForCausalLM"]}, "'GemmaForCausalLM'"),
-        ({"architectures": None}, "'none'"),
+        ({"architectures": None, "model_type": "absent"}, "model_type None"),
+        ({"architectures": "LlamaForCausalLM"}, "expected a list of classes' names"),
+        ({"architectures": {"a": 1}}, "expected a list of classes' names"),
+        ({"model_type": ["llama"]}, "model_type ['llama']"),
         ({"attention_bias": True}, "attention_bias is true"),
         ({"mlp_bias": True}, "mlp_bias is true"),
         ({"hidden_act": "gelu"}, 'hidden_act is "gelu"'),
         ({"quantization_config": {"quant_method": "fp8"}}, "the weights are quantised (fp8)"),
+        ({"quantization_config": {"quant_algo": "FP8"}}, "the weights are quantised (FP8)"),
+        ({"rope_parameters": {"rope_type": ["linear"]}}, "RoPE scaling ['linear']"),
+        ({"rms_norm_eps": 10**400}, "expected a number"),
+        ({"is_causal": None}, "is_causal is null"),
         ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "'yarn'"),
         ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4}}, "'factor'"),
         ({"hidden_size": "absent"}, "'hidden_size' is missing"),
@@ -218,6 +228,8 @@ SLIDING = ["full_attention", "sliding_attention"]
         ("qwen3_moe", {"decoder_sparse_step": 2}, "decoder_sparse_step is 2"),
         ("qwen3_moe", {"scoring_func": "sigmoid"}, 'scoring_func is "sigmoid"'),
         ("qwen3_moe", {"n_group": 8}, "n_group is 8"),
+        ("qwen3_moe", {"topk_method": "noaux_tc"}, 'topk_method is "noaux_tc"'),
+        ("qwen3_moe", {"layer_types": SLIDING}, "but sliding_window is off"),
         ("qwen3_moe", {"n_shared_experts": 1}, "n_shared_experts is 1"),
         ("qwen3_moe", {"num_experts_per_tok": 9}, "but there are 8 experts"),
         ("qwen3_moe", {"hidden_act": "gelu_pytorch_tanh"}, 'only "silu" is'),
@@ -296,6 +308,8 @@ def test_an_index_stays_in_its_folder(folder):
     outside = {"weight_map": {"model.norm.weight": "../elsewhere.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(outside))
     assert "not in the folder" in refusal(load, folder)
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": 3}}')
+    assert "a is 3, expected a file's name" in refusal(load, folder)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

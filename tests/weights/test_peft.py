@@ -291,6 +291,13 @@ def test_an_adapter_of_another_kind_is_named_by_it(folder, config, named):
         read(folder)
 
 
+def test_targets_that_are_no_names(folder):
+    config = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(config | {"target_modules": [3]}))
+    with pytest.raises(InputError, match="target_modules has 3"):
+        read(folder)
+
+
 @pytest.mark.parametrize("key", REFUSED)
 def test_an_option_that_ours_lack(folder, key):
     value, message = REFUSED[key]

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
 import sys
 
@@ -13,6 +14,7 @@ import peers
 import pytest
 import tiny
 from huggingface_hub import constants
+from safetensors.numpy import load_file, save_file
 
 from vcjax import sharding
 from vcjax.errors import InputError
@@ -199,3 +201,18 @@ def test_another_chat_template_is_another_model(tiny_gguf):
     assert other.identity != plain.identity
     with pytest.raises(InputError, match=r"<\|eot_id\|>"):
         pretrained.find(str(tiny_gguf), "{{ messages[0].content }}<|eot_id|>")
+
+
+def test_weights_of_another_architecture_are_refused_by_their_headers(published, tmp_path):
+    folder = shutil.copytree(published, tmp_path / "copy")
+    path, name = folder / "model.safetensors", "model.layers.1.mlp.up_proj.weight"
+    tensors = load_file(path)
+    del tensors[name]
+    for message, changed in {
+        f"'{name}' is missing": {},
+        "sinks' is no weight of": {name: np.ones((48, 32)), "model.layers.0.sinks": np.ones(4)},
+        f"'{name}' is [32, 48], expected [48, 32]": {name: np.ones((32, 48))},
+    }.items():
+        save_file(tensors | changed, path)
+        with pytest.raises(InputError, match=re.escape(message)):
+            pretrained.find(str(folder))

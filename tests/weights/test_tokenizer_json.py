@@ -435,6 +435,14 @@ def test_a_broken_file(file, content, tmp_path):
     refusal(tmp_path, file)
 
 
+def test_a_map_of_special_tokens_that_is_none(tmp_path):
+    config = load(write(tmp_path), "tokenizer_config.json")
+    config.pop("added_tokens_decoder")
+    hub.write_json(tmp_path / "tokenizer_config.json", config)
+    (tmp_path / "special_tokens_map.json").write_text("null")
+    refusal(tmp_path, "special_tokens_map.json")
+
+
 def test_a_config_that_is_missing(tmp_path):
     (write(tmp_path) / "tokenizer_config.json").unlink()
     refusal(tmp_path, "tokenizer_config.json")
@@ -535,6 +543,14 @@ def test_no_token_that_ends_a_document(tmp_path):
         ({"added_tokens_decoder": {"9999": {"content": "<|x|>"}}}, "'<|x|>'"),
         ({"added_tokens_decoder": {"9999": {"content": "<|eot_id|>"}}}, "'<|eot_id|>'"),
         ({"auto_map": {"AutoTokenizer": ["tokenizer.Mine", None]}}, "auto_map"),
+        ({"extra_special_tokens": {"x": 3}}, "x: 3 is no token"),
+        ({"extra_special_tokens": {"xs": ["<|eot_id|>"]}}, 'xs: ["<|eot_id|>"] is no token'),
+        ({"bos_token": {}}, "bos_token: {} is no token"),
+        ({"additional_special_tokens": [None]}, "additional_special_tokens: null is no token"),
+        ({"additional_special_tokens": "<|eot_id|>"}, "expected a list of tokens"),
+        ({"added_tokens_decoder": None}, "added_tokens_decoder: expected an object"),
+        ({"added_tokens_decoder": {"a": "<|eot_id|>"}}, "added_tokens_decoder: expected an"),
+        ({"added_tokens_decoder": {"1": 3}}, "added_tokens_decoder.1: 3 is no token"),
     ],
 )
 def test_a_config_that_says_other_than_the_file(fields, complaint, tmp_path):

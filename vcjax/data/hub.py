@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import huggingface_hub
 from huggingface_hub import constants
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
 from vcjax.data.sources import HUB, fault
 from vcjax.errors import InputError, first_line, hint, nearest
@@ -40,6 +41,19 @@ def revision(source: str) -> str:
     """The commit that a source stands for."""
     repo, given, _ = _parse(source)
     return _commit(repo, given, download=True)
+
+
+def fault_of(error: Exception, page: str) -> str:
+    """Why the hub gave nothing, and what to do. page: "NAME" of a model, "datasets/NAME"."""
+    token = "set HF_TOKEN to a token of an account that"
+    match error:
+        case GatedRepoError():
+            return f"it is gated: accept its terms on {constants.ENDPOINT}/{page} and {token} did"
+        case RepositoryNotFoundError():
+            return f"it is not on the hub, or is private: then {token} may read it"
+        case RevisionNotFoundError():
+            return "it has no such revision"
+    return first_line(error)
 
 
 def root(place: Path) -> Path | None:
@@ -81,7 +95,11 @@ def _download(repo: str, revision: str, patterns: list[str] | None, download: bo
     except Exception as error:  # many types: no network, no such data set or revision, gated
         near = nearest(repo, {*_cached()} - {repo})
         also = f"; did you mean {near!r}, which is there?" if near else ""
-        failed = f", and could not be downloaded ({first_line(error)})" if download else ""
+        failed = (
+            f", and could not be downloaded ({fault_of(error, f'datasets/{repo}')})"
+            if download
+            else ""
+        )
         raise InputError(f"hub:{repo}@{revision}: not in the hub's cache{failed}{also}") from error
     return Path(folder)
 

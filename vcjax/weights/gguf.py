@@ -239,12 +239,13 @@ def open_weights(path: Path) -> Reader:
         known |= {_tensor_name(("blocks", name), layer) for name in names}
     for name in sorted(tensors.keys() - known):  # without it, it would be another model
         raise InputError(f"{path}: tensor {name!r} is not supported; use another model")
+    tied = _tensor_name(("head",), None)  # where it is not there
+    for name in sorted(known - tensors.keys() - {tied}):
+        raise InputError(f"{path}: tensor {name!r} is missing")
     permuted = ("q", "k") if model_type(path) == "llama" else ()
 
     def read(leaf: Leaf, layer: int | None, index: Index) -> np.ndarray:
         name = _tensor_name(leaf, layer)
-        if name not in tensors:
-            raise InputError(f"{path}: tensor {name!r} is missing")
         tensor = tensors[name]
         weight = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
         check_finite(weight, name, path)

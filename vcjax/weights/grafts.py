@@ -1,10 +1,13 @@
 """The models that a config's grafts name: checkpoints on which a run's adapters are asked, too."""
 
+import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from vcjax.errors import InputError
+from vcjax.models.architecture import Architecture
 from vcjax.weights import pretrained
 from vcjax.weights.pretrained import Pretrained
 
@@ -24,6 +27,24 @@ def find(config: ConfigDict, own: Pretrained) -> dict[str, Pretrained]:
     return found
 
 
+def warnings(models: Mapping[str, Pretrained]) -> list[str]:
+    """In what the other models of `find` are not computed as the experiment's own; sizes fit."""
+    own, *others = models.values()
+    return [
+        f"config.grafts: {other.name} has another {', '.join(differ)} than {own.name}, where the "
+        "adapters were trained"
+        for other in others
+        if (differ := [*_other_fields(own.architecture, other.architecture)])
+    ]
+
+
+def _other_fields(ours: Architecture, theirs: Architecture) -> Iterator[str]:
+    for field in dataclasses.fields(Architecture):
+        name = field.name
+        if name != "vocab_size" and getattr(ours, name) != getattr(theirs, name):
+            yield "period of layers (RoPE or windows)" if name == "period" else name
+
+
 def _find(model: str, chat_template: str, where: str) -> Pretrained:
     try:
         found = pretrained.find(model)
@@ -41,6 +62,11 @@ def _check_fits(other: Pretrained, own: Pretrained, where: str) -> None:
     shapes: list[dict[str, Any]] = [
         {"layers": model.num_layers}
         | {f"{name}'s inputs and outputs": size for name, size in model.projections.items()}
+        | {
+            "heads": model.num_heads,
+            "key and value heads": model.num_kv_heads,
+            "experts": model.experts.count if model.experts else None,
+        }
         for model in (ours, theirs)
     ]
     for what, size in shapes[0].items():

@@ -5,7 +5,8 @@ Only the families of FAMILIES, only .safetensors, no code from the folder.
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +70,18 @@ def model_type(folder: Path) -> str:
 
 def _model_type(path: Path, config: dict[str, Any]) -> str:
     """By `model_type`, as `transformers`; by the class in files of no model_type."""
-    names = config.get("architectures") or ["none"]
-    if names[0] not in CLASSES:
+    names = config.get("architectures") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(
+            f"{path}: architectures is {json.dumps(names)}, expected a list of classes' names"
+        )
+    if names and names[0] not in CLASSES:
         raise InputError(
             f"{path}: architecture {names[0]!r} is not supported; supported are "
             f"{', '.join(CLASSES)}"
         )
-    found = config.get("model_type", CLASSES[names[0]])
-    if found not in FAMILIES:
+    found = config.get("model_type", CLASSES[names[0]] if names else None)
+    if not isinstance(found, str) or found not in FAMILIES:
         raise InputError(
             f"{path}: model_type {found!r} is not supported; supported are {', '.join(FAMILIES)}"
         )
@@ -149,12 +154,14 @@ def is_transposed(leaf: Leaf) -> bool:
 
 
 def open_weights(folder: Path) -> Reader:
-    """A reader of single slices; the files are memory-mapped, so only the slice is read."""
+    """A reader of single slices; the files are memory-mapped, so only the slice is read.
+
+    Raises InputError where they do not hold the tensors of the architecture.
+    """
     family = FAMILIES[model_type(folder)]
     files, architecture = _own_files(folder, family), read_architecture(folder)
-    sizes = _tensor_sizes(architecture)
-    _check_names(folder, files, sizes, architecture, family)
     opened = functools.cache(open_file)
+    _check_tensors(folder, files, architecture, family, opened)
 
     def read(leaf: Leaf, layer: int | None, index: Index) -> np.ndarray:
         experts = experts_of(leaf, architecture)
@@ -164,46 +171,51 @@ def open_weights(folder: Path) -> Reader:
         return np.stack([read_one(leaf, name, index[1:]) for name in names])
 
     def read_one(leaf: Leaf, own: str, index: Index) -> np.ndarray:
-        if own not in files:
-            raise InputError(f"{folder}: tensor {own!r} is missing")
         name, path = files[own]
         tensor = opened(path).get_slice(name)
-        if tensor.get_dtype() not in FLOATS:
-            raise InputError(
-                f"{path}: tensor {name!r} is {tensor.get_dtype()}, expected one of "
-                f"{', '.join(FLOATS)}; give the model that it was quantised from"
-            )
-        if tensor.get_shape() != sizes[leaf]:
-            raise InputError(
-                f"{path}: tensor {name!r} is {tensor.get_shape()}, expected {sizes[leaf]}"
-            )
         part = tensor[index[::-1]].T if is_transposed(leaf) else tensor[index]
         return check_finite(part, name, path)
 
     return read
 
 
-def _check_names(
+def _check_tensors(
     folder: Path,
-    files: Iterable[str],
-    leaves: Iterable[Leaf],
+    files: Mapping[str, tuple[str, Path]],
     architecture: Architecture,
     family: Family,
+    opened: Callable[[Path], Any],
 ) -> None:
-    """Refuses tensors that the block has no place for: without them it would be another model."""
-    known = {
-        tensor_name(leaf, layer, family, expert)
-        for leaf in leaves
+    """Refuses, by the headers of the files, tensors that are missing or of another shape or type,
+    and those that the block has no place for: without them it would be another model."""
+    sizes = {
+        tensor_name(leaf, layer, family, expert): size
+        for leaf, size in _tensor_sizes(architecture).items()
         for layer in (range(architecture.num_layers) if leaf[0] == "blocks" else [None])
         for expert in experts_of(leaf, architecture)
     }
-    known.add(OUTSIDE["head"])  # some files hold it although it is tied to the embeddings
-    for name in sorted({*files} - known):
+    # Some files hold the head although it is tied to the embeddings.
+    for name in sorted(files.keys() - sizes.keys() - {OUTSIDE["head"]}):
         if not name.endswith("rotary_emb.inv_freq"):  # which older files hold: config.json has it
             raise InputError(
                 f"{folder}: tensor {name!r} is no weight of the architecture that config.json "
                 "names, and vcjax would leave it out; use another model"
             )
+    for own, size in sizes.items():
+        if own not in files:
+            raise InputError(f"{folder}: tensor {own!r} is missing")
+        name, path = files[own]
+        try:
+            tensor = opened(path).get_slice(name)
+        except SafetensorError:  # an index names it in this file
+            raise InputError(f"{path}: tensor {name!r} is missing") from None
+        if tensor.get_dtype() not in FLOATS:
+            raise InputError(
+                f"{path}: tensor {name!r} is {tensor.get_dtype()}, expected one of "
+                f"{', '.join(FLOATS)}; give the model that it was quantised from"
+            )
+        if tensor.get_shape() != size:
+            raise InputError(f"{path}: tensor {name!r} is {tensor.get_shape()}, expected {size}")
 
 
 def _own_files(folder: Path, family: Family) -> dict[str, tuple[str, Path]]:
@@ -236,6 +248,11 @@ def weight_files(folder: Path) -> dict[str, Path]:
         named = read_json(index).get("weight_map")
         if not isinstance(named, dict) or not named:
             raise InputError(f"{index}: field 'weight_map' is missing or empty")
+        for name, file in named.items():
+            if not isinstance(file, str):
+                raise InputError(
+                    f"{index}: weight_map: {name} is {json.dumps(file)}, expected a file's name"
+                )
         files = {name: folder / file for name, file in named.items()}
         missing = sorted(f for f in files.values() if f.parent != folder or not f.is_file())
         if missing:

@@ -118,7 +118,7 @@ def read_adapter(folder: Path, model: Model, untouched: PyTree = None) -> PyTree
     config, adapted = _read_config(folder), _short_names(adapter)
     targets = config.get("target_modules") or []
     for target in targets if isinstance(targets, list) else []:  # a pattern: its tensors will tell
-        if target.split(".")[-1] not in adapted:
+        if not isinstance(target, str) or target.split(".")[-1] not in adapted:
             raise InputError(
                 f"{folder / CONFIG}: target_modules has {target!r}; vcjax adapts only "
                 f"{', '.join(adapted)}"

@@ -11,9 +11,10 @@ import huggingface_hub
 import jax
 
 from vcjax.data import licences
+from vcjax.data.hub import fault_of
 from vcjax.data.templates import check_template
 from vcjax.data.tokenizer import Tokenizer
-from vcjax.errors import InputError, first_line, missing
+from vcjax.errors import InputError, missing
 from vcjax.models.architecture import Architecture
 from vcjax.models.transformer import Model
 from vcjax.weights import gguf, huggingface, placement, tokenizer_json
@@ -78,6 +79,7 @@ class Pretrained:
 
 def find(model: str, chat_template: str = "") -> Pretrained:
     """model: a packaged name, a .gguf file, a Hugging Face folder, or a hub id (NAME@revision).
+    InputError where it cannot be used, also by the names and shapes of its weights.
 
     chat_template: the source of a template to use instead of all the model's own; "" for its own.
     """
@@ -159,6 +161,7 @@ def _from_package(model: str, packaged: Packaged) -> Pretrained:
 
 def _from_gguf(model: str, path: Path, identity: str, licence: str) -> Pretrained:
     architecture, tokenizer = gguf.read_architecture(path), gguf.read_tokenizer(path)
+    open_weights(path)
     return Pretrained(model, path, identity, licence, architecture, tokenizer)
 
 
@@ -173,6 +176,7 @@ def _from_folder(model: str, folder: Path) -> Pretrained:
             f"{folder}: the tokenizer has a token {largest}, the model's vocabulary ends at "
             f"{architecture.vocab_size - 1}; resize its embeddings with transformers"
         )
+    open_weights(folder)
     return Pretrained(
         model, folder, _identity(folder, tokenizer), _licence(folder), architecture, tokenizer
     )
@@ -188,7 +192,7 @@ def _from_hub(model: str) -> Path:
     except Exception as error:  # many types: no network, no such model, gated
         raise InputError(
             f"config.model: {model!r} is no folder here, not in the hub's cache, and could not be "
-            f"downloaded ({first_line(error)}); packaged models are {', '.join(PACKAGED)}"
+            f"downloaded ({fault_of(error, name)}); packaged models are {', '.join(PACKAGED)}"
         ) from error
     return Path(folder)
 

@@ -1,6 +1,8 @@
 """The tokens that end what a model says."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 from vcjax.data.chat import encode_conversation
 from vcjax.data.tokenizer import Tokenizer
@@ -14,13 +16,22 @@ def stop_ids(folder: Path | None, tokenizer: Tokenizer) -> list[int]:
     folder: the model's Hugging Face folder, None where it has none. As in `transformers`,
     generation_config.json counts, else config.json.
     """
-    own: dict = {}
+    ids: list[int] = []
     if folder is not None:
-        own = files.read_json(folder / "generation_config.json") or {}
-        own = own or files.read_json(folder / "config.json") or {}
-    ids = own.get("eos_token_id")
-    ids = ids if isinstance(ids, list) else [] if ids is None else [ids]
+        path = folder / "generation_config.json"
+        path = path if files.read_json(path) else folder / "config.json"
+        ids = _eos_ids(path, files.read_json(path) or {})
     return list(dict.fromkeys([*ids, tokenizer.eos_id, *_end_of_turn(tokenizer)]))
+
+
+def _eos_ids(path: Path, own: Any) -> list[int]:
+    given = own.get("eos_token_id") if isinstance(own, dict) else None
+    ids = given if isinstance(given, list) else [] if given is None else [given]
+    if not all(type(id_) is int for id_ in ids):
+        raise InputError(
+            f"{path}: eos_token_id is {json.dumps(given)}, expected a token's id or a list of them"
+        )
+    return ids
 
 
 def _end_of_turn(tokenizer: Tokenizer) -> list[int]:

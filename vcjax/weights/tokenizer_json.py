@@ -54,13 +54,13 @@ def read_tokenizer(folder: Path) -> Tokenizer:
         )
     original, config, spec = _original(path), _read_config(folder), read_json(path)
     added = {token.content: id_ for id_, token in original.get_added_tokens_decoder().items()}
-    _check_config(folder / "tokenizer_config.json", config, added)
-    prefix_space.check(folder / "tokenizer_config.json", config, spec)
+    settings = folder / "tokenizer_config.json"
+    named = _template_tokens(settings, config)
+    _check_config(settings, config, added)
+    prefix_space.check(settings, config, spec)
     model_type = (read_json(folder / "config.json") or {}).get("model_type")
     return dataclasses.replace(
-        separated(
-            path, original, spec, _template_tokens(config), chat_templates.read(folder, config)
-        ),
+        separated(path, original, spec, named, chat_templates.read(folder, config)),
         warnings=tuple(prefix_space.warnings(model_type, config, spec)),
     )
 
@@ -131,14 +131,24 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: no such file or no JSON object; {SAVE_AGAIN}")
     if "added_tokens_decoder" in config:
         return config
-    return config | read_json(folder / "special_tokens_map.json", default={})
+    beside = folder / "special_tokens_map.json"
+    more = read_json(beside, default={})
+    if not isinstance(more, dict):
+        raise InputError(f"{beside}: no JSON object; {SAVE_AGAIN}")
+    return config | more
 
 
-def _content(token: str | dict[str, Any]) -> str:
-    return token if isinstance(token, str) else token["content"]
+def _content(path: Path, key: str, token: Any) -> str:
+    content = token.get("content") if isinstance(token, dict) else token
+    if not isinstance(content, str):
+        raise InputError(
+            f"{path}: {key}: {json.dumps(token)} is no token; expected its text, or an object with "
+            f"that as 'content'; {SAVE_AGAIN}"
+        )
+    return content
 
 
-def _template_tokens(config: dict[str, Any]) -> dict[str, str]:
+def _template_tokens(path: Path, config: dict[str, Any]) -> dict[str, str]:
     """What a template may write by its name: bos_token, eos_token and the model's own.
 
     null is no token, and add_bos_token is a switch.
@@ -146,17 +156,26 @@ def _template_tokens(config: dict[str, Any]) -> dict[str, str]:
     named = {k: v for k, v in config.items() if k.endswith("_token") and isinstance(v, str | dict)}
     own = config.get("extra_special_tokens")
     named |= own if isinstance(own, dict) else {}
-    return {key: _content(token) for key, token in named.items()}
+    return {key: _content(path, key, token) for key, token in named.items()}
 
 
 def _check_config(path: Path, config: dict[str, Any], added: dict[str, int]) -> None:
     """Whatever it names as a token must be an added token, else it would be encoded as text."""
     if "auto_map" in config:
         raise InputError(f"{path}: auto_map: the tokenizer is code of its own, which is not run")
-    ids = {_content(token): int(i) for i, token in config.get("added_tokens_decoder", {}).items()}
-    lists = [config.get(f"{kind}_special_tokens") or [] for kind in ("additional", "extra")]
-    listed = itertools.chain(*(given for given in lists if not isinstance(given, dict)))
-    for token in [*ids, *_template_tokens(config).values(), *map(_content, listed)]:
+    decoder = config.get("added_tokens_decoder", {})
+    if not isinstance(decoder, dict) or not all(map(str.isdecimal, decoder)):
+        raise InputError(
+            f"{path}: added_tokens_decoder: expected an object whose keys are ids; {SAVE_AGAIN}"
+        )
+    named = [*_template_tokens(path, config).values()]
+    for key in ("additional_special_tokens", "extra_special_tokens"):
+        given = config.get(key) or []
+        if not isinstance(given, list | dict):
+            raise InputError(f"{path}: {key}: expected a list of tokens; {SAVE_AGAIN}")
+        named += [_content(path, key, token) for token in given if isinstance(given, list)]
+    ids = {_content(path, f"added_tokens_decoder.{i}", t): int(i) for i, t in decoder.items()}
+    for token in [*ids, *named]:
         if token not in added or ids.get(token, added[token]) != added[token]:
             raise InputError(
                 f"{path}: {token!r} is not among the added_tokens of tokenizer.json, or has "

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -55,9 +56,10 @@ class ConfigJson:
         return values[value]
 
     def check_off(self, options: Mapping[str, tuple[Any, ...]]) -> None:
-        """Refuses an option that the model does not have. options: values that switch it off."""
+        """Refuses an option that the model does not have. options: values that switch it off, as
+        leaving it out does."""
         for key, off in options.items():
-            if self.fields.get(key) not in off:
+            if key in self.fields and self.fields[key] not in off:
                 self.refuse(key, f"which is not supported; only {json.dumps(off[-1])} is")
 
     def refuse(self, key: str, why: str) -> NoReturn:
@@ -71,7 +73,7 @@ class ConfigJson:
         if key not in self.fields:
             return value
         right = isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
-        if not right or (kind is not bool and not 0 < value < float("inf")):
+        if not right or (kind is not bool and not 0 < value <= sys.float_info.max):
             self.refuse(key, f"expected {expected}")
         return value
 

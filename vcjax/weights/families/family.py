@@ -32,7 +32,7 @@ SWITCHED_OFF: dict[str, tuple[Any, ...]] = {
     "attention_bias": (None, False),
     "mlp_bias": (None, False),
     "partial_rotary_factor": (None, 1, 1.0),
-    "is_causal": (None, True),
+    "is_causal": (True,),  # null is False in `transformers`
     "use_bidirectional_attention": (None, False),
     "attn_logit_softcapping": (None,),
     "final_logit_softcapping": (None,),
@@ -43,7 +43,8 @@ def check_options(config: ConfigJson) -> None:
     """Refuses what no family here has."""
     quantised = config.table("quantization_config")
     if quantised is not None:
-        method = quantised.fields.get("quant_method", "no method named")
+        named = (quantised.fields.get(key) for key in ("quant_method", "quant_algo"))
+        method = next(filter(None, named), "no method named")
         raise InputError(
             f"{config.path}: quantization_config: the weights are quantised ({method}); give the "
             "model that they were quantised from"

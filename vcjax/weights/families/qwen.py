@@ -37,6 +37,7 @@ def read_qwen3(config: ConfigJson) -> Architecture:
 # Routers of other models, which `transformers` would not read either.
 OTHER_ROUTERS = {
     "scoring_func": (None, "softmax"),
+    "topk_method": (None, "greedy"),
     "n_group": (None, 1),
     "topk_group": (None, 1),
     "routed_scaling_factor": (None, 1, 1.0),
@@ -67,6 +68,8 @@ def read_qwen3_moe(config: ConfigJson) -> Architecture:
     shape["mlp_dim"] = config.integer("moe_intermediate_size", 768)
     switched_on = config.flag("use_sliding_window", False)
     window = config.nullable("sliding_window", 4096) if switched_on else None  # in all layers
+    if window is None and "sliding_attention" in layer_types(config, shape["num_layers"], ()):
+        config.refuse("layer_types", "but sliding_window is off")
     return Architecture(
         **shape,
         period=(Layer(rope.of_all_layers(config), window),),

@@ -72,7 +72,7 @@ def _of_table(config: ConfigJson, table: ConfigJson, theta: float) -> Rope:
     kind = table.fields.get("rope_type") or table.fields.get("type") or "default"
     if kind in UNSCALED:
         return Rope(theta)
-    if kind not in NEEDED:
+    if not isinstance(kind, str) or kind not in NEEDED:
         raise InputError(
             f"{config.path}: RoPE scaling {kind!r} is not supported; "
             f"{', '.join(map(repr, (*NEEDED, *UNSCALED)))} are"
