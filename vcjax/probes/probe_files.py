@@ -269,6 +269,7 @@ def _kind(record: dict[str, Any], where: str) -> str:
     expected = " or ".join(map(repr, RECORDS))
     if "kind" not in record:
         columns = "the columns of a file that the study publishes (docs/probes.md)"
+        columns += study_files.lacking(record)
         fail(where, f"field 'kind' is missing; expected {expected}, or {columns}")
     if record["kind"] not in [*RECORDS]:
         given = record["kind"]
