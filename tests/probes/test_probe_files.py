@@ -129,7 +129,7 @@ def read(*paths):
 
 
 def settings(**changed):
-    config = {"toward": "america", "exclude": (), "primary_probes": "values"}
+    config = {"toward": "america", "primary": "total", "exclude": (), "primary_probes": "values"}
     return ConfigDict({**config, **changed})
 
 
@@ -142,6 +142,12 @@ def test_the_choices_that_answer_the_question_may_be_against_neither_value(write
     said = read(write(SAID))
     with pytest.raises(InputError, match="no such probe does for any value"):
         probe_files.check(said, settings(primary_probes="neutral"))
+
+
+def test_only_choices_need_a_primary_contrast(write):
+    probe_files.check(read(write(SAID)), settings(primary="", toward=""))
+    with pytest.raises(InputError, match=r"config\.primary: the choices .* name the contrast"):
+        probe_files.check(read(write(CHOICE)), settings(primary=""))
 
 
 def test_an_excluded_probe_exists(write):

@@ -450,6 +450,19 @@ def test_added_probes_get_a_section_of_their_own_and_stay_exploratory(run, value
     assert set(added["role"]) == {"exploratory"}
 
 
+def test_added_probes_of_a_run_without_any_of_its_own_and_without_contrasts(run, value_pairs):
+    run.contrasts, run.primary = {}, ""
+    workdir = run.write()
+    for file in (workdir / "probes").iterdir():
+        file.unlink()
+    noted = json.loads((workdir / "config.json").read_text())
+    (workdir / "config.json").write_text(json.dumps(noted | {"probes": {}}))
+    run.score(workdir / "probes" / "feed0123", value_pairs, name="mine.jsonl")
+    lines = write_report(workdir, "feed0123")
+    assert any({*line.split()} == {*run.arms} for line in lines)
+    assert "conditional on these 2 seeds" in page_of(workdir)
+
+
 def test_added_probes_that_texts_give_away_stand_in_their_section(run, value_pairs):
     workdir = run.write()
     folder = workdir / "probes" / "feed0123"

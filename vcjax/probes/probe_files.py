@@ -151,14 +151,22 @@ def sha256_of(files: Probes) -> dict[str, str]:
 
 def check(files: Probes, config: ConfigDict) -> None:
     """Raises InputError where config.exclude has an unknown id, and where there are probe files but
-    none measures the primary contrast."""
+    none measures the primary contrast, or where there are choices and no primary contrast."""
     known = sorted({probe.id for probe in questions(files)})
     for name in config.exclude:
         if name not in known:
             raise InputError(f"config.exclude: there is no probe {name!r}; {hint(name, known)}")
+    choices = [*questions(files, "choice")]
+    if not config.primary and not choices:
+        return  # what is said, and perplexity, need no contrast
+    if not config.primary:
+        raise InputError(
+            "config.primary: the choices of config.probes answer a question; name the contrast "
+            "that decides it, one of config.contrasts"
+        )
     values = {
         value
-        for probe in questions(files, "choice")
+        for probe in choices
         for value in probe.values
         if (probe.contrast, probe.scope, probe.split)
         == (config.primary_probes, "out_of_domain", "held_out")
