@@ -150,6 +150,20 @@ def test_only_choices_need_a_primary_contrast(write):
         probe_files.check(read(write(CHOICE)), settings(primary=""))
 
 
+def test_splits_of_a_folder_are_chosen_and_others_named(write, tmp_path):
+    (tmp_path / "all").mkdir()
+    for split in ("train", "test"):
+        write({**CHOICE, "id": split, "domain": split}, name=f"all/{split}.jsonl")
+    named = [{"path": "all", "lead": "", "value": "", "rubric": "", "spec": "", "splits": ["test"]}]
+    entries = [probe_files.entry(one, tmp_path, {}) for one in named]
+    chosen = probe_files.read(entries)
+    assert [probe.domain for probe in probe_files.questions(chosen)] == ["test"]
+    every = probe_files.read_file(tmp_path / "all", splits=("train", "test"))
+    assert every.sha256 != chosen["all"].sha256
+    for probes, lines in ((("all",), ["probe file all: not read: test.jsonl"]), (named, [])):
+        assert probe_files.warnings(ConfigDict({"probes": probes}), tmp_path) == lines
+
+
 def test_an_excluded_probe_exists(write):
     with pytest.raises(InputError, match="no probe 'fruit-2'; did you mean 'fruit-1'"):
         probe_files.check(read(write(CHOICE)), settings(exclude=("fruit-2",)))
