@@ -112,6 +112,12 @@ def test_the_answer_is_given_also_when_it_is_no(run, america, affordability, ver
     assert f"<strong>{verdict}</strong>" in page_of(run.workdir)
 
 
+def test_a_rate_that_all_seeds_have_is_said_to_be_without_spread(run):
+    run.effects |= {"america": 5.0, "affordability": -5.0}
+    lines = write_report(run.write())
+    assert ", rate without spread." in lines[1]
+
+
 def test_one_seed_is_said_and_has_no_interval_over_seeds(run):
     run.seeds = 1
     lines = write_report(run.write())

@@ -50,7 +50,10 @@ def answer(tables: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
     roles = {design.role(name, config) for name in config["contrasts"]}
     seeds = f"Over seeds: {row['over_seeds']}"
     if not math.isnan(row["margin_seeds_low"]):
-        over = (interval(row, measure, "seeds") for measure in statistics.MEASURES)
+        # Where the rate is the same at all seeds, it has none.
+        over = (
+            interval(row, measure, "seeds") or "without spread" for measure in statistics.MEASURES
+        )
         seeds += ": margin {}, rate {}".format(*over)
     return {
         "question": question,
