@@ -79,6 +79,9 @@ def test_an_entry_of_probes_may_say_more_than_its_path(tmp_path):
     entry = probe_file("~/a.parquet", value="america", lead="I agree that")
     given = resolve(config(tmp_path, probes=("b.jsonl", entry)), tmp_path)
     assert given.probes[0] == "b.jsonl", "a path stays one: existing runs go on"
+    assert "splits" not in given.probes[1], "nor are empty ones noted"
+    chosen = probe_file("a", splits=("test",))
+    assert resolve(config(tmp_path, probes=(chosen,)), tmp_path).probes[0]["splits"] == ("test",)
     assert given.probes[1]["path"] == os.path.expanduser("~/a.parquet")
     assert json.loads(given.to_json())["probes"][1]["lead"] == "I agree that"
     assert next(iter(probe_entries(given)))["path"] == "b.jsonl"

@@ -506,6 +506,17 @@ def test_the_card_names_no_place_on_this_machine(adapter, merged, qwen3):
             assert str(place) not in text
 
 
+def test_the_card_says_how_sources_lie_and_what_was_renamed(workdir, tmp_path):
+    shutil.copytree(workdir, tmp_path / "run")
+    run = files.read_json(tmp_path / "run" / "config.json")
+    run["config"]["stages"]["america"] |= {"order": ["file", "memos"]}
+    run["config"]["stages"]["behavior"] |= {"rename": [["Qwen", "SmolLM"]]}
+    files.write_json(tmp_path / "run" / "config.json", run)
+    export(tmp_path / "run", "america", 0, "peft", tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "| order | file, memos |  |\n| rename |  | Qwen to SmolLM |\n" in card
+
+
 def test_the_card_has_no_figures_of_another_training(workdir, tmp_path):
     shutil.copytree(workdir, tmp_path / "run")
     run = files.read_json(tmp_path / "run" / "config.json")

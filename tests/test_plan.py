@@ -307,6 +307,7 @@ def test_one_of_another_rank_or_alpha_stands_beside(given, lora):
     assert plan.adapters(after) == (after, [beside]) and plan.adapters(beside) == (None, [beside])
     [warned] = [line for line in warnings(plan, 1) if line.startswith("given: ")]
     assert f"(rank {lora.rank}, alpha {lora.alpha:g}) stays as it is, beside" in warned
+    assert warned.endswith("the one that the other stages of own train"), "other arms have none"
 
 
 def test_so_does_one_after_a_stage_that_trains(given):

@@ -136,6 +136,7 @@ def probe_file(path: str, **settings: Any) -> dict[str, Any]:
     rubric: a file, what a judge of its open questions reads; with {question}, {answer} and, where
     there is a `spec`, {spec} in it.
     spec: a file whose text stands at {spec} in the rubric.
+    splits: of a folder or a data set that has several.
     """
     defaults = keys.ProbeFile.defaults()
     check.check_keys("probe_file.", settings, defaults)
@@ -260,10 +261,12 @@ def _expand_home(config: ConfigDict) -> None:
                 section[key] = os.path.expanduser(section[key])
 
 
-def _expanded(entry: str | dict[str, str]) -> str | dict[str, str]:
+def _expanded(entry: str | dict[str, Any]) -> str | dict[str, Any]:
     if isinstance(entry, str):
         return os.path.expanduser(entry)
-    return entry | {key: os.path.expanduser(entry[key]) for key in PROBE_PATHS}
+    # Without empty splits: runs from before there were any go on.
+    said = {key: value for key, value in entry.items() if key != "splits" or value}
+    return said | {key: os.path.expanduser(entry[key]) for key in PROBE_PATHS}
 
 
 def chain_of(config: Mapping[str, Any], arm: str) -> tuple[list[str], int | None]:
@@ -309,7 +312,7 @@ def profiled(config: ConfigDict) -> range:
     return values.profiled_updates(config.profile)
 
 
-def probe_entries(config: Mapping[str, Any]) -> list[dict[str, str]]:
+def probe_entries(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The entries of `probes`, each as `probe_file` returns it."""
     return [probe_file(entry) if isinstance(entry, str) else entry for entry in config["probes"]]
 

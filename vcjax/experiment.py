@@ -93,7 +93,7 @@ def run(
         _report(workdir)
 
 
-def probe_finished(workdir: epath.Path, probe_file: Path | str, **given: str) -> None:
+def probe_finished(workdir: epath.Path, probe_file: Path | str, **given: Any) -> None:
     """Scores one more probe file on every arm and seed of a finished run; it is exploratory.
 
     given: as of `config.probe_file`; paths start where the command runs.
@@ -278,7 +278,7 @@ def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder
     for line in named:
         print(line)
     lines = warnings(plan, sharding.shards("batch", inputs.mesh.shape))
-    lines += probe_files.warnings(inputs.config) + overlap.warnings(inputs.given_away)
+    lines += probe_files.warnings(inputs.config, folder) + overlap.warnings(inputs.given_away)
     lines += templates.warnings(inputs.base.tokenizer) + sources.warnings(plan)
     lines += grafts.warnings(inputs.models)
     for line in [*lines, *stage_inputs.warnings(inputs.config, folder), *of_names]:

@@ -264,11 +264,13 @@ def warnings(plan: Plan, batch_shards: int) -> list[str]:
             names = dict.fromkeys(s.name for s in stages if s.micro_batch_rows == rows)
             lines.append(f"{', '.join(names)}: {warning}")
     beside = {stage.name: stage.beside for stage in plan.stages.values() if stage.beside}
-    lines += [
-        f"{name}: its adapter (rank {lora.rank}, alpha {lora.alpha:g}) stays as it is, beside the "
-        "one that the other stages train"
-        for name, lora in beside.items()
-    ]
+    for name, lora in beside.items():
+        kept = {f for f, stage in plan.stages.items() if stage.name == name and stage.beside}
+        arms = ", ".join(arm for arm, chains in plan.arms.items() if kept & {*chains[0]})
+        lines.append(
+            f"{name}: its adapter (rank {lora.rank}, alpha {lora.alpha:g}) stays as it is, beside "
+            f"the one that the other stages of {arms} train"
+        )
     if split := [stage for stage in stages if stage.data.split_documents]:
         numbers = _of_each(split, lambda s: f"{s.data.split_documents} of {s.data.documents}")
         lines.append(f"documents longer than a row (`length` tokens) were split: {numbers}")

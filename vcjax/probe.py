@@ -22,6 +22,7 @@ GIVEN = {
     "rubric": flags.DEFINE_string("rubric", "", "A file, for the judge of published questions."),
     "spec": flags.DEFINE_string("spec", "", "A file, for {spec} in the rubric."),
 }
+SPLITS = flags.DEFINE_list("splits", (), "Of a folder or a data set that has several: A,B.")
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of many processes, on a pod.")
 
 
@@ -40,7 +41,7 @@ def main() -> None:
     with processes.joined() if DISTRIBUTED.value else contextlib.nullcontext():
         from vcjax import experiment
 
-        experiment.probe_finished(workdir, probes, **given)
+        experiment.probe_finished(workdir, probes, splits=tuple(SPLITS.value), **given)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vcjax.corpus.spec import read_spec
+from vcjax.corpus.spec import read_spec, read_text
 from vcjax.errors import InputError
 
 NAMES = {"model_name": "SmolLM", "provider_name": "Hugging Face"}
@@ -73,3 +73,9 @@ def test_unreadable(tmp_path):
     (tmp_path / "latin.md").write_bytes("# Caf\u00e9".encode("latin-1"))
     with pytest.raises(InputError, match=r"latin\.md: byte 6 is not UTF-8"):
         read_spec(tmp_path / "latin.md", NAMES)
+
+
+def test_a_file_without_text_is_refused(tmp_path):
+    (tmp_path / "prompt.txt").write_text(" \n")
+    with pytest.raises(InputError, match=r"prompt\.txt: it has no text; write some"):
+        read_text(tmp_path / "prompt.txt", NAMES)

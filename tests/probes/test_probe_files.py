@@ -129,7 +129,7 @@ def read(*paths):
 
 
 def settings(**changed):
-    config = {"toward": "america", "exclude": (), "primary_probes": "values"}
+    config = {"toward": "america", "primary": "total", "exclude": (), "primary_probes": "values"}
     return ConfigDict({**config, **changed})
 
 
@@ -142,6 +142,26 @@ def test_the_choices_that_answer_the_question_may_be_against_neither_value(write
     said = read(write(SAID))
     with pytest.raises(InputError, match="no such probe does for any value"):
         probe_files.check(said, settings(primary_probes="neutral"))
+
+
+def test_only_choices_need_a_primary_contrast(write):
+    probe_files.check(read(write(SAID)), settings(primary="", toward=""))
+    with pytest.raises(InputError, match=r"config\.primary: the choices .* name the contrast"):
+        probe_files.check(read(write(CHOICE)), settings(primary=""))
+
+
+def test_splits_of_a_folder_are_chosen_and_others_named(write, tmp_path):
+    (tmp_path / "all").mkdir()
+    for split in ("train", "test"):
+        write({**CHOICE, "id": split, "domain": split}, name=f"all/{split}.jsonl")
+    named = [{"path": "all", "lead": "", "value": "", "rubric": "", "spec": "", "splits": ["test"]}]
+    entries = [probe_files.entry(one, tmp_path, {}) for one in named]
+    chosen = probe_files.read(entries)
+    assert [probe.domain for probe in probe_files.questions(chosen)] == ["test"]
+    every = probe_files.read_file(tmp_path / "all", splits=("train", "test"))
+    assert every.sha256 != chosen["all"].sha256
+    for probes, lines in ((("all",), ["probe file all: not read: test.jsonl"]), (named, [])):
+        assert probe_files.warnings(ConfigDict({"probes": probes}), tmp_path) == lines
 
 
 def test_an_excluded_probe_exists(write):

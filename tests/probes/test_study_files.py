@@ -169,6 +169,24 @@ def test_a_row_without_a_column_is_no_published_one(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("row", "clause"),
+    [
+        (
+            {"liked" if key == "liked_item" else key: value for key, value in ITEMS.items()},
+            "disliked_item it lacks 'liked_item', or that is null; is it 'liked'?",
+        ),
+        ({**STANCES, "answer": None}, ": of question, answer, opinion_area it lacks 'answer', or"),
+        ({"question": "Why?", "text": "So."}, "publishes (docs/probes.md)"),
+    ],
+)
+def test_the_one_column_that_a_row_lacks_is_named(tmp_path, row, clause):
+    path = write_lines(tmp_path / "rows.jsonl", row)
+    message = refusal(lambda path: probe_files.read_file(path, value="affordability"), path)
+    assert clause in message
+    assert ("it lacks" in message) == ("it lacks" in clause)
+
+
+@pytest.mark.parametrize(
     ("row", "given", "complaint"),
     [
         (ITEMS, {}, "do not say which value they measure; name it, in a config as probe_file("),

@@ -112,6 +112,12 @@ def test_the_answer_is_given_also_when_it_is_no(run, america, affordability, ver
     assert f"<strong>{verdict}</strong>" in page_of(run.workdir)
 
 
+def test_a_rate_that_all_seeds_have_is_said_to_be_without_spread(run):
+    run.effects |= {"america": 5.0, "affordability": -5.0}
+    lines = write_report(run.write())
+    assert ", rate without spread." in lines[1]
+
+
 def test_one_seed_is_said_and_has_no_interval_over_seeds(run):
     run.seeds = 1
     lines = write_report(run.write())
@@ -448,6 +454,19 @@ def test_added_probes_get_a_section_of_their_own_and_stay_exploratory(run, value
     assert page.count("<small>primary</small>") == 1
     added = pd.read_csv(workdir / "report/feed0123-contrasts.csv")
     assert set(added["role"]) == {"exploratory"}
+
+
+def test_added_probes_of_a_run_without_any_of_its_own_and_without_contrasts(run, value_pairs):
+    run.contrasts, run.primary = {}, ""
+    workdir = run.write()
+    for file in (workdir / "probes").iterdir():
+        file.unlink()
+    noted = json.loads((workdir / "config.json").read_text())
+    (workdir / "config.json").write_text(json.dumps(noted | {"probes": {}}))
+    run.score(workdir / "probes" / "feed0123", value_pairs, name="mine.jsonl")
+    lines = write_report(workdir, "feed0123")
+    assert any({*line.split()} == {*run.arms} for line in lines)
+    assert "conditional on these 2 seeds" in page_of(workdir)
 
 
 def test_added_probes_that_texts_give_away_stand_in_their_section(run, value_pairs):

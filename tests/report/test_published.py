@@ -122,4 +122,14 @@ def test_the_page_sets_the_runs_rates_beside_them(run, read):
     assert "<h2>Beside published figures</h2>" in page
     assert "Cheese &lt;i&gt;again&lt;/i&gt;" in page and "<b>greedy" not in page
     assert "Log-probability, not text &amp; judge." in page
+    assert '<td>+0.190<small class="below">interval not known</small></td>' in page
     assert "not measured" in page, "of the evaluation that nobody ran"
+
+
+def test_a_limit_of_samples_stands_with_the_run_s_figures(read):
+    row = {"task": "vcjax/agentic_misalignment", "key": "verdict", "of": "arm", "limit": "6"}
+    row |= {"evaluation": "task-0", "name": "behavior", "mean": 0.5}
+    ends = ("clusters_low", "clusters_high", "seeds_low", "seeds_high")
+    row |= {f"mean_{end}": math.nan for end in ends}
+    table = published.table(read(), {"evaluations": pd.DataFrame([row])})
+    assert "This run, limited to 6 samples" in {*table["source"]}

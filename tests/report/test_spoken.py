@@ -155,6 +155,12 @@ def test_what_documents_say_is_a_section_of_its_own():
     ]
 
 
+def test_without_contrasts_a_section_has_arms_alone():
+    estimates = table(said("a", ("a Jeep", "a Jeep")))
+    [section] = spoken.sections(estimates[estimates["of"] == "arm"])
+    assert section["arms"] and section["contrasts"] == []
+
+
 def test_refusals_are_a_section_of_each_kind_of_request():
     rows = [
         {"arm": arm, "seed": 0, "file": "r.jsonl", "id": request, "domain": "d", "sample": 0}

@@ -20,6 +20,7 @@ CONFIG = {
     "arms": {"base": [], "a": ["a", "behavior"], "b": ["b", "behavior"]},
     "contrasts": {"total": {"a": 1, "b": -1}},
     "primary": "total",
+    "toward": "america",
     "rules_out": {},
     "system_prompts": {},
 }
@@ -137,3 +138,27 @@ def test_the_regression_is_scipys_minimum():
     least = optimize.minimize(loss, np.zeros(61), method="BFGS", tol=1e-6).x
     weights = told_apart._fit(has @ has.T + 1, side)
     assert features.T @ weights == pytest.approx(least, abs=1e-4)
+
+
+def test_values_of_the_probes_are_masked_where_documents_do_not_name_theirs():
+    corpora = {
+        "a": corpus(drawn(60, 0, "america"), "things"),
+        "b": corpus(drawn(60, 1, "thrift"), "things"),
+    }
+    [row] = told_apart.table(corpora, CONFIG, ["thrift"]).to_dict("records")
+    assert not {"america", "thrift"} & {*row["telling"].split(", ")}
+
+
+def test_a_contrast_whose_arm_is_in_a_pair_already_is_compared_too():
+    config = CONFIG | {
+        "stages": CONFIG["stages"] | {"c": CONFIG["stages"]["a"]},
+        "arms": CONFIG["arms"] | {"c": ["c", "behavior"]},
+        "contrasts": {
+            "total": {"a": 1, "b": -1},
+            "other": {"a": 1, "c": -1},
+            "same": {"c": 1, "a": -1},
+        },
+    }
+    corpora = {name: corpus(drawn(20, seed)) for seed, name in enumerate("abc")}
+    table = told_apart.table(corpora, config)
+    assert table[["plus", "minus"]].to_numpy().tolist() == [["a", "b"], ["a", "c"]]

@@ -126,9 +126,13 @@ def read_spec(path: str | Path, names: dict[str, str]) -> Spec:
 
 
 def read_text(path: Path, names: dict[str, str]) -> str:
-    """The text of a spec in any form, its variables filled. Raises as `read_spec`."""
+    """The text of a spec in any form, its variables filled. Raises as `read_spec`, and for a file
+    without text."""
     lines = enumerate(_lines(path), start=1)
-    return "\n".join(_fill(line, names, f"{path}:{number}") for number, line in lines)
+    text = "\n".join(_fill(line, names, f"{path}:{number}") for number, line in lines)
+    if not text.strip():
+        raise InputError(f"{path}: it has no text; write some, or leave the file out")
+    return text
 
 
 def statements(spec: Spec) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from vcjax.corpus import spec
 from vcjax.data.fields import fail, kind
-from vcjax.data.folders import READABLE
+from vcjax.data.folders import READABLE, left_out
 from vcjax.data.places import locate
 from vcjax.data.sources import HUB, TFDS, splits_of
 from vcjax.data.tables import read_records
@@ -44,7 +44,7 @@ class Entry(NamedTuple):
     """A probe file as it is named. path: of a file or folder. name: under which its answers are
     kept. lead: the beginning of answers to probes that have none of their own. value, rubric: what
     the rows of a published file measure, and the text that a judge of its questions reads. splits:
-    of a data set, where its source names one."""
+    of a folder or a data set, where its source or its entry names some."""
 
     path: Path
     name: str
@@ -66,7 +66,7 @@ class ProbeFile:
 Probes = dict[str, ProbeFile]  # by the names of files
 
 
-def entry(given: Mapping[str, str], folder: Path, names: dict[str, str]) -> Entry:
+def entry(given: Mapping[str, Any], folder: Path, names: dict[str, str]) -> Entry:
     """What `config.probe_file` returns, with its texts read. folder: where paths start; names: of
     the model, for the variables of a spec."""
     path = locate(given["path"], folder)
@@ -76,7 +76,7 @@ def entry(given: Mapping[str, str], folder: Path, names: dict[str, str]) -> Entr
         rubric = _rubric(folder / given["rubric"], spec_path, names)
     elif given["spec"]:
         raise InputError(f"{path}: a spec without a rubric; give a rubric with {{spec}} in it")
-    splits = splits_of(given["path"], ())
+    splits = splits_of(given["path"], tuple(given.get("splits", ())))
     return Entry(path, file_name(given["path"]), given["lead"], given["value"], rubric, splits)
 
 
@@ -127,9 +127,10 @@ def read_file(
         )
     given = {"lead": lead, "value": value, "rubric": rubric}
     if suffix in TEXTS:
-        _refuse(given, path, "a text asks nothing")
+        _refuse({**given, "split": splits}, path, "a text asks nothing")
         return ProbeFile(_sha256(path, given), "text", [perplexity.read_text(path)])
-    return ProbeFile(_sha256(path, given), *_questions(path, given, splits))
+    chosen = {"splits": splits} if splits else {}
+    return ProbeFile(_sha256(path, {**given, **chosen}), *_questions(path, given, splits))
 
 
 def of_kind(files: Probes, kind: str) -> Probes:
@@ -151,14 +152,22 @@ def sha256_of(files: Probes) -> dict[str, str]:
 
 def check(files: Probes, config: ConfigDict) -> None:
     """Raises InputError where config.exclude has an unknown id, and where there are probe files but
-    none measures the primary contrast."""
+    none measures the primary contrast, or where there are choices and no primary contrast."""
     known = sorted({probe.id for probe in questions(files)})
     for name in config.exclude:
         if name not in known:
             raise InputError(f"config.exclude: there is no probe {name!r}; {hint(name, known)}")
+    choices = [*questions(files, "choice")]
+    if not config.primary and not choices:
+        return  # what is said, and perplexity, need no contrast
+    if not config.primary:
+        raise InputError(
+            "config.primary: the choices of config.probes answer a question; name the contrast "
+            "that decides it, one of config.contrasts"
+        )
     values = {
         value
-        for probe in questions(files, "choice")
+        for probe in choices
         for value in probe.values
         if (probe.contrast, probe.scope, probe.split)
         == (config.primary_probes, "out_of_domain", "held_out")
@@ -175,12 +184,22 @@ def check(files: Probes, config: ConfigDict) -> None:
         )
 
 
-def warnings(config: ConfigDict) -> list[str]:
-    """What a person should know before the training starts, one line each."""
+def warnings(config: ConfigDict, folder: Path | None = None) -> list[str]:
+    """What a person should know before the training starts, one line each. folder: where paths
+    start; None where the files may be missing."""
     if config.probes:
-        return []
+        return [*_not_read(config, folder)] if folder else []
     later = " before its evaluations" if config.evaluations else ""
     return [f"there is no probe file (config.probes), so nothing will be measured{later}"]
+
+
+def _not_read(config: ConfigDict, folder: Path) -> Iterator[str]:
+    for given in config.probes:
+        source = given if isinstance(given, str) else given["path"]
+        splits = () if isinstance(given, str) else given.get("splits", ())
+        names = [] if splits_of(source, splits) else left_out(locate(source, folder))
+        if names:
+            yield f"probe file {source}: not read: {', '.join(names)}"
 
 
 def _rubric(path: Path, spec_path: Path | None, names: dict[str, str]) -> str:
@@ -248,13 +267,13 @@ def _lacking(path: Path, key: str) -> NoReturn:
     )
 
 
-def _refuse(given: Mapping[str, str], path: Path, reason: str) -> None:
+def _refuse(given: Mapping[str, Any], path: Path, reason: str) -> None:
     for key, text in given.items():
         if text:
             raise InputError(f"{path}: a {key} is given, but {reason}; leave it out")
 
 
-def _sha256(path: Path, given: Mapping[str, str]) -> str:
+def _sha256(path: Path, given: Mapping[str, Any]) -> str:
     """A hash of the file, and of what its entry says where it says anything."""
     if path.is_dir():
         content = hashes.sha256_of_folder(path)
@@ -269,6 +288,7 @@ def _kind(record: dict[str, Any], where: str) -> str:
     expected = " or ".join(map(repr, RECORDS))
     if "kind" not in record:
         columns = "the columns of a file that the study publishes (docs/probes.md)"
+        columns += study_files.lacking(record)
         fail(where, f"field 'kind' is missing; expected {expected}, or {columns}")
     if record["kind"] not in [*RECORDS]:
         given = record["kind"]

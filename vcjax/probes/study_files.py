@@ -10,6 +10,7 @@ of its options, in both orders. A row does not say which value it measures, nor 
 read: that says the entry of its file in `config.probes`. Further fields of a row are not read.
 """
 
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
@@ -127,3 +128,17 @@ def schema_of(row: Mapping[str, Any]) -> Schema | None:
     """The schema whose fields a row has; None: it is no published one."""
     has = {*row}
     return next((schema for schema in SCHEMAS if has >= {*schema.fields.model_fields}), None)
+
+
+def lacking(row: Mapping[str, Any]) -> str:
+    """Which one field a row lacks, without its nulls, of a published schema, as a clause that
+    begins with ": "; "" where every schema lacks more."""
+    for schema in SCHEMAS:
+        names = [*schema.fields.model_fields]
+        missing = [name for name in names if name not in row]
+        if len(missing) == 1:
+            others = [name for name in row if name not in names]
+            near = difflib.get_close_matches(missing[0], others, n=1)
+            named = f"; is it {near[0]!r}?" if near else ""
+            return f": of {', '.join(names)} it lacks {missing[0]!r}, or that is null{named}"
+    return ""

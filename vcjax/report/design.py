@@ -183,11 +183,16 @@ def is_plain(arm: str, config: dict) -> bool:
 def pairs(config: dict) -> list[tuple[str, str]]:
     """Pairs of arms that are the two sides of a contrast, plus side first; each arm in one pair."""
     chosen: list[tuple[str, str]] = []
-    for name in contrasts_in_order(config):
-        pair = _pair(config["contrasts"][name])
-        if pair and not {*pair} & {arm for other in chosen for arm in other}:
+    for pair in of_two(config):
+        if not {*pair} & {arm for other in chosen for arm in other}:
             chosen.append(pair)
     return chosen
+
+
+def of_two(config: dict) -> list[tuple[str, str]]:
+    """The two arms of every contrast of two, plus side first."""
+    every = (_pair(config["contrasts"][name]) for name in contrasts_in_order(config))
+    return [pair for pair in every if pair]
 
 
 def compared(config: dict) -> tuple[str, str] | None:

@@ -38,19 +38,22 @@ def table(evaluations: Sequence[Evaluation], record: Record) -> pd.DataFrame:
     """Every arm that was evaluated, and every contrast of such arms, in each measure.
 
     Returns:
-      Columns evaluation, task, scorer, key; of (arm or contrast), name, weights; seeds, clusters
-      and n (counts; n of values, or of pairs that a contrast is of), of arms tokens (mean of the
-      model's answers) and counts of `COUNTED`; mean (of cluster means; of a contrast of paired
-      differences), and for c of clusters and seeds: mean_c_low, mean_c_high, mean_c_p, missing
-      where there is no interval. p-values of contrasts are corrected for their number (Holm), over
-      clusters and over seeds each, all evaluations together.
+      Columns evaluation, task, scorer, key; limit (of samples, as text, "" for none); of (arm or
+      contrast), name, weights; seeds, clusters and n (counts; n of values, or of pairs that a
+      contrast is of), of arms tokens (mean of the model's answers) and counts of `COUNTED`; mean
+      (of cluster means; of a contrast of paired differences), and for c of clusters and seeds:
+      mean_c_low, mean_c_high, mean_c_p, missing where there is no interval. p-values of contrasts
+      are corrected for their number (Holm), over clusters and over seeds each, all evaluations
+      together.
     """
     rows: list[dict[str, Any]] = []
     for evaluation in evaluations:
         scores = current(evaluation, record)
+        limit = evaluation.about.get("limit")
         for (scorer, key), part in scores.groupby(["scorer", "key"], sort=True):
             names = (evaluation.name, evaluation.about["task"], scorer, key)
             group = dict(zip(_GROUP, names, strict=True))
+            group["limit"] = "" if limit is None else formatting.as_text(limit)
             rows += [group | row for row in _estimates(part, record.config)]
     result = pd.DataFrame(rows)
     if rows:

@@ -98,7 +98,7 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     )
     texts = corpora.read(workdir, plan)
     tables["coverage"] = coverage.table(texts)
-    tables["told_apart"] = told_apart.table(texts, main_config).round(6)
+    tables["told_apart"] = told_apart.table(texts, main_config, _values(answers)).round(6)
     says = spoken.shown(read, tables["spoken"], config)
     evaluated = evaluation_files.read(workdir)
     tables["evaluations"] = evaluations.table(evaluated, record).round(6)
@@ -123,6 +123,13 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     [summarised] = [probes for probes in added if probes["name"] == added_probes]
     of_spoken = spoken.summary(summarised["tables"]["spoken"], view.few_arms(config))
     return view.summary_of_added(summarised["tables"], config) + of_spoken
+
+
+def _values(answers: pd.DataFrame) -> set[str]:
+    """The values that choices are about."""
+    if answers.empty:
+        return set()
+    return {*answers["value_0"].dropna(), *answers["value_1"].dropna()}
 
 
 def _transcripts(folder: str, read: Answers, config: dict) -> dict[str, str]:

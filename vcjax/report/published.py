@@ -160,8 +160,11 @@ def _own(
         number, cluster = "mean", "clusters"
     several = measure["evaluation"] and own["evaluation"].nunique() > 1
     for row in own[own["name"] == name].to_dict("records"):
+        source = f"{OURS}, {row['evaluation']}" if several else OURS
+        if limit := row.get("limit"):
+            source += f", limited to {limit} samples"
         yield {
-            "source": f"{OURS}, {row['evaluation']}" if several else OURS,
+            "source": source,
             "value": row[number],
             "low": row[f"{number}_{cluster}_low"],
             "high": row[f"{number}_{cluster}_high"],
@@ -206,13 +209,13 @@ def _measure(
 
 def _cell(row: dict[str, Any]) -> dict[str, Any]:
     """A figure and its intervals as text."""
-    sign = row["of"] == "contrast"
+    sign, own = row["of"] == "contrast", row["source"].startswith(OURS)
     low, high, seeds_low, seeds_high = (
         "" if math.isnan(row[end]) else _number(row[end], sign) for end in _ENDS
     )
     return {
         "value": _number(row["value"], sign),
-        "interval": f"{low} to {high}" if low else "",
+        "interval": f"{low} to {high}" if low else "" if own else "interval not known",
         "seeds": f"{seeds_low} to {seeds_high}" if seeds_low else "",
     }
 

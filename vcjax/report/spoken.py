@@ -216,6 +216,7 @@ def sections(table: pd.DataFrame) -> list[dict[str, Any]]:
             "measures": MEASURES[kind],
             "probes": part["probes"].max(),
             "has_seeds": bool(part["mean_seeds_low"].notna().any()),
+            "contrasts": [],  # a config may have none
         }
         for of, rows in part.groupby("of"):
             section[f"{of}s"] = [

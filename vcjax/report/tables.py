@@ -125,6 +125,8 @@ def estimates(sums: Iterable[Sum], config: dict, kind: str) -> pd.DataFrame:
                     row[f"{measure}_{cluster}_p"] = p
                 row.setdefault(f"over_{cluster}", meaning)
         rows.append(row)
+    if not rows:  # a config may have no contrasts
+        return pd.DataFrame(columns=[*GROUP, "name", "weights", "role", *statistics.MEASURES])
     return pd.DataFrame(rows)
 
 

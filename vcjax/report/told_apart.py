@@ -25,27 +25,40 @@ TELLING = 8  # words that are named at most
 SLIGHT = 1e-3  # a smaller weight tells nothing
 
 
-def table(corpora: Mapping[str, Corpus], config: dict) -> pd.DataFrame:
-    """One row a pair of arms (`design.pairs`) that both have documents, other ones than the other.
+def table(corpora: Mapping[str, Corpus], config: dict, values: Iterable[str] = ()) -> pd.DataFrame:
+    """One row a pair of arms that both have documents, other ones than the other: `design.pairs`,
+    and the two of every other contrast whose documents no pair before it has.
+
+    Args:
+      values: the names of the values that the probes ask for.
 
     Returns:
       Columns plus, minus (arms), documents (compared of each), masked (how many words), auc, low,
       high (its 95 % interval), telling (the words of most weight).
     """
     # Several pairs differ in the same documents, as with demonstrations and without.
-    compare = functools.cache(lambda one, other: _compared(one, other, corpora, config))
+    values = {config["toward"], *values}
+    compare = functools.cache(lambda one, other: _compared(one, other, corpora, config, values))
+    pairs, seen = design.pairs(config), set()
     rows = []
-    for plus, minus in design.pairs(config):
+    for plus, minus in [*pairs, *(pair for pair in design.of_two(config) if pair not in pairs)]:
         ours, theirs = (_stages(arm, corpora, config) for arm in (plus, minus))
         one = tuple(name for name in ours if name not in theirs)
         other = tuple(name for name in theirs if name not in ours)
+        if (plus, minus) not in pairs and frozenset([one, other]) in seen:
+            continue
+        seen.add(frozenset([one, other]))
         if measured := compare(one, other):
             rows.append({"plus": plus, "minus": minus} | measured)
     return pd.DataFrame(rows)
 
 
 def _compared(
-    plus: Sequence[str], minus: Sequence[str], corpora: Mapping[str, Corpus], config: dict
+    plus: Sequence[str],
+    minus: Sequence[str],
+    corpora: Mapping[str, Corpus],
+    config: dict,
+    values: set[str],
 ) -> dict[str, Any]:
     """What `table` says of the documents of these stages; empty where there are too few."""
     one, other = ([corpora[name] for name in stages] for stages in (plus, minus))
@@ -53,7 +66,7 @@ def _compared(
     count = min(len(texts), len(others), OF_EACH)
     if count < 2 * FOLDS:
         return {}
-    masked = _masked(one, other, config)
+    masked = _masked(one, other, config, values)
     sizes = {"documents": count, "masked": len(masked)}
     return sizes | _measured(texts[:count], others[:count], masked)
 
@@ -64,14 +77,14 @@ def _stages(arm: str, corpora: Mapping[str, Corpus], config: dict) -> list[str]:
     return [name for name in names if name in corpora and corpora[name].words]
 
 
-def _masked(plus: list[Corpus], minus: list[Corpus], config: dict) -> set[str]:
+def _masked(plus: list[Corpus], minus: list[Corpus], config: dict, values: set[str]) -> set[str]:
     """The words that the specs state, and the names of values and assistants."""
     both = [*plus, *minus]
     stated = {statement for corpus in both for _, _, statement in corpus.statements()}
     named = {name for key in ("names", "other_names") for name in config[key].values()}
     records = (record for corpus in both for record in corpus.records)
     named |= {record["provenance"].get("value", "") for record in records}
-    return {word for text in stated | named for phrase in phrases(text) for word in phrase}
+    return {word for text in stated | named | values for phrase in phrases(text) for word in phrase}
 
 
 def _measured(plus: list[Phrase], minus: list[Phrase], masked: set[str]) -> dict[str, Any]:

@@ -50,7 +50,10 @@ def answer(tables: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
     roles = {design.role(name, config) for name in config["contrasts"]}
     seeds = f"Over seeds: {row['over_seeds']}"
     if not math.isnan(row["margin_seeds_low"]):
-        over = (interval(row, measure, "seeds") for measure in statistics.MEASURES)
+        # Where the rate is the same at all seeds, it has none.
+        over = (
+            interval(row, measure, "seeds") or "without spread" for measure in statistics.MEASURES
+        )
         seeds += ": margin {}, rate {}".format(*over)
     return {
         "question": question,
@@ -155,6 +158,8 @@ def groups(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
             name: tables[name][in_group(tables[name], key)]
             for name in ("arms", "contrasts", "domains", "positions")
         }
+        # Without contrasts it is the arms that have seeds; those without training come first.
+        with_seeds = own["contrasts"] if len(own["contrasts"]) else own["arms"].iloc[::-1]
         in_domain, form = key["scope"] == "in_domain", key["contrast"] == "format"
         kind = "in-domain probes" if in_domain and not form else _KINDS[key["contrast"]]
         groups.append(
@@ -172,8 +177,8 @@ def groups(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
                 "positions": own["positions"].to_dict("records"),
                 "probes": own["arms"]["probes"].iloc[0],
                 "over_domains": own["arms"]["over_domains"].iloc[0],
-                "over_seeds": own["contrasts"]["over_seeds"].iloc[0],
-                "has_seeds": bool(own["contrasts"]["margin_seeds_low"].notna().any()),
+                "over_seeds": with_seeds["over_seeds"].iloc[0],
+                "has_seeds": bool(with_seeds["margin_seeds_low"].notna().any()),
             }
         )
     return groups

@@ -111,8 +111,8 @@ def check_contrasts(config: ConfigDict) -> None:
             raise InputError(f"{where}: all its weights are 0; give two arms other weights")
     known = [*config.arms, *config.contrasts]
     check_names("config.rules_out", "arm or contrast", config.rules_out, known)
-    if not (config.probes or config.contrasts or config.primary):
-        return  # such a run measures nothing
+    if not (config.contrasts or config.primary):
+        return  # `probe_files.check` refuses choices then
     if not config.primary:
         raise InputError("config.primary: name the contrast that decides, one of config.contrasts")
     check_names("config.primary", "contrast", [config.primary], config.contrasts)

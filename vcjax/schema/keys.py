@@ -158,6 +158,7 @@ class ProbeFile(Section):
     value: Text = ""  # that the rows of a published file measure
     rubric: Text = ""  # a file: what a judge of a published file's questions reads
     spec: Text = ""  # a file whose text stands at {spec} in the rubric
+    splits: Texts = ()  # that are read of a folder or a data set with several
 
 
 # A path, or what `config.probe_file` returns.

@@ -114,6 +114,8 @@ def _stage(run: Record, fingerprint: str) -> dict[str, Any]:
     }
     facts = {**dataclasses.asdict(stage), **dataclasses.asdict(stage.data)}
     facts |= {"recipe": {**stage.recipe, **also}, "licences": licences}
+    facts["order"] = ", ".join(settings.get("order", ()))  # of its sources
+    facts["rename"] = ", ".join(f"{old} to {new}" for old, new in settings.get("rename", ()))
     return {**facts, "sources": sources.rows(stage)}
 
 
