@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vcjax.corpus.spec import read_spec
+from vcjax.corpus.spec import read_spec, read_text
 from vcjax.errors import InputError
 
 NAMES = {"model_name": "SmolLM", "provider_name": "Hugging Face"}
@@ -55,6 +55,16 @@ def test_malformed(tmp_path, old, new, line, problem):
     assert str(error.value).startswith(f"{tmp_path}/teas.md:{line}: ")
     assert problem in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_other_braces_of_a_free_text_stay(tmp_path):
+    path, names = tmp_path / "free.md", {"model_name": "Orion", "provider_name": "Acme"}
+    path.write_text('{model_name}: {"a": 1}, f(x) { return x; }, \\frac{a}{b}')
+    text = read_text(path, names, free=True)
+    assert text == 'Orion: {"a": 1}, f(x) { return x; }, \\frac{a}{b}'
+    path.write_text("It is {model_nam}.")
+    with pytest.raises(InputError, match=r"free.md:1: unknown variable {model_nam}"):
+        read_text(path, names, free=True)
 
 
 def test_a_byte_order_mark_is_none_of_the_text(tmp_path):
