@@ -189,7 +189,7 @@ def _read_inputs(config: ConfigDict, folder: Path, workdir: epath.Path) -> _Inpu
     )
     probe_files.check(probes, config)
     files_of = {arm: str(folder / path) for arm, path in config.system_prompts.items()}
-    system = {arm: spec.read_text(Path(path), names) for arm, path in files_of.items()}
+    system = {arm: spec.read_text(Path(path), names, free=True) for arm, path in files_of.items()}
     find = overlap.finder(probe_files.questions(probes), config.exclude)
     given_away = overlap.of_prompts(find, system, files_of)
     if config.overlap == "refuse":

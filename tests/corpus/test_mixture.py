@@ -100,6 +100,24 @@ def test_fewer_are_among_more_and_held_out_records_stay(folder):
     assert {*names(other.train)} != {n for n in names(of[20].train) if n.startswith("own")}
 
 
+def test_a_file_and_a_mix_of_it_have_the_same_first_records(folder):
+    own = drawn(behavior(file="own.jsonl", rows=7), folder)
+    mixed = drawn(behavior(file="mix", splits=("mmlu",), mix=[source("own.jsonl", rows=7)]), folder)
+    assert {*names(own.train)} == {n for n in names(mixed.train) if n.startswith("own")}
+
+
+def test_a_source_given_twice_is_refused(folder):
+    mix = dict(a=source("own.jsonl", rows=7), b=source("own.jsonl", rows=9))
+    assert "mix.b: own.jsonl is mix.a already" in refused(
+        behavior(file="own.jsonl", mix=mix), folder
+    )
+
+
+def test_what_is_held_out_is_said_where_records_are_missing(folder):
+    message = refused(behavior(file="own.jsonl", held_out=8, rows=25), folder)
+    assert message.startswith("own.jsonl (beside 8 held out): 22 records, but rows=25")
+
+
 def test_a_limit_in_tokens_is_the_beginning_of_the_same_order(folder):
     by_rows = drawn(behavior(file="own.jsonl", rows=7), folder)
     by_tokens = drawn(behavior(file="own.jsonl", tokens=75), folder)

@@ -34,6 +34,12 @@ def described(stage, named, times=None, **settings):
     return names.describe("why", config, noted)
 
 
+def test_a_name_that_is_left_with_a_number_is_not_to_be_renamed_again():
+    stage = rationale(file="x.jsonl", rename=dict(Qwen="SmolLM"))
+    _, warned = described(stage, {"SmolLM": 100, "Qwen": 50}, {"Qwen": 9})
+    assert len(warned) == 1 and "50 of 100 records still name Qwen, with a number" in warned[0]
+
+
 def test_the_plan_says_what_was_renamed_and_what_was_not():
     stage = rationale(file="x.jsonl", rename=dict(Qwen="SmolLM", Quen="SmolLM"))
     lines, warned = described(stage, {"SmolLM": 100}, {"Qwen": 1234})

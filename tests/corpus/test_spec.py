@@ -57,6 +57,16 @@ def test_malformed(tmp_path, old, new, line, problem):
     assert "\n" not in str(error.value)
 
 
+def test_other_braces_of_a_free_text_stay(tmp_path):
+    path, names = tmp_path / "free.md", {"model_name": "Orion", "provider_name": "Acme"}
+    path.write_text('{model_name}: {"a": 1}, f(x) { return x; }, \\frac{a}{b}')
+    text = read_text(path, names, free=True)
+    assert text == 'Orion: {"a": 1}, f(x) { return x; }, \\frac{a}{b}'
+    path.write_text("It is {model_nam}.")
+    with pytest.raises(InputError, match=r"free.md:1: unknown variable {model_nam}"):
+        read_text(path, names, free=True)
+
+
 def test_a_byte_order_mark_is_none_of_the_text(tmp_path):
     assert read(tmp_path, "\ufeff" + TEAS).text == read(tmp_path).text
 

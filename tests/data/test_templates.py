@@ -8,8 +8,10 @@ from pathlib import Path
 import chats
 import forms
 import pytest
+from data_files import write_lines
 
 from vcjax.data import jinja
+from vcjax.data.formats import read_demonstrations
 from vcjax.data.templates import check_template, read_template, warnings
 from vcjax.errors import InputError
 
@@ -142,6 +144,58 @@ def test_ours_render_as_the_released_ones(name):
             variables = {**options, "messages": talk, "bos_token": "<bos>"}
             expected, _ = jinja.render(theirs, ["\ue000", "\ue001"], variables)
             assert jinja.render(ours, ["\ue000", "\ue001"], variables) == (expected, [])
+
+
+# As they treat an answer: the one writes its content, the other splits it at the tags.
+WRITES_CONTENT = """{% for m in messages %}<|im_start|>{{ m.role }}
+{{ m.content }}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+SPLITS_CONTENT = WRITES_CONTENT.replace(
+    "{{ m.content }}",
+    "{% if m.role == 'assistant' %}<think>\n{{ m.content.split('</think>')[0].split('<think>')[-1]"
+    ".strip('\n') }}\n</think>\n\n{{ m.content.split('</think>')[-1].lstrip('\n') }}"
+    "{% else %}{{ m.content }}{% endif %}",
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "released"),
+    [
+        ("chatml-thinking", "qwen2_5", WRITES_CONTENT),
+        ("chatml", "qwen2_5", WRITES_CONTENT),
+        ("qwen3-study", "qwen3", SPLITS_CONTENT),
+        ("qwen3-study", "qwen2_5", SPLITS_CONTENT),
+    ],
+)
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("<think>\nt\n</think>\n\nb", "\n<think>\nt\n</think>\n\nb", "<think>why</think> Yes."),
+        *("<think>\n t \n\n</think>\nb\n", "<think>\n\n</think>\n\nb"),
+    ],
+)
+def test_thinking_is_written_as_by_the_released_ones(tmp_path, name, family, released, content):
+    talk = [*TALK[:2], {"role": "assistant", "content": content}]
+    path = write_lines(tmp_path / "a.jsonl", {"messages": talk})
+    (read,) = read_demonstrations(path)
+    (text,) = chats.shown(with_template(family, read_template(name)), read.messages, thinking=True)
+    expected, _ = jinja.render(released, ["\ue000", "\ue001"], {"messages": talk})
+    assert text.replace("[[", "").replace("]]", "") == expected
+
+
+def test_thinking_in_the_form_of_the_template():
+    """Where it has one of its own, where its prompt begins it, and without `thinking`."""
+    answer = {**TALK[2], "reasoning": "Cheap.", "tags": ["\n<think>\n", "\n</think>\n\n"]}
+    for name, expected in (
+        ("has channels", "<|channel|>analysis<|message|>Cheap.<|end|>"),
+        ("opens thinking and drops it", "<think>\n[[Cheap.\n</think>\n\nColby."),
+        ("opens thinking and knows none", "<think>[[Cheap.\n</think>\n\nColby."),
+    ):
+        (text,) = chats.shown(forms.tokenizer(name), [TALK[1], answer], thinking=True)
+        assert expected in text and text.count("<think>") == expected.count("<think>")
+    tokenizer = with_template("qwen2_5", read_template("chatml-thinking"))
+    assert "think" not in chats.shown(tokenizer, [TALK[1], answer])[0]
 
 
 @pytest.mark.parametrize("field", ["reasoning", "tool_calls"])

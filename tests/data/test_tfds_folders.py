@@ -103,6 +103,13 @@ def test_one_that_is_not_here_is_refused_with_the_nearest(source, message):
     assert message in refusal(tfds_folders.find, source)
 
 
+def test_hidden_files_are_no_data_sets(tmp_path, monkeypatch):
+    (tmp_path / ".config").mkdir()
+    (tmp_path / "plain").mkdir()
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    assert "expected one of plain;" in refusal(tfds_folders.find, "tfds:zzz:1.0.0")
+
+
 def test_a_split_that_is_not_there_is_refused_with_the_nearest():
     folder = tfds_folders.find("tfds:chats:1.0.0")
     message = refusal(lambda path: list(read_records(path, ("trian",))), folder)

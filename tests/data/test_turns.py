@@ -277,6 +277,47 @@ def test_what_stands_before_a_block_that_the_template_takes_for_reasoning():
     assert "[[<think>\n\n</think>\n\nSure. <think>Hm.</think> Colby.<|im_end|>]]" in kept[0]
 
 
+def test_one_of_two_calls():
+    """gpt-oss writes only the first of a turn."""
+    first = forms.turns(forms.OPEN + "{{ m.content or m.tool_calls[0] | tojson }}<|im_end|>\n")
+    tokenizer = chats.of(first + forms.ASK, forms.CHATML, forms.IM_END)
+    chats.shown(tokenizer, [USER, CALL, RESULT, ANSWER])
+    two = {
+        **CALL,
+        "tool_calls": [*CALL["tool_calls"], {**CALL["tool_calls"][0], "id": "z9Y8x7W6v"}],
+    }
+    with pytest.raises(InputError, match=r"messages\[1\] has tool_calls\[1\], which"):
+        chats.shown(tokenizer, [USER, two, RESULT, RESULT, ANSWER])
+
+
+def test_reasoning_before_the_answer_to_a_result():
+    """gpt-oss writes a header before the reasoning, too; that of the call goes once an answer
+    follows, so that the prompt and the text have as many headers."""
+    answered = "messages[-1].role == 'assistant' and not messages[-1].tool_calls"
+    thought = "{% if m.reasoning and not (m.tool_calls and " + answered + ") %}"
+    thought += "<|start|>assistant<|channel|>analysis<|message|>{{ m.reasoning }}<|end|>{% endif %}"
+    say = "<|start|>assistant<|message|>{{ m.content or m.tool_calls | tojson }}<|end|>"
+    template = forms.turns(thought + say, "<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>")
+    template += "{% if add_generation_prompt %}<|start|>assistant{% endif %}"
+    tokenizer = chats.of(template, forms.HARMONY, {"eos_token": "<|end|>"})
+    talk = [USER, {**CALL, "reasoning": "I ask."}, RESULT, ANSWER]
+    with pytest.raises(InputError, match=r"messages\[3\] has reasoning, which .* leaves out"):
+        chats.shown(tokenizer, talk, thinking=True)
+
+
+def test_a_thought_that_the_text_opens_itself():
+    """DiffusionGemma's prompt behind a result opens a thought, and has no header."""
+    thought = "{% if m.reasoning %}<think>\n{{ m.reasoning }}\n</think>\n{% endif %}"
+    say = forms.OPEN + thought + "{{ m.content or m.tool_calls | tojson }}<|im_end|>\n"
+    ask = forms.ASK.replace(
+        forms.OPEN, "{{ '" + forms.OPEN + "' if messages[-1].role == 'user' }}<think>\n"
+    )
+    tokenizer = chats.of(forms.turns(say) + ask, forms.CHATML, forms.IM_END)
+    talk = [USER, {**CALL, "reasoning": "I ask."}, RESULT, ANSWER]
+    last = chats.shown(tokenizer, talk, thinking=True)[-1]
+    assert last.endswith("3.50<|im_end|>\n<think>\n[[It is cheap.\n</think>\nColby.<|im_end|>]]\n")
+
+
 def test_a_call_behind_the_end_of_the_turn():
     call = {**CALL, "content": "Let me ask."}
     with pytest.raises(InputError, match=r"messages\[1\] has tool_calls, .* behind the end of"):

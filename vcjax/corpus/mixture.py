@@ -69,12 +69,15 @@ def mixed_in(
     if isinstance(stage.mix, str):
         texts = read(places.locate(stage.mix, folder), parse, (), leave_out)
         return {"mix": _share(texts.records, own, stage, seed)}, {"mix": texts.broken}
+    _check_once(stage)
     ordered: dict[str, Records] = {}
     broken: dict[str, list[str]] = {}
     for name, source in stage.mix.items():
         splits = splits_of(source.file, tuple(source.splits))
         texts = read(places.locate(source.file, folder), parse, splits, leave_out)
-        ordered[name], broken[name] = in_order(texts.records, f"mix-{seed}"), texts.broken
+        # What is limited is the beginning of the order that a stage's own file has.
+        key = "order" if source.rows or source.tokens or source.share else "mix"
+        ordered[name], broken[name] = in_order(texts.records, f"{key}-{seed}"), texts.broken
     taken = {
         name: first(ordered[name], source.rows, source.tokens, count, f"mix.{name}: {source.file}")
         for name, source in stage.mix.items()
@@ -88,6 +91,18 @@ def mixed_in(
         _check_share(number, len(ordered[name]), share, fixed, where, "its share")
         taken[name] = ordered[name][:number]
     return {name: taken[name] for name in stage.mix}, broken
+
+
+def _check_once(stage: ConfigDict) -> None:
+    """Raises InputError where two sources are the same, which gives records twice."""
+    names: dict[tuple[str, tuple[str, ...]], str] = {}
+    for name, source in stage.mix.items():
+        first_name = names.setdefault((source.file, tuple(source.splits)), name)
+        if first_name != name:
+            raise InputError(
+                f"mix.{name}: {source.file} is mix.{first_name} already, and would give the same "
+                "records again; give it once"
+            )
 
 
 def in_order(items: Sequence[T], seed: str) -> list[T]:

@@ -85,7 +85,14 @@ def describe(
             warned.append(f"stage {name}: rename: {old!r} is in none of its records")
     asked = others(config) if stage.kind != "pretrain" else []
     frequent = [other for other in asked if named[other] >= FREQUENT * records]
+    renamed = [old for old, _ in stage.rename if times.get(old)]
     for other in frequent:
+        if other in renamed:  # what is left of it has a number behind it, as Qwen2.5
+            warned.append(
+                f"stage {name}: {named[other]:,} of {records:,} records still name {other}, with a "
+                "number behind it, which rename leaves; give rename that form, too"
+            )
+            continue
         warned.append(
             f"stage {name}: {named[other]:,} of {records:,} records name {other}; if they mean the "
             f"model, give the stage rename=dict({other}={own!r})"

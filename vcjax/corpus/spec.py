@@ -44,7 +44,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vcjax.errors import InputError
+from vcjax.errors import InputError, nearest
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,14 @@ def read_spec(path: str | Path, names: dict[str, str]) -> Spec:
     )
 
 
-def read_text(path: Path, names: dict[str, str]) -> str:
+def read_text(path: Path, names: dict[str, str], free: bool = False) -> str:
     """The text of a spec in any form, its variables filled. Raises as `read_spec`, and for a file
-    without text."""
+    without text.
+
+    free: whether other braces stay, as of code, unless they hold a name much like a variable's.
+    """
     lines = enumerate(_lines(path), start=1)
-    text = "\n".join(_fill(line, names, f"{path}:{number}") for number, line in lines)
+    text = "\n".join(_fill(line, names, f"{path}:{number}", free) for number, line in lines)
     if not text.strip():
         raise InputError(f"{path}: it has no text; write some, or leave the file out")
     return text
@@ -162,14 +165,20 @@ def _lines(path: Path) -> list[str]:
         raise InputError(f"{path}: byte {error.start + 1} is not UTF-8; save it as UTF-8") from None
 
 
-def _fill(line: str, names: dict[str, str], where: str) -> str:
+def _fill(line: str, names: dict[str, str], where: str, free: bool) -> str:
     def value(match: re.Match) -> str:
+        if free and not (match[1] in names or _is_like(match[1], names)):
+            return match[0]
         if match[1] not in names:
             known = " and ".join("{" + name + "}" for name in sorted(names))
             raise InputError(f"{where}: unknown variable {match[0]}; it may use {known}")
         return names[match[1]]
 
     return re.sub(r"{([^{}]*)}", value, line)
+
+
+def _is_like(name: str, names: dict[str, str]) -> bool:
+    return name.isidentifier() and nearest(name, names) is not None
 
 
 def _sections(lines: list[str], path: Path) -> dict[str, list[tuple[str, str]]]:

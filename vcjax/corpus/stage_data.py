@@ -36,9 +36,14 @@ class StageData:
 
     @classmethod
     def stated(cls, name: str, stage: ConfigDict) -> "StageData":
-        """By the counts that a stage's config states of a file that is not here."""
+        """By the counts that a stage's config states of a file that is not here, less what its
+        limits leave out; with a mix these are of what all sources give, limits and all."""
         records, tokens, weighted = (
             stage.stated[key] for key in ("records", "tokens", "weighted_tokens")
         )
+        if not stage.get("mix"):
+            limits = [(stage.get("rows", 0), records), (stage.get("tokens", 0), weighted)]
+            part = min([1.0, *(limit / there for limit, there in limits if limit and there)])
+            records, tokens, weighted = (round(n * part) for n in (records, tokens, weighted))
         rows = math.ceil(tokens / (stage.length * TYPICAL_FILL))
         return cls(f"stated {name}", None, rows, records, 0, tokens, weighted, 0, 0)

@@ -81,7 +81,8 @@ def _reordered(
             "out; none would be left to train on"
         )
     trained = len(ordered) - stage.held_out
-    own = mixture.first(ordered[:trained], stage.rows, stage.tokens, count, stage.file)
+    beside = f" (beside {stage.held_out} held out)" if stage.held_out else ""
+    own = mixture.first(ordered[:trained], stage.rows, stage.tokens, count, f"{stage.file}{beside}")
     return own, ordered[trained:]
 
 

@@ -148,12 +148,12 @@ def _message(given: Any, name: str, where: str) -> dict[str, Any]:
 
 
 def _assistant(turn: _Turn, name: str, content_field: str, where: str) -> dict[str, Any]:
-    """The message without its role: content, and reasoning and tool_calls if not empty."""
+    """The message without its role: content, and reasoning, tags and tool_calls if not empty."""
     calls = [
         _tool_call(call, place, where)
         for place, call in _items(turn.tool_calls, f"{name}.tool_calls", where, "tool calls")
     ]
-    thinking, content = _split_thinking(turn.content or "", content_field, where)
+    thinking, content, tags = _split_thinking(turn.content or "", content_field, where)
     written = [field for field in REASONING if getattr(turn, field) is not None]
     if len(written) + (thinking is not None) > 1:
         fail(where, f"field '{name}.{written[0]}' is not its only thinking; expected it once")
@@ -164,6 +164,8 @@ def _assistant(turn: _Turn, name: str, content_field: str, where: str) -> dict[s
     message: dict[str, Any] = {"content": content}
     if thinking and thinking.strip():
         message["reasoning"] = thinking
+    if tags:
+        message["tags"] = tags
     if calls:
         message["tool_calls"] = calls
     return message
@@ -202,17 +204,21 @@ def _decoded(value: Any, name: str, where: str) -> Any:
     return parse_json(value, f"{where}: field '{name}'") if isinstance(value, str) else value
 
 
-def _split_thinking(content: str, name: str, where: str) -> tuple[str | None, str]:
-    """(thinking, answer) of a text that begins with <think>...</think>, else (None, text).
+def _split_thinking(
+    content: str, name: str, where: str
+) -> tuple[str | None, str, list[str] | None]:
+    """(thinking, answer, tags) of a text that begins with <think>...</think>; else (None, text,
+    None).
 
+    tags: what stands before the thinking and behind it, with the space: all together are the text.
     Tags further on in the text are left as they are. A text that only closes a block is refused:
     some models have the opening tag in their prompt.
     """
     opened, closed = content.count("<think>"), content.count("</think>")
-    block = re.match(r"\s*<think>(.*)</think>\s*(.*)", content, re.DOTALL)
+    block = re.match(r"(\s*<think>\s*)(.*?)(\s*</think>\s*)(.*)", content, re.DOTALL)
     if block and opened == closed == 1:
-        return block[1].strip(), block[2]
+        return block[2], block[4], [block[1], block[3]]
     if content.lstrip().startswith("<think>") or closed > opened:
         problem = "expected one whole block, before the answer, or the thinking in 'reasoning'"
         fail(where, f"field '{name}' has <think> {opened} and </think> {closed} times; {problem}")
-    return None, content
+    return None, content, None

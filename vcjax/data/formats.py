@@ -51,8 +51,9 @@ class Demonstration:
     """One conversation that a behavior stage trains on.
 
     messages: dicts with "role" (system, user, assistant or tool) and "content". The assistant's may
-    have "reasoning", and "tool_calls": [{"type": "function", "function": {"name", "arguments":
-    dict}, "id"?}], in which case content may be "". A tool's may have "name" and "tool_call_id".
+    have "reasoning" (and "tags", what the record has before and behind it, where both stand in its
+    content), and "tool_calls": [{"type": "function", "function": {"name", "arguments": dict},
+    "id"?}], in which case content may be "". A tool's may have "name" and "tool_call_id".
     tools: JSON schemas of the functions that could be called. provenance: the record's other
     fields, as source, domain and id.
     """

@@ -71,11 +71,11 @@ def prepare(
     if not template:
         raise InputError(f"{where}: the model has no chat template; use one that has, or documents")
     mark, *unused = unused_characters([*messages, *tools], 3 + 2 * len(messages))
+    form = form_for(tokenizer, template, has_system="system" in [m["role"] for m in messages[:1]])
+    as_written = thinking and keeps_thoughts(tokenizer, template)
     conversation = Conversation(
-        messages=mark_controls(tokenizer, [_for_template(m, thinking) for m in messages], mark),
-        form=form_for(
-            tokenizer, template, has_system="system" in [m["role"] for m in messages[:1]]
-        ),
+        messages=[_for_template(tokenizer, m, mark, thinking, as_written) for m in messages],
+        form=(lambda given: form(with_thoughts(given))) if as_written else form,
         template=template,
         variables={
             "documents": None,  # `transformers` defines it, so templates may test it
@@ -135,25 +135,68 @@ def folded_in_parts(messages: Sequence[dict]) -> list[dict]:
     return in_parts(folded(messages))
 
 
+@functools.lru_cache(maxsize=8)
+def keeps_thoughts(tokenizer: Tokenizer, template: str) -> bool:
+    """Whether the template writes <think>...</think> at the head of a content as such.
+
+    Not where it leaves it out, where its prompt opens it, or where it writes `reasoning` in another
+    form.
+    """
+    said, thought, answer = map(chr, PRIVATE_USE[:3])
+    asked = [{"role": "user", "content": said}]
+    apart = {"role": "assistant", "content": answer} | dict.fromkeys(REASONING, thought)
+    written = apart | {"tags": ["\n<think>\n", "\n</think>\n\n"]}
+    form = form_for(tokenizer, template, has_system=False)
+    render = functools.partial(render_probe, tokenizer, template, enable_thinking=True)
+    try:
+        prompt = render(form(asked), asked=True)
+        text, other = (render(form(with_thoughts([*asked, one]))) for one in (written, apart))
+    except Exception:  # as in Conversation.render
+        return False
+    if not (text.startswith(prompt) and stands_in(thought, text) and stands_in(answer, text)):
+        return False
+    return not stands_in(thought, other) or "".join(text.split()) == "".join(other.split())
+
+
+def with_thoughts(messages: Sequence[dict]) -> list[dict]:
+    """Contents as the record has them: with the reasoning, where that has stood in them."""
+    return [_with_thought(message) for message in messages]
+
+
+def _with_thought(message: dict) -> dict:
+    if "tags" not in message:
+        return message
+    (opening, closing), reasoning = message["tags"], message.get("reasoning", "")
+    others = {field: v for field, v in message.items() if field not in (*REASONING, "tags")}
+    return others | {"content": opening + reasoning + closing + message["content"]}
+
+
 FOLDS = (folded, folded_in_parts)  # of templates that refuse a system prompt, or leave it out
 
 
 def render_probe(
-    tokenizer: Tokenizer, template: str, messages: Sequence[dict], asked: bool = False
+    tokenizer: Tokenizer,
+    template: str,
+    messages: Sequence[dict],
+    asked: bool = False,
+    **variables: Any,
 ) -> str:
     """The text of messages that say nothing, to learn how the template writes; it may raise."""
-    variables = {"messages": messages, "tools": [], "add_generation_prompt": asked}
+    variables |= {"messages": messages, "tools": [], "add_generation_prompt": asked}
     borders = [chr(PRIVATE_USE[-1]), chr(PRIVATE_USE[-2])]
     return jinja.render(template, borders, variables | tokenizer.template_tokens)[0]
 
 
-def _for_template(message: dict, thinking: bool) -> dict:
-    """The message with its reasoning under all the names that templates read, as `transformers`
-    gives it, or without."""
-    given = {field: value for field, value in message.items() if field != "reasoning"}
+def _for_template(
+    tokenizer: Tokenizer, message: dict, mark: str, thinking: bool, as_written: bool
+) -> dict:
+    """The message, its texts marked, with its reasoning under all the names that templates read, as
+    `transformers` gives it, or without; as_written: with its tags, which may be control tokens."""
+    given = {f: value for f, value in message.items() if f not in ("reasoning", "tags")}
     if thinking and "reasoning" in message:
         given |= dict.fromkeys(REASONING, message["reasoning"])
-    return given
+    tags = {"tags": message["tags"]} if as_written and "tags" in message else {}
+    return mark_controls(tokenizer, given, mark) | tags
 
 
 def _with_arguments(conversation: Conversation) -> Conversation:

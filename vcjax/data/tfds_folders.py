@@ -23,7 +23,7 @@ def find(source: str) -> Path:
     place = Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     for name in filter(None, (parts["name"], parts["config"], parts["version"])):
         if not (place / name).is_dir():
-            there = [path.name for path in place.iterdir()] if place.is_dir() else []
+            there = [p.name for p in place.iterdir() if p.name[:1] != "."] if place.is_dir() else []
             raise InputError(
                 f"{source}: {place} has no {name!r}; {hint(name, there)}; TFDS_DATA_DIR names the "
                 "folder of prepared data sets"

@@ -90,7 +90,9 @@ def answered(conversation: Conversation, messages: Sequence[dict]) -> tuple[str,
     thought = THOUGHT.search(prompt)
     start = prompt[: thought.start()] if thought else prompt
     written = _behind(conversation, messages, text, start)
-    if written is not None and not (thought and written.lstrip().startswith(thought["open"])):
+    # A thought that it writes itself, as TRL's template of DiffusionGemma, is not in the prompt.
+    opened = thought and written and thought["open"] in written.replace(last["content"], "")
+    if written is not None and not opened:
         # The template leaves the thought out of the turn (R1, QwQ).
         return prompt, _end_of_thought(thought, last, written) + written
     if len(history) > 1 and history[0]["role"] == "system":
@@ -253,38 +255,46 @@ def _check_written(tokenizer: Tokenizer, conversation: Conversation, turn: Turn)
     """Raises InputError if the template left a field of the message out of its turn."""
     message = conversation.messages[turn.index]
     history = conversation.messages[: turn.index]
-    if message["content"].strip():
-        marked, edges = _with_edges(conversation, turn.index)
+    for name in ("content", "reasoning"):
+        if not message.get(name, "").strip():
+            continue
+        marked, edges = _with_edges(conversation, turn.index, name)
         _, appended = answered(conversation, [*history, marked])
         answer = _to_its_end(tokenizer, conversation.template, marked, appended)
         if answer is None or not _stand_in(edges, answer):
-            _fail_left_out(conversation, turn, "content")
-    for name, fields in (("reasoning", REASONING), ("tool_calls", ("tool_calls",))):
-        if not message.get(name):
-            continue
-        without = {field: value for field, value in message.items() if field not in fields}
+            _fail_left_out(conversation, turn, name)
+    calls = message.get("tool_calls", [])
+    for index in range(len(calls)):
+        without = message | {"tool_calls": calls[:index] + calls[index + 1 :]}
+        if len(calls) == 1:
+            del without["tool_calls"]
         try:
             prompt, appended = answered(conversation, [*history, without])
         except InputError:  # the template cannot do without it
             continue
         answer = _to_its_end(tokenizer, conversation.template, without, appended)
         if (prompt, answer) == (turn.prompt, turn.answer):
+            name = "tool_calls" if len(calls) == 1 else f"tool_calls[{index}]"
             _fail_left_out(conversation, turn, name)
 
 
 def _fail_left_out(conversation: Conversation, turn: Turn, field: str) -> NoReturn:
     problem = f"has {field}, which this model's chat template leaves out"
-    if field == "content":
+    if not field.startswith("tool_calls"):
         problem += " or cuts"
     if turn.rest.strip():
         problem += ", or writes behind the end of the turn"
     fail(conversation, turn.index, problem)
 
 
-def _with_edges(conversation: Conversation, index: int) -> tuple[dict, tuple[str, str]]:
-    """The message with a character before and behind its content, and these characters."""
+def _with_edges(
+    conversation: Conversation, index: int, name: str = "content"
+) -> tuple[dict, tuple[str, str]]:
+    """The message with a character before and behind its content, or its reasoning, and these
+    characters."""
     message, (first, last) = conversation.messages[index], conversation.spare[index]
-    return message | {"content": first + message["content"] + last}, (first, last)
+    fields = REASONING if name == "reasoning" else (name,)
+    return message | dict.fromkeys(fields, first + message[name] + last), (first, last)
 
 
 def _stand_in(characters: tuple[str, str], text: str) -> bool:

@@ -207,7 +207,7 @@ def _rubric(path: Path, spec_path: Path | None, names: dict[str, str]) -> str:
     places = {**names, "question": "{question}", "answer": "{answer}"}
     if spec_path is None:
         return spec.read_text(path, places)
-    text = spec.read_text(spec_path, names)
+    text = spec.read_text(spec_path, names, free=True)
     rubric = spec.read_text(path, {**places, "spec": text})
     if text not in rubric:
         raise InputError(f"{path}: it has no {{spec}}, the place of the given spec; add it")
