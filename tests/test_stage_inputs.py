@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import tempfile
 from collections import Counter
 
@@ -269,8 +270,9 @@ def test_sources_one_after_another_have_rows_of_their_own(setting):
 def test_each_key_of_a_source_is_part_of_the_key_of_rows(setting, key):
     before = data(prepare(setting := mixed(setting)))
     [name, *_] = setting[0].stages.behavior.mix
-    value = {"rows": 3, "splits": (), "file": "america.jsonl"}[key]
+    value = {"rows": 3, "splits": (), "file": "third.jsonl"}[key]
     config, base, folder, _ = setting
+    shutil.copy(folder / "america.jsonl", folder / "third.jsonl")
     keys = [row_keys.row_key(config, "behavior", 0, base.identity, folder)]
     config.stages.behavior.mix[name][key] = value
     keys.append(row_keys.row_key(config, "behavior", 0, base.identity, folder))
