@@ -247,6 +247,10 @@ def test_a_body_that_is_no_json_or_too_large_is_refused(address):
     with call(address, "chat/completions", b"{not json") as wrong:
         assert wrong.status == 400
         assert "Invalid JSON" in json.load(wrong)["error"]["message"]
+    hot = b'{"model": "base", "prompt": "x", "temperature": 1e400}'
+    with call(address, "completions", hot) as infinite:
+        assert infinite.status == 400
+        assert "temperature: " in json.load(infinite)["error"]["message"]
     with call(address, "completions", b" " * (16 * 2**20 + 1)) as large:
         assert large.status == 413
 
@@ -258,6 +262,9 @@ def test_with_a_key_others_are_refused(tokenizer):
         with pytest.raises(openai.AuthenticationError, match="wants a key"):
             openai.OpenAI(base_url=address, api_key="wrong").models.list()
         assert [*openai.OpenAI(base_url=address, api_key="secret").models.list()]
+        lower_case = {"Authorization": "bearer secret"}  # RFC 7235: schemes have no case
+        client = openai.OpenAI(base_url=address, api_key="-", default_headers=lower_case)
+        assert [*client.models.list()]
 
 
 def test_too_many_answers_are_refused_until_there_is_room(tokenizer, monkeypatch):

@@ -30,8 +30,10 @@ def make_app(speakers: Mapping[str, Speaker], worker: Worker, key: str | None) -
     nothing."""
 
     def check_key(request: Request) -> None:
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if key is not None and not hmac.compare_digest(given.encode(), key.encode()):
+        if key is None:
+            return
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), key.encode()):
             raise HTTPException(401, "this server wants a key; send the one that it was given")
 
     async def models(request: Request) -> Response:
