@@ -1,6 +1,5 @@
 """Judges the answers to open probes: a file of judgements for each arm and seed."""
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -56,11 +55,9 @@ def check_answers(asker: Asker, subfolders: Iterable[str]) -> None:
     """Raises InputError where the judge is "phrases", and a probe that was answered has none."""
     if asker.record.config["judge"]["by"] != "phrases":
         return
-    for subfolder, model in itertools.product(subfolders, asker.models()):
-        folder = asker.workdir / subfolder
-        if answer_files.own_path(folder, model.arm, model.seed, "open").exists():
-            rows = _answers(folder, model.arm, model.seed).drop_duplicates(["file", "id"])
-            for row in rows.itertuples():
+    for folder in (asker.workdir / subfolder for subfolder in subfolders):
+        for arm, seed in _answered(asker, folder):
+            for row in _answers(folder, arm, seed).drop_duplicates(["file", "id"]).itertuples():
                 where = f"{row.file}: probe '{row.id}'"
                 phrases.check(row.phrases_for, row.phrases_against, where)
 
@@ -74,12 +71,11 @@ def judge(asker: Asker, subfolder: str) -> None:
 
     def on_first() -> list[tuple[str, int]]:
         return [
-            (model.arm, model.seed)
-            for model in asker.models()
-            if (path := answer_files.own_path(folder, model.arm, model.seed, "open")).exists()
-            and not (
-                reading.is_judged(folder, model.arm, model.seed, path, settings)
-                and (settings["by"] != "endpoint" or _all_replied(folder, model.arm, model.seed))
+            (arm, seed)
+            for arm, seed in _answered(asker, folder)
+            if not (
+                reading.is_judged(folder, arm, seed, _path(folder, arm, seed), settings)
+                and (settings["by"] != "endpoint" or _all_replied(folder, arm, seed))
             )
         ]
 
@@ -99,7 +95,7 @@ def judge(asker: Asker, subfolder: str) -> None:
         rows = judged.iloc[begin : begin + len(answers)].reset_index(drop=True)
         begin += len(answers)
         path = answer_files.own_path(folder, arm, seed, "judged")
-        of = answer_files.own_path(folder, arm, seed, "open")
+        of = _path(folder, arm, seed)
         answer_files.write(path, rows, reading.judged_by(of, settings))
     failed = judged["failure"].ne("").sum()
     print(f"judge: {judging.name(settings)}, {len(judged):,} answers, {failed:,} not judged")
@@ -111,8 +107,18 @@ def _all_replied(folder: epath.Path, arm: str, seed: int) -> bool:
     return not (rows["failure"].ne("") & rows["reply"].eq("")).any()
 
 
+def _answered(asker: Asker, folder: epath.Path) -> list[tuple[str, int]]:
+    """The arms and seeds whose answers to open probes lie in this folder."""
+    models = [(model.arm, model.seed) for model in asker.models()]
+    return [(arm, seed) for arm, seed in models if _path(folder, arm, seed).exists()]
+
+
 def _answers(folder: epath.Path, arm: str, seed: int) -> pd.DataFrame:
-    return answer_files.read(answer_files.own_path(folder, arm, seed, "open")).to_pandas()
+    return answer_files.read(_path(folder, arm, seed)).to_pandas()
+
+
+def _path(folder: epath.Path, arm: str, seed: int) -> epath.Path:
+    return answer_files.own_path(folder, arm, seed, "open")
 
 
 def _by_base(asker: Asker, texts: Sequence[str]) -> list[Judgement]:

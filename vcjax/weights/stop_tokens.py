@@ -18,9 +18,10 @@ def stop_ids(folder: Path | None, tokenizer: Tokenizer) -> list[int]:
     """
     ids: list[int] = []
     if folder is not None:
-        path = folder / "generation_config.json"
-        path = path if files.read_json(path) else folder / "config.json"
-        ids = _eos_ids(path, files.read_json(path) or {})
+        for path in (folder / "generation_config.json", folder / "config.json"):
+            if own := files.read_json(path):
+                ids = _eos_ids(path, own)
+                break
     return list(dict.fromkeys([*ids, tokenizer.eos_id, *_end_of_turn(tokenizer)]))
 
 

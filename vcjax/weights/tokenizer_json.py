@@ -21,7 +21,7 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def read_tokenizer(folder: Path) -> Tokenizer:
     added = {token.content: id_ for id_, token in original.get_added_tokens_decoder().items()}
     settings = folder / "tokenizer_config.json"
     named = _template_tokens(settings, config)
-    _check_config(settings, config, added)
+    _check_config(settings, config, added, named.values())
     prefix_space.check(settings, config, spec)
     model_type = (read_json(folder / "config.json") or {}).get("model_type")
     return dataclasses.replace(
@@ -159,8 +159,11 @@ def _template_tokens(path: Path, config: dict[str, Any]) -> dict[str, str]:
     return {key: _content(path, key, token) for key, token in named.items()}
 
 
-def _check_config(path: Path, config: dict[str, Any], added: dict[str, int]) -> None:
-    """Whatever it names as a token must be an added token, else it would be encoded as text."""
+def _check_config(
+    path: Path, config: dict[str, Any], added: dict[str, int], named: Iterable[str]
+) -> None:
+    """Whatever it names as a token must be an added token, else it would be encoded as text. named:
+    what `_template_tokens` names."""
     if "auto_map" in config:
         raise InputError(f"{path}: auto_map: the tokenizer is code of its own, which is not run")
     decoder = config.get("added_tokens_decoder", {})
@@ -168,14 +171,15 @@ def _check_config(path: Path, config: dict[str, Any], added: dict[str, int]) -> 
         raise InputError(
             f"{path}: added_tokens_decoder: expected an object whose keys are ids; {SAVE_AGAIN}"
         )
-    named = [*_template_tokens(path, config).values()]
+    listed: list[str] = []
     for key in ("additional_special_tokens", "extra_special_tokens"):
         given = config.get(key) or []
         if not isinstance(given, list | dict):
             raise InputError(f"{path}: {key}: expected a list of tokens; {SAVE_AGAIN}")
-        named += [_content(path, key, token) for token in given if isinstance(given, list)]
+        if isinstance(given, list):  # an object names its tokens, as a template's
+            listed += [_content(path, key, token) for token in given]
     ids = {_content(path, f"added_tokens_decoder.{i}", t): int(i) for i, t in decoder.items()}
-    for token in [*ids, *named]:
+    for token in [*ids, *named, *listed]:
         if token not in added or ids.get(token, added[token]) != added[token]:
             raise InputError(
                 f"{path}: {token!r} is not among the added_tokens of tokenizer.json, or has "
