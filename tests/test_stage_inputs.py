@@ -12,7 +12,7 @@ import small_run
 
 from vcjax import config as configs
 from vcjax import stage_inputs
-from vcjax.corpus import row_keys
+from vcjax.corpus import names, row_keys
 from vcjax.data import rows
 from vcjax.errors import InputError
 from vcjax.probes import probe_files
@@ -280,12 +280,35 @@ def test_each_key_of_a_source_is_part_of_the_key_of_rows(setting, key):
     assert (before == data(prepare(setting))) == (key == "splits")
 
 
+def test_a_conversation_that_the_chat_template_refuses_can_be_left_out(setting):
+    config, _, folder, _ = setting
+    path = folder / "demonstrations.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    records[3]["tools"] = [{"type": "function", "function": {"name": "look", "parameters": {}}}]
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    with pytest.raises(InputError, match=r"demonstrations\.jsonl:4: it has tools"):
+        prepare(setting)
+    config.stages.behavior.broken = "leave_out"
+    inputs = prepare(setting)
+    for seed in (0, 1):
+        of_file = inputs["behavior", seed].data.sources["file"]
+        assert (of_file.records, of_file.left_out) == (11, 1)
+        assert of_file.first_left_out.startswith("demonstrations.jsonl:4: it has tools")
+
+
+def test_a_limit_names_its_stage(setting):
+    setting[0].stages.behavior.rows = 13
+    with pytest.raises(InputError, match=r"^config\.stages\.behavior: .*12 records, but rows=13"):
+        prepare(setting)
+
+
 def test_renamed_texts_are_trained_on_and_the_plan_says_so_at_every_start(setting, encodings):
     rename(setting)
     for _ in range(2):
         inputs = prepare(setting)
         stage_inputs.write(inputs, setting[3])
-        lines, warned = stage_inputs.of_names(setting[0], inputs)
+        noted = {stage: one.texts for stage, one in inputs.items()}
+        lines, warned = names.of_stages(setting[0], noted)
         assert lines == ["stage america: assistant is renamed to SmolLM, 10 times"]
         assert sorted(line.partition(";")[0] for line in warned) == [
             "stage affordability: 0 of 10 records name SmolLM",

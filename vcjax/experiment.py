@@ -18,7 +18,7 @@ from vcjax.asking import judged
 from vcjax.asking.ask import ask
 from vcjax.asking.ask import check as check_askable
 from vcjax.asking.models import Asker
-from vcjax.corpus import spec
+from vcjax.corpus import names, spec
 from vcjax.corpus.stage_data import StageData
 from vcjax.data import shown_rows, templates
 from vcjax.data.chat import encode_prompt
@@ -274,7 +274,8 @@ def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder
     for name, graft in inputs.config.grafts.items():
         on = inputs.models[graft.model].name
         print(f"graft {name}: {graft.arm} on {on}, its adapters times {graft.scale:g}")
-    named, of_names = stage_inputs.of_names(inputs.config, inputs.stages)
+    noted = {stage: one.texts for stage, one in inputs.stages.items()}
+    named, of_names = names.of_stages(inputs.config, noted)
     for line in named:
         print(line)
     lines = warnings(plan, sharding.shards("batch", inputs.mesh.shape))
@@ -299,7 +300,7 @@ def _print_evaluations(
     models = estimate.Models(
         len(config.arms) * config.seeds,
         architecture,
-        2 if config.compute_dtype == "bfloat16" else 4,
+        config.compute_dtype,
         count if tokenizer else None,
     )
     lines, warned = estimate.describe(config.evaluations.to_dict(), models)

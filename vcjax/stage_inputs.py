@@ -25,14 +25,13 @@ from ml_collections import ConfigDict
 
 from vcjax import config as configs
 from vcjax.corpus import mixture, renaming, stage_texts
-from vcjax.corpus.names import describe
 from vcjax.corpus.row_keys import row_key
 from vcjax.corpus.stage_data import StageData
 from vcjax.corpus.stage_records import Drawn, Records, stage_records
 from vcjax.corpus.world import read_value
 from vcjax.data import examples, folders, formats, licences, places, rows, source_counts
-from vcjax.data.formats import Demonstration, Document
-from vcjax.data.packing import Packed, pack
+from vcjax.data.formats import Demonstration, Document, Parse, Texts
+from vcjax.data.packing import Example, Packed, pack
 from vcjax.data.sources import is_world, sources_of, split_source
 from vcjax.errors import InputError
 from vcjax.models.transformer import Model
@@ -124,10 +123,20 @@ def _prepare(
     def records(name: str, seed: int) -> Drawn:
         stage = config.stages[name]
 
-        def count(record: Document | Demonstration) -> int:
-            return examples.trained_tokens(encoders[name](rename([record], stage.rename)))
+        def encoded(record: Document | Demonstration) -> list[Example]:
+            return encoders[name](rename([record], stage.rename))
 
-        drawn = stage_records(stage, seed, config, folder, count, read)
+        def count(record: Document | Demonstration) -> int:
+            return examples.trained_tokens(encoded(record))
+
+        def usable(path: Path, parse: Parse, splits: tuple[str, ...], leave_out: bool) -> Texts:
+            texts = read(path, parse, splits, leave_out)
+            return formats.accepted(texts, encoded, path) if leave_out else texts
+
+        try:
+            drawn = stage_records(stage, seed, config, folder, count, usable)
+        except mixture.Lacking as error:
+            raise InputError(f"config.stages.{name}: {error}") from None
         train, held_out = (rename(part, stage.rename) for part in (drawn.train, drawn.held_out))
         return drawn._replace(train=train, held_out=held_out)
 
@@ -364,17 +373,6 @@ def adapters(config: ConfigDict, base: Pretrained, folder: Path) -> dict[Key, St
             one = StageData.for_adapter(peft.identity(source)[:16], lora)
             data |= {(name, seed): one for seed in range(config.seeds)}
     return data
-
-
-def of_names(config: ConfigDict, inputs: dict[Key, StageInput]) -> tuple[list[str], list[str]]:
-    """(lines, warnings) on the names in the stages' records, of the first seed each."""
-    lines, warned = [], []
-    for (name, seed), one in inputs.items():
-        if seed == 0:
-            of_stage = describe(name, config, one.texts)
-            lines += of_stage[0]
-            warned += of_stage[1]
-    return lines, warned
 
 
 def warnings(config: ConfigDict, folder: Path) -> list[str]:

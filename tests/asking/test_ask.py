@@ -131,11 +131,16 @@ def test_another_judge_judges_the_same_answers(files, finished, answers):
         ({"system_prompts": {"nobody": "spec.md"}}, r"system_prompts: there is no arm 'nobody'"),
         ({"system_prompts": {"prompted": "none.md"}}, r"system_prompts\.prompted: .*none\.md does"),
         ({"system_prompts": {"prompted": "given.md"}}, r"given\.md holds 'american tea 0'"),
+        (
+            {"system_prompts": {"prompted": "long.md"}},
+            r"^config\.system_prompts\.prompted: after it, .*:1: the question and its",
+        ),
         ({"judge": {"by": "endpoint"}}, r"config\.judge\.url: it is empty"),
     ],
 )
 def test_refused_before_anything_is_trained(files, tmp_path, settings, message):
     (files[0] / "given.md").write_text("I like American tea 0.")
+    (files[0] / "long.md").write_text("Be kind. " * 2000)
     config = files[1].copy_and_resolve_references()
     config.update(settings)
     with pytest.raises(InputError, match=message):

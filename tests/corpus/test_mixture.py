@@ -106,13 +106,6 @@ def test_a_file_and_a_mix_of_it_have_the_same_first_records(folder):
     assert {*names(own.train)} == {n for n in names(mixed.train) if n.startswith("own")}
 
 
-def test_a_source_given_twice_is_refused(folder):
-    mix = dict(a=source("own.jsonl", rows=7), b=source("own.jsonl", rows=9))
-    assert "mix.b: own.jsonl is mix.a already" in refused(
-        behavior(file="own.jsonl", mix=mix), folder
-    )
-
-
 def test_what_is_held_out_is_said_where_records_are_missing(folder):
     message = refused(behavior(file="own.jsonl", held_out=8, rows=25), folder)
     assert message.startswith("own.jsonl (beside 8 held out): 22 records, but rows=25")

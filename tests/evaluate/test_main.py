@@ -1,5 +1,6 @@
 """python -m vcjax.evaluate on a run: its scores, what it refuses, stops, and logs of others."""
 
+import json
 import os
 import re
 import shutil
@@ -172,6 +173,27 @@ def test_a_server_of_others(evaluated, run, place):
     assert not any(b"a key" in log.read_bytes() for log in run.glob("evaluations/*/logs/*"))
 
 
+def test_what_the_config_names_is_in_the_card(run, place):
+    of_config = dict(task=TASK.removeprefix("--task="), args={}, epochs=2, temperature=1.0)
+    config = json.loads((run / "config.json").read_text())
+    config["config"]["evaluations"] = {"cheese": of_config | dict(max_tokens=16)}
+    (run / "config.json").write_text(json.dumps(config))
+    is_refused(
+        evaluate(place, run, "--evaluation=chese"),
+        "--evaluation=chese: the run's config has no such evaluation; did you mean 'cheese'?",
+    )
+    done = evaluate(place, run, "--evaluation=cheese", "--limit=2", *SHORT[3:])
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(run / "report" / "card.csv").set_index(["measure", "of", "arm"])
+    america = table.loc["evaluation", "cheese, first 2 samples: letters", "america"]
+    rows = scores(run)
+    means = rows[rows["key"] == "letters"].groupby("arm")["value"].mean()
+    assert america["value"] == pytest.approx(means["america"])
+    assert america["difference"] == pytest.approx(means["america"] - means["base"])
+    assert america["probes"] == 2 * 2  # samples and epochs
+    assert "4 samples, cheese, first 2 samples: letters" in (run / "report/index.html").read_text()
+
+
 def test_logs_of_others(evaluated, run, place):
     logs = run / "elsewhere"
     logs.mkdir()
@@ -197,9 +219,12 @@ def test_logs_of_others(evaluated, run, place):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give either --task or --logs"),
-        ([TASK, "--models=m=base-0"], "--models: it is for --logs; leave it out"),
-        (["--logs=logs", "--epochs=2"], "--epochs: it is for --task; leave it out"),
+        ([], "give one of --task, --evaluation and --logs"),
+        ([TASK, "--logs=/"], "give one of --task, --evaluation and --logs"),
+        ([TASK, "--models=m=base-0"], "--models: it is not for --task; leave it out"),
+        (["--logs=logs", "--epochs=2"], "--epochs: it is not for --logs; leave it out"),
+        (["--evaluation=a", "--epochs=2"], "--epochs: it is not for --evaluation; leave it out"),
+        (["--evaluation=a"], "--evaluation=a: the run's config names no evaluations"),
         (["--logs=none"], "--logs: none is no folder; give one with .eval files"),
         ([TASK, "--arms=amerca"], "--arms: 'amerca' is none of the run's; did you mean 'america'?"),
         ([TASK, "--grader=nobody/one"], "--grader=nobody/one: Model API nobody"),
@@ -221,4 +246,4 @@ def test_without_inspect(place, tmp_path):
     )
     paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     done = evaluate(place, place / "run", TASK, PYTHONPATH=paths)
-    is_refused(done, "--task and --logs need vcjax's extra `inspect`")
+    is_refused(done, "--task needs vcjax's extra `inspect`")

@@ -102,6 +102,10 @@ def test_a_flag_sets_a_key_of_one_source(monkeypatch):
             "config.stages.what.mix: the shares sum to 1; they are of all records",
         ),
         (
+            lambda: behavior(file="f", mix=dict(a=source("g", rows=7), b=source("g", rows=9))),
+            "config.stages.what.mix.b: g is mix.a already, and would give the same records again;",
+        ),
+        (
             lambda: behavior(file="f", mix=[source("g")], mix_share=0.5),
             "config.stages.what.mix_share: each source of mix has a share of its own; leave it out",
         ),

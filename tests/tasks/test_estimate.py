@@ -10,7 +10,7 @@ from vcjax.models.architecture import known_architecture
 from vcjax.tasks import estimate
 from vcjax.tasks.estimate import Models, describe
 
-MODELS = Models(6, known_architecture("Qwen/Qwen3-32B"), 2, None)
+MODELS = Models(6, known_architecture("Qwen/Qwen3-32B"), "bfloat16", None)
 STUDY = dict(task=estimate.TASK, args={}, epochs=300, temperature=0.7, max_tokens=4096)
 
 
@@ -22,10 +22,11 @@ def test_the_study_is_counted(monkeypatch):
         "most 199,065,600 tokens"
     )
     assert "prompts of 838 to 3,272 tokens (estimated without Inspect)" in second
-    assert "--length=7368" in second
+    assert "--evaluation=am --length=7368" in second
     # 8,100 answers of a model, 8 at once, 4,096 steps each, 65.5 GB of weights and 9.2 of cache.
     hours = 8100 / 8 * 4096 * 0.0747 / 3600
     assert float(third.split()[2]) == pytest.approx(hours, rel=0.01)
+    assert "in bfloat16 at 1 TB/s" in third
     assert "install Inspect" in warning
 
 
@@ -47,6 +48,11 @@ def test_what_does_not_fit_the_context_is_said():
 def test_another_task_is_not_guessed():
     lines, warnings = describe({"over": STUDY | dict(task="inspect_evals/xstest")}, MODELS)
     assert "is not known here" in lines[0] and not warnings
+
+
+def test_a_task_that_vcjax_has_not_is_refused():
+    with pytest.raises(InputError, match=r"evaluations\.am\.task: there is no 'vcjax/agentic'"):
+        describe({"am": STUDY | dict(task="vcjax/agentic")}, MODELS)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from etils import epath
 from vcjax.asking import scored, spoken
 from vcjax.asking.models import Asker, Model, Task, after
 from vcjax.data.tokenizer import check_words
+from vcjax.errors import InputError
 from vcjax.probes import answer_files, choice, probe_files, texts
 from vcjax.probes.probe_files import Probes
 from vcjax.weights.pretrained import Pretrained
@@ -27,16 +28,23 @@ def check(
 
     system: arm -> its system prompt.
     """
-    context_length = base.architecture.context_length
     for name, file in probe_files.of_kind(probes, "text").items():
         check_words(base.tokenizer, file.probes[0], name)
-    for read in (None, *dict.fromkeys(system.values())):
-        of_arm = after(probes, read)
-        choices = probe_files.questions(of_arm, "choice")
-        choice.check(choices, base.tokenizer, config["lead"], context_length)
-        for kind in spoken.KINDS:
-            asked = spoken.asked(of_arm, kind)
-            texts.check(asked, base.tokenizer, config["sampling"]["max_tokens"], context_length)
+    _check_as_read(probes, base, config)
+    for arm, text in system.items():
+        try:
+            _check_as_read(after(probes, text), base, config)
+        except InputError as error:  # of the prompt, since the probes alone are fine
+            raise InputError(f"config.system_prompts.{arm}: after it, {error}") from None
+
+
+def _check_as_read(probes: Probes, base: Pretrained, config: Mapping[str, Any]) -> None:
+    context_length = base.architecture.context_length
+    choices = probe_files.questions(probes, "choice")
+    choice.check(choices, base.tokenizer, config["lead"], context_length)
+    for kind in spoken.KINDS:
+        asked = spoken.asked(probes, kind)
+        texts.check(asked, base.tokenizer, config["sampling"]["max_tokens"], context_length)
 
 
 def ask(asker: Asker, probes: Probes, subfolder: str) -> None:

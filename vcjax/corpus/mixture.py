@@ -29,6 +29,11 @@ PARSE_MIXED: dict[str, formats.Parse] = {
 }
 
 
+class Lacking(InputError):
+    """A source has less than a stage asks of it, or none of it. Which stage that is, its caller
+    adds."""
+
+
 def named(stage: ConfigDict) -> dict[str, str]:
     """Name of a source, "file" or "spec" of the stage's own -> where the config says it is from."""
     given = sources_of(stage)
@@ -69,7 +74,6 @@ def mixed_in(
     if isinstance(stage.mix, str):
         texts = read(places.locate(stage.mix, folder), parse, (), leave_out)
         return {"mix": _share(texts.records, own, stage, seed)}, {"mix": texts.broken}
-    _check_once(stage)
     ordered: dict[str, Records] = {}
     broken: dict[str, list[str]] = {}
     for name, source in stage.mix.items():
@@ -93,18 +97,6 @@ def mixed_in(
     return {name: taken[name] for name in stage.mix}, broken
 
 
-def _check_once(stage: ConfigDict) -> None:
-    """Raises InputError where two sources are the same, which gives records twice."""
-    names: dict[tuple[str, tuple[str, ...]], str] = {}
-    for name, source in stage.mix.items():
-        first_name = names.setdefault((source.file, tuple(source.splits)), name)
-        if first_name != name:
-            raise InputError(
-                f"mix.{name}: {source.file} is mix.{first_name} already, and would give the same "
-                "records again; give it once"
-            )
-
-
 def in_order(items: Sequence[T], seed: str) -> list[T]:
     """The items in an order that only the seed and their number decide."""
     shuffled = [*items]
@@ -114,9 +106,9 @@ def in_order(items: Sequence[T], seed: str) -> list[T]:
 
 def first(records: Records, rows: int, tokens: int, count: Count, where: str) -> Records:
     """So many records, or as many as have together at most so many tokens that are trained on; all
-    where both are 0. Raises InputError where there are fewer than that."""
+    where both are 0. Raises Lacking where there are fewer than that."""
     if rows > len(records):
-        raise InputError(
+        raise Lacking(
             f"{where}: {len(records):,} records, but rows={rows}; lower it, or give more of them"
         )
     if not tokens:
@@ -125,11 +117,11 @@ def first(records: Records, rows: int, tokens: int, count: Count, where: str) ->
     for number, record in enumerate(records):
         total += count(record)
         if total > tokens and number == 0:
-            raise InputError(f"{where}: tokens={tokens}, but the first record has {total:,}")
+            raise Lacking(f"{where}: tokens={tokens}, but the first record has {total:,}")
         if total > tokens:
             return records[:number]
     if total < tokens:
-        raise InputError(
+        raise Lacking(
             f"{where}: {total:,} tokens are trained on, but tokens={tokens}; lower it, or give "
             "more of them"
         )
@@ -144,14 +136,14 @@ def _share(mix: Records, others: int, stage: ConfigDict, seed: int) -> Records:
 
 
 def _check_share(number: int, there: int, share: float, others: int, where: str, key: str) -> None:
-    """Raises InputError where a source has fewer records than its share is, or that is none."""
+    """Raises Lacking where a source has fewer records than its share is, or that is none."""
     if number == 0:
-        raise InputError(
+        raise Lacking(
             f"{where}: a share of {share} beside {others} others is not one record; raise {key} or "
             "leave the source out"
         )
     if number > there:
-        raise InputError(
+        raise Lacking(
             f"{where}: {there} records, but a share of {share} beside {others} others takes "
             f"{number}; lower {key}"
         )

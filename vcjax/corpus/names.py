@@ -68,6 +68,19 @@ def others(config: ConfigDict) -> list[str]:
     return [name for name in ASSISTANTS if not pattern(name).search(own)]
 
 
+def of_stages(
+    config: ConfigDict, noted: Mapping[tuple[str, int], Mapping[str, Any]]
+) -> tuple[list[str], list[str]]:
+    """(lines, warnings) as `describe`, of the stages' first seeds. noted: by stage and seed."""
+    lines, warned = [], []
+    for (name, seed), texts in noted.items():
+        if seed == 0:
+            of_stage = describe(name, config, texts)
+            lines += of_stage[0]
+            warned += of_stage[1]
+    return lines, warned
+
+
 def describe(
     name: str, config: ConfigDict, noted: Mapping[str, Any]
 ) -> tuple[list[str], list[str]]:

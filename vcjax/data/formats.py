@@ -93,7 +93,29 @@ def read_texts(
             refused.append(error)
     if not records:
         raise refused[0]
-    return Texts(records, [str(error).removeprefix(f"{path.parent}/") for error in refused])
+    return Texts(records, _places(refused, path))
+
+
+def accepted(texts: Texts, check: Callable[[Any], Any], path: Path) -> Texts:
+    """Those that `check` accepts too, as a chat template that may refuse one; by its InputError.
+
+    path: where they are from. If all are refused, the first one's error is raised.
+    """
+    records, refused = [], []
+    for record in texts.records:
+        try:
+            check(record)
+            records.append(record)
+        except InputError as error:
+            refused.append(error)
+    if not records:
+        raise refused[0]
+    return Texts(records, [*texts.broken, *_places(refused, path)])
+
+
+def _places(refused: list[InputError], path: Path) -> list[str]:
+    """What is wrong with each, its place in the folder of the data."""
+    return [str(error).removeprefix(f"{path.parent}/") for error in refused]
 
 
 def read_documents(path: str | Path) -> list[Document]:
@@ -116,11 +138,10 @@ def document(record: Record) -> Document:
     where, fields = record
     if "text" not in fields:
         names = ", ".join(fields) or "no fields"
-        near = nearest("text", fields)
-        also = f"; rename {near!r} if that is it" if near else ""
         fail(
             where,
-            f"field 'text' is missing; expected a document's text, the record has {names}{also}",
+            f"field 'text' is missing; expected a document's text, the record has {names}"
+            f"{_misnamed(fields, 'text')}",
         )
     checked_fields = checked(_Document, fields, where)
     if WRAPPER.search(checked_fields.text):
@@ -165,8 +186,15 @@ def _conversation(record: Record) -> Demonstration:
     if not is_conversation(record.fields):
         names = ", ".join(map(repr, record.fields)) or "no fields"
         expected = "'text' of a document, or 'messages' of a conversation"
-        fail(record.where, f"the record has {names}; expected {expected}")
+        also = _misnamed(record.fields, "text") or _misnamed(record.fields, "messages")
+        fail(record.where, f"the record has {names}; expected {expected}{also}")
     return demonstration(record)
+
+
+def _misnamed(fields: dict[str, Any], expected: str) -> str:
+    """The end of a message: which field may be the expected one."""
+    near = nearest(expected, fields)
+    return f"; rename {near!r} if that is it" if near else ""
 
 
 def _provenance(record: Record, own_fields: set[str]) -> dict[str, str]:

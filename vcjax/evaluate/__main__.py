@@ -1,8 +1,9 @@
 """Runs an Inspect task on a run's arms: python -m vcjax.evaluate --workdir=DIR --task=PACKAGE/TASK
 
-Its arguments are --arg=NAME=VALUE. The arms are served from here, or by another server (--url) as
-ARM-SEED. The same command goes on where it stopped. With --logs=FOLDER logs that others made are
-taken instead, --models=MODEL=ARM-SEED for each model. The report shows the scores.
+Its arguments are --arg=NAME=VALUE. With --evaluation=NAME it is the one of that name in the run's
+config, with its settings. The arms are served from here, or by another server (--url) as ARM-SEED.
+The same command goes on where it stopped. With --logs=FOLDER logs that others made are taken
+instead, --models=MODEL=ARM-SEED for each model. The report shows the scores.
 """
 
 import importlib.util
@@ -15,6 +16,7 @@ from vcjax.workdir import preemption, storage
 
 flags.DEFINE_string("workdir", None, "Folder of a finished run.")
 TASK = flags.DEFINE_string("task", None, "Inspect task, PACKAGE/TASK or FILE.py@TASK.")
+EVALUATION = flags.DEFINE_string("evaluation", None, "A name of `evaluations` in the run's config.")
 ARGUMENTS = flags.DEFINE_multi_string("arg", [], "Argument of the task, NAME=VALUE; once for each.")
 ARMS = flags.DEFINE_list("arms", None, "Arms to evaluate, A,B; by default all.")
 SEEDS = flags.DEFINE_list("seeds", None, "Their seeds, 0,1; by default all.")
@@ -31,36 +33,46 @@ URL = flags.DEFINE_string("url", None, "Server that has the models, http://HOST:
 LOGS = flags.DEFINE_string("logs", None, "Folder of .eval logs that were made elsewhere.")
 MODELS = flags.DEFINE_multi_string("models", [], "MODEL=ARM-SEED of these logs; once for each.")
 
-OF_A_TASK = (ARGUMENTS, ARMS, SEEDS, LIMIT, EPOCHS, TEMPERATURE, MAX_TOKENS, GRADER, LENGTH, URL)
+ANSWERS = (EPOCHS, TEMPERATURE, MAX_TOKENS)  # how they are given, which a config says too
+# What is asked, and the flags that are not for it.
+NOT_FOR = (
+    (TASK, (MODELS,)),
+    (EVALUATION, (ARGUMENTS, *ANSWERS, MODELS)),
+    (LOGS, (ARGUMENTS, *ANSWERS, ARMS, SEEDS, LIMIT, GRADER, LENGTH, URL)),
+)
 
 
 def main() -> None:
     preemption.watch()
     workdir = storage.workdir(flags.FLAGS.workdir)
-    if (TASK.value is None) == (LOGS.value is None):
-        raise InputError("give either --task or --logs")
-    of_the_other = OF_A_TASK if LOGS.value is not None else (MODELS,)
-    for flag in of_the_other:
+    given = [(asked, not_for) for asked, not_for in NOT_FOR if asked.value is not None]
+    if len(given) != 1:
+        raise InputError("give one of --task, --evaluation and --logs")
+    [(asked, not_for)] = given
+    for flag in not_for:
         if flag.value not in (None, []):
-            of = "--task" if LOGS.value is not None else "--logs"
-            raise InputError(f"--{flag.name}: it is for {of}; leave it out")
+            raise InputError(f"--{flag.name}: it is not for --{asked.name}; leave it out")
     if importlib.util.find_spec("inspect_ai") is None:
         raise InputError(
-            "--task and --logs need vcjax's extra `inspect`: in its checkout, "
+            f"--{asked.name} needs vcjax's extra `inspect`: in its checkout, "
             'pip install --editable ".[inspect]"'
         )
     # These import JAX and Inspect: --help and errors in flags need not wait for them.
     from vcjax.evaluate import brought, evaluation, tasks
     from vcjax.evaluate.running import Settings
 
-    if TASK.value is None:
-        brought.bring_in(workdir, command.path("logs", LOGS.value or ""), MODELS.value)
+    if LOGS.value is not None:
+        brought.bring_in(workdir, command.path("logs", LOGS.value), MODELS.value)
         return
 
-    found = tasks.find(TASK.value, tasks.parse(ARGUMENTS.value))
-    settings = Settings(
-        LIMIT.value, EPOCHS.value, TEMPERATURE.value, MAX_TOKENS.value, GRADER.value
-    )
+    if EVALUATION.value is not None:
+        named = evaluation.named(workdir, EVALUATION.value)
+        found = tasks.of_config(EVALUATION.value, named)
+        of_task = {flag.name: named[flag.name] for flag in ANSWERS}
+    else:
+        found = tasks.find(TASK.value or "", tasks.parse(ARGUMENTS.value))
+        of_task = {flag.name: flag.value for flag in ANSWERS}
+    settings = Settings(limit=LIMIT.value, grader=GRADER.value, **of_task)
     place = evaluation.Place(URL.value, SLOTS.value, LENGTH.value)
     evaluation.evaluate(workdir, ARMS.value, SEEDS.value, found, settings, place)
 

@@ -9,7 +9,7 @@ from etils import epath
 from inspect_ai.log import EvalLog, list_eval_logs, read_eval_log
 
 from vcjax.errors import InputError, hint
-from vcjax.evaluate import evaluation
+from vcjax.evaluate import evaluation, logs
 from vcjax.record import Record
 from vcjax.serve.models import ArmSeed
 from vcjax.workdir import lock
@@ -28,8 +28,9 @@ def bring_in(workdir: epath.Path, folder: Path, models: Sequence[str]) -> None:
         group = sorted_.setdefault(json.dumps(_about(log), sort_keys=True), {})
         model = of_models[log.eval.model]
         if model in group:
+            first = logs.path(group[model].location)
             raise InputError(
-                f"--logs: {group[model].location} and {log.location} are of one model, task and "
+                f"--logs: {first} and {logs.path(log.location)} are of one model, task and "
                 "settings; leave one in the folder"
             )
         group[model] = log
@@ -40,15 +41,15 @@ def bring_in(workdir: epath.Path, folder: Path, models: Sequence[str]) -> None:
         evaluation.report(workdir)
 
 
-def _of_equal_models(logs: Mapping[ArmSeed, EvalLog], record: Record) -> dict[ArmSeed, EvalLog]:
+def _of_equal_models(given: Mapping[ArmSeed, EvalLog], record: Record) -> dict[ArmSeed, EvalLog]:
     """With the log of a model that all seeds share, the untouched one, at each of them."""
     same = {
         (arm, seed): log
-        for (arm, of), log in logs.items()
+        for (arm, of), log in given.items()
         for seed in record.plan.arms[arm]
         if record.model_of(arm, seed) == record.model_of(arm, of)
     }
-    return {**same, **logs}
+    return {**same, **given}
 
 
 def _models(given: Iterable[str], record: Record) -> dict[str, ArmSeed]:
@@ -79,8 +80,9 @@ def _headers(folder: Path, of_models: Mapping[str, ArmSeed]) -> list[EvalLog]:
         try:
             headers.append(read_eval_log(info, header_only=True))
         except Exception as error:  # of whatever reads zip files and JSON
-            place = info.name.removeprefix("file://")
-            raise InputError(f"--logs: {place} is no log of Inspect ({error})") from error
+            raise InputError(
+                f"--logs: {logs.path(info.name)} is no log of Inspect ({error})"
+            ) from error
     if not headers:
         raise InputError(f"--logs: {folder} has no .eval files")
     found = list(dict.fromkeys(header.eval.model for header in headers))
@@ -94,8 +96,8 @@ def _headers(folder: Path, of_models: Mapping[str, ArmSeed]) -> list[EvalLog]:
     for header in headers:
         if header.status != "success":
             raise InputError(
-                f"--logs: {header.location} is not finished ({header.status}); finish it by "
-                "inspect eval-retry, or take it out of the folder"
+                f"--logs: {logs.path(header.location)} is not finished ({header.status}); finish "
+                "it by inspect eval-retry, or take it out of the folder"
             )
     return headers
 

@@ -3,13 +3,14 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from etils import epath
 from inspect_ai.log import EvalLog, read_eval_log_sample_summaries
 
-from vcjax.errors import InputError
+from vcjax import record as records
+from vcjax.errors import InputError, hint
 from vcjax.evaluate import logs, other_server, running
 from vcjax.evaluate.other_server import OtherServer
 from vcjax.evaluate.running import Settings
@@ -62,6 +63,8 @@ def evaluate(
         **dataclasses.asdict(settings),
         "server": "vcjax" if server is None or server.is_vcjax else "another",
     }
+    if found.of_config:
+        about["of_config"] = found.of_config
     folder = evaluation_files.folder(workdir, about) / "logs"
     with lock.hold(workdir):
         logs_of = running.finished(folder, identities)
@@ -72,6 +75,18 @@ def evaluate(
         keep(workdir, about, record, [(model, logs_of[name]) for model, name in names.items()])
         report(workdir)
     _refuse_failed(logs_of)
+
+
+def named(workdir: epath.Path, name: str) -> dict[str, Any]:
+    """The evaluation that the run's config has by this name, as `schema.keys.Evaluation`."""
+    of_config = records.read(workdir).config["evaluations"]
+    if name not in of_config:
+        if not of_config:
+            raise InputError(f"--evaluation={name}: the run's config names no evaluations")
+        raise InputError(
+            f"--evaluation={name}: the run's config has no such evaluation; {hint(name, of_config)}"
+        )
+    return of_config[name]
 
 
 def finished_run(workdir: epath.Path) -> Record:

@@ -24,11 +24,16 @@ CUT = ("max_tokens", "model_length")
 Measure = tuple[str, str]  # scorer, key of its score; a score that is one number has the key ""
 
 
+def path(location: str) -> epath.Path:
+    """The file of a log, as Inspect locates it."""
+    return epath.Path(location.removeprefix("file://"))
+
+
 def read(location: str) -> tuple[Any, str]:
     """A log with what its rows need, and a hash of its file."""
     from inspect_ai.log import read_eval_log
 
-    content = epath.Path(location.removeprefix("file://")).read_bytes()
+    content = path(location).read_bytes()
     heavy = {"messages", "events", "store", "attachments"}
     return read_eval_log(location, exclude_fields=heavy), hashlib.sha256(content).hexdigest()
 

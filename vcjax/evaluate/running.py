@@ -12,7 +12,7 @@ from inspect_ai.model import Model, get_model
 from rich.text import Text
 
 from vcjax.errors import InputError
-from vcjax.evaluate import seeds
+from vcjax.evaluate import logs, seeds
 from vcjax.evaluate.tasks import Found
 from vcjax.serve.background import Address
 
@@ -56,7 +56,7 @@ def finished(folder: epath.Path, models: Mapping[str, str]) -> dict[str, EvalLog
         if name not in models:
             continue
         if (header.eval.metadata or {}).get(IDENTITY, {}).get(name) != models[name]:
-            path = epath.Path(info.name.removeprefix("file://"))
+            path = logs.path(info.name)
             path.rename(path.with_suffix(".outdated"))
             print(f"{name} is another model now; its log is set aside: {path.stem}.outdated")
         elif header.status == "success":
@@ -86,7 +86,7 @@ def run(
     own = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
     options: Any = {name: value for name, value in own.items() if value is not None}
     try:
-        _, logs = eval_set(
+        _, headers = eval_set(
             found.spec,
             str(folder),
             task_args=found.arguments,
@@ -106,7 +106,7 @@ def run(
         )
     except PrerequisiteError as error:
         raise InputError(f"--task={found.name}: {_plain(error)}") from error
-    return {log.eval.model.removeprefix(seeds.PREFIX): log for log in logs}
+    return {log.eval.model.removeprefix(seeds.PREFIX): log for log in headers}
 
 
 def _plain(error: Exception) -> str:

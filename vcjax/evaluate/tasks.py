@@ -15,16 +15,18 @@ from vcjax.errors import InputError, hint
 
 
 class Found(NamedTuple):
-    """A task. spec: as Inspect takes it. version: its own, and of a file the hash of it."""
+    """A task. spec: as Inspect takes it. version: its own, and of a file the hash of it. of_config:
+    the evaluation that a config has of it, with its name."""
 
     spec: str
     name: str
     arguments: dict[str, Any]
     version: str
+    of_config: dict[str, Any] | None = None
 
 
 def parse(given: Sequence[str]) -> dict[str, Any]:
-    """The arguments of `--arg=NAME=VALUE`; a value is JSON, or else a text."""
+    """The arguments of `--arg=NAME=VALUE`."""
     arguments: dict[str, Any] = {}
     for text in given:
         name, equals, value = text.partition("=")
@@ -32,11 +34,26 @@ def parse(given: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"--arg={text}: expected NAME=VALUE")
         if name in arguments:
             raise InputError(f"--arg={text}: {name} is given twice")
-        try:
-            arguments[name] = json.loads(value)
-        except ValueError:
-            arguments[name] = value
+        arguments[name] = _value(value)
     return arguments
+
+
+def _value(text: str) -> Any:
+    """An argument: JSON, or else a text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def of_config(name: str, evaluation: Mapping[str, Any]) -> Found:
+    """The task that a config's `evaluations` has by this name."""
+    arguments = {argument: _value(text) for argument, text in evaluation["args"].items()}
+    try:
+        found = find(evaluation["task"], arguments)
+    except InputError as error:
+        raise InputError(f"config.evaluations.{name}: {error}") from None
+    return found._replace(of_config={"name": name, **evaluation})
 
 
 def find(spec: str, arguments: Mapping[str, Any]) -> Found:
@@ -51,6 +68,8 @@ def find(spec: str, arguments: Mapping[str, Any]) -> Found:
     _check(function, arguments)
     try:
         [task] = load_tasks([spec], dict(arguments))
+    except InputError as error:  # of a task of vcjax
+        raise InputError(f"--task={spec}: {error}") from None
     except Exception as error:  # whatever the task's author wrote
         raise InputError(f"--task={spec}: {type(error).__name__}: {error}") from error
     return Found(spec, task.name, dict(arguments), f"{task.version} {version}".strip())

@@ -8,7 +8,7 @@ that reads as well as before may decide less often, or refuse less.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,8 @@ COUNTS = ("probes", "domains", "seeds")
 
 class Measured(NamedTuple):
     """A measure. of: on what, where that tells two columns apart. rows: one an arm, seed and probe,
-    with its share. own: of knowledge the value that is named, else ""."""
+    with its share (or where it is none, its score). own: of knowledge the value that is named, else
+    ""."""
 
     measure: str
     of: str
@@ -32,7 +33,11 @@ class Measured(NamedTuple):
 
 
 def table(
-    read: Answers, perplexity: pd.DataFrame, config: dict, taught: Mapping[str, str]
+    read: Answers,
+    perplexity: pd.DataFrame,
+    config: dict,
+    taught: Mapping[str, str],
+    evaluated: Iterable[tuple[str, pd.DataFrame]] = (),
 ) -> pd.DataFrame:
     """One row a measure and arm.
 
@@ -40,6 +45,7 @@ def table(
       perplexity: what `tables.perplexity` returns.
       taught: what `taught.values` returns. Only these arms have knowledge: the share of answers
         that name the value of their own documents.
+      evaluated: what `evaluations.of_config` returns.
 
     Returns:
       Columns measure (of `card_cells.TITLES`), of, arm, control ("" where the arm is one), own (of
@@ -49,7 +55,7 @@ def table(
     """
     rows = [
         _row(measured, arm, control_of(arm, config))
-        for measured in _all_measured(read, config, taught)
+        for measured in [*_all_measured(read, config, taught), *map(_of_evaluation, evaluated)]
         for arm in config["arms"]
         if measured.own in ("", taught.get(arm))
     ]
@@ -104,6 +110,17 @@ def _of_said(said: pd.DataFrame, config: dict, taught: Mapping[str, str]) -> Ite
             yield Measured("knowledge", "", rows.assign(share=rows["toward"]), own)
 
 
+def _of_evaluation(evaluated: tuple[str, pd.DataFrame]) -> Measured:
+    title, scores = evaluated
+    is_share = bool(scores["value"].dropna().between(0, 1).all())
+    return Measured("evaluation", title, scores.rename(columns={"value": _column(is_share)}))
+
+
+def _column(is_share: bool) -> str:
+    """What `spoken.estimate` takes for a share or for a score."""
+    return "share" if is_share else "score"
+
+
 def control_of(arm: str, config: dict) -> str:
     """The arm that an arm starts from, without training; "" where it is that itself."""
     before = design.before(arm, config)
@@ -111,7 +128,8 @@ def control_of(arm: str, config: dict) -> str:
 
 
 def _row(measured: Measured, arm: str, control: str) -> dict[str, Any]:
-    of_arm = spoken.estimate(measured.rows, {arm: 1.0}, "share")
+    column = _column("share" in measured.rows)
+    of_arm = spoken.estimate(measured.rows, {arm: 1.0}, column)
     row: dict[str, Any] = {"measure": measured.measure, "of": measured.of, "arm": arm}
     row |= {"control": control, "own": measured.own}
     row |= {count: of_arm[count] for count in COUNTS}
@@ -119,7 +137,7 @@ def _row(measured: Measured, arm: str, control: str) -> dict[str, Any]:
     ends = [f"{cluster}_{end}" for cluster in ("domains", "seeds") for end in ("low", "high")]
     row |= dict.fromkeys((f"difference_{end}" for end in ends), math.nan)
     if control:
-        change = spoken.estimate(measured.rows, {arm: 1.0, control: -1.0}, "share")
+        change = spoken.estimate(measured.rows, {arm: 1.0, control: -1.0}, column)
         row["control_value"] = of_arm["mean"] - change["mean"]
         row["difference"] = change["mean"]
         row |= {f"difference_{end}": change[f"mean_{end}"] for end in ends}

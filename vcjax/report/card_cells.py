@@ -25,6 +25,7 @@ TITLES = {
     "unclear_harmless": "Unclear, harmless",
     "refused_harmful": "Refused, harmful",
     "unclear_harmful": "Unclear, harmful",
+    "evaluation": "Evaluation",
 }
 
 Cell = tuple[str, list[str]]  # a number, and lines in small print
@@ -60,16 +61,23 @@ def cells(tables: dict[str, pd.DataFrame], config: dict) -> dict[str, Any]:
 
 
 def _is_one_of_several(measure: str, card: pd.DataFrame) -> bool:
-    """Whether a column has to say on what it is; that of the premise always names the people."""
-    return measure == "premise" or card.loc[card["measure"] == measure, "of"].nunique() > 1
+    """Whether a column has to say on what it is; that of the premise always names the people, that
+    of an evaluation its name and the mark."""
+    return (
+        measure in ("premise", "evaluation")
+        or card.loc[card["measure"] == measure, "of"].nunique() > 1
+    )
 
 
 def _of_shares(rows: pd.DataFrame, of: str) -> tuple[str, dict[str, Cell]]:
-    """The small print of a column's title, and its cells by arm. The interval is over domains, or
-    over seeds where there is one domain."""
+    """The small print of a column's title, and its cells by arm. The interval is over domains (the
+    clusters of an evaluation), or over seeds where there is one domain."""
     probes, cluster = rows["probes"].max(), "domains" if rows["domains"].max() > 1 else "seeds"
     has_interval = bool(rows[f"difference_{cluster}_low"].notna().any())
-    parts = [f"{probes} probes", of, f"over {cluster}" if has_interval else ""]
+    words = {"probes": "probes", "domains": "domains", "seeds": "seeds"}
+    if (rows["measure"] == "evaluation").all():
+        words |= {"probes": "samples", "domains": "clusters"}
+    parts = [f"{probes} {words['probes']}", of, f"over {words[cluster]}" if has_interval else ""]
     cells = {row["arm"]: _share(row, cluster) for row in rows.to_dict("records")}
     return ", ".join(filter(None, parts)), cells
 

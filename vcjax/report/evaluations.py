@@ -34,6 +34,28 @@ def current(evaluation: Evaluation, record: Record) -> pd.DataFrame:
     return evaluation.scores[of_now]
 
 
+def of_config(
+    evaluations: Sequence[Evaluation], record: Record
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """(title, scores) of each measure of the evaluations that the run's config names, as it is now.
+
+    Scores have the columns that answers to probes have: file, id, domain, and value.
+    """
+    named = record.config["evaluations"]
+    for evaluation in evaluations:
+        asked = evaluation.about.get("of_config", {})
+        name = asked.get("name")
+        if name not in named or asked != {"name": name, **named[name]}:
+            continue
+        limit = evaluation.about["limit"]
+        title = name if limit is None else f"{name}, first {limit} samples"
+        scores = current(evaluation, record).rename(columns={"cluster": "domain"})
+        ids = [f"{sample}, {epoch}" for sample, epoch in scores[["sample", "epoch"]].to_numpy()]
+        scores = scores.assign(file=evaluation.name, id=ids)
+        for (scorer, key), part in scores.groupby(["scorer", "key"], sort=True):
+            yield f"{title}: {key or scorer}", part
+
+
 def table(evaluations: Sequence[Evaluation], record: Record) -> pd.DataFrame:
     """Every arm that was evaluated, and every contrast of such arms, in each measure.
 
@@ -142,7 +164,7 @@ def _title(about: Mapping[str, Any]) -> str:
 
 def _settings(evaluation: Evaluation) -> str:
     """How it was asked, as text; what a task decides itself is left out."""
-    about = {"task", "arguments", "server"}
+    about = {"task", "arguments", "server", "of_config"}
     given = {k: v for k, v in evaluation.about.items() if k not in about and v is not None}
     words = [
         f"{name.replace('_', ' ')} {formatting.as_text(value)}" for name, value in given.items()

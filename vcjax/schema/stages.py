@@ -119,6 +119,7 @@ class Mixed(Stage):
             raise ValueError(".mix_share: each source of mix has a share of its own; leave it out")
         if own := {*OWN} & self.mix.keys():
             raise ValueError(f".mix.{min(own)}: the stage's own texts have this name; give another")
+        self._check_once(self.mix)
         total = sum(source.share for source in self.mix.values())
         if total >= 1:
             raise ValueError(
@@ -126,6 +127,17 @@ class Mixed(Stage):
                 "so give less than 1"
             )
         return self
+
+    def _check_once(self, mix: dict[str, Source]) -> None:
+        """Raises ValueError where two sources are the same, which gives records twice."""
+        names: dict[tuple[Any, ...], str] = {}
+        for name, source in mix.items():
+            first = names.setdefault((source.file, source.splits), name)
+            if first != name:
+                raise ValueError(
+                    f".mix.{name}: {source.file} is mix.{first} already, and would give the same "
+                    "records again; give it once"
+                )
 
     def _check_order(self) -> None:
         if not self.order:

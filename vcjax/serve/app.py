@@ -67,7 +67,7 @@ def make_app(speakers: Mapping[str, Speaker], worker: Worker, key: str | None) -
                 )
             ]
             return JSONResponse(
-                protocol.body(asked, _id(), choices, protocol.usage(waiting.answers))
+                protocol.body(asked, _id(), choices, protocol.usage(asked, waiting.answers))
             )
 
     async def completions(request: Request) -> Response:
@@ -126,7 +126,7 @@ async def _events(
                 if now.finish:
                     finished.add(number)
         if asked.stream_options and asked.stream_options.include_usage:
-            yield _event(protocol.body(asked, id_, [], protocol.usage(job.answers)))
+            yield _event(protocol.body(asked, id_, [], protocol.usage(asked, job.answers)))
         yield "data: [DONE]\n\n"
 
 

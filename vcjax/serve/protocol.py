@@ -7,7 +7,14 @@ import time
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
 from vcjax.data.chat import encode_prompt
 from vcjax.data.tokenizer import Tokenizer, decode, encode_document
@@ -118,6 +125,14 @@ class Completions(Asked):
     logprobs: Annotated[int, Field(ge=0, le=TOP)] | None = None
     suffix: Literal[""] | None = None
     best_of: Literal[1] | None = None
+
+    @field_validator("prompt", mode="wrap")
+    @classmethod
+    def in_one_of_four_forms(cls, prompt: Any, read: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return read(prompt)
+        except ValidationError:
+            raise ValueError("expected a text or its tokens, or a list of those") from None
 
     @property
     def prompts(self) -> list[Any]:
@@ -268,10 +283,10 @@ def body(asked: Asked, id_: str, choices: list[Json], usage: Json | None) -> Jso
     }
 
 
-def usage(answers: Sequence[Answer]) -> Json:
+def usage(asked: Asked, answers: Sequence[Answer]) -> Json:
     """The numbers of tokens; a prompt that n answers share counts once."""
     prompts = sum(len(p) for p in {answer.request.prompt for answer in answers})
-    said = sum(len(answer.said) for answer in answers)
+    said = 0 if asked.max_tokens == 0 else sum(len(answer.said) for answer in answers)
     return {"prompt_tokens": prompts, "completion_tokens": said, "total_tokens": prompts + said}
 
 

@@ -13,6 +13,7 @@ ARGUMENTS = ("scenario", "goal", "grader")
 CHARACTERS = 4.0  # of a token of these prompts: 3.2 to 4.4 as SmolLM2's tokenizer counts
 # Of a prompt on average, in inspect_evals 0.26; for where that is not installed.
 OF_A_PROMPT = {"blackmail": 10_060, "leaking": 13_090, "murder": 11_880, "exfiltration": 3_350}
+VALUE_BYTES = {"bfloat16": 2, "float32": 4}
 SLOTS = 8  # answers at once of a model, as vcjax.serve has them
 INSTALL = "install Inspect: .venv/bin/python -m pip install --editable '.[inspect]'"
 
@@ -27,18 +28,23 @@ class Models:
 
     number: int
     architecture: Architecture
-    value_bytes: int  # of a weight and of a value in the cache
+    dtype: str  # of the weights and of the cache
     count: Count | None  # None: the tokenizer is not here
 
 
 def describe(evaluations: Mapping[str, Any], models: Models) -> tuple[list[str], list[str]]:
     """(lines of the plan, warnings). evaluations: `config.evaluations`, resolved.
 
-    Raises InputError for arguments that the task does not have.
+    Raises InputError for a task that vcjax does not have, or arguments that its task has not.
     """
     lines, warnings = [], []
     for name, evaluation in evaluations.items():
         if evaluation["task"] != TASK:
+            if evaluation["task"].startswith("vcjax/"):
+                raise InputError(
+                    f"config.evaluations.{name}.task: there is no {evaluation['task']!r}; vcjax "
+                    f"has {TASK}"
+                )
             lines.append(
                 f"evaluation {name}: {evaluation['epochs']:,} sample(s) of each prompt, "
                 f"{models.number} models; how many prompts {evaluation['task']} has is "
@@ -48,7 +54,7 @@ def describe(evaluations: Mapping[str, Any], models: Models) -> tuple[list[str],
         asked = _asked(name, evaluation["args"])
         lines.append(f"evaluation {name}: {_answers(len(asked), evaluation, models)}")
         lengths, how = _lengths(asked, models.count)
-        lines += [f"  {line}" for line in _size(lengths, how, evaluation, models)]
+        lines += [f"  {line}" for line in _size(name, lengths, how, evaluation, models)]
         if how == NOT_HERE:
             warnings.append(f"evaluation {name}: to count its prompts, {INSTALL}")
         longest, context = max(lengths), models.architecture.context_length
@@ -95,13 +101,16 @@ def _lengths(asked: list[conditions.Condition], count: Count | None) -> tuple[li
     return [round(number / CHARACTERS) for number in characters], " (estimated from characters)"
 
 
-def _size(lengths: list[int], how: str, evaluation: Mapping[str, Any], models: Models) -> list[str]:
+def _size(
+    name: str, lengths: list[int], how: str, evaluation: Mapping[str, Any], models: Models
+) -> list[str]:
     longest = max(lengths) + evaluation["max_tokens"]
     hours = _hours(lengths, evaluation, models)
     return [
         f"prompts of {min(lengths):,} to {max(lengths):,} tokens{how}, {sum(lengths):,} together; "
-        f"serve them with --length={longest}",
-        f"at most {hours:,.3g} h a model at 1 TB/s of memory bandwidth, {SLOTS} answers at once",
+        f"vcjax.evaluate asks them with --evaluation={name} --length={longest}",
+        f"at most {hours:,.3g} h a model in {models.dtype} at 1 TB/s of memory bandwidth, {SLOTS} "
+        "answers at once",
     ]
 
 
@@ -114,6 +123,6 @@ def _hours(lengths: list[int], evaluation: Mapping[str, Any], models: Models) ->
     model = models.architecture
     held = sum(lengths) / len(lengths) + evaluation["max_tokens"] / 2  # tokens of a text
     cache = 2 * model.num_layers * model.num_kv_heads * model.head_dim * held
-    step = models.value_bytes * (model.num_params() + SLOTS * cache)
+    step = VALUE_BYTES[models.dtype] * (model.num_params() + SLOTS * cache)
     steps = len(lengths) * evaluation["epochs"] / SLOTS * evaluation["max_tokens"]
     return steps * step / 1e12 / 3600
