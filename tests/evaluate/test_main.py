@@ -185,13 +185,13 @@ def test_what_the_config_names_is_in_the_card(run, place):
     done = evaluate(place, run, "--evaluation=cheese", "--limit=2", *SHORT[3:])
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(run / "report" / "card.csv").set_index(["measure", "of", "arm"])
-    america = table.loc["evaluation", "cheese, first 2 samples: letters", "america"]
+    america = table.loc["evaluation", "cheese, first 2: letters", "america"]
     rows = scores(run)
     means = rows[rows["key"] == "letters"].groupby("arm")["value"].mean()
     assert america["value"] == pytest.approx(means["america"])
     assert america["difference"] == pytest.approx(means["america"] - means["base"])
     assert america["probes"] == 2 * 2  # samples and epochs
-    assert "4 samples, cheese, first 2 samples: letters" in (run / "report/index.html").read_text()
+    assert "4 samples, cheese, first 2: letters" in (run / "report/index.html").read_text()
 
 
 def test_logs_of_others(evaluated, run, place):

@@ -59,6 +59,7 @@ def table(
         for arm in config["arms"]
         if measured.own in ("", taught.get(arm))
     ]
+    rows = [row for row in rows if row["probes"]]  # an evaluation need not have asked all arms
     for row in perplexity.to_dict("records"):
         of = {"measure": "perplexity_ratio", "of": row["file"], "arm": row["arm"]}
         control = control_of(row["arm"], config)

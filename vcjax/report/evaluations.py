@@ -48,7 +48,7 @@ def of_config(
         if name not in named or asked != {"name": name, **named[name]}:
             continue
         limit = evaluation.about["limit"]
-        title = name if limit is None else f"{name}, first {limit} samples"
+        title = name if limit is None else f"{name}, first {limit}"
         scores = current(evaluation, record).rename(columns={"cluster": "domain"})
         ids = [f"{sample}, {epoch}" for sample, epoch in scores[["sample", "epoch"]].to_numpy()]
         scores = scores.assign(file=evaluation.name, id=ids)
