@@ -224,7 +224,7 @@ def test_logs_of_others(evaluated, run, place):
         ([TASK, "--models=m=base-0"], "--models: it is not for --task; leave it out"),
         (["--logs=logs", "--epochs=2"], "--epochs: it is not for --logs; leave it out"),
         (["--evaluation=a", "--epochs=2"], "--epochs: it is not for --evaluation; leave it out"),
-        (["--evaluation=a"], "--evaluation=a: the run's config names no evaluations"),
+        (["--evaluation=a"], "--evaluation=a: the run's config has no such evaluation; there are"),
         (["--logs=none"], "--logs: none is no folder; give one with .eval files"),
         ([TASK, "--arms=amerca"], "--arms: 'amerca' is none of the run's; did you mean 'america'?"),
         ([TASK, "--grader=nobody/one"], "--grader=nobody/one: Model API nobody"),

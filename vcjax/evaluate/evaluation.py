@@ -81,8 +81,6 @@ def named(workdir: epath.Path, name: str) -> dict[str, Any]:
     """The evaluation that the run's config has by this name, as `schema.keys.Evaluation`."""
     of_config = records.read(workdir).config["evaluations"]
     if name not in of_config:
-        if not of_config:
-            raise InputError(f"--evaluation={name}: the run's config names no evaluations")
         raise InputError(
             f"--evaluation={name}: the run's config has no such evaluation; {hint(name, of_config)}"
         )
