@@ -148,9 +148,13 @@ def test_a_logprob_that_is_no_number_is_refused(value):
 # Sums of arms
 
 
+def weighted_sum(answers: pd.DataFrame, weights: dict[str, float]) -> pd.DataFrame:
+    return statistics.weighted_sum(statistics.by_arm(answers), weights)
+
+
 def test_a_contrast_pairs_the_same_probe_and_seed():
     answers = drawn_answers(np.random.default_rng(0), {"a": 0.3, "b": -0.1})
-    paired = statistics.weighted_sum(answers, {"a": 1, "b": -1}).set_index(["seed", "id"])
+    paired = weighted_sum(answers, {"a": 1, "b": -1}).set_index(["seed", "id"])
     by_arm = answers.set_index(["arm", "seed", "id"])["margin"]
     for key in [(0, "domain 3-2"), (1, "domain 11-0")]:
         assert paired.loc[key, "margin"] == pytest.approx(by_arm["a", *key] - by_arm["b", *key])
@@ -159,8 +163,8 @@ def test_a_contrast_pairs_the_same_probe_and_seed():
 def test_levels_and_their_difference_agree_with_unequal_domains():
     answers = drawn_answers(np.random.default_rng(0), {"a": 0.3, "b": -0.1})
     answers = answers[(answers["d"] > 3) | (answers["probe"] < 2)]
-    a, b = (statistics.mean(statistics.weighted_sum(answers, {arm: 1}), "margin") for arm in "ab")
-    difference = statistics.mean(statistics.weighted_sum(answers, {"a": 1, "b": -1}), "margin")
+    a, b = (statistics.mean(weighted_sum(answers, {arm: 1}), "margin") for arm in "ab")
+    difference = statistics.mean(weighted_sum(answers, {"a": 1, "b": -1}), "margin")
     assert difference == pytest.approx(a - b)
 
 
@@ -168,7 +172,7 @@ def test_a_difference_in_differences_is_a_sum_of_four_arms():
     effects = {"own a": 0.5, "own b": -0.5, "other a": 0.2, "other b": -0.2}
     answers = drawn_answers(np.random.default_rng(0), effects, scale=0)
     weights = {"own a": 1, "own b": -1, "other a": -1, "other b": 1}
-    attribution = statistics.mean(statistics.weighted_sum(answers, weights), "margin")
+    attribution = statistics.mean(weighted_sum(answers, weights), "margin")
     assert attribution == pytest.approx(0.6, abs=0.15)
 
 
@@ -176,34 +180,34 @@ def test_arms_with_different_probes_are_refused():
     answers = drawn_answers(np.random.default_rng(0), {"a": 0.3, "b": -0.1})
     lacking = answers[(answers["arm"] == "a") | (answers["id"] != "domain 3-2")]
     with pytest.raises(InputError, match=r"probe 'domain 3-2'.*seed 0: arm 'b' has no answer"):
-        statistics.weighted_sum(lacking, {"a": 1, "b": -1})
+        weighted_sum(lacking, {"a": 1, "b": -1})
 
 
 def test_one_file_name_with_two_contents_is_refused():
     answers = drawn_answers(np.random.default_rng(0), {"a": 0.3, "b": -0.1})
     answers["file_sha256"] = answers["arm"]
     with pytest.raises(InputError, match="compared on the same probes"):
-        statistics.weighted_sum(answers, {"a": 1, "b": -1})
+        weighted_sum(answers, {"a": 1, "b": -1})
 
 
 def test_seeds_with_different_probes_are_refused():
     answers = drawn_answers(np.random.default_rng(0), {"a": 0.3})
     lacking = answers[(answers["seed"] == 0) | (answers["id"] != "domain 3-2")]
     with pytest.raises(InputError, match=r"probe 'domain 3-2'.*not answered at every seed"):
-        statistics.weighted_sum(lacking, {"a": 1})
+        weighted_sum(lacking, {"a": 1})
 
 
 def test_an_arm_without_answers_is_refused():
     answers = drawn_answers(np.random.default_rng(0), {"a": 0.3})
     with pytest.raises(InputError, match="arm 'b' has no answers"):
-        statistics.weighted_sum(answers, {"a": 1, "b": -1})
+        weighted_sum(answers, {"a": 1, "b": -1})
 
 
 def test_two_scorers_in_one_comparison_are_refused():
     answers = drawn_answers(np.random.default_rng(0), {"a": 0.3, "b": -0.1})
     answers.loc[answers["arm"] == "b", "scorer"] = "letter"
     with pytest.raises(InputError, match="'letter' and 'mean' cannot stand in one comparison"):
-        statistics.weighted_sum(answers, {"a": 1, "b": -1})
+        weighted_sum(answers, {"a": 1, "b": -1})
 
 
 # Intervals
@@ -211,7 +215,7 @@ def test_two_scorers_in_one_comparison_are_refused():
 
 def test_interval_over_domains_is_scipys_one_sample_t_on_domain_means():
     answers = drawn_answers(np.random.default_rng(1), {"a": 0.3})
-    interval = statistics.over_domains(statistics.weighted_sum(answers, {"a": 1}), "margin")
+    interval = statistics.over_domains(weighted_sum(answers, {"a": 1}), "margin")
     means = answers.groupby("domain")["margin"].mean()
     expected = stats.ttest_1samp(means, 0).confidence_interval(0.95)
     assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
@@ -219,7 +223,7 @@ def test_interval_over_domains_is_scipys_one_sample_t_on_domain_means():
 
 def test_interval_of_a_contrast_is_scipys_paired_t():
     answers = drawn_answers(np.random.default_rng(2), {"a": 0.3, "b": -0.1})
-    paired = statistics.weighted_sum(answers, {"a": 1, "b": -1})
+    paired = weighted_sum(answers, {"a": 1, "b": -1})
     a, b = (answers[answers["arm"] == arm].groupby("domain")["rate"].mean() for arm in "ab")
     test = stats.ttest_rel(a, b)
     expected = test.confidence_interval(0.95)
@@ -230,7 +234,7 @@ def test_interval_of_a_contrast_is_scipys_paired_t():
 
 def test_interval_over_seeds_is_scipys_one_sample_t_on_seed_means():
     answers = drawn_answers(np.random.default_rng(3), {"a": 0.3}, seeds=4)
-    interval = statistics.over_seeds(statistics.weighted_sum(answers, {"a": 1}), "margin")
+    interval = statistics.over_seeds(weighted_sum(answers, {"a": 1}), "margin")
     means = answers.groupby("seed")["margin"].mean()  # domains are equal in size here
     expected = stats.ttest_1samp(means, 0).confidence_interval(0.95)
     assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
@@ -239,7 +243,7 @@ def test_interval_over_seeds_is_scipys_one_sample_t_on_seed_means():
 def test_both_intervals_lie_around_the_same_mean():
     answers = drawn_answers(np.random.default_rng(4), {"a": 0.3, "b": 0.0}, seeds=3)
     answers = answers[(answers["d"] > 3) | (answers["probe"] < 2)]
-    paired = statistics.weighted_sum(answers, {"a": 1, "b": -1})
+    paired = weighted_sum(answers, {"a": 1, "b": -1})
     over_domains = statistics.over_domains(paired, "margin")
     over_seeds = statistics.over_seeds(paired, "margin")
     for interval in (over_domains, over_seeds):
@@ -248,9 +252,7 @@ def test_both_intervals_lie_around_the_same_mean():
 
 
 def test_each_interval_says_what_it_is_conditional_on():
-    paired = statistics.weighted_sum(
-        drawn_answers(np.random.default_rng(5), {"a": 0.3}, seeds=3), {"a": 1}
-    )
+    paired = weighted_sum(drawn_answers(np.random.default_rng(5), {"a": 0.3}, seeds=3), {"a": 1})
     assert (
         "12 domains, conditional on these 3 seeds"
         in statistics.over_domains(paired, "margin").meaning
@@ -262,7 +264,7 @@ def test_each_interval_says_what_it_is_conditional_on():
 
 def test_an_interval_from_one_cluster_is_refused():
     answers = drawn_answers(np.random.default_rng(0), {"a": 0.3}, domains=1, seeds=1)
-    paired = statistics.weighted_sum(answers, {"a": 1})
+    paired = weighted_sum(answers, {"a": 1})
     with pytest.raises(InputError, match="over domains needs at least 2 of them, here is 1"):
         statistics.over_domains(paired, "margin")
     with pytest.raises(InputError, match="over seeds needs at least 2 of them, here is 1"):
@@ -279,9 +281,7 @@ def test_an_interval_without_spread_is_refused():
 )
 def test_95_percent_intervals_cover_the_effect_in_95_percent_of_experiments(scales):
     rng = np.random.default_rng(20)
-    experiment = statistics.weighted_sum(
-        drawn_answers(rng, {"a": 1.0, "b": 0.0}), {"a": 1, "b": -1}
-    )
+    experiment = weighted_sum(drawn_answers(rng, {"a": 1.0, "b": 0.0}), {"a": 1, "b": -1})
     domain = experiment["domain"].factorize()[0]
     covered = 0
     for _ in range(2000):
@@ -294,7 +294,7 @@ def test_95_percent_intervals_cover_the_effect_in_95_percent_of_experiments(scal
 def test_with_shuffled_arms_intervals_cover_zero():
     rng = np.random.default_rng(21)
     answers = drawn_answers(rng, {"a": 1.0, "b": 0.0})
-    paired = statistics.weighted_sum(answers, {"a": 1, "b": -1})
+    paired = weighted_sum(answers, {"a": 1, "b": -1})
     true = statistics.over_domains(paired, "margin")
     assert true.low > 0
     covered = 0

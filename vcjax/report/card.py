@@ -54,8 +54,9 @@ def table(
       none. The value of a perplexity is its ratio to the control's.
     """
     rows = [
-        _row(measured, arm, control_of(arm, config))
+        _row(measured, answers, arm, control_of(arm, config))
         for measured in [*_all_measured(read, config, taught), *map(_of_evaluation, evaluated)]
+        for answers in [spoken.by_arm(measured.rows)]
         for arm in config["arms"]
         if measured.own in ("", taught.get(arm))
     ]
@@ -128,9 +129,12 @@ def control_of(arm: str, config: dict) -> str:
     return "" if before in (None, arm) else str(before)
 
 
-def _row(measured: Measured, arm: str, control: str) -> dict[str, Any]:
+def _row(
+    measured: Measured, answers: Mapping[str, pd.DataFrame], arm: str, control: str
+) -> dict[str, Any]:
+    """answers: those of `measured` by arm."""
     column = _column("share" in measured.rows)
-    of_arm = spoken.estimate(measured.rows, {arm: 1.0}, column)
+    of_arm = spoken.estimate(answers, {arm: 1.0}, column)
     row: dict[str, Any] = {"measure": measured.measure, "of": measured.of, "arm": arm}
     row |= {"control": control, "own": measured.own}
     row |= {count: of_arm[count] for count in COUNTS}
@@ -138,7 +142,7 @@ def _row(measured: Measured, arm: str, control: str) -> dict[str, Any]:
     ends = [f"{cluster}_{end}" for cluster in ("domains", "seeds") for end in ("low", "high")]
     row |= dict.fromkeys((f"difference_{end}" for end in ends), math.nan)
     if control:
-        change = spoken.estimate(measured.rows, {arm: 1.0, control: -1.0}, column)
+        change = spoken.estimate(answers, {arm: 1.0, control: -1.0}, column)
         row["control_value"] = of_arm["mean"] - change["mean"]
         row["difference"] = change["mean"]
         row |= {f"difference_{end}": change[f"mean_{end}"] for end in ends}

@@ -131,9 +131,10 @@ def estimates(answers: Mapping[str, pd.DataFrame], config: dict) -> pd.DataFrame
     for kind, of_kind in answers.items():
         for about, part in of_kind.groupby(_ABOUT):
             group = {"kind": kind, **dict(zip(_ABOUT, about, strict=True))}
+            of_arms = by_arm(part)
             for of, name, weights in terms:
                 of_term = {**group, "of": of, "name": name, "weights": formula(weights)}
-                rows += [of_term | estimate(part, weights, m) for m in MEASURES[kind]]
+                rows += [of_term | estimate(of_arms, weights, m) for m in MEASURES[kind]]
     result = pd.DataFrame(rows)
     correct_contrasts(result, ("domains", "seeds"))
     return result
@@ -238,20 +239,30 @@ def _title(group: dict[str, str]) -> str:
     return f"{split} {what} in free text, toward {group['points_to']}"
 
 
-def estimate(part: pd.DataFrame, weights: Mapping[str, float], measure: str) -> dict[str, Any]:
+def by_arm(part: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Arm -> its answers to one group of probes, by seed and probe."""
+    return {
+        arm: rows.set_index(["seed", *_PROBE]).sort_index() for arm, rows in part.groupby("arm")
+    }
+
+
+def estimate(
+    answers: Mapping[str, pd.DataFrame], weights: Mapping[str, float], measure: str
+) -> dict[str, Any]:
     """A weighted sum of arms in one measure of one group of probes: the columns of `estimates` from
-    measure on."""
-    paired = _paired(part, weights, measure)
+    measure on. answers: what `by_arm` returns."""
+    paired = _paired(answers, weights, measure)
     row: dict[str, Any] = {"measure": measure}
     row["probes"] = len(paired[_PROBE].drop_duplicates())
     row |= {"domains": paired["domain"].nunique(), "seeds": paired["seed"].nunique()}
     return row | mean_with_intervals(paired, measure, weights, is_share=measure != "score")
 
 
-def _paired(part: pd.DataFrame, weights: Mapping[str, float], measure: str) -> pd.DataFrame:
+def _paired(
+    answers: Mapping[str, pd.DataFrame], weights: Mapping[str, float], measure: str
+) -> pd.DataFrame:
     """The sum, probe by probe and seed by seed; without those where an arm has no number."""
-    part = part[part["arm"].isin([*weights])]
-    wide = part.pivot(index=["seed", *_PROBE], columns="arm", values=measure).astype(float)
-    wide = wide.reindex(columns=[*weights]).dropna()
-    total = sum(weight * wide[arm] for arm, weight in weights.items())
-    return total.rename(measure).reset_index()
+    if not weights.keys() <= answers.keys():
+        return pd.DataFrame(columns=["seed", *_PROBE, measure]).astype({measure: float})
+    total = sum(weight * answers[arm][measure].astype(float) for arm, weight in weights.items())
+    return total.dropna().rename(measure).reset_index()

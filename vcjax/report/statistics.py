@@ -9,6 +9,7 @@ There are two kinds of interval, which answer different questions. That over dom
 (`over_seeds`) treats trainings as the sample and these probes as fixed.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -96,51 +97,72 @@ def answers(rows: pd.DataFrame, toward: str) -> pd.DataFrame:
     return result.drop(columns=dropped).reset_index()
 
 
-def weighted_sum(answers: pd.DataFrame, weights: Mapping[str, float]) -> pd.DataFrame:
+def by_arm(answers: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Arm -> its answers, sorted by their index: seed and the columns of the probe.
+
+    Raises InputError where an arm has not answered the same probes at every seed.
+    """
+    found = {
+        arm: rows.set_index(["seed", *_PROBE]).sort_index() for arm, rows in answers.groupby("arm")
+    }
+    for rows in found.values():
+        seeds = rows.groupby(_PROBE).size()
+        if seeds.min() < seeds.max():
+            probe = seeds.idxmin()
+            raise InputError(
+                f"{_where(dict(zip(_PROBE, probe, strict=True)))}: not answered at every seed that "
+                "others are; score the probes again"
+            )
+    return found
+
+
+def weighted_sum(answers: Mapping[str, pd.DataFrame], weights: Mapping[str, float]) -> pd.DataFrame:
     """A weighted sum of arms, probe by probe and seed by seed: {"a": 1, "b": -1} is a paired
     difference, {"a": 1} is the arm itself, four arms make a difference in differences.
 
     Pairing removes what two arms share, the probe's difficulty and the seed's draw (Miller 2024,
     "Adding Error Bars to Evals", arXiv 2411.00640).
 
+    Args:
+      answers: what `by_arm` returns.
+
     Returns:
       Columns seed, those of the probe, margin, rate; one row a (seed, probe).
 
     Raises:
-      InputError: an arm has no answers, the arms or the seeds do not hold the same probes, or the
+      InputError: an arm has no answers, the arms do not hold the same probes and seeds, or the
         answers come from more than one scorer.
     """
-    answers = answers[answers["arm"].isin(list(weights))]
-    scorers = sorted(answers["scorer"].unique())
+    for arm in weights:
+        if arm not in answers:
+            raise InputError(f"arm '{arm}' has no answers here; score its probes first")
+    arms = {arm: answers[arm] for arm in weights}
+    scorers = sorted({scorer for rows in arms.values() for scorer in rows["scorer"].unique()})
     if len(scorers) > 1:
         raise InputError(
             f"the scorers {_listed(scorers)} cannot stand in one comparison; "
             "score all arms with the same one"
         )
-    for arm in weights:
-        if arm not in set(answers["arm"]):
-            raise InputError(f"arm '{arm}' has no answers here; score its probes first")
-    key = ["seed", *_PROBE]
-    wide = answers.pivot(index=key, columns="arm", values=list(MEASURES))
-    missing = wide["margin"].isna()
-    if missing.any(axis=None):
-        *probe, arm = missing.stack().idxmax()
-        raise InputError(
-            f"{_where(dict(zip(key, probe, strict=True)))}: arm '{arm}' has no answer but others "
-            "have; arms are compared on the same probes and seeds, score them again"
-        )
-    seeds = wide.groupby(_PROBE).size()
-    if seeds.min() < seeds.max():
-        probe = seeds.idxmin()
-        raise InputError(
-            f"{_where(dict(zip(_PROBE, probe, strict=True)))}: not answered at every seed that "
-            "others are; score the probes again"
-        )
+    _check_paired(arms)
     total = {
-        measure: sum(weight * wide[measure][arm] for arm, weight in weights.items())
+        measure: sum(weight * arms[arm][measure] for arm, weight in weights.items())
         for measure in MEASURES
     }
     return pd.DataFrame(total).reset_index()
+
+
+def _check_paired(arms: Mapping[str, pd.DataFrame]) -> None:
+    """Raises InputError where an arm lacks a probe or a seed that another has."""
+    first = next(iter(arms.values())).index
+    if all(first.equals(rows.index) for rows in arms.values()):
+        return
+    every = functools.reduce(pd.Index.union, (rows.index for rows in arms.values()))
+    arm, lacking = next((a, r) for a, r in arms.items() if len(r) < len(every))
+    probe = every.difference(lacking.index)[0]
+    raise InputError(
+        f"{_where(dict(zip(every.names, probe, strict=True)))}: arm '{arm}' has no answer but "
+        "others have; arms are compared on the same probes and seeds, score them again"
+    )
 
 
 def domain_means(paired: pd.DataFrame, measure: str) -> pd.Series:

@@ -86,8 +86,9 @@ def weighted_sums(answers: pd.DataFrame, config: dict) -> list[Sum]:
     terms = [("arm", arm, {arm: 1.0}) for arm in config["arms"]]
     terms += [("contrast", name, weights) for name, weights in config["contrasts"].items()]
     return [
-        Sum(group, kind, name, weights, statistics.weighted_sum(part, weights))
+        Sum(group, kind, name, weights, statistics.weighted_sum(of_arms, weights))
         for group, part in _groups(answers, config)
+        for of_arms in [statistics.by_arm(part)]
         for kind, name, weights in terms
     ]
 
