@@ -440,6 +440,7 @@ def test_the_contrasts_are_those_of_the_results(run, heading):
 @pytest.mark.parametrize(
     "run, heading",
     [
+        ("world_ladder", "Where it begins"),
         ("world_efficiency", "How many demonstrations a reason saves"),
         ("world_lasting", "How long it lasts"),
     ],
