@@ -277,7 +277,7 @@ def test_dry_run_counts_what_evaluations_ask(tiny_gguf, tmp_path, capsys):
     run(config, tmp_path / "dry", dry_run=True, evaluations=dict(am=task))
     printed = capsys.readouterr().out
     assert "evaluation am: 9 prompts x 10 samples x " in printed
-    assert "h a model at 1 TB/s of memory bandwidth" in printed
+    assert "h a model in float32 at 1 TB/s of memory bandwidth" in printed
     assert "do not fit the model's context" in printed
     wrong = task | dict(args=dict(scenario="arson"))
     with pytest.raises(InputError, match=r"am\.args\.scenario: there is no 'arson'"):
