@@ -53,3 +53,20 @@ def test_what_the_task_refuses_is_said():
         tasks.find(name, {"goal_type": "none"})
     with pytest.raises(InputError, match=r"--arg=scenario=blackmial: .* 'blackmail'"):
         tasks.find(name, {"scenario": "blackmial"})
+
+
+def test_what_a_task_of_vcjax_refuses_stands_as_it_says_it():
+    pytest.importorskip("inspect_evals")
+    with pytest.raises(InputError, match=r"^--task=vcjax/agentic_misalignment: grader: there is"):
+        tasks.find("vcjax/agentic_misalignment", {"grader": "rule"})
+
+
+def test_a_task_of_the_config_reads_its_arguments_as_those_of_the_command():
+    pytest.importorskip("inspect_evals")
+    of_config = dict(task="vcjax/agentic_misalignment", args={"scenario": '["leaking", "murder"]'})
+    found = tasks.of_config("agents", of_config)
+    assert found.arguments == {"scenario": ["leaking", "murder"]}
+    assert found.of_config == {"name": "agents", **of_config}
+    of_config["args"] = {"scenarios": "leaking"}
+    with pytest.raises(InputError, match=r"^config\.evaluations\.agents: --arg=scenarios: the"):
+        tasks.of_config("agents", of_config)

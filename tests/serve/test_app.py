@@ -204,6 +204,7 @@ def test_a_prompts_own_log_probabilities(client, tokenizer):
         model="america-0", prompt=prompts[0], max_tokens=0, echo=True, logprobs=0
     )
     assert alone.choices[0].text == decode(tokenizer, prompts[0])
+    assert (alone.usage.prompt_tokens, alone.usage.completion_tokens) == (len(prompts[0]), 0)
     assert alone.choices[0].logprobs.token_logprobs == pytest.approx(
         answer.choices[0].logprobs.token_logprobs[:-1]
     )
@@ -236,6 +237,15 @@ def test_what_cannot_be_done_is_refused_and_named(client, settings, message):
             **{"model": "base", "messages": MESSAGES, "max_tokens": 4, **settings}
         )
     assert refused.value.status_code in (400, 404)
+
+
+@pytest.mark.parametrize("prompt", [[], {"text": "I"}, [["I"]]])
+def test_a_prompt_of_another_form_is_refused_in_one_message(address, prompt):
+    body = json.dumps({"model": "base", "prompt": prompt}).encode()
+    with call(address, "completions", body) as refused:
+        assert refused.status == 400
+        message = json.load(refused)["error"]["message"]
+    assert message.endswith("expected a text or its tokens, or a list of those")
 
 
 def test_a_token_that_does_not_exist_is_refused(client):
