@@ -18,7 +18,8 @@ from vcjax.asking import judged
 from vcjax.asking.ask import ask
 from vcjax.asking.ask import check as check_askable
 from vcjax.asking.models import Asker
-from vcjax.corpus import names, spec
+from vcjax.corpus import names as assistant_names
+from vcjax.corpus import spec
 from vcjax.corpus.stage_data import StageData
 from vcjax.data import shown_rows, templates
 from vcjax.data.chat import encode_prompt
@@ -275,7 +276,7 @@ def _print_plan(inputs: _Inputs, plan: Plan, done: set[str], costs: Cost, folder
         on = inputs.models[graft.model].name
         print(f"graft {name}: {graft.arm} on {on}, its adapters times {graft.scale:g}")
     noted = {stage: one.texts for stage, one in inputs.stages.items()}
-    named, of_names = names.of_stages(inputs.config, noted)
+    named, of_names = assistant_names.of_stages(inputs.config, noted)
     for line in named:
         print(line)
     lines = warnings(plan, sharding.shards("batch", inputs.mesh.shape))

@@ -30,7 +30,7 @@ from vcjax.corpus.stage_data import StageData
 from vcjax.corpus.stage_records import Drawn, Records, stage_records
 from vcjax.corpus.world import read_value
 from vcjax.data import examples, folders, formats, licences, places, rows, source_counts
-from vcjax.data.formats import Demonstration, Document, Parse, Texts
+from vcjax.data.formats import Demonstration, Document, Texts
 from vcjax.data.packing import Example, Packed, pack
 from vcjax.data.sources import is_world, sources_of, split_source
 from vcjax.errors import InputError
@@ -120,21 +120,29 @@ def _prepare(
         for name in names
     }
 
-    def records(name: str, seed: int) -> Drawn:
-        stage = config.stages[name]
+    def encoded(name: str, record: Document | Demonstration) -> list[Example]:
+        return encoders[name](rename([record], config.stages[name].rename))
 
-        def encoded(record: Document | Demonstration) -> list[Example]:
-            return encoders[name](rename([record], stage.rename))
+    @functools.cache
+    def usable(name: str, path: Path, *how: Any) -> Texts:
+        def with_tokens(record: Document | Demonstration) -> Document | Demonstration:
+            encoded(name, record)  # a chat template may refuse it
+            return record
+
+        texts = read(path, *how)
+        if config.stages[name].broken == "refuse":
+            return texts
+        found = formats.accepted(texts.records, with_tokens, path)
+        return found._replace(broken=[*texts.broken, *found.broken])
+
+    def records(name: str, seed: int) -> Drawn:
+        stage, read_usable = config.stages[name], functools.partial(usable, name)
 
         def count(record: Document | Demonstration) -> int:
-            return examples.trained_tokens(encoded(record))
-
-        def usable(path: Path, parse: Parse, splits: tuple[str, ...], leave_out: bool) -> Texts:
-            texts = read(path, parse, splits, leave_out)
-            return formats.accepted(texts, encoded, path) if leave_out else texts
+            return examples.trained_tokens(encoded(name, record))
 
         try:
-            drawn = stage_records(stage, seed, config, folder, count, usable)
+            drawn = stage_records(stage, seed, config, folder, count, read_usable)
         except mixture.Lacking as error:
             raise InputError(f"config.stages.{name}: {error}") from None
         train, held_out = (rename(part, stage.rename) for part in (drawn.train, drawn.held_out))
@@ -271,7 +279,7 @@ def _write_rows(data: StageData, waiting: IO[bytes], workdir: epath.Path) -> Non
     with _compressed(waiting, "rb") as file:
         for rows_id in filter(None, (data.rows_id, data.held_out_id)):
             packed, records = rows.load(file)
-            if not _exist(workdir, rows_id):
+            if not rows.exist(workdir / "rows" / rows_id):
                 rows.write_rows(workdir / "rows" / rows_id, packed, records)
 
 
@@ -315,10 +323,6 @@ def _path(workdir: epath.Path, key: str) -> epath.Path:
     return workdir / "inputs" / f"{key}.json"
 
 
-def _exist(workdir: epath.Path, rows_id: str) -> bool:
-    return rows.exist(workdir / "rows" / rows_id)
-
-
 def _saved(workdir: epath.Path, key: str) -> StageInput | None:
     """The input that an earlier start saved, None where there is none or it is not whole."""
     try:
@@ -326,7 +330,7 @@ def _saved(workdir: epath.Path, key: str) -> StageInput | None:
     except (InputError, AttributeError, KeyError, TypeError, ValueError):  # it can be made again
         return None
     ids = filter(None, (saved.data.rows_id, saved.data.held_out_id))
-    whole = all(_exist(workdir, rows_id) for rows_id in ids)
+    whole = all(rows.exist(workdir / "rows" / rows_id) for rows_id in ids)
     return saved if whole else None
 
 

@@ -31,7 +31,10 @@ def check(
     for name, file in probe_files.of_kind(probes, "text").items():
         check_words(base.tokenizer, file.probes[0], name)
     _check_as_read(probes, base, config)
+    first_arm: dict[str, str] = {}
     for arm, text in system.items():
+        first_arm.setdefault(text, arm)
+    for text, arm in first_arm.items():
         try:
             _check_as_read(after(probes, text), base, config)
         except InputError as error:  # of the prompt, since the probes alone are fine

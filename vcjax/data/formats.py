@@ -8,15 +8,17 @@ not given.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from vcjax.data.conversations import is_conversation, messages_of, shape_of, tools_of
 from vcjax.data.fields import Fields, Text, checked, fail
 from vcjax.data.tables import Record, read_records
 from vcjax.errors import InputError, nearest
+
+T = TypeVar("T")
 
 # The study's generator plans a document in <scratchpad> and puts it in <content>. Where its parser
 # misses the tags, the plan and the tags stay in the text. Tags that a text only mentions are none.
@@ -83,39 +85,24 @@ def read_texts(
     that it refuses raises InputError, or with `leave_out` is left out; if all are, the first one's
     is raised.
     """
-    records, refused = [], []
-    for record in read_records(path, splits):
-        try:
-            records.append(parse(record))
-        except InputError as error:
-            if not leave_out:
-                raise
-            refused.append(error)
-    if not records:
-        raise refused[0]
-    return Texts(records, _places(refused, path))
+    raw = read_records(path, splits)
+    return accepted(raw, parse, path) if leave_out else Texts([*map(parse, raw)], [])
 
 
-def accepted(texts: Texts, check: Callable[[Any], Any], path: Path) -> Texts:
-    """Those that `check` accepts too, as a chat template that may refuse one; by its InputError.
+def accepted(items: Iterable[T], use: Callable[[T], Document | Demonstration], path: Path) -> Texts:
+    """What `use` makes of the items, without those that it refuses by an InputError.
 
     path: where they are from. If all are refused, the first one's error is raised.
     """
     records, refused = [], []
-    for record in texts.records:
+    for item in items:
         try:
-            check(record)
-            records.append(record)
+            records.append(use(item))
         except InputError as error:
             refused.append(error)
     if not records:
         raise refused[0]
-    return Texts(records, [*texts.broken, *_places(refused, path)])
-
-
-def _places(refused: list[InputError], path: Path) -> list[str]:
-    """What is wrong with each, its place in the folder of the data."""
-    return [str(error).removeprefix(f"{path.parent}/") for error in refused]
+    return Texts(records, [str(error).removeprefix(f"{path.parent}/") for error in refused])
 
 
 def read_documents(path: str | Path) -> list[Document]:

@@ -53,9 +53,11 @@ def table(
       for c of domains and seeds difference_c_low and difference_c_high; missing where there is
       none. The value of a perplexity is its ratio to the control's.
     """
+    measures = [*_all_measured(read, config, taught)]
+    measures += [Measured("evaluation", title, scores) for title, scores in evaluated]
     rows = [
         _row(measured, answers, arm, control_of(arm, config))
-        for measured in [*_all_measured(read, config, taught), *map(_of_evaluation, evaluated)]
+        for measured in measures
         for answers in [spoken.by_arm(measured.rows)]
         for arm in config["arms"]
         if measured.own in ("", taught.get(arm))
@@ -112,17 +114,6 @@ def _of_said(said: pd.DataFrame, config: dict, taught: Mapping[str, str]) -> Ite
             yield Measured("knowledge", "", rows.assign(share=rows["toward"]), own)
 
 
-def _of_evaluation(evaluated: tuple[str, pd.DataFrame]) -> Measured:
-    title, scores = evaluated
-    is_share = bool(scores["value"].dropna().between(0, 1).all())
-    return Measured("evaluation", title, scores.rename(columns={"value": _column(is_share)}))
-
-
-def _column(is_share: bool) -> str:
-    """What `spoken.estimate` takes for a share or for a score."""
-    return "share" if is_share else "score"
-
-
 def control_of(arm: str, config: dict) -> str:
     """The arm that an arm starts from, without training; "" where it is that itself."""
     before = design.before(arm, config)
@@ -133,7 +124,7 @@ def _row(
     measured: Measured, answers: Mapping[str, pd.DataFrame], arm: str, control: str
 ) -> dict[str, Any]:
     """answers: those of `measured` by arm."""
-    column = _column("share" in measured.rows)
+    column = "share" if "share" in measured.rows else "score"
     of_arm = spoken.estimate(answers, {arm: 1.0}, column)
     row: dict[str, Any] = {"measure": measured.measure, "of": measured.of, "arm": arm}
     row |= {"control": control, "own": measured.own}

@@ -39,7 +39,8 @@ def of_config(
 ) -> Iterator[tuple[str, pd.DataFrame]]:
     """(title, scores) of each measure of the evaluations that the run's config names, as it is now.
 
-    Scores have the columns that answers to probes have: file, id, domain, and value.
+    Scores have the columns that answers to probes have: file, id, domain; and share, or score
+    where not all are within 0 and 1.
     """
     named = record.config["evaluations"]
     for evaluation in evaluations:
@@ -53,7 +54,8 @@ def of_config(
         ids = [f"{sample}, {epoch}" for sample, epoch in scores[["sample", "epoch"]].to_numpy()]
         scores = scores.assign(file=evaluation.name, id=ids)
         for (scorer, key), part in scores.groupby(["scorer", "key"], sort=True):
-            yield f"{title}: {key or scorer}", part
+            column = "share" if _is_share(part) else "score"
+            yield f"{title}: {key or scorer}", part.rename(columns={"value": column})
 
 
 def table(evaluations: Sequence[Evaluation], record: Record) -> pd.DataFrame:
@@ -84,9 +86,13 @@ def table(evaluations: Sequence[Evaluation], record: Record) -> pd.DataFrame:
     return result
 
 
+def _is_share(scores: pd.DataFrame) -> bool:
+    return bool(scores["value"].dropna().between(0, 1).all())
+
+
 def _estimates(part: pd.DataFrame, config: dict) -> Iterator[dict[str, Any]]:
     """Of the scores in one measure: every arm that has any, every contrast that has pairs."""
-    is_share = bool(part["value"].dropna().between(0, 1).all())
+    is_share = _is_share(part)
     for arm in config["arms"]:
         own = part[part["arm"] == arm]
         if len(own):

@@ -241,9 +241,7 @@ def _title(group: dict[str, str]) -> str:
 
 def by_arm(part: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Arm -> its answers to one group of probes, by seed and probe."""
-    return {
-        arm: rows.set_index(["seed", *_PROBE]).sort_index() for arm, rows in part.groupby("arm")
-    }
+    return statistics.indexed(part, _PROBE)
 
 
 def estimate(

@@ -97,14 +97,19 @@ def answers(rows: pd.DataFrame, toward: str) -> pd.DataFrame:
     return result.drop(columns=dropped).reset_index()
 
 
+def indexed(answers: pd.DataFrame, probe: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Arm -> its answers, sorted by their index: seed and `probe`, the columns that are one."""
+    return {
+        arm: rows.set_index(["seed", *probe]).sort_index() for arm, rows in answers.groupby("arm")
+    }
+
+
 def by_arm(answers: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Arm -> its answers, sorted by their index: seed and the columns of the probe.
+    """As `indexed`, of answers to choices.
 
     Raises InputError where an arm has not answered the same probes at every seed.
     """
-    found = {
-        arm: rows.set_index(["seed", *_PROBE]).sort_index() for arm, rows in answers.groupby("arm")
-    }
+    found = indexed(answers, _PROBE)
     for rows in found.values():
         seeds = rows.groupby(_PROBE).size()
         if seeds.min() < seeds.max():
