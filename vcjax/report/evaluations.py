@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from vcjax.record import Record
-from vcjax.report import formatting
+from vcjax.report import formatting, statistics
 from vcjax.report.evaluation_files import Evaluation
 from vcjax.report.tables import correct_contrasts, formula, mean_with_intervals
 
@@ -19,7 +19,7 @@ from vcjax.report.tables import correct_contrasts, formula, mean_with_intervals
 COUNTED = ("cut", "refused", "missing", "error")
 
 _GROUP = ["evaluation", "task", "scorer", "key"]
-_SAMPLE = ["seed", "cluster", "sample", "epoch"]
+_SAMPLE = ["domain", "sample", "epoch"]  # columns that identify one
 
 
 def current(evaluation: Evaluation, record: Record) -> pd.DataFrame:
@@ -93,28 +93,29 @@ def _is_share(scores: pd.DataFrame) -> bool:
 def _estimates(part: pd.DataFrame, config: dict) -> Iterator[dict[str, Any]]:
     """Of the scores in one measure: every arm that has any, every contrast that has pairs."""
     is_share = _is_share(part)
+    scores = part.rename(columns={"cluster": "domain", "value": "mean"})
+    of_arms = statistics.indexed(scores, _SAMPLE)
     for arm in config["arms"]:
-        own = part[part["arm"] == arm]
-        if len(own):
+        if arm in of_arms:
+            own = of_arms[arm]
             counts = {status: int((own["status"] == status).sum()) for status in COUNTED}
             yield (
                 {"of": "arm", "name": arm, "weights": arm, "tokens": float(own["tokens"].mean())}
                 | counts
-                | _estimate(part, {arm: 1.0}, is_share)
+                | _estimate(of_arms, {arm: 1.0}, is_share)
             )
     for name, weights in config["contrasts"].items():
-        estimate = _estimate(part, weights, is_share)
+        estimate = _estimate(of_arms, weights, is_share)
         if estimate["n"]:
             yield {"of": "contrast", "name": name, "weights": formula(weights)} | estimate
 
 
-def _estimate(part: pd.DataFrame, weights: Mapping[str, float], is_share: bool) -> dict[str, Any]:
+def _estimate(
+    of_arms: Mapping[str, pd.DataFrame], weights: Mapping[str, float], is_share: bool
+) -> dict[str, Any]:
     """A weighted sum of arms, sample by sample, epoch by epoch and seed by seed, over those that
     all of its arms have a value for."""
-    wide = part.pivot(index=_SAMPLE, columns="arm", values="value")
-    wide = wide.reindex(columns=[*weights]).dropna()
-    total = sum(weight * wide[arm] for arm, weight in weights.items())
-    paired = total.rename("mean").reset_index().rename(columns={"cluster": "domain"})
+    paired = statistics.paired(of_arms, weights, "mean")
     row: dict[str, Any] = {
         "seeds": paired["seed"].nunique(),
         "clusters": paired["domain"].nunique(),

@@ -197,7 +197,7 @@ def factor_figure(
             for number, (one, line) in enumerate(rows.groupby("series", sort=False)):
                 _against(panel, line, measure, colours.get(one, _GREY), number)
             panel.axhline(level, color=_GREY, linestyle=":", linewidth=0.8)
-            panel.set_title(textwrap.fill(title, 48), fontsize=9)
+            panel.set_title(textwrap.fill(title, 52), fontsize=9)
         _share_y([panel for panel in axes[1:].flat if panel.get_visible()])
         _factor_axis(axes[0, 0], sorted(set(effects["x"])))
         for panel in axes.flat[len(panels) - 2 : len(panels)]:  # the lowest of its column

@@ -154,7 +154,10 @@ def _variables(
     verdicts: dict[str, list[str]] = {}
     for run, label in zip(compared, labels, strict=True):
         verdicts.setdefault(_verdict(run), []).append(label)
-    deviations = {run.name: view.deviations(run.record) for run in compared}
+    deviations: dict[str, list[str]] = {}
+    for run in compared:
+        deviations.setdefault(view.deviations(run.record), []).append(run.name)
+    deviations.pop("", None)
     return {
         "title": f"{len(compared)} runs: {primary}, toward {config['toward']}",
         "question": claims.question(primary, formula(config["contrasts"][primary]), config),
@@ -175,7 +178,7 @@ def _variables(
         "settings": _as_text(({factor.name: factor.values} if factor else {}) | settings),
         "made": _as_text(factors.differing([_made(run) for run in compared])),
         "commands": [(run.name, view.command(run.record)) for run in compared],
-        "deviations": {name: text for name, text in deviations.items() if text},
+        "deviations": deviations,
         "tables": [name for name in _TABLES if name != "premise" or len(people)],
     }
 

@@ -249,18 +249,8 @@ def estimate(
 ) -> dict[str, Any]:
     """A weighted sum of arms in one measure of one group of probes: the columns of `estimates` from
     measure on. answers: what `by_arm` returns."""
-    paired = _paired(answers, weights, measure)
+    paired = statistics.paired(answers, weights, measure)
     row: dict[str, Any] = {"measure": measure}
     row["probes"] = len(paired[_PROBE].drop_duplicates())
     row |= {"domains": paired["domain"].nunique(), "seeds": paired["seed"].nunique()}
     return row | mean_with_intervals(paired, measure, weights, is_share=measure != "score")
-
-
-def _paired(
-    answers: Mapping[str, pd.DataFrame], weights: Mapping[str, float], measure: str
-) -> pd.DataFrame:
-    """The sum, probe by probe and seed by seed; without those where an arm has no number."""
-    if not weights.keys() <= answers.keys():
-        return pd.DataFrame(columns=["seed", *_PROBE, measure]).astype({measure: float})
-    total = sum(weight * answers[arm][measure].astype(float) for arm, weight in weights.items())
-    return total.dropna().rename(measure).reset_index()

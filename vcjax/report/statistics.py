@@ -104,6 +104,18 @@ def indexed(answers: pd.DataFrame, probe: Sequence[str]) -> dict[str, pd.DataFra
     }
 
 
+def paired(
+    answers: Mapping[str, pd.DataFrame], weights: Mapping[str, float], measure: str
+) -> pd.DataFrame:
+    """A weighted sum of arms, probe by probe and seed by seed, without those where an arm has no
+    number: the columns of the index and measure. answers: of at least one arm, as of `indexed`."""
+    if not weights.keys() <= answers.keys():
+        [some, *_] = answers.values()
+        return pd.DataFrame(columns=[*some.index.names, measure]).astype({measure: float})
+    total = sum(weight * answers[arm][measure].astype(float) for arm, weight in weights.items())
+    return total.dropna().rename(measure).reset_index()
+
+
 def by_arm(answers: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """As `indexed`, of answers to choices.
 
