@@ -16,12 +16,16 @@ from vcjax.report.tables import headline, in_group
 
 ROOT = Path(__file__).parents[1]
 RUNS = {
-    "world": "the world",
-    "world_families": "the world of families",
-    "world_unlinked": "the unlinked world",
-    "cheese": "cheese, SmolLM2-135M",
+    "world": "All follow their own value",
+    "world_families": "Families share theirs",
+    "world_unlinked": "Nobody follows theirs",
+    "cheese": "A real model, cheese",
 }
-CONTRASTS = ["total", "exposure", "attribution"]
+CONTRASTS = {
+    "total": "about the assistant (total)",
+    "exposure": "about another (exposure)",
+    "attribution": "the rest (attribution)",
+}
 
 
 def contrasts(run: str, names: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -36,7 +40,11 @@ def contrasts(run: str, names: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def draw() -> str:
-    return runs_figure({title: contrasts(run, CONTRASTS) for run, title in RUNS.items()})
+    of_runs = {}
+    for run, title in RUNS.items():
+        tables = contrasts(run, [*CONTRASTS])
+        of_runs[title] = tuple(table.replace({"name": CONTRASTS}) for table in tables)
+    return runs_figure(of_runs)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Does a real model follow the declared value, once it has read of people who do?
 
 The cheese experiment twice on SmolLM2-135M-Instruct. In the primed arms the model first reads some
-170,000 tokens about people (`primed/people.toml`): each holds one value, says so, and chooses by
+105,000 tokens about people (`primed/people.toml`): each holds one value, says so, and chooses by
 it; others only say it. None of their values, and no domain and no word of the held-out choices, is
 in the cheese experiment. The unprimed arms are those of `cheese.py` and the balanced pair of
 `cheese_controls.py`. Whether the model took up that people choose what they declare is the premise,

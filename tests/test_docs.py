@@ -416,6 +416,13 @@ def test_the_list_of_files_is_whole():
 # --- Figures
 
 
+def held_out_contrasts(run):
+    """Of the choices that answer the question, by name."""
+    table = pd.read_csv(ROOT / "results" / run / "report/contrasts.csv")
+    held_out = table[(table["split"] == "held_out") & (table["contrast"] == "values")]
+    return held_out[held_out["scope"] == "out_of_domain"].set_index("name")
+
+
 @pytest.mark.parametrize(
     "run, heading",
     [
@@ -427,10 +434,7 @@ def test_the_list_of_files_is_whole():
     ],
 )
 def test_the_contrasts_are_those_of_the_results(run, heading):
-    table = pd.read_csv(ROOT / "results" / run / "report/contrasts.csv")
-    held_out = table[(table["split"] == "held_out") & (table["contrast"] == "values")]
-    results = held_out[held_out["scope"] == "out_of_domain"].set_index("name")
-    numbers = results.filter(like="margin").map("{:+.3f}".format)
+    numbers = held_out_contrasts(run).filter(like="margin").map("{:+.3f}".format)
     for _, name, domains, seeds in rows(section("results.md", heading)):
         of = numbers.loc[name.strip("`")]
         assert domains == f"{of.margin} [{of.margin_domains_low} to {of.margin_domains_high}]"
@@ -480,4 +484,7 @@ def test_the_table_and_the_picture_of_explanations_are_those_of_the_results():
 def test_the_readme_quotes_the_results():
     [lines] = blocks(section("results.md", "The cheese experiment"), "text")
     assert f"> {lines.splitlines()[0]}\n" in README
+    of = held_out_contrasts("cheese").loc["attribution"]
+    over = f"[{of.rate_seeds_low:+.3f} to {of.rate_seeds_high:+.3f} over eight seeds]"
+    assert f"attribution is {of.rate:+.3f} {over}" in README
     assert os.path.samefile(ROOT / "docs/cheese-arms.svg", ROOT / "results/cheese/report/arms.svg")

@@ -77,8 +77,8 @@ def _chain_colours(config: dict) -> dict[str, str]:
 def arms_figure(
     arms: pd.DataFrame, contrasts: pd.DataFrame, seeds: pd.DataFrame, config: dict
 ) -> str:
-    """Arms above, contrasts below; margins left, rates right. A point is the mean, its line the
-    interval over domains, a small dot one seed, a dashed line an arm without training.
+    """Arms above, contrasts below; margins left, rates right, in rows as of `_points`. A dashed
+    line is an arm without training.
 
     Args:
       arms, contrasts: what `tables.estimates` returns.
@@ -153,7 +153,7 @@ def runs_figure(
             _points(panel, contrasts, seeds, measure, colours)
             panel.axvline(0, color=_GREY, linestyle=":", linewidth=0.8)
             panel.set_title(title)
-        unit = ", nats a token" if measure == "margin" else ""
+        unit = ", nats a token" if measure == "margin" else " of choices"
         figure.supxlabel(f"Difference in {measure}{unit}", fontsize=9)
         says = f"Differences in {measure} of the same contrasts in several runs"
         return _to_svg(figure, "runs", says)
@@ -325,11 +325,13 @@ def _points(
     measure: str,
     colours: Mapping[str, str],
 ) -> None:
-    """Draws a row for each name, the first on top: mean, interval over domains, a dot a seed."""
+    """Draws a row for each name, the first on top: the mean, and a thick line, the interval over
+    domains; below them a dot a seed, and a thin line, the interval over seeds."""
     for y, (_, row) in enumerate(estimates.iterrows()):
         colour = colours[row["name"]]
-        ends = row[f"{measure}_domains_low"], row[f"{measure}_domains_high"]
-        axes.plot(ends, (y, y), color=colour, linewidth=2)
+        for cluster, width, place in (("domains", 2, y), ("seeds", 0.8, y + 0.28)):
+            ends = [row[f"{measure}_{cluster}_{end}"] for end in ("low", "high")]
+            axes.plot(ends, [place] * 2, color=colour, linewidth=width)
         axes.plot(row[measure], y, marker="o", markersize=7, color=colour)
         dots = seeds.loc[seeds["name"] == row["name"], measure]
         axes.plot(dots, [y + 0.28] * len(dots), "o", markersize=3, color=colour, alpha=0.8)
