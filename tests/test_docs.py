@@ -444,7 +444,6 @@ def test_the_contrasts_are_those_of_the_results(run, heading):
 @pytest.mark.parametrize(
     "run, heading",
     [
-        ("world_ladder", "Where it begins"),
         ("world_efficiency", "How many demonstrations a reason saves"),
         ("world_lasting", "How long it lasts"),
     ],
@@ -462,6 +461,40 @@ def test_the_curves_are_those_of_the_results(run, heading):
         interval = "" if math.isnan(of.rate_seeds_low) else ends
         results[f"`{of.series}`", f"{of.x:,g}"] = f"{of.rate:+.3f}{interval}"
     assert {key: cell for key, cell in shown.items() if cell} == results
+
+
+def test_the_ladder_is_that_of_the_results():
+    report = ROOT / "results/world_ladder/report"
+    text = section("results.md", "Where it begins")
+    [sides, *levels] = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    expected = [
+        [side.premise, str(side.models), interval(side, "models"), seeds_of(side)]
+        for side in pd.read_csv(report / "by_premise.csv").itertuples()
+    ]
+    assert rows(sides) == expected
+    factors = pd.read_csv(report / "factors.csv")
+    assert len(levels) == factors["curve"].nunique()
+    for table in levels:
+        curve, _, *series = re.match(r"\| (.*) \|\n", table)[1].split(" | ")
+        of_curve = factors[factors["curve"] == curve]
+        expected = []
+        for x, of in of_curve.groupby("x"):
+            by = of.set_index("series")
+            [premise] = {f"{share:.2f}" for share in of["premise_before_declaring"]}
+            fails = ", fails" if of["premise_before_fails"].any() else ""
+            cells = [interval(by.loc[name.strip("`")], "seeds") for name in series]
+            expected.append([f"{x:,g}", premise + fails, *cells])
+        assert rows(table) == expected
+
+
+def interval(row, cluster):
+    """A margin and its interval, as the tables of results have them."""
+    low, high = (getattr(row, f"margin_{cluster}_{end}") for end in ("low", "high"))
+    return f"{row.margin:+.3f} [{low:+.3f} to {high:+.3f}]"
+
+
+def seeds_of(row):
+    return f"{row.margin_seeds_low:+.3f} to {row.margin_seeds_high:+.3f}"
 
 
 def test_the_picture_of_the_readme_is_that_of_the_results():
@@ -487,4 +520,12 @@ def test_the_readme_quotes_the_results():
     of = held_out_contrasts("cheese").loc["attribution"]
     over = f"[{of.rate_seeds_low:+.3f} to {of.rate_seeds_high:+.3f} over eight seeds]"
     assert f"attribution is {of.rate:+.3f} {over}" in README
+    below, above = pd.read_csv(ROOT / "results/world_ladder/report/by_premise.csv").itertuples()
+    assert f"of {below.models + above.models} models in 13 such worlds" in README
+    for side, says in (
+        (above, f"the {above.models} that expect so in more than 75 % of the choices"),
+        (below, f"the other {below.models} none"),
+    ):
+        ends = f"{side.rate_seeds_low:+.2f} to {side.rate_seeds_high:+.2f}"
+        assert re.search(f"{says}.*?{re.escape(f'{side.rate:+.2f}')}.*?{re.escape(ends)}", README)
     assert os.path.samefile(ROOT / "docs/cheese-arms.svg", ROOT / "results/cheese/report/arms.svg")

@@ -97,6 +97,19 @@ def test_each_level_has_the_premise_of_the_arms_that_it_goes_on_from(report, tab
     assert table["premise_before_fails"].tolist() == [True, False, False] * 2
 
 
+def test_the_effect_of_each_pretrained_model_stands_against_its_premise(report, page):
+    models = pd.read_csv(report / "pretrained.csv")
+    factors = pd.read_csv(report / "factors.csv")
+    levels = factors[factors["series"] == "total"].set_index("contrast")
+    assert set(models["contrast"]) == {*levels.index}
+    for contrast, rows in models.groupby("contrast"):
+        assert rows["margin"].mean() == pytest.approx(levels.loc[contrast, "margin"], abs=1e-5)
+    assert "<h2>Against the premise</h2>" in page
+    sides = pd.read_csv(report / "by_premise.csv")
+    assert sides["models"].sum() == len(models)
+    assert (report / "by-premise.svg").exists()
+
+
 LASTING = {
     "toward": "america",
     "primary_probes": "values",

@@ -54,6 +54,16 @@ def page(written):
     return (written[1] / "index.html").read_text(encoding="utf-8")
 
 
+def test_the_effect_of_each_pretrained_model_stands_against_its_premise(written):
+    _, out = written
+    models = pd.read_csv(out / "pretrained.csv")
+    contrasts = pd.read_csv(out / "contrasts.csv").set_index(["run", "name"])
+    for run, rows in models.groupby("run"):
+        assert rows["margin"].mean() == pytest.approx(contrasts.loc[(run, "total"), "margin"])
+    assert pd.read_csv(out / "by_premise.csv")["models"].sum() == len(models)
+    assert 'href="by-premise.svg"' in (out / "index.html").read_text(encoding="utf-8")
+
+
 def test_runs_come_in_the_order_of_the_factor(written):
     lines, out = written
     table = pd.read_csv(out / "runs.csv")

@@ -272,6 +272,37 @@ def _logarithmic_with_zero(positive: np.ndarray) -> tuple[Callable, Callable]:
     return to_place, to_value
 
 
+def by_premise_figure(models: pd.DataFrame, sides: pd.DataFrame, contrast: str) -> str:
+    """A dot a pretrained model: its effect against its premise, hollow where the premise fails. On
+    either side of `PREMISE` a line is the mean, the band its interval over models.
+
+    Args:
+      models, sides: what `by_premise.models` and `by_premise.sides` return.
+      contrast: the name of the effect.
+    """
+    low, high = min(0.45, models["premise"].min() - 0.02), 1.02
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(8, 3), layout="constrained")
+        for axes, measure in zip(figure.subplots(1, 2), ("margin", "rate"), strict=True):
+            for is_above, part in models.groupby(models["premise"] > PREMISE):
+                inside = _BLUE if is_above else "none"
+                style = dict(markersize=4.5, color=_BLUE, markerfacecolor=inside, alpha=0.8)
+                axes.plot(part["premise"], part[measure], "o", **style)
+            axes.set_ylim(axes.get_ylim())  # of the dots: a band over two of them knows no end
+            for side in sides.to_dict("records"):
+                ends = [PREMISE, high] if side["above"] else [low, PREMISE]
+                axes.plot(ends, [side[measure]] * 2, color=_GREY, linewidth=1.2)
+                band = [side[f"{measure}_models_{end}"] for end in ("low", "high")]
+                axes.fill_between(ends, *band, color=_GREY, alpha=0.2, linewidth=0)
+            axes.axhline(0, color=_GREY, linestyle=":", linewidth=0.8)
+            axes.axvline(PREMISE, color=_GREY, linestyle=":", linewidth=0.8)
+            axes.set_xlim(low, high)
+            unit = ", nats a token" if measure == "margin" else ""
+            axes.set_title(f"{contrast}, {measure}{unit}")
+            axes.set_xlabel("premise")
+        return _to_svg(figure, "by-premise", f"{contrast} of each pretrained model by its premise")
+
+
 def training_figure(curves: pd.DataFrame, config: dict) -> str:
     """A panel a stage: training loss as a thin line, held-out loss dashed with points.
 

@@ -16,6 +16,7 @@ from vcjax.plan import Plan
 from vcjax.probes import overlap
 from vcjax.record import Record, trained_by
 from vcjax.report import (
+    by_premise,
     card,
     card_cells,
     corpora,
@@ -86,6 +87,8 @@ def write_report(workdir: epath.Path, added_probes: str | None = None) -> list[s
     evaluated = evaluation_files.read(workdir)
     asked = evaluations.of_config(evaluated, record)
     tables["card"] = card.table(read, tables["perplexity"], config, documents, asked).round(6)
+    tables["pretrained"] = _of_several(by_premise.models(tables, config))
+    tables["by_premise"] = by_premise.sides(tables["pretrained"]).round(6)
     all_curves, main_config = curves.read(tables, config), curves.without(config)
     main = curves.rows_of(tables, main_config), main_config
     tables["ranking"] = ranking.of_equal_roles(*main).round(6)
@@ -151,6 +154,9 @@ def _figures(main: Part, losses: pd.DataFrame, all_curves: list[Curve]) -> dict[
         file, primary = f"curve-{curve.name}", curve.effects["contrast"] == config["primary"]
         question = next(iter(curve.effects.loc[primary, "name"]), None)
         svgs[file] = figures.factor_figure(file, curve.name, curve.effects, curve.premise, question)
+    if len(tables["pretrained"]):
+        models, sides = tables["pretrained"], tables["by_premise"]
+        svgs["by-premise"] = figures.by_premise_figure(models, sides, config["primary"])
     if len(losses):
         svgs["training"] = figures.training_figure(losses, config)
     return svgs
@@ -197,6 +203,7 @@ def _page(
         "explicitness": view.by_explicitness(tables, main_config),
         "card": card_cells.cells(*main),
         "curves": [_curve_section(curve, tables["fewer"]) for curve in all_curves],
+        "by_premise": tables["by_premise"].to_dict("records"),
         "curve_arms": _curve_arms(tables, config, main_config),
         "training": view.training_by_chain(trained[trained["fingerprint"].isin(plan.chains())]),
         "stages": tables["training"].to_dict("records"),
@@ -219,6 +226,12 @@ def _page(
         "tables": [name for name, table in tables.items() if len(table)],
     }
     return output.page("page.html.jinja", variables)
+
+
+def _of_several(models: pd.DataFrame) -> pd.DataFrame:
+    """What `by_premise.models` returns, where more than one arm was pretrained: else the seeds of
+    one level are all that there is."""
+    return models if len(models) and models["arm"].nunique() > 1 else pd.DataFrame()
 
 
 def _records(tables: dict[str, pd.DataFrame], name: str) -> list[dict]:

@@ -12,15 +12,16 @@ from etils import epath
 from markupsafe import Markup
 
 from vcjax.errors import InputError
-from vcjax.report import claims, factors, figures, output, premise, runs, view
+from vcjax.report import by_premise, claims, factors, figures, output, premise, runs, view
 from vcjax.report.factors import Factor
 from vcjax.report.formatting import MINUS, as_text, compact
 from vcjax.report.runs import Run
 from vcjax.report.tables import GROUP, formula
 from vcjax.workdir import storage
 
-_TABLES = ("runs", "contrasts", "premise")
-_FILES = {"index.html", "runs.svg", *(f"{name}.csv" for name in _TABLES)}
+_TABLES = ("runs", "contrasts", "premise", "pretrained", "by_premise")
+_FIGURES = ("runs", "by-premise")
+_FILES = {"index.html", *(f"{name}.svg" for name in _FIGURES), *(f"{name}.csv" for name in _TABLES)}
 _SHOWN = 16  # characters of a sha256
 
 
@@ -48,15 +49,28 @@ def write_report(workdirs: Sequence[epath.Path], out: Path, x: str | None = None
     contrasts = contrasts[contrasts["name"].isin(common)]
     people = _joined(compared, factor, (run.people for run in compared))
     settings = factors.settings([run.config for run in compared])
-    svg = _figure(compared, factor, contrasts, people)
+    models = _joined(compared, factor, (_pretrained(run) for run in compared))
+    sides = by_premise.sides(models).round(6)
     tables = {
         "runs": _runs_table(compared, factor, settings),
         "contrasts": _for_csv(contrasts, factor),
         "premise": _for_csv(people, factor),
+        "pretrained": _for_csv(models, factor),
+        "by_premise": sides,
     }
-    variables = _variables(compared, factor, settings, contrasts, people)
-    page = output.page("runs.html.jinja", {"figure": Markup(svg), "x": x, **variables})
-    output.write(epath.Path(out), page, {"runs.svg": svg, **output.csv(tables)})
+    svgs = {"runs": _figure(compared, factor, contrasts, people)}
+    if len(models):
+        primary = compared[0].config["primary"]
+        svgs["by-premise"] = figures.by_premise_figure(models, sides, primary)
+    variables = _variables(compared, factor, settings, contrasts, people) | {
+        "x": x,
+        "figures": {name: Markup(svg) for name, svg in svgs.items()},
+        "by_premise": sides.to_dict("records"),
+        "tables": [name for name in _TABLES if len(tables[name])],
+    }
+    page = output.page("runs.html.jinja", variables)
+    contents = {f"{name}.svg": svg for name, svg in svgs.items()} | output.csv(tables)
+    output.write(epath.Path(out), page, contents)
     labels = _labels(compared, factor)
     return [_line(run, label) for run, label in zip(compared, labels, strict=True)]
 
@@ -93,6 +107,11 @@ def _joined(
         ],
         ignore_index=True,
     )
+
+
+def _pretrained(run: Run) -> pd.DataFrame:
+    """What `by_premise.models` returns, of the primary contrast alone."""
+    return by_premise.models(run.tables, run.config | {"curves": {}})
 
 
 def _fails(run: Run) -> bool:
@@ -160,6 +179,7 @@ def _variables(
     deviations.pop("", None)
     return {
         "title": f"{len(compared)} runs: {primary}, toward {config['toward']}",
+        "primary": primary,
         "question": claims.question(primary, formula(config["contrasts"][primary]), config),
         "verdicts": verdicts,
         "failing": [n for run, n in zip(compared, labels, strict=True) if _fails(run)],
@@ -179,7 +199,6 @@ def _variables(
         "made": _as_text(factors.differing([_made(run) for run in compared])),
         "commands": [(run.name, view.command(run.record)) for run in compared],
         "deviations": deviations,
-        "tables": [name for name in _TABLES if name != "premise" or len(people)],
     }
 
 
