@@ -6,24 +6,50 @@ import subprocess
 import time
 
 import small_run
+import small_world
 
 
 def test_kills_leave_the_result_bit_identical(tmp_path, tiny_gguf):
     config = small_run.write(tmp_path / "files", tiny_gguf)
-    cache = tmp_path / "cache"
-    done = small_run.call(small_run.command(config, tmp_path / "undisturbed"), cache)
+
+    def disturb(arguments, cache, workdir):
+        rng = random.Random(7)
+        for number in (2, 5):
+            yield kill_in_stage(arguments, cache, workdir, number, rng.uniform(0, 0.5))
+        for _ in range(2):
+            yield kill_inside_save(arguments, cache, workdir)
+
+    check_bit_identical(config, tmp_path, disturb)
+
+
+def test_kills_of_a_pretraining_and_of_what_follows_it_do_too(tmp_path):
+    config = small_world.write(tmp_path / "files")
+
+    def disturb(arguments, cache, workdir):
+        yield kill_inside_save(arguments, cache, workdir)
+        [pretraining] = workdir.glob("stages/*")
+        yield kill_inside_save(arguments, cache, workdir)
+        assert pretraining.exists()
+        yield kill_in_stage(arguments, cache, workdir, 3, 0.2)
+
+    check_bit_identical(config, tmp_path, disturb)
+
+
+def check_bit_identical(config, folder, disturb):
+    """Runs a config undisturbed, and with kills; disturb: arguments, cache, workdir -> whether each
+    of its kills came while the run was at work."""
+    cache = folder / "cache"
+    done = small_run.call(small_run.command(config, folder / "undisturbed"), cache)
     assert done.returncode == 0, done.stderr
 
-    disturbed = tmp_path / "disturbed"
+    disturbed = folder / "disturbed"
     arguments = small_run.command(config, disturbed)
-    rng = random.Random(7)
-    kills = [kill_in_stage(arguments, cache, disturbed, n, rng.uniform(0, 0.5)) for n in (2, 5)]
-    kills += [kill_inside_save(arguments, cache, disturbed) for _ in range(2)]
+    kills = [*disturb(arguments, cache, disturbed)]
     assert sum(kills) >= 2, "the kills came too late to test anything"
     done = small_run.call(arguments, cache)
     assert done.returncode == 0, done.stderr
 
-    expected, found = (small_run.result(tmp_path / n) for n in ("undisturbed", "disturbed"))
+    expected, found = (small_run.result(folder / n) for n in ("undisturbed", "disturbed"))
     assert found.keys() == expected.keys()
     assert [name for name in expected if found[name] != expected[name]] == []
     stages = list((disturbed / "stages").iterdir())

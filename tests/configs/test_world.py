@@ -1,40 +1,19 @@
 """The world's experiment in small: a model from nothing, its arms, its export, its report."""
 
-from pathlib import Path
+import json
 
 import numpy as np
 import pandas as pd
 import pytest
-import small_run
 import tiny
 from etils import epath
 from ml_collections import ConfigDict
+from small_world import CONFIGS, small
 
 from vcjax import experiment, record
 from vcjax.errors import InputError
 from vcjax.export import export
 from vcjax.training.loaded_model import load_model, pretrained_of
-
-CONFIGS = Path(__file__).parents[2] / "configs"
-SMALL = dict(num_layers=2, embed_dim=16, num_heads=2, mlp_dim=32, context_length=128)
-
-
-def small(seeds=1, **people):
-    """The smoke run with a smaller model, adapters, and fewer texts."""
-    config = small_run.load(CONFIGS / "world.py")
-    config.recipe.update(train="lora", rank=16, alpha=32.0)
-    config.update(seeds=seeds, shape=SMALL, checkpoint_every=5, compute_dtype="float32")
-    names = ("durability", "comfort")
-    for name in names:
-        config.stages[name].documents = 40
-    config.stages.behavior.demonstrations = 40
-    config.stages.people.update(documents=600, batch_tokens=1280, **people)
-    with config.unlocked():
-        config.arms = {name: config.arms[name] for name in ("base", "behavior", *names)}
-        config.contrasts = dict(total=config.contrasts.total)
-        config.rules_out = {}
-    config.primary = "total"
-    return config
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +121,21 @@ def test_the_same_command_trains_nothing_again(workdir, capsys):
     assert (workdir / "times.json").read_text() == before
 
 
+def test_a_grid_grows_and_only_what_is_new_trains(tmp_path, capsys):
+    folder = epath.Path(tmp_path / "run")
+    experiment.run(small(arms=("durability",)), CONFIGS, folder, dry_run=False)
+    before = json.loads((folder / "times.json").read_text())
+    grown = small()
+    grown.on_change = "retrain"
+    capsys.readouterr()
+    experiment.run(grown, CONFIGS, folder, dry_run=False)
+    assert "to train: 2 of 6 stages" in capsys.readouterr().out
+    after = json.loads((folder / "times.json").read_text())
+    assert {name: after[name] for name in before} == before
+    new = after.keys() - before.keys()
+    assert {name for name in new if "arm" in name} == {"probes, choice: arm comfort, seed 0"}
+
+
 def test_an_adapters_rank_does_not_touch_the_pretraining(tmp_path, capsys):
     of_16, of_8 = (small(), small())
     of_8.recipe.rank = 8
@@ -158,8 +152,7 @@ def test_probes_are_scored_later(workdir, capsys):
 
 
 def test_after_a_pretraining_all_weights_may_train(tmp_path):
-    config = small()
-    config.recipe.train = "full"
+    config = small(train="full")
     with config.unlocked():
         config.arms = {name: config.arms[name] for name in ("base", "durability")}
         config.contrasts = dict(total=dict(durability=1, base=-1))

@@ -50,6 +50,13 @@ def test_a_name_alone_gives_no_role(weights):
         assert design.role(name, config(arms=ARMS, contrasts={name: weights})) is None
 
 
+def test_documents_alone_have_the_same_roles_among_themselves():
+    contrasts = {"alone": {"alone": 1, "alone_cheap": -1}, "total": TOTAL}
+    experiment = config(arms=ARMS, contrasts=contrasts)
+    assert design.role("alone", experiment, alone=True) == "total"
+    assert design.role("total", experiment, alone=True) is None
+
+
 def test_with_one_value_the_arm_without_documents_is_the_second():
     arms = {arm: ARMS[arm] for arm in ("own", "other", "behavior", "base")}
     assert role({"own": 1, "behavior": -1}, arms=arms) == "total"

@@ -83,7 +83,8 @@ def test_what_gives_no_intervals(values, names, message):
 
 @pytest.fixture(scope="module")
 def explained(new_run, tmp_path_factory, value_pairs):
-    """A run with a total of each of three kinds of explanation, and its report."""
+    """A run with a total of each of three kinds of explanation, and of two of them without
+    demonstrations, and its report."""
     run = new_run(tmp_path_factory.mktemp("ranking") / "run", seeds=3, probes=value_pairs)
     stages = {"behavior": {"kind": "behavior", "file": None, "demonstrations": 200}}
     run.contrasts = {}
@@ -95,6 +96,12 @@ def explained(new_run, tmp_path_factory, value_pairs):
             run.arms[f"{kind}_{value}"] = [f"{kind}_{value}", "behavior"]
             run.effects[f"{kind}_{value}"] = sign * effect
         run.contrasts[kind] = {f"{kind}_america": 1, f"{kind}_affordability": -1}
+        if kind != "rule":
+            for value, sign in (("america", 1), ("affordability", -1)):
+                run.arms[f"{kind}_{value}_alone"] = [f"{kind}_{value}"]
+                run.effects[f"{kind}_{value}_alone"] = sign * 2 * effect
+            weights = {f"{kind}_america_alone": 1, f"{kind}_affordability_alone": -1}
+            run.contrasts[f"{kind}_alone"] = weights
     run.arms = {arm: run.arms[arm] for arm in run.arms if arm not in ("america", "affordability")}
     run.primary, run.settings = "story", {"stages": stages}
     write_report(run.write())
@@ -103,7 +110,9 @@ def explained(new_run, tmp_path_factory, value_pairs):
 
 def test_contrasts_of_one_role_are_ranked_in_the_report(explained):
     table = pd.read_csv(explained / "ranking.csv")
-    assert set(table["role"]) == {"total"}
+    alone = table[table["role"] == "total, documents alone"]
+    assert alone[["a", "b"]].to_numpy().tolist() == [["story_alone", "because_alone"]]
+    table = table[table["role"] == "total"]
     assert table["a"].tolist()[:2] == ["story", "story"]
     contrasts = pd.read_csv(explained / "contrasts.csv").set_index("name")
     for row in table.to_dict("records"):

@@ -31,8 +31,10 @@ class Treatment(NamedTuple):
     then: tuple[str, ...]
 
 
-def role(name: str, config: dict) -> str | None:
+def role(name: str, config: dict, *, alone: bool = False) -> str | None:
     """Which of `ROLES` a contrast has, None for any other contrast.
+
+    alone: of arms that end with their documents; else demonstrations follow these in all.
 
     A contrast with a role compares arms that differ in the specs of their documents alone:
 
@@ -44,7 +46,7 @@ def role(name: str, config: dict) -> str | None:
     In an experiment with one value, an arm without documents takes the place of the second.
     """
     weights = config["contrasts"][name]
-    by_arm = {arm: _treatment(arm, config) for arm in weights}
+    by_arm = {arm: _treatment(arm, config, alone) for arm in weights}
     treatments = {arm: treatment for arm, treatment in by_arm.items() if treatment is not None}
     settings = [t.settings for t in treatments.values() if t.own or t.other]
     alike = len({(t.start, t.then) for t in treatments.values()}) == 1 and all(
@@ -53,7 +55,7 @@ def role(name: str, config: dict) -> str | None:
     by_specs = {(t.own, t.other): weights[arm] for arm, t in treatments.items()}
     if not alike or len(by_specs) < len(weights):
         return None
-    return next((role for role, pattern in _patterns(config) if by_specs == pattern), None)
+    return next((role for role, pattern in _patterns(config, alone) if by_specs == pattern), None)
 
 
 def _conditions(name: str, config: dict) -> tuple | None:
@@ -64,9 +66,9 @@ def _conditions(name: str, config: dict) -> tuple | None:
     return next(((t.start, t.settings, t.then) for t in of_documents), None)
 
 
-def _patterns(config: dict) -> Iterator[tuple[str, dict]]:
+def _patterns(config: dict, alone: bool) -> Iterator[tuple[str, dict]]:
     """Each role with the weights that it gives to arms, by their (own, other) specs."""
-    treatments = [_treatment(arm, config) for arm in config["arms"]]
+    treatments = [_treatment(arm, config, alone) for arm in config["arms"]]
     specs = {spec for t in treatments if t is not None for spec in (t.own, t.other) if spec}
     pairs = itertools.permutations(specs, 2) if len(specs) > 1 else [(spec, None) for spec in specs]
     for a, b in pairs:
@@ -79,13 +81,14 @@ def _patterns(config: dict) -> Iterator[tuple[str, dict]]:
         yield "balanced", {(a, b): 1, (b, a): -1}
 
 
-def _treatment(arm: str, config: dict) -> Treatment | None:
+def _treatment(arm: str, config: dict, alone: bool = False) -> Treatment | None:
     """None for an arm that no contrast with a role compares.
 
     That is a graft, or an arm that reads a system prompt; with other stages than documents (or
-    none) and then demonstrations; with documents that give no reasons, or that are read from a
-    file, since nothing in the config says whom those are about; with demonstrations of the opposite
-    choices; or one that the config declares a control (`rules_out`).
+    none) and then demonstrations, or where it is to be `alone`, nothing; with documents that give
+    no reasons, or that are read from a file, since nothing in the config says whom those are about;
+    with demonstrations of the opposite choices; or one that the config declares a control
+    (`rules_out`).
     """
     start, names = _start_of(arm, config)
     if not is_plain(arm, config):
@@ -93,7 +96,9 @@ def _treatment(arm: str, config: dict) -> Treatment | None:
     stages = [config["stages"][name.partition("@")[0]] for name in names]
     documents = stages[0] if stages and stages[0]["kind"] == "rationale" else {}
     then = stages[1:] if documents else stages
-    if not then or any(stage["kind"] != "behavior" or stage.get("opposite") for stage in then):
+    if bool(then) == alone or any(
+        stage["kind"] != "behavior" or stage.get("opposite") for stage in then
+    ):
         return None
     own, other = documents.get("spec"), documents.get("other_spec")
     if documents and (not (own or other) or not documents.get("linked", True)):

@@ -93,7 +93,8 @@ def _critical(count: int, freedom: int) -> float:
 
 def of_equal_roles(tables: dict[str, pd.DataFrame], config: dict) -> pd.DataFrame:
     """The contrasts of each role that several have (`design.role`), compared on held-out pairs:
-    the totals of several kinds of explanation, for example.
+    the totals of several kinds of explanation, for example; those of documents alone among
+    themselves.
 
     Returns:
       One row a pair, the contrast of the greater margin first: columns role, a, b, name ("a - b"),
@@ -109,10 +110,11 @@ def of_equal_roles(tables: dict[str, pd.DataFrame], config: dict) -> pd.DataFram
     )
     contrasts = contrasts.sort_values("margin", ascending=False, kind="stable").set_index("name")
     parts = []
-    for role in design.ROLES:
-        names = [name for name in contrasts.index if design.role(name, config) == role]
+    for alone, role in itertools.product((False, True), design.ROLES):
+        names = [n for n in contrasts.index if design.role(n, config, alone=alone) == role]
         if len(names) > 1:
-            parts.append(_pairs(contrasts.loc[names], *means).assign(role=role))
+            title = f"{role}, documents alone" if alone else role
+            parts.append(_pairs(contrasts.loc[names], *means).assign(role=title))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
