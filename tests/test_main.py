@@ -1,6 +1,7 @@
 """The command line: what it refuses, with exit code 2, one line and nothing written."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import small_run
@@ -40,6 +41,22 @@ CASES = {
 def test_refused(case, tiny_gguf, tmp_path):
     argument, message = CASES[case]
     config = small_run.write(tmp_path / "files", tiny_gguf)
+    done = small_run.call(small_run.command(config, tmp_path / "run", argument), tmp_path / "cache")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--config.shape.embed_dim=100", "shape.embed_dim: 100 does not divide over 4 heads"),
+        ("--config.stages.people.declaring=0", "people.declaring: 0; without people who only"),
+    ],
+)
+def test_a_world_that_cannot_be_is_refused(argument, message, tmp_path):
+    config = Path(__file__).parents[1] / "configs/world.py"
     done = small_run.call(small_run.command(config, tmp_path / "run", argument), tmp_path / "cache")
     assert done.returncode == 2
     assert message in done.stderr
