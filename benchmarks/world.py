@@ -1,14 +1,14 @@
-"""The world's own figures: minutes, memory, and its update beside the same model in PyTorch.
+"""The world's own figures: minutes and memory of its runs, and its update beside PyTorch.
 
-    .venv/bin/python benchmarks/world.py [--workdir=DIR] [--update-only]
+    .venv/bin/python benchmarks/world.py [--only=world,update] [--workdir=DIR]
 
-(.venv: the one that launch/test.sh makes, which has PyTorch and transformers.) Runs
-`configs/world.py` with its eight seeds as a user does. Then the update of its pretraining, of all
-weights in the machine's compute type, takes turns with a loop over transformers' Llama on the very
-same rows (AdamW, fused), in float32 and, where the CPU has units for it, in bfloat16 by autocast;
-the faster counts. Five times, each in a process of its own; the first update is left out. Progress
-goes to stderr. The last line is one JSON object: every figure with its target and whether it holds.
-Nothing else should run beside it.
+(.venv: the one that launch/test.sh makes, which has PyTorch and transformers.) Runs each config as
+a user does, from nothing to its report; all of them take some hours. Then the update of
+`configs/world.py`'s pretraining, of all weights in the machine's compute type, takes turns with a
+loop over transformers' Llama on the very same rows (AdamW, fused), in float32 and, where the CPU
+has units for it, in bfloat16 by autocast; the faster counts. Five times, each in a process of its
+own; the first update is left out. Progress goes to stderr. The last line is one JSON object: every
+figure with its target and whether it holds. Nothing else should run beside it.
 """
 
 import argparse
@@ -37,30 +37,43 @@ from vcjax.models.transformer import Model
 from vcjax.weights import scratch
 from vcjax.workdir import files
 
-CONFIG = Path(__file__).parents[1] / "configs/world.py"
-MINUTES, GIGABYTES, RATIO = 25.0, 4.0, 1.5  # the targets, on two cores
+CONFIGS = Path(__file__).parents[1] / "configs"
+RUNS = {  # name -> its config, and the minutes that it may take on two cores
+    "world": ("world.py", 25.0),
+    "quickstart": ("world.py:quickstart", 8.0),
+    "smoke": ("world.py:smoke", 3.0),
+    "efficiency": ("world_efficiency.py", 150.0),
+    "lasting": ("world_lasting.py", 150.0),
+    "explanations": ("world_explanations.py", 150.0),
+    "ladder": ("world_ladder.py", 240.0),
+}
+GIGABYTES, RATIO = 4.0, 1.5  # targets of the world's run and of its update
 UPDATES, REPEATS = 20, 5
 
 
-def run_whole(workdir: Path) -> dict[str, dict[str, Any]]:
-    command = [sys.executable, "-m", "vcjax.main", f"--config={CONFIG}", f"--workdir={workdir}"]
+def run_whole(name: str, workdir: Path) -> dict[str, dict[str, Any]]:
+    config, most = RUNS[name]
+    command = [sys.executable, "-m", "vcjax.main", f"--config={CONFIGS / config}"]
+    command.append(f"--workdir={workdir / name}")
     process = psutil.Popen(command, env={**os.environ, **cpu.HUGE_PAGES}, stdout=sys.stderr)
     minutes, gigabytes = quickstart.run_whole(process)
+    target = f"< {GIGABYTES:g}" if name == "world" else None
+    holds = gigabytes < GIGABYTES if target else None
     return {
-        "minutes": figure(round(minutes, 1), f"<= {MINUTES:g}", minutes <= MINUTES),
-        "peak_memory_gb": figure(round(gigabytes, 2), f"< {GIGABYTES:g}", gigabytes < GIGABYTES),
+        f"{name}_minutes": figure(round(minutes, 1), f"<= {most:g}", minutes <= most),
+        f"{name}_peak_memory_gb": figure(round(gigabytes, 2), target, holds),
     }
 
 
-def figure(value: float, target: str, holds: bool) -> dict[str, Any]:
+def figure(value: float, target: str | None, holds: bool | None) -> dict[str, Any]:
     return {"value": value, "target": target, "holds": holds}
 
 
 def write_inputs(folder: Path) -> None:
     """The pretraining's model with random weights, and rows of its first texts."""
-    made = runpy.run_path(str(CONFIG))["get_config"]()
-    config = configs.resolve(made, CONFIG.parent)
-    stage, base = config.stages.people, scratch.find(config, CONFIG.parent)
+    made = runpy.run_path(str(CONFIGS / "world.py"))["get_config"]()
+    config = configs.resolve(made, CONFIGS)
+    stage, base = config.stages.people, scratch.find(config, CONFIGS)
     model = Model(base.architecture, None, "float32", "full")
     weights = jax.device_get(transformer.init_weights(model, jax.random.key(0)))
 
@@ -72,7 +85,7 @@ def write_inputs(folder: Path) -> None:
     rows = stage.batch_tokens // stage.length
     with stage.unlocked():
         stage.documents, stage.held_out = 8 * rows * (UPDATES + 1), 0
-    records, _ = stage_records(stage, 0, config, CONFIG.parent)
+    records, _ = stage_records(stage, 0, config, CONFIGS)
     texts = encoder(base.tokenizer, thinking=False)(records)
     arrays = cpu_inputs.spread(texts, UPDATES + 1, rows, stage.length)
     np.savez(folder / "people.npz", **arrays)
@@ -95,14 +108,18 @@ def beside_pytorch() -> dict[str, dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--workdir", help="where the run goes; else a temporary folder")
-    parser.add_argument("--update-only", action="store_true", help="without the run")
+    parser.add_argument("--only", help=f"some of {', '.join(RUNS)} and update, with commas between")
+    parser.add_argument("--workdir", help="where the runs go; else a temporary folder")
     given = parser.parse_args()
-    figures = {}
-    if not given.update_only:
-        figures |= run_whole(Path(given.workdir or tempfile.mkdtemp()))
-    figures |= beside_pytorch()
-    print(json.dumps({**figures, "ok": all(one["holds"] for one in figures.values())}))
+    measured = given.only.split(",") if given.only else [*RUNS, "update"]
+    unknown = {*measured} - {*RUNS, "update"}
+    if unknown:
+        parser.error(f"--only: {', '.join(sorted(unknown))} is none of {', '.join(RUNS)}, update")
+    workdir, figures = Path(given.workdir or tempfile.mkdtemp()), {}
+    for name in measured:
+        figures |= beside_pytorch() if name == "update" else run_whole(name, workdir)
+    ok = all(one["holds"] is not False for one in figures.values())
+    print(json.dumps({**figures, "ok": ok}))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a bare checkout to two reports: a small world in which the effect is there by construction
+# From a bare checkout to two reports: a small world in which there is something to find
 # (some minutes), then the cheese experiment on a real model. Started again, it goes on.
 #
 #   --only=world, --only=cheese   one of the two
