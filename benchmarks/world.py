@@ -85,7 +85,7 @@ def write_inputs(folder: Path) -> None:
     rows = stage.batch_tokens // stage.length
     with stage.unlocked():
         stage.documents, stage.held_out = 8 * rows * (UPDATES + 1), 0
-    records, _ = stage_records(stage, 0, config, CONFIGS)
+    records = stage_records(stage, 0, config, CONFIGS).train
     texts = encoder(base.tokenizer, thinking=False)(records)
     arrays = cpu_inputs.spread(texts, UPDATES + 1, rows, stage.length)
     np.savez(folder / "people.npz", **arrays)

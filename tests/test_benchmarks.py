@@ -11,6 +11,7 @@ import hbm_bytes
 import numpy as np
 import pytest
 import restart
+import world
 
 from vcjax.models.architecture import Architecture, Layer, Rope
 from vcjax.models.lora import of_recipe
@@ -231,3 +232,16 @@ def test_bytes_read_are_those_of_slices_in_every_iteration():
     weights, copied, reduced = 8 * 16 * 2, 8 * 4, 8 * 16 * 4
     # The cache `c` is written in place, and what lies on the chip (S) costs nothing.
     assert hbm_bytes.bytes_read(HLO) == copied + 4 * (weights + reduced)
+
+
+def test_the_worlds_update_is_timed_on_its_own_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(world, "UPDATES", 2)
+    world.write_inputs(tmp_path)
+    rows = np.load(tmp_path / "people.npz")
+    assert rows["tokens"].shape == (3, 10, 64)
+    assert (rows["segment_ids"] > 0).mean() > 0.8
+    settings = json.loads((tmp_path / "settings.json").read_text())
+    assert settings["recipe"]["train"] == "full"
+    sizes = json.loads((tmp_path / "model/config.json").read_text())
+    assert rows["tokens"].max() < sizes["vocab_size"]
+    assert (sizes["num_hidden_layers"], sizes["hidden_size"]) == (4, 96)

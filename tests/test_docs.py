@@ -427,6 +427,7 @@ def held_out_contrasts(run):
     "run, heading",
     [
         ("world", "The world"),
+        ("world_float32", "The same in float32"),
         ("world_unlinked", "Where nothing is to be found"),
         ("world_families", "Where it need not be the assistant's own value"),
         ("cheese", "The cheese experiment"),
@@ -485,6 +486,23 @@ def test_the_ladder_is_that_of_the_results():
             cells = [interval(by.loc[name.strip("`")], "seeds") for name in series]
             expected.append([f"{x:,g}", premise + fails, *cells])
         assert rows(table) == expected
+
+
+def test_the_sizes_are_those_of_the_results():
+    report = ROOT / "results/world_sizes/report"
+    text = section("results.md", "How large the model must be")
+    [table] = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    _, _, *series = re.match(r"\| (.*) \|\n", table)[1].split(" | ")
+    contrasts = pd.read_csv(report / "contrasts.csv").set_index(["run", "name"])
+    premise = pd.read_csv(report / "premise.csv")
+    premise = premise[premise["people"] == "of people who only ever declared"].set_index("run")
+    expected = []
+    for run in pd.read_csv(report / "runs.csv").itertuples():
+        fails = ", fails" if run.premise == "fails" else ""
+        cells = [interval(contrasts.loc[run.run, name.strip("`")], "seeds") for name in series]
+        share = f"{premise.loc[run.run, 'rate']:.2f}{fails}"
+        expected.append([f"{run.parameters:,}", share, *cells])
+    assert rows(table) == expected
 
 
 def interval(row, cluster):
