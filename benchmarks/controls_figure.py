@@ -24,7 +24,7 @@ RUNS = {
 CONTRASTS = {
     "total": "about the assistant (total)",
     "exposure": "about another (exposure)",
-    "attribution": "the rest (attribution)",
+    "attribution": "the difference (attribution)",
 }
 
 

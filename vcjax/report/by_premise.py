@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from vcjax.errors import InputError
 from vcjax.report import design, statistics
 from vcjax.report.premise import PREMISE
 from vcjax.report.tables import headline, in_group
@@ -74,15 +73,7 @@ def sides(models: pd.DataFrame) -> pd.DataFrame:
             row[measure] = part[measure].mean()
             clusters = {"models": part[measure], "seeds": part.groupby("seed")[measure].mean()}
             for cluster, means in clusters.items():
-                low, high = _ends(means, cluster)
+                low, high = statistics.t_ends(means)
                 row |= {f"{measure}_{cluster}_low": low, f"{measure}_{cluster}_high": high}
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _ends(means: pd.Series, cluster: str) -> tuple[float, float]:
-    try:
-        interval = statistics.t_interval(means, cluster, "these probes")
-    except InputError:
-        return float("nan"), float("nan")
-    return interval.low, interval.high

@@ -13,7 +13,6 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from vcjax.errors import InputError
 from vcjax.report import statistics
 from vcjax.report.formatting import compact
 from vcjax.report.tables import headline, in_group
@@ -103,11 +102,8 @@ def _over_seeds(found: Sequence[Times]) -> tuple[float, str, float, float]:
     mean = float(np.exp(logs.mean()))
     if bounds:
         return mean, bounds.pop(), math.nan, math.nan
-    try:
-        over = statistics.t_interval(logs, "seeds", "these probes")
-    except InputError:  # one seed, or equal in all
-        return mean, "", math.nan, math.nan
-    return mean, "", float(np.exp(over.low)), float(np.exp(over.high))
+    low, high = np.exp(statistics.t_ends(logs))  # NaN of one seed, or where all are equal
+    return mean, "", float(low), float(high)
 
 
 def as_text(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -110,11 +110,13 @@ def of_equal_roles(tables: dict[str, pd.DataFrame], config: dict) -> pd.DataFram
     )
     contrasts = contrasts.sort_values("margin", ascending=False, kind="stable").set_index("name")
     parts = []
-    for alone, role in itertools.product((False, True), design.ROLES):
-        names = [n for n in contrasts.index if design.role(n, config, alone=alone) == role]
-        if len(names) > 1:
-            title = f"{role}, documents alone" if alone else role
-            parts.append(_pairs(contrasts.loc[names], *means).assign(role=title))
+    for alone in (False, True):
+        roles = {name: design.role(name, config, alone=alone) for name in contrasts.index}
+        for role in design.ROLES:
+            names = [name for name in contrasts.index if roles[name] == role]
+            if len(names) > 1:
+                title = f"{role}, documents alone" if alone else role
+                parts.append(_pairs(contrasts.loc[names], *means).assign(role=title))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 

@@ -251,6 +251,15 @@ def t_interval(means: Sequence[float] | pd.Series, clusters: str, given: str) ->
     )
 
 
+def t_ends(means: Sequence[float] | pd.Series) -> tuple[float, float]:
+    """The ends of `t_interval`; NaN where there is none."""
+    try:
+        interval = t_interval(means, "clusters", "these probes")
+    except InputError:
+        return float("nan"), float("nan")
+    return interval.low, interval.high
+
+
 def holm(p_values: Sequence[float] | pd.Series) -> np.ndarray:
     """p-values of a family of tests, corrected to keep the family-wise error rate.
 

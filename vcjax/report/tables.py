@@ -196,11 +196,7 @@ def perplexity(texts: pd.DataFrame, config: dict) -> pd.DataFrame:
     for (file, sha), part in texts.groupby(["file", "file_sha256"]) if len(texts) else ():
         losses_of = {a: -part.loc[part["arm"] == a, "logprob"] for a in config["arms"]}
         for arm, losses in losses_of.items():
-            try:
-                interval = statistics.t_interval(losses, "seeds", "this text")
-                ends = interval.low, interval.high
-            except InputError:
-                ends = (float("nan"), float("nan"))
+            ends = statistics.t_ends(losses)
             before = design.before(arm, config)
             baseline = float("nan") if before is None else losses_of[before].mean()
             rows.append(
