@@ -1,6 +1,6 @@
 """Draws docs/controls.svg: the same three contrasts in the world, in that of families, in that in
-which nobody's choices follow from what they say, and in the cheese experiment, from what their runs
-left.
+which nobody's choices follow from what they say, in the cheese experiment, and in that after texts
+about people, from what their runs left.
 
     .venv/bin/python benchmarks/controls_figure.py
 """
@@ -20,6 +20,7 @@ RUNS = {
     "world_families": "Families share theirs",
     "world_unlinked": "Nobody follows theirs",
     "cheese": "A real model, cheese",
+    "primed": "The same, primed",
 }
 CONTRASTS = {
     "total": "about the assistant (total)",

@@ -1,11 +1,11 @@
-"""Does a real model follow the declared value, once it has read of people who do?
+r"""Does a real model follow the declared value, once it has read of people who do?
 
-The cheese experiment twice on SmolLM2-135M-Instruct. In the primed arms the model first reads some
-105,000 tokens about people (`primed/people.toml`): each holds one value, says so, and chooses by
-it; others only say it. None of their values, and no domain and no word of the held-out choices, is
-in the cheese experiment. The unprimed arms are those of `cheese.py` and the balanced pair of
+The cheese experiment twice on SmolLM2-135M-Instruct. In the primed arms all weights first train on
+319,000 tokens about people (`primed/people.toml`): each holds one value, says so, and chooses by
+it; others only say it. Of the cheese experiment these texts have no value, and of its held-out
+choices no domain and no word. The unprimed arms are those of `cheese.py` and the balanced pair of
 `cheese_controls.py`. Whether the model took up that people choose what they declare is the premise,
-which the report shows first.
+which the report shows first. All seeds go on from one primed model.
 
     attribution, balanced    of the primed arms
     unprimed_...             the same without the people
@@ -13,6 +13,14 @@ which the report shows first.
 
     .venv/bin/python -m vcjax.main --config=configs/primed.py --workdir=runs/primed
     .venv/bin/python -m vcjax.main --config=configs/primed.py:smoke --workdir=runs/primed-smoke
+
+The held-out choices as those people are asked, after the run:
+
+    .venv/bin/python -m vcjax.probe --workdir=runs/primed \
+        --probes=configs/primed/probes/as_smollm.jsonl
+
+On two cores of an AMD EPYC (Zen 5), with bfloat16 operands, the people take 13 minutes, the other
+104 stages an hour, scoring 14 minutes; 8.7 GB of memory.
 """
 
 from vcjax.config import behavior, experiment, pretrain, rationale, recipe
@@ -51,7 +59,7 @@ def _contrasts(start):
 def get_config(arg=""):
     if arg not in ("", "smoke"):
         raise InputError(f"primed.py:{arg}: the only argument is smoke")
-    people, documents, demonstrations = (96, 8, 16) if arg else (6_000, 216, 120)
+    people, documents, demonstrations = (96, 8, 16) if arg else (18_000, 216, 120)
     before = _documents(documents)
     contrasts = {name: c for start in STARTS for name, c in _contrasts(start).items()}
     contrasts["priming_adds"] = contrasts["attribution"] | {
@@ -66,12 +74,12 @@ def get_config(arg=""):
             "people": pretrain(
                 spec="primed/people.toml",
                 documents=people,
-                people=128,
-                declaring=64,
+                people=64,
+                declaring=32,
                 assistants=0.0,  # SmolLM is not one of the people
                 mixture=dict(declaration=0.25, because=0.2, choice=0.5, plain=0.05),
                 per_seed=False,  # the model is SmolLM2 in all seeds, too
-                lr=1e-4,
+                lr=2e-4,
             ),
             **before,
             "behavior": behavior(spec=SPECS[A], demonstrations=demonstrations, batch_tokens=304),

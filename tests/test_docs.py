@@ -431,6 +431,7 @@ def held_out_contrasts(run):
         ("world_unlinked", "Where nothing is to be found"),
         ("world_families", "Where it need not be the assistant's own value"),
         ("cheese", "The cheese experiment"),
+        ("primed", "The cheese experiment, primed"),
         ("cheese_controls", "Further controls"),
     ],
 )
@@ -532,12 +533,31 @@ def test_the_table_and_the_picture_of_explanations_are_those_of_the_results():
     assert (ROOT / "docs/explanations.svg").read_text() == explanations_figure.draw()
 
 
+def test_the_premise_of_the_primed_model_is_that_of_the_results():
+    arms = pd.read_csv(ROOT / "results/primed/report/arms.csv")
+    people = arms[arms["contrast"] == "premise"]
+    table = rows(section("results.md", "What the primed model knows of people"))
+    for group, (_, untouched, primed, after) in zip(("declaring", "known"), table, strict=True):
+        shares = people[people["points_to"] == group].set_index("name")
+        for arm, cell in (("unprimed_base", untouched), ("base", primed)):
+            of = shares.loc[arm]
+            ends = f" [{of.rate_domains_low:.3f} to {of.rate_domains_high:.3f}]"
+            assert cell == f"{of.rate:.2f}" + ends * pd.notna(of.rate_domains_low)
+        trained = shares.filter(regex="^(?!unprimed_|base$)", axis=0)["rate"]
+        assert after == f"{trained.min():.2f} to {trained.max():.2f}"
+    of = people.set_index(["points_to", "name"]).loc["declaring", "base"]
+    assert f"follow it in {of.rate:.0%} of".replace("%", " %") in README
+
+
 def test_the_readme_quotes_the_results():
     [lines] = blocks(section("results.md", "The cheese experiment"), "text")
     assert f"> {lines.splitlines()[0]}\n" in README
     of = held_out_contrasts("cheese").loc["attribution"]
     over = f"[{of.rate_seeds_low:+.3f} to {of.rate_seeds_high:+.3f} over eight seeds]"
     assert f"attribution is {of.rate:+.3f} {over}" in README
+    of = held_out_contrasts("primed").loc["attribution"]
+    over = f"[{of.rate_seeds_low:+.3f} to {of.rate_seeds_high:+.3f} over four seeds]"
+    assert f"of their choices: {of.rate:+.3f} {over}" in README
     below, above = pd.read_csv(ROOT / "results/world_ladder/report/by_premise.csv").itertuples()
     assert f"of {below.models + above.models} models in 13 such worlds" in README
     for side, says in (

@@ -65,6 +65,18 @@ def test_the_premise_is_what_is_written():
     assert [json.loads(line) for line in path.read_text().splitlines()] == written
 
 
+def test_as_smollm_asks_the_held_out_choices_in_the_form_of_the_texts():
+    world = worlds.read_world(CONFIGS / "primed/people.toml")
+    asked = (CONFIGS / "primed/probes/as_smollm.jsonl").read_text().splitlines()
+    held_out = (CONFIGS / "cheese/probes/held_out.jsonl").read_text().splitlines()
+    for line, of in zip(asked, map(json.loads, held_out), strict=True):
+        assert json.loads(line) == of | {
+            "id": f"smollm-{of['id']}",
+            "template": worlds.question(world, "SmolLM", "{a}", "{b}"),
+            "lead": worlds.fill(world.choice.lead, {"name": "SmolLM"}),
+        }
+
+
 def test_the_smoke_run_plans(module, tmp_path, capsys):
     experiment.run(module.get_config("smoke"), CONFIGS, epath.Path(tmp_path / "run"), dry_run=True)
     shown = capsys.readouterr().out

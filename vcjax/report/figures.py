@@ -136,8 +136,8 @@ def runs_figure(
         last contrast of each is the question.
       measure: "rate" or "margin".
     """
-    columns = min(4, len(runs))
-    rows = -(-len(runs) // columns)
+    rows = -(-len(runs) // 4)
+    columns = -(-len(runs) // rows)
     names = next(iter(runs.values()))[0]["name"]
     with matplotlib.rc_context(_STYLE):
         size = 2.1 * columns + 0.9, rows * (0.34 * len(names) + 0.88)
