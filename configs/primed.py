@@ -1,4 +1,4 @@
-r"""Does a real model follow the declared value, once it has read of people who do?
+"""Does a real model follow the declared value, once it has read of people who do?
 
 The cheese experiment twice on SmolLM2-135M-Instruct. In the primed arms all weights first train on
 319,000 tokens about people (`primed/people.toml`): each holds one value, says so, and chooses by
@@ -14,10 +14,8 @@ which the report shows first. All seeds go on from one primed model.
     .venv/bin/python -m vcjax.main --config=configs/primed.py --workdir=runs/primed
     .venv/bin/python -m vcjax.main --config=configs/primed.py:smoke --workdir=runs/primed-smoke
 
-The held-out choices as those people are asked, after the run:
-
-    .venv/bin/python -m vcjax.probe --workdir=runs/primed \
-        --probes=configs/primed/probes/as_smollm.jsonl
+`primed/probes/as_smollm.jsonl` has the held-out choices in the form in which people are asked, for
+`vcjax.probe` after the run.
 
 On two cores of an AMD EPYC (Zen 5), with bfloat16 operands, the people take 13 minutes, the other
 104 stages an hour, scoring 14 minutes; 8.7 GB of memory.

@@ -149,6 +149,24 @@ def test_perplexity_is_taken_at_the_mean_over_seeds_and_against_the_untouched_mo
     assert set(table["tokens"]) == {264}
 
 
+def test_perplexity_after_a_pretraining_is_against_the_given_model():
+    config = {
+        "stages": {"people": {"kind": "pretrain"}, "own": {"kind": "rationale"}},
+        "arms": {"given": [], "primed": ["people"], "own": ["people", "own"]},
+        "system_prompts": {},
+        "grafts": {},
+    }
+    of = dict(file="a.txt", file_sha256="0", tokens=9, scorer="mean")
+    means = dict(given=-1.0, primed=-3.0, own=-2.5)
+    texts = pd.DataFrame([of | dict(arm=arm, logprob=mean) for arm, mean in means.items()])
+    ratio = tables.perplexity(texts, config).set_index("arm")["ratio"]
+    assert ratio.to_dict() == pytest.approx(
+        dict(given=1, primed=math.exp(2), own=math.exp(-0.5))  # of what documents start from
+    )
+    alone = config | {"arms": {arm: config["arms"][arm] for arm in ("primed", "own")}}
+    assert tables.perplexity(texts, alone).set_index("arm")["ratio"]["primed"] == 1
+
+
 def test_flips_are_the_pairs_that_two_arms_answer_differently(read):
     answers, config = read
     flips = tables.flips(answers, config)

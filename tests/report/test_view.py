@@ -2,6 +2,7 @@
 
 import math
 
+import pandas as pd
 import pytest
 
 from vcjax.report import view
@@ -37,3 +38,24 @@ def test_a_yes_of_these_seeds_alone_is_said_to_be_one(domains, seeds, verdict):
     row = dict(zip(("margin_domains_low", "margin_domains_high"), domains, strict=True))
     row |= dict(zip(("margin_seeds_low", "margin_seeds_high"), seeds, strict=True))
     assert view._verdict(row) == verdict
+
+
+@pytest.mark.parametrize(
+    ("pretraining", "sentence"),
+    [
+        (4.71, "by 0.42 to 0.61, the pretraining before it by 4.71."),
+        (1.0, "by 0.42 to 0.61."),
+    ],
+)
+def test_what_a_pretraining_cost_is_said_beside_what_training_did(pretraining, sentence):
+    config = {
+        "stages": {"people": {"kind": "pretrain"}, "own": {"kind": "rationale"}},
+        "arms": {"given": [], "primed": ["people"], "own": ["people", "own"], "other": ["own"]},
+        "contrasts": {"total": {"own": 1, "primed": -1}},
+        "primary": "total",
+        "system_prompts": {},
+        "grafts": {},
+    }
+    ratios = {"given": 1.0, "primed": pretraining, "own": 0.42, "other": 0.61}
+    texts = pd.DataFrame({"arm": [*ratios], "ratio": [*ratios.values()]})
+    assert view.ability({"perplexity": texts}, config).endswith(sentence)

@@ -163,6 +163,11 @@ def pretrained(config: dict) -> list[str]:
     return [arm for arm, start in _untrained(config).items() if start is not None]
 
 
+def given(config: dict) -> str | None:
+    """The arm that is the model as it was given, without a pretraining; None: it is no arm."""
+    return next((arm for arm, start in _untrained(config).items() if start is None), None)
+
+
 def before(arm: str, config: dict) -> str | None:
     """The arm without training, pretraining aside, that an arm goes on from; None: it is no arm."""
     start = _start_of(arm, config)[0]

@@ -190,7 +190,8 @@ def perplexity(texts: pd.DataFrame, config: dict) -> pd.DataFrame:
     Returns:
       Columns file, file_sha256, tokens, scorer, arm, seeds (count), perplexity (at the mean over
       seeds), seeds_low and seeds_high (its 95 % t interval over seeds, missing where there is
-      none), ratio (to the untouched model's, missing where no arm is it).
+      none), ratio (to the model's before documents and demonstrations, missing where no arm is it;
+      of a pretraining to the given model's, where that is an arm).
     """
     rows = []
     for (file, sha), part in texts.groupby(["file", "file_sha256"]) if len(texts) else ():
@@ -198,6 +199,8 @@ def perplexity(texts: pd.DataFrame, config: dict) -> pd.DataFrame:
         for arm, losses in losses_of.items():
             ends = statistics.t_ends(losses)
             before = design.before(arm, config)
+            if before == arm:
+                before = design.given(config) or arm
             baseline = float("nan") if before is None else losses_of[before].mean()
             rows.append(
                 {

@@ -81,10 +81,13 @@ def ability(tables: dict[str, pd.DataFrame], config: dict) -> str:
             )
     texts = tables["perplexity"]
     if untouched and len(texts):
-        ratios = texts.loc[~texts["arm"].isin(untouched), "ratio"]
+        ratios = texts.loc[[design.before(a, config) != a for a in texts["arm"]], "ratio"]
+        pretraining = texts.loc[texts["arm"] == untouched[0], "ratio"].max()
+        before = f", the pretraining before it by {pretraining:.2f}"
         sentences.append(
             "Training multiplies the perplexity of a text about other things by "
-            f"{ratios.min():.2f} to {ratios.max():.2f}."
+            f"{ratios.min():.2f} to {ratios.max():.2f}"
+            f"{before if round(pretraining, 2) != 1 else ''}."
         )
     return " ".join(sentences)
 
