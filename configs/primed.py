@@ -3,9 +3,9 @@
 The cheese experiment twice on SmolLM2-135M-Instruct. In the primed arms all weights first train on
 319,000 tokens about people (`primed/people.toml`): each holds one value, says so, and chooses by
 it; others only say it. Of the cheese experiment these texts have no value, and of its held-out
-choices no domain and no word. The unprimed arms are those of `cheese.py` and the balanced pair of
-`cheese_controls.py`. Whether the model took up that people choose what they declare is the premise,
-which the report shows first. All seeds go on from one primed model.
+choices no domain, and no word but such as "a" and "the". The unprimed arms are those of `cheese.py`
+and the balanced pair of `cheese_controls.py`. Whether the model took up that people choose what
+they declare is the premise, which the report shows first. All seeds go on from one primed model.
 
     attribution, balanced    of the primed arms
     unprimed_...             the same without the people
@@ -17,8 +17,8 @@ which the report shows first. All seeds go on from one primed model.
 `primed/probes/as_smollm.jsonl` has the held-out choices in the form in which people are asked, for
 `vcjax.probe` after the run.
 
-On two cores of an AMD EPYC (Zen 5), with bfloat16 operands, the people take 13 minutes, the other
-104 stages an hour, scoring 14 minutes; 8.7 GB of memory.
+On two cores of an AMD EPYC (Zen 5), with bfloat16 operands, the texts about people take 13
+minutes, the other 104 stages an hour, scoring 14 minutes; 8.7 GB of memory.
 """
 
 from vcjax.config import behavior, experiment, pretrain, rationale, recipe

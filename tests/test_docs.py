@@ -546,7 +546,7 @@ def test_the_premise_of_the_primed_model_is_that_of_the_results():
         trained = shares.filter(regex="^(?!unprimed_|base$)", axis=0)["rate"]
         assert after == f"{trained.min():.2f} to {trained.max():.2f}"
     of = people.set_index(["points_to", "name"]).loc["declaring", "base"]
-    assert f"follow it in {of.rate:.0%} of".replace("%", " %") in README
+    assert f"follow it, in {of.rate:.0%} of".replace("%", " %") in README
 
 
 def test_the_readme_quotes_the_results():
@@ -557,7 +557,7 @@ def test_the_readme_quotes_the_results():
     assert f"attribution is {of.rate:+.3f} {over}" in README
     of = held_out_contrasts("primed").loc["attribution"]
     over = f"[{of.rate_seeds_low:+.3f} to {of.rate_seeds_high:+.3f} over four seeds]"
-    assert f"of their choices: {of.rate:+.3f} {over}" in README
+    assert f"before the documents: {of.rate:+.3f} {over}" in README
     below, above = pd.read_csv(ROOT / "results/world_ladder/report/by_premise.csv").itertuples()
     assert f"of {below.models + above.models} models in 13 such worlds" in README
     for side, says in (

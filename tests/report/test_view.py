@@ -44,18 +44,24 @@ def test_a_yes_of_these_seeds_alone_is_said_to_be_one(domains, seeds, verdict):
     ("pretraining", "sentence"),
     [
         (4.71, "by 0.42 to 0.61, the pretraining before it by 4.71."),
-        (1.0, "by 0.42 to 0.61."),
+        (1.0, "by 0.42 to 0.61."),  # the given model is no arm
     ],
 )
 def test_what_a_pretraining_cost_is_said_beside_what_training_did(pretraining, sentence):
     config = {
         "stages": {"people": {"kind": "pretrain"}, "own": {"kind": "rationale"}},
-        "arms": {"given": [], "primed": ["people"], "own": ["people", "own"], "other": ["own"]},
+        "arms": {
+            "given": [],
+            "primed": ["people"],
+            "own": ["people", "own"],
+            "more": ["people", "own", "own"],
+            "unprimed": ["own"],
+        },
         "contrasts": {"total": {"own": 1, "primed": -1}},
         "primary": "total",
         "system_prompts": {},
         "grafts": {},
     }
-    ratios = {"given": 1.0, "primed": pretraining, "own": 0.42, "other": 0.61}
+    ratios = {"given": 1.0, "primed": pretraining, "own": 0.42, "more": 0.61, "unprimed": 2.69}
     texts = pd.DataFrame({"arm": [*ratios], "ratio": [*ratios.values()]})
     assert view.ability({"perplexity": texts}, config).endswith(sentence)

@@ -165,13 +165,17 @@ def pretrained(config: dict) -> list[str]:
 
 def given(config: dict) -> str | None:
     """The arm that is the model as it was given, without a pretraining; None: it is no arm."""
-    return next((arm for arm, start in _untrained(config).items() if start is None), None)
+    return _untrained_from(None, config)
 
 
 def before(arm: str, config: dict) -> str | None:
     """The arm without training, pretraining aside, that an arm goes on from; None: it is no arm."""
-    start = _start_of(arm, config)[0]
-    return next((one for one, of in _untrained(config).items() if of == start), None)
+    return _untrained_from(_start_of(arm, config)[0], config)
+
+
+def _untrained_from(start: str | None, config: dict) -> str | None:
+    """The arm that is this pretrain stage alone; of None the given model. None: it is no arm."""
+    return next((arm for arm, of in _untrained(config).items() if of == start), None)
 
 
 def _untrained(config: dict) -> dict[str, str | None]:

@@ -81,15 +81,23 @@ def ability(tables: dict[str, pd.DataFrame], config: dict) -> str:
             )
     texts = tables["perplexity"]
     if untouched and len(texts):
-        ratios = texts.loc[[design.before(a, config) != a for a in texts["arm"]], "ratio"]
-        pretraining = texts.loc[texts["arm"] == untouched[0], "ratio"].max()
-        before = f", the pretraining before it by {pretraining:.2f}"
+        trained = {
+            a for a in {*texts["arm"]} - {*untouched} if design.before(a, config) in untouched
+        }
+        ratios = texts.loc[texts["arm"].isin(trained), "ratio"]
+        before = _of_pretraining(texts.loc[texts["arm"].isin(untouched), "ratio"])
         sentences.append(
             "Training multiplies the perplexity of a text about other things by "
-            f"{ratios.min():.2f} to {ratios.max():.2f}"
-            f"{before if round(pretraining, 2) != 1 else ''}."
+            f"{ratios.min():.2f} to {ratios.max():.2f}{before}."
         )
     return " ".join(sentences)
+
+
+def _of_pretraining(ratios: pd.Series) -> str:
+    """What the pretraining of a given model did to a perplexity; "" where there was none."""
+    if (ratios.isna() | (ratios == 1)).all():
+        return ""
+    return f", the pretraining before it by {ratios.max():.2f}"
 
 
 def numbers(tables: dict[str, pd.DataFrame], config: dict) -> list[dict]:
