@@ -549,6 +549,23 @@ def test_the_premise_of_the_primed_model_is_that_of_the_results():
     assert f"follow it, in {of.rate:.0%} of".replace("%", " %") in README
 
 
+def test_what_the_primed_models_were_asked_later_is_that_of_the_results():
+    text = section("results.md", "The cheese experiment, primed")
+    report = ROOT / "results/primed/report"
+    [spoken], [choices] = (
+        [pd.read_csv(path).set_index("name") for path in report.glob(f"*-{table}.csv")]
+        for table in ("spoken", "contrasts")
+    )
+    said = spoken[spoken["measure"] == "toward"]
+    for name, sign in (("total", ""), ("exposure", ""), ("attribution", "+")):
+        of = said.loc[name]
+        ends = f"[{of.mean_seeds_low:{sign}.3f} to {of.mean_seeds_high:{sign}.3f}"
+        assert f"{of['mean']:{sign}.3f} {ends}" in text
+    of = choices.loc["attribution"]
+    ends = f"[{of.margin_seeds_low:+.3f} to {of.margin_seeds_high:+.3f} over seeds]"
+    assert f"is {of.margin:+.3f} {ends}" in text
+
+
 def test_the_readme_quotes_the_results():
     [lines] = blocks(section("results.md", "The cheese experiment"), "text")
     assert f"> {lines.splitlines()[0]}\n" in README
