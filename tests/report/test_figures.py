@@ -220,9 +220,10 @@ def test_a_run_whose_premise_fails_is_hollow():
 def test_many_runs_stand_in_rows():
     contrasts, seeds = of_runs([1]), of_runs([1])
     size = {}
-    for count in (4, 5):
+    for count in (3, 4, 5):
         svg = figures.runs_figure({f"run {i}": (contrasts, seeds) for i in range(count)})
         assert f"run {count - 1}" in texts(svg)
         root = ElementTree.fromstring(svg)
         size[count] = float(root.get("width")[:-2]), float(root.get("height")[:-2])
-    assert size[5] == (size[4][0], 2 * size[4][1])
+    assert size[3][0] < size[4][0] and size[3][1] == size[4][1]
+    assert size[5] == (size[3][0], 2 * size[3][1])  # three and two
