@@ -569,12 +569,13 @@ def test_what_the_primed_models_were_asked_later_is_that_of_the_results():
 def test_the_readme_quotes_the_results():
     [lines] = blocks(section("results.md", "The cheese experiment"), "text")
     assert f"> {lines.splitlines()[0]}\n" in README
-    of = held_out_contrasts("cheese").loc["attribution"]
-    over = f"[{of.rate_seeds_low:+.3f} to {of.rate_seeds_high:+.3f} over eight seeds]"
-    assert f"attribution is {of.rate:+.3f} {over}" in README
-    of = held_out_contrasts("primed").loc["attribution"]
-    over = f"[{of.rate_seeds_low:+.3f} to {of.rate_seeds_high:+.3f} over four seeds]"
-    assert f"before the documents: {of.rate:+.3f} {over}" in README
+    for run, says, seeds in (
+        ("cheese", "attribution is", "eight"),
+        ("primed", "before the documents:", "four"),
+    ):
+        of = held_out_contrasts(run).loc["attribution"]
+        over = f"[{of.rate_seeds_low:+.3f} to {of.rate_seeds_high:+.3f} over {seeds} seeds]"
+        assert f"{says} {of.rate:+.3f} {over}" in README
     below, above = pd.read_csv(ROOT / "results/world_ladder/report/by_premise.csv").itertuples()
     assert f"of {below.models + above.models} models in 13 such worlds" in README
     for side, says in (

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from vcjax.report import reading, statistics, tables
+from vcjax.report.card import control_of
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +164,9 @@ def test_perplexity_after_a_pretraining_is_against_the_given_model():
     assert ratio.to_dict() == pytest.approx(
         dict(given=1, primed=math.exp(2), own=math.exp(-0.5))  # of what documents start from
     )
+    assert [control_of(arm, config) for arm in config["arms"]] == ["", "given", "primed"]
     alone = config | {"arms": {arm: config["arms"][arm] for arm in ("primed", "own")}}
+    assert [control_of(arm, alone) for arm in alone["arms"]] == ["", "primed"]
     assert tables.perplexity(texts, alone).set_index("arm")["ratio"]["primed"] == 1
 
 

@@ -1,7 +1,7 @@
 """A card of each model: what training installed in it, and what it cost.
 
 Each measure of an arm stands beside its paired difference to the arm's control: the arm that it
-starts from, without training (`design.before`). Perplexity alone does not show the cost: a model
+starts from, without training (`design.control`). Perplexity alone does not show the cost: a model
 that reads as well as before may decide less often, or refuse less.
 
 `config` is the run's, as JSON. Intervals are those of `statistics`.
@@ -115,9 +115,9 @@ def _of_said(said: pd.DataFrame, config: dict, taught: Mapping[str, str]) -> Ite
 
 
 def control_of(arm: str, config: dict) -> str:
-    """The arm that an arm starts from, without training; "" where it is that itself."""
-    before = design.before(arm, config)
-    return "" if before in (None, arm) else str(before)
+    """Its `design.control`; "" where it has none but itself."""
+    control = design.control(arm, config)
+    return "" if control in (None, arm) else str(control)
 
 
 def _row(

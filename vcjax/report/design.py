@@ -163,14 +163,16 @@ def pretrained(config: dict) -> list[str]:
     return [arm for arm, start in _untrained(config).items() if start is not None]
 
 
-def given(config: dict) -> str | None:
-    """The arm that is the model as it was given, without a pretraining; None: it is no arm."""
-    return _untrained_from(None, config)
-
-
 def before(arm: str, config: dict) -> str | None:
     """The arm without training, pretraining aside, that an arm goes on from; None: it is no arm."""
     return _untrained_from(_start_of(arm, config)[0], config)
+
+
+def control(arm: str, config: dict) -> str | None:
+    """The arm that an arm is held against: the one of `before`, and of a pretraining the given
+    model. Where that is no arm, the pretraining itself; None: it goes on from no arm."""
+    start = before(arm, config)
+    return start if start != arm else _untrained_from(None, config) or arm
 
 
 def _untrained_from(start: str | None, config: dict) -> str | None:

@@ -190,18 +190,15 @@ def perplexity(texts: pd.DataFrame, config: dict) -> pd.DataFrame:
     Returns:
       Columns file, file_sha256, tokens, scorer, arm, seeds (count), perplexity (at the mean over
       seeds), seeds_low and seeds_high (its 95 % t interval over seeds, missing where there is
-      none), ratio (to the model's before documents and demonstrations, missing where no arm is it;
-      of a pretraining to the given model's, where that is an arm).
+      none), ratio (to that of its `design.control`, missing where there is none).
     """
     rows = []
     for (file, sha), part in texts.groupby(["file", "file_sha256"]) if len(texts) else ():
         losses_of = {a: -part.loc[part["arm"] == a, "logprob"] for a in config["arms"]}
         for arm, losses in losses_of.items():
             ends = statistics.t_ends(losses)
-            before = design.before(arm, config)
-            if before == arm:
-                before = design.given(config) or arm
-            baseline = float("nan") if before is None else losses_of[before].mean()
+            control = design.control(arm, config)
+            baseline = float("nan") if control is None else losses_of[control].mean()
             rows.append(
                 {
                     "file": file,
