@@ -18,6 +18,7 @@ if os.environ["JAX_PLATFORMS"] == "cpu":
         f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
     )
 
+import jax
 import peers
 import pytest
 import tiny
@@ -37,6 +38,13 @@ SLOW = ("test_processes", "test_kill", "test_preemption", "test_cloud")
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem not in SLOW)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _programs_go_with_their_file():
+    """Each holds memory mappings; at 65,530 (Linux's default) LLVM ends the process."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
