@@ -16,10 +16,10 @@ from vcjax.report.tables import headline, in_group
 
 ROOT = Path(__file__).parents[1]
 RUNS = {
-    "world": "All follow their own value",
-    "world_families": "Families share theirs",
-    "world_unlinked": "Nobody follows theirs",
-    "cheese": "A real model, cheese",
+    "world": "Own value decides",
+    "world_families": "Family's value decides",
+    "world_unlinked": "No value decides",
+    "cheese": "SmolLM2-135M, cheese",
     "primed": "The same, primed",
 }
 CONTRASTS = {

@@ -580,7 +580,7 @@ def test_the_readme_quotes_the_results():
     assert f"of {below.models + above.models} models in 13 such worlds" in README
     for side, says in (
         (above, f"the {above.models} that expect so in more than 75 % of the choices"),
-        (below, f"the other {below.models} none"),
+        (below, f"the other {below.models} of"),
     ):
         ends = f"{side.rate_seeds_low:+.2f} to {side.rate_seeds_high:+.2f}"
         assert re.search(f"{says}.*?{re.escape(f'{side.rate:+.2f}')}.*?{re.escape(ends)}", README)
