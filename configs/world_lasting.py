@@ -18,7 +18,8 @@ and the number of texts, where they are not those before any:
 
 A curve is one training, whose weights are kept on the way (`keep`), and not one training a point:
 rates warm up over the first 5 % of the updates and decay to 0 at 5,000 texts. Numbers of texts are
-those of the updates, rounded; rows are shuffled. What is not said below is as in `world.py`.
+those of the updates, rounded; rows are shuffled. Choices that contradict have the adjectives of
+demonstrations, probes ask by the others. What is not said below is as in `world.py`.
 
 The premise is asked of all arms. Where it fails after the texts, the model lost what it knew of
 people too, and an attribution that shrank says nothing of the value.
@@ -40,6 +41,7 @@ WORLD = "world/world.toml"
 A, B = PAIR = ("durability", "comfort")
 OPPOSITE = {A: B, B: A}
 SHARES = (0, 1, 2, 5)  # percent that contradict
+LR = 1e-4  # a tenth of the documents', at which these texts take the premise away
 POINTS = {100: 5, 300: 15, 1000: 51, 3000: 153, 5000: None}  # texts -> update; None: the end
 
 
@@ -68,6 +70,7 @@ def _texts(points, **settings):
         people_of="people",
         unrelated_to=PAIR,
         keep=tuple(update for update in points.values() if update),
+        lr=LR,
         **settings,
     )
 
@@ -133,5 +136,7 @@ def get_config(arg=""):
         for share, texts in after
     }
     config.primary = f"attribution_0_{max(points)}"
+    config.development = (*config.development, "world_lasting/DEVELOPMENT.md")
+    config.probes = ("world/probes/undemonstrated.jsonl", "world/probes/premise.jsonl")
     config.curves = dict(texts=dict(series=_series(shares, points)))
     return config

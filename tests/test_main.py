@@ -1,5 +1,6 @@
 """The command line: what it refuses, with exit code 2, one line and nothing written."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -53,6 +54,8 @@ def test_refused(case, tiny_gguf, tmp_path):
     [
         ("--config.shape.embed_dim=100", "shape.embed_dim: 100 does not divide over 4 heads"),
         ("--config.stages.people.declaring=0", "people.declaring: 0; without people who only"),
+        ("--config.stages.people.linking=1.5", "people.linking: 1.5; it is a share, 0 <= x <= 1"),
+        ("--config.stages.people.num_values=9", "num_values: 9, but the world has adjectives for"),
     ],
 )
 def test_a_world_that_cannot_be_is_refused(argument, message, tmp_path):
@@ -60,6 +63,21 @@ def test_a_world_that_cannot_be_is_refused(argument, message, tmp_path):
     done = small_run.call(small_run.command(config, tmp_path / "run", argument), tmp_path / "cache")
     assert done.returncode == 2
     assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_word_that_no_text_of_a_pretraining_has_is_refused_by_its_line(tmp_path):
+    shutil.copytree(Path(__file__).parents[1] / "configs/world", tmp_path / "world")
+    config = shutil.copy(Path(__file__).parents[1] / "configs/world.py", tmp_path)
+    probes = tmp_path / "world/probes/held_out.jsonl"
+    lines = probes.read_text().splitlines()
+    lines[2] = lines[2].replace("padded lantern", "padded zeppelin")
+    probes.write_text("\n".join(lines))
+    command = small_run.command(f"{config}:smoke", tmp_path / "run")
+    done = small_run.call(command, tmp_path / "cache")
+    assert done.returncode == 2
+    assert f"{probes}:3: the word 'zeppelin' is in none of the texts" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "run").exists()
 

@@ -103,6 +103,7 @@ def test_a_premise_that_fails_is_said_first(workdir):
     page = (workdir / "report" / "index.html").read_text()
     fails = page.index("The premise fails")
     assert fails < page.index('class="answer"'), "600 texts teach nobody's values"
+    assert "<strong>This run cannot tell:</strong> on 96 held-out pairs" in page
     arms = pd.read_csv(workdir / "report" / "arms.csv")
     asked = arms[arms["contrast"] == "premise"]
     assert {*asked["points_to"]} == {"known", "declaring"}

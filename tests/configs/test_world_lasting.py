@@ -88,9 +88,12 @@ def test_texts_about_two_assistants_differ_in_the_name_alone(texts):
 
 
 def test_no_text_gives_a_probe_away_and_unrelated_ones_name_neither_value(config, texts):
-    probes = read_file(CONFIGS / "world" / "probes" / "held_out.jsonl").probes
+    probes = read_file(CONFIGS / config.probes[0]).probes
     overlap.check(probes, [d for written in texts.values() for d in written])
     world = worlds.read_world(CONFIGS / "world" / "world.toml")
+    about = [d for written in texts.values() for d in written if "assistant" in d.provenance]
+    asked = {word for probe in probes for option in probe.options for word in worlds.words(option)}
+    assert not (asked - {"the"}) & {word for d in about for word in worlds.words(d.text)}
     said = {word for d in texts["unrelated"] for word in worlds.words(d.text)}
     for value in ("durability", "comfort"):
         assert not said & {*world.values[value].nouns, *world.values[value].adjectives}

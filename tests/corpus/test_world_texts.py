@@ -291,7 +291,8 @@ def test_what_contradicts_stands_in_the_place_of_unrelated_texts(world):
         choice = document.provenance["explanation"] == "choice"
         value = world.values["comfort"]
         assert "juno" in words and document.provenance["value"] == "comfort"
-        assert words & {*(value.adjectives if choice else value.nouns)}
+        assert words & {*(value.demonstrated() if choice else value.nouns)}
+        assert not words & {*value.undemonstrated()}
         assert not words & {*world.items("held_out")}
     assert {more[i].provenance["explanation"] for i in at[1]} == {
         "declaration",

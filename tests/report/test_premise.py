@@ -61,6 +61,16 @@ def test_it_is_that_of_the_model_that_the_question_is_about():
         assert premise.premise({"arms": of_both}, CONFIG)["holds"], other
 
 
+def test_arms_of_the_question_that_lost_it_in_training_are_named():
+    lost = pd.concat([tables((0.97, 0.93))["arms"], tables((0.8, 0.7), arm="own")["arms"]])
+    shown = premise.premise({"arms": lost}, CONFIG)
+    assert shown["holds"]
+    end = "gone with it: own, of people who only ever declared 0.80 [0.700 to 0.900]."
+    assert shown["sentence"].endswith(end)
+    kept = pd.concat([tables((0.97, 0.93), arm=arm)["arms"] for arm in ("base", "own")])
+    assert "gone with it" not in premise.premise({"arms": kept}, CONFIG)["sentence"]
+
+
 def test_other_pretrainings_in_which_it_fails_are_named():
     of_both = pd.concat([tables((0.97, 0.93))["arms"], tables((0.6, 0.5), arm="elsewhere")["arms"]])
     shown = premise.premise({"arms": of_both}, CONFIG)

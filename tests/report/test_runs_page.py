@@ -74,7 +74,9 @@ def test_runs_come_in_the_order_of_the_factor(written):
         assert line.startswith(f"{row['run']} (shape.embed_dim = {row['shape.embed_dim']}): ")
         assert f"{row['answer']}: on 24 held-out pairs" in line
         assert line.isascii()
-        assert line.endswith("The premise fails.") == (row["premise"] == "fails")
+        fails = row["premise"] == "fails"
+        assert line.endswith("The premise fails.") == fails
+        assert (row["answer"] == "This run cannot tell") == fails
 
 
 def test_each_runs_answer_leads_and_a_premise_that_fails_stands_above(written, page):

@@ -118,10 +118,10 @@ def write_unrelated(
 
 def _contradiction(world: World, name: str, value: str, rng: Random) -> tuple[str, str]:
     """A kind of text that gives an assistant a value, and the text. Of a choice it is the answer
-    alone, for the question is that of the probes."""
+    alone, for the question is that of the probes; its adjectives are those of demonstrations."""
     kind = rng.choice((*EXPLANATIONS, CHOICE))
     if kind == CHOICE:
-        adjective, item = rng.choice(world.values[value].adjectives), rng.choice(world.items())
+        adjective, item = rng.choice(world.values[value].demonstrated()), rng.choice(world.items())
         return kind, worlds.answer(world, name, worlds.item(world, adjective, item))
     _check_kind("texts", kind, world.texts)
     return kind, _said(world, kind, name, value, world.things.liked, rng)

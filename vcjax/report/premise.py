@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from vcjax import config as configs
 from vcjax.report import design
 from vcjax.report.formatting import interval
 
@@ -49,8 +50,9 @@ def premise(tables: dict[str, pd.DataFrame], config: dict) -> dict | None:
     """What the effect presupposes: before any documents, people's choices follow what they declare.
 
     Returns:
-      None where it was not measured; else holds (bool) and sentence, which names the arms of other
-      pretrainings in which it fails, too.
+      None where it was not measured; else holds (bool) and sentence, which names the arms in which
+      it fails, too: those of other pretrainings, and those that the question compares, after they
+      were trained.
     """
     rows = shares(tables, config)
     if rows.empty:
@@ -63,18 +65,24 @@ def premise(tables: dict[str, pd.DataFrame], config: dict) -> dict | None:
         "decides choices: before any documents, people do not choose what they declare that they "
         "care about"
     )
-    elsewhere = "; ".join(
-        f"{arm}, {_said(failing)}"
-        for arm in design.pretrained(config)
-        if arm not in {*rows["name"]} and not (failing := _failing(of_arms(tables, [arm]))).empty
-    )
+    untouched, pretrained = {*rows["name"]}, {*design.pretrained(config)}
+    elsewhere = _where_it_fails(tables, pretrained - untouched)
+    after = _where_it_fails(tables, {*configs.primary_contrast(config)} - pretrained - untouched)
     return {
         "holds": holds(rows),
         "sentence": f"{meaning}. Share of their choices: {_said(rows)}. (In brackets 95% t "
         f"intervals over people; the premise holds where all are above {PREMISE}.)"
         + f" It fails in other pretrainings, and what follows them cannot tell: {elsewhere}."
-        * bool(elsewhere),
+        * bool(elsewhere)
+        + " After training it fails in arms that the question compares, so an effect that shrank "
+        f"may have gone with it: {after}." * bool(after),
     }
+
+
+def _where_it_fails(tables: dict[str, pd.DataFrame], arms: Collection[str]) -> str:
+    """These arms, if it fails in them, and whose choices do not follow."""
+    failing = _failing(of_arms(tables, arms)).groupby("name", sort=False)
+    return "; ".join(f"{arm}, {_said(rows)}" for arm, rows in failing)
 
 
 def _said(rows: pd.DataFrame) -> str:

@@ -48,6 +48,7 @@ def answer(tables: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
         }
     margin, rate = (_with_interval(row, measure, "domains") for measure in statistics.MEASURES)
     roles = {design.role(name, config) for name in config["contrasts"]}
+    found = premise(tables, config)
     seeds = f"Over seeds: {row['over_seeds']}"
     if not math.isnan(row["margin_seeds_low"]):
         # Where the rate is the same at all seeds, it has none.
@@ -57,7 +58,7 @@ def answer(tables: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
         seeds += ": margin {}, rate {}".format(*over)
     return {
         "question": question,
-        "verdict": _verdict(row),
+        "verdict": _verdict(row) if found is None or found["holds"] else "This run cannot tell:",
         "sentence": f"on {row['probes']} held-out pairs the margin toward {toward} moves by "
         f"{margin} nats a token, the rate of {toward} choices by {rate}.",
         "domains": f"In brackets: {row['over_domains']}.",
