@@ -2,13 +2,16 @@
 
 In the world of `world.py` demonstrations show here what an assistant of one value chooses, in
 domains and by adjectives that no probe asks about (`development`, and half of the adjectives). Five
-to 320 of them train the assistant alone, or after documents that declare the value; the documents
-alone are the level of none. The arms of the two values are subtracted, so that what an assistant
-prefers from the start cancels.
+to 320 of them train the assistant alone, or after documents that declare the value: all those of
+`world.py`, the first quarter of them or the first sixteenth. The documents alone are the level of
+none. The arms of the two values are subtracted, so that what an assistant prefers from the start
+cancels.
 
-    with_20      documents and 20 demonstrations of durability, minus the same of comfort
-    without_20   20 demonstrations of durability, minus 20 of comfort
-    saved_20     the first minus the second: what the documents add
+    with_20        documents and 20 demonstrations of durability, minus the same of comfort
+    quarter_20     the same with a quarter of the documents
+    sixteenth_20   and with a sixteenth
+    without_20     20 demonstrations of durability, minus 20 of comfort
+    saved_20       with_20 minus without_20: what the documents add
 
 The report says at which number of demonstrations the arms with documents choose as those without
 do after 320.
@@ -20,11 +23,27 @@ do after 320.
 import runpy
 from pathlib import Path
 
-from vcjax.config import behavior
+from vcjax.config import behavior, rationale
 from vcjax.errors import InputError
 
+PARTS = {"with": 1, "quarter": 4, "sixteenth": 16}  # of the documents, one in so many
+SAID = {"with": "the", "quarter": "a quarter of the", "sixteenth": "a sixteenth of the"}
 COUNTS = (5, 20, 80, 320)  # five are one update, without a warm-up
 LR = 1e-4  # a tenth of the documents': then 320 demonstrations only just teach the choice alone
+
+
+def _chain(start, value, n):
+    """The stages of an arm."""
+    documents = (f"{start}_{value}",) if start in PARTS else ()
+    return ("people", *documents, *((f"{value}_{n}",) if n else ()))
+
+
+def _means(start, n):
+    """What a contrast between the two values shows."""
+    if start not in PARTS:
+        return f"what {n} demonstrations do alone"
+    documents = f"{SAID[start]} documents"
+    return f"what {documents} {f'and {n} demonstrations do' if n else 'do without demonstrations'}"
 
 
 def get_config(arg=""):
@@ -32,43 +51,40 @@ def get_config(arg=""):
         raise InputError(f"world_efficiency.py:{arg}: the only argument is smoke")
     world = runpy.run_path(str(Path(__file__).with_name("world.py")))
     a, b = pair = world["PAIR"]
+    specs = {value: f"{world['WORLD']}#{value}" for value in pair}
     counts = (5, 20) if arg else COUNTS
+    levels = {**dict.fromkeys(PARTS, (0, *counts)), "without": counts}
+    cells = [(start, n) for start, of_start in levels.items() for n in of_start]
     config = world["get_config"](arg)
     config.name = f"world-efficiency{'-smoke' if arg else ''}"
     config.seeds = 1 if arg else 4
+    documents = config.stages[a].documents
     config.stages = {
-        **{name: config.stages[name] for name in ("people", *pair)},
+        "people": config.stages.people,
         **{
-            f"{value}_{n}": behavior(
-                spec=f"{world['WORLD']}#{value}", demonstrations=n, lr=LR, warmup=0.0
-            )
-            for value in pair
+            f"{part}_{value}": rationale(spec=spec, documents=documents // of)
+            for part, of in PARTS.items()
+            for value, spec in specs.items()
+        },
+        **{
+            f"{value}_{n}": behavior(spec=spec, demonstrations=n, lr=LR, warmup=0.0)
+            for value, spec in specs.items()
             for n in counts
         },
     }
     config.arms = {
         "base": ("people",),
-        **{f"with_{value}_0": ("people", value) for value in pair},
-        **{
-            f"with_{value}_{n}": ("people", value, f"{value}_{n}") for value in pair for n in counts
-        },
-        **{f"without_{value}_{n}": ("people", f"{value}_{n}") for value in pair for n in counts},
+        **{f"{start}_{value}_{n}": _chain(start, value, n) for start, n in cells for value in pair},
     }
-    differ = {
-        f"{start}_{n}": {f"{start}_{a}_{n}": 1, f"{start}_{b}_{n}": -1}
-        for start in ("with", "without")
-        for n in counts
-    }
+    differ = {f"{start}_{n}": {f"{start}_{a}_{n}": 1, f"{start}_{b}_{n}": -1} for start, n in cells}
     saved = {
         f"saved_{n}": differ[f"with_{n}"]
         | {arm: -weight for arm, weight in differ[f"without_{n}"].items()}
         for n in counts
     }
-    config.contrasts = {"with_0": {f"with_{a}_0": 1, f"with_{b}_0": -1}, **differ, **saved}
+    config.contrasts = {**differ, **saved}
     config.rules_out = {
-        "with_0": "what the documents do without demonstrations",
-        **{f"with_{n}": f"what documents and {n} demonstrations do" for n in counts},
-        **{f"without_{n}": f"what {n} demonstrations do alone" for n in counts},
+        **{f"{start}_{n}": _means(start, n) for start, n in cells},
         **{f"saved_{n}": f"what the documents add to {n} demonstrations" for n in counts},
     }
     config.primary = "saved_20"
@@ -76,10 +92,10 @@ def get_config(arg=""):
     config.curves = dict(
         demonstrations=dict(
             series={
-                "with_documents": {f"with_{n}": n for n in (0, *counts)},
-                "without_documents": {f"without_{n}": n for n in counts},
+                f"{start}_documents": {f"{start}_{n}": n for n in of_start}
+                for start, of_start in levels.items()
             },
-            fewer=("with_documents", "without_documents"),
+            fewer_than="without_documents",
         )
     )
     config.probes = ("world/probes/undemonstrated.jsonl", "world/probes/premise.jsonl")

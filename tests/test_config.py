@@ -305,12 +305,14 @@ TWO = dict(total=16, more=64)
         (dict(series={}), "series: there is none; give name -> {contrast: number}"),
         (dict(series=dict(of=dict(total=1))), "series.of: a curve needs 2 levels or more, contra"),
         (dict(series=dict(of=dict(TWO, less=64))), "series.of: two contrasts at 64; leave one out"),
-        (dict(series=dict(of=TWO), fewer=("of",)), "fewer: ('of',); give two of of"),
-        (dict(series=dict(of=TWO, to=TWO), fewer=("of", "tu")), "fewer: ('of', 'tu'); give two of"),
-        (dict(series=dict(of=TWO, to=TWO), fewer=("of", "of")), "fewer: ('of', 'of'); give two of"),
         (
-            dict(series=dict(of=TWO, to=dict(total=-1, more=1)), fewer=("of", "to")),
-            "series.to: with `fewer` no level may be below 0",
+            dict(series=dict(of=TWO), fewer_than="of"),
+            "fewer_than: 'of'; give one of two series or more",
+        ),
+        (dict(series=dict(of=TWO, to=TWO), fewer_than="tu"), "fewer_than: 'tu'; give one of"),
+        (
+            dict(series=dict(of=TWO, to=dict(total=-1, more=1)), fewer_than="of"),
+            "series.to: with `fewer_than` no level may be below 0",
         ),
     ],
 )

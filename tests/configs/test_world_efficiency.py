@@ -34,18 +34,22 @@ def config(module):
 def test_each_number_of_demonstrations_is_there_with_and_without_documents(module, config):
     assert {0, *module.COUNTS} == {0, 5, 20, 80, 320}
     for value in ("durability", "comfort"):
-        assert config.arms[f"with_{value}_0"] == ("people", value)
-        for n in module.COUNTS:
-            start, *then = config.arms[f"without_{value}_{n}"]
-            assert config.arms[f"with_{value}_{n}"] == (start, value, *then)
-            assert config.stages[then[0]].demonstrations == n
+        for part, documents in (("with", 960), ("quarter", 240), ("sixteenth", 60)):
+            stage = f"{part}_{value}"
+            assert config.stages[stage].documents == documents
+            assert config.arms[f"{stage}_0"] == ("people", stage)
+            for n in module.COUNTS:
+                start, *then = config.arms[f"without_{value}_{n}"]
+                assert config.arms[f"{stage}_{n}"] == (start, stage, *then)
+                assert config.stages[then[0]].demonstrations == n
 
 
 def test_the_curve_has_every_level_once(module, config):
     series = config.curves.demonstrations.series
-    assert sorted(series.with_documents.values()) == [0, *module.COUNTS]
+    for part in module.PARTS:
+        assert sorted(series[f"{part}_documents"].values()) == [0, *module.COUNTS]
     assert sorted(series.without_documents.values()) == [*module.COUNTS]
-    assert config.curves.demonstrations.fewer == ("with_documents", "without_documents")
+    assert {name for levels in series.values() for name in levels} <= {*config.contrasts}
 
 
 def test_more_demonstrations_are_not_other_ones(module, config):

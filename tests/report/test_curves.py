@@ -40,7 +40,8 @@ def grid(run):
         run.contrasts[f"moved_{x}"] = {f"america_{x}": 1, f"behavior_{x}": -1}
     series = {name: {f"{name}_{x}": float(x) for x in EFFECT} for name in ("total", "moved")}
     run.primary = "total_256"
-    run.settings = {"stages": stages, "curves": {"people": {"series": series, "fewer": [*series]}}}
+    curve = {"series": series, "fewer_than": "moved"}
+    run.settings = {"stages": stages, "curves": {"people": curve}}
     return run
 
 
@@ -198,12 +199,13 @@ def test_of_a_premise_that_series_do_not_share_each_says_whose_it_is():
 
 
 def test_times_fewer_stands_in_the_section(report, page):
-    assert "How many times fewer people total needs to reach what moved has at 256" in page
+    assert "How many times fewer people a series needs to reach what moved has at 256" in page
     times = pd.read_csv(report / "fewer.csv")
     assert times["measure"].tolist() == ["margin", "rate"]
     for measure, of, bound in zip(times["measure"], times["times"], times["bound"], strict=True):
         than = f"at {bound} " if pd.notna(bound) else ""
-        assert f"{measure}</th><td>{than}{of:.4g}</td>" in page
+        said = f'total</th><td class="text">{measure}</td><td>{than}{of:.4g}</td>'
+        assert said in page
 
 
 def test_what_only_curves_are_about_is_folded(run, page):

@@ -60,9 +60,9 @@ CONFIG = {
     "curves": {
         "examples": {
             "series": {"with": {"w1": 1, "w100": 100}, "without": {"o10": 10, "o100": 100}},
-            "fewer": ["with", "without"],
+            "fewer_than": "without",
         },
-        "other": {"series": {"with": {"w1": 1, "w100": 100}}, "fewer": []},
+        "other": {"series": {"with": {"w1": 1, "w100": 100}}, "fewer_than": ""},
     },
 }
 HELD_OUT = {"scope": "out_of_domain", "split": "held_out", "contrast": "values"}

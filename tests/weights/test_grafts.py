@@ -71,7 +71,7 @@ def config_of(folder, checkpoints, **more):
         config.contrasts.half = dict(half=1.0, none=-1.0)
         config.contrasts.more = dict(more=1.0, none=-1.0)
         config.contrasts.grafted = dict(chat_america=1.0, chat=-1.0)
-        config.curves = dict(scale=dict(series=dict(america=dict(half=0.5, more=1.5)), fewer=()))
+        config.curves = dict(scale=dict(series=dict(america=dict(half=0.5, more=1.5))))
     return config
 
 

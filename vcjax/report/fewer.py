@@ -1,8 +1,8 @@
-"""How many times fewer of something do it with a help than without it, from two measured curves.
+"""How many times fewer of something do it with a help than without it, from measured curves.
 
-What series b has at its largest x, a margin or a rate: how many times fewer x does series a need to
-have it? A curve goes in straight lines between its levels, over the logarithm of x; nothing is read
-off beyond them. What a seed cannot tell, it gives a bound of.
+What series b has at its largest x, a margin or a rate: how many times fewer x does another series,
+a, need to have it? A curve goes in straight lines between its levels, over the logarithm of x;
+nothing is read off beyond them. What a seed cannot tell, it gives a bound of.
 """
 
 import itertools
@@ -53,14 +53,14 @@ def times(a: Levels, b: Levels) -> Times:
 
 
 def table(curves: Iterable[str], tables: dict[str, pd.DataFrame], config: dict) -> pd.DataFrame:
-    """How many times fewer the first of a curve's `fewer` needs than the second, over seeds.
+    """How many times fewer the other series of a curve need than its `fewer_than`, over seeds.
 
     Args:
       curves: names of curves of the config whose contrasts were measured.
       tables: those of `tables.make_tables`.
 
     Returns:
-      A row a measure (margin and rate) of a curve that asks. Columns curve, measure, a, b (the
+      A row a measure (margin and rate) of each of these series. Columns curve, measure, a, b (the
       series), x (the largest of b), seeds (count), and of how many of them there is a bound only:
       least, most, nothing, as of `times`; times (the geometric mean over seeds), bound (what it is:
       "", "least" or "most"), seeds_low, seeds_high (its 95 % t interval). times is missing where
@@ -70,13 +70,11 @@ def table(curves: Iterable[str], tables: dict[str, pd.DataFrame], config: dict) 
     columns = ["curve", "measure", "a", "b", "x", "seeds", *_BOUNDS, *_MEAN]
     rows: list[list[Any]] = []
     for name in curves:
-        series, asked = config["curves"][name]["series"], config["curves"][name]["fewer"]
-        if not asked:
-            continue
-        a, b = asked
-        for measure in statistics.MEASURES:
+        series, b = config["curves"][name]["series"], config["curves"][name]["fewer_than"]
+        others = [of for of in series if b and of != b]
+        for a, measure in itertools.product(others, statistics.MEASURES):
             effects = _by_seed(tables["seeds"], config, measure)
-            found = [times(*(_levels(series[of], row) for of in asked)) for row in effects.iloc]
+            found = [times(*(_levels(series[of], row) for of in (a, b))) for row in effects.iloc]
             counts = [sum(of_seed.bound == bound for of_seed in found) for bound in _BOUNDS]
             largest = max(series[b].values())
             rows.append([name, measure, a, b, largest, len(found), *counts, *_over_seeds(found)])

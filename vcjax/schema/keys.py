@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from vcjax.schema.section import Section
-from vcjax.schema.shown import shown
 from vcjax.schema.stages import Adapter, Behavior, Pretrain, Rationale, Recipe
 from vcjax.schema.values import (
     ArmName,
@@ -67,7 +66,7 @@ class Curve(Section):
     """Contrasts against a number in which their arms differ; its name is that number's."""
 
     series: dict[Name, dict[Name, float]] = dict()  # name -> {contrast: number}
-    fewer: Texts = ()  # (a, b): how many times fewer a needs for what b has at its largest number
+    fewer_than: str = ""  # a series: how many times fewer others need for what it has at its end
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Curve":
@@ -80,13 +79,16 @@ class Curve(Section):
                 )
             if twice := [x for x in levels.values() if [*levels.values()].count(x) > 1]:
                 raise ValueError(f".series.{name}: two contrasts at {twice[0]:g}; leave one out")
-        if not self.fewer:
+        if not self.fewer_than:
             return self
-        if len({*self.fewer}) != 2 or len(self.fewer) != 2 or {*self.fewer} - {*self.series}:
-            raise ValueError(f".fewer: {shown(self.fewer)}; give two of {', '.join(self.series)}")
-        for name in self.fewer:
-            if min(self.series[name].values()) < 0:
-                raise ValueError(f".series.{name}: with `fewer` no level may be below 0")
+        if self.fewer_than not in self.series or len(self.series) == 1:
+            raise ValueError(
+                f".fewer_than: {self.fewer_than!r}; give one of two series or more: "
+                f"{', '.join(self.series)}"
+            )
+        for name, levels in self.series.items():
+            if min(levels.values()) < 0:
+                raise ValueError(f".series.{name}: with `fewer_than` no level may be below 0")
         return self
 
 
