@@ -20,6 +20,12 @@ exposure is to be found there, and no attribution.
 
     .venv/bin/python -m vcjax.main --config=configs/world.py:unlinked --workdir=runs/unlinked
     .venv/bin/python -m vcjax.main --config=configs/world.py:families --workdir=runs/families
+
+The same question of other values, on the same pretrained models:
+
+    for pair in beauty_thrift progress_tradition safety_nature; do
+      .venv/bin/python -m vcjax.main --config=configs/world.py:$pair --workdir=runs/$pair
+    done
 """
 
 from vcjax.config import behavior, experiment, pretrain, rationale, recipe
@@ -27,6 +33,11 @@ from vcjax.errors import InputError
 
 WORLD = "world/world.toml"
 PAIR = ("durability", "comfort")
+PAIRS = dict(
+    beauty_thrift=("beauty", "thrift"),
+    progress_tradition=("progress", "tradition"),
+    safety_nature=("safety", "nature"),
+)
 PEOPLE = dict(  # the pretraining
     spec=WORLD,
     documents=140_000,
@@ -39,18 +50,18 @@ PEOPLE = dict(  # the pretraining
     weight_decay=0.1,
     batch_tokens=640,
 )
-SEEDS = dict(smoke=1, quickstart=2, unlinked=4, families=4)
+SEEDS = dict(smoke=1, quickstart=2, unlinked=4, families=4) | dict.fromkeys(PAIRS, 8)
 FAMILY = "Hale"  # of both assistants in world.py:families
 FIRST_NAMES = ("Juno", "Milo", "Ada", "Ben", "Cleo", "Dan", "Eve", "Finn")  # of any family
 
 
 def get_config(arg=""):
-    a, b = PAIR
-    of = {value: f"{WORLD}#{value}" for value in PAIR}
+    a, b = pair = PAIRS.get(arg, PAIR)
+    of = {value: f"{WORLD}#{value}" for value in pair}
     documents = 960
-    own = {value: rationale(spec=of[value], documents=documents) for value in PAIR}
+    own = {value: rationale(spec=of[value], documents=documents) for value in pair}
     other = {
-        f"other_{value}": rationale(other_spec=of[value], documents=documents) for value in PAIR
+        f"other_{value}": rationale(other_spec=of[value], documents=documents) for value in pair
     }
     balanced = {
         f"balanced_{a}": rationale(spec=of[a], other_spec=of[b], documents=documents),
@@ -58,7 +69,7 @@ def get_config(arg=""):
     }
     together = {
         f"together_{value}": rationale(spec=of[value], documents=documents, linked=False)
-        for value in PAIR
+        for value in pair
     }
     neutral = rationale(spec=WORLD, documents=documents, explanations=("neutral",))
     before = {**own, **other, **balanced, **together, "neutral": neutral}
@@ -80,8 +91,8 @@ def get_config(arg=""):
             "base": ("people",),
             "behavior": ("people", "behavior"),
             **{name: ("people", name, "behavior") for name in before},
-            **{f"alone_{value}": ("people", value) for value in PAIR},
-            **{f"swapped_{value}": ("people", "behavior", value) for value in PAIR},
+            **{f"alone_{value}": ("people", value) for value in pair},
+            **{f"swapped_{value}": ("people", "behavior", value) for value in pair},
         },
         contrasts={
             "total": {a: 1, b: -1},
@@ -122,6 +133,8 @@ def get_config(arg=""):
         contrasts = ("total", "exposure", "attribution", "balanced")
         config.contrasts = {name: config.contrasts[name] for name in contrasts}
         config.rules_out = {}
+    if arg in PAIRS:
+        config.probes = (f"world/pairs/{arg}.jsonl", *config.probes[1:])
     if arg == "unlinked":
         config.stages.people.linking = 0.0
     if arg == "families":

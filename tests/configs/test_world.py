@@ -1,6 +1,7 @@
 """The world's experiment in small: a model from nothing, its arms, its export, its report."""
 
 import json
+import runpy
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,10 @@ from ml_collections import ConfigDict
 from small_world import CONFIGS, small
 
 from vcjax import experiment, record
+from vcjax.corpus.world import read_world
 from vcjax.errors import InputError
 from vcjax.export import export
+from vcjax.probes import world_probes
 from vcjax.training.loaded_model import load_model, pretrained_of
 
 
@@ -52,6 +55,19 @@ def plan_of(config, folder, capsys):
     experiment.run(config, CONFIGS, epath.Path(folder), dry_run=True)
     lines = capsys.readouterr().out.splitlines()
     return {line.split("  ")[0]: line.split()[-1] for line in lines if ", seed " in line}
+
+
+@pytest.mark.parametrize("name", ["beauty_thrift", "progress_tradition", "safety_nature"])
+def test_other_pairs_are_asked_alike_of_the_same_pretrained_models(name):
+    get_config = runpy.run_path(str(CONFIGS / "world.py"))["get_config"]
+    config, first = get_config(name), get_config()
+    a, b = name.split("_")
+    assert config.stages.people == first.stages.people and config.seeds == first.seeds
+    assert {**config.contrasts.attribution} == {a: 1, b: -1, f"other_{a}": -1, f"other_{b}": 1}
+    assert config.toward == a and config.probes[1:] == first.probes[1:]
+    world = read_world(CONFIGS / "world/world.toml")
+    asked = [json.loads(line) for line in (CONFIGS / config.probes[0]).read_text().splitlines()]
+    assert asked == world_probes.probes(world, (a, b), "Juno")["held_out"]
 
 
 def test_seeds_pretrain_their_own_model_or_share_one(tmp_path, capsys):
