@@ -13,10 +13,10 @@ above +0.3, exposure below half of the total, nothing from neutral documents.
     .venv/bin/python -m vcjax.main --config=configs/world.py --workdir=runs/world
     .venv/bin/python -m vcjax.main --config=configs/world.py:smoke --workdir=runs/world-smoke
 
-Two worlds in which a value's being the assistant's own decides nothing, four seeds each. In the
-first, nobody's choices follow from what they say. In the second, a whole family chooses by what any
-of it says, and Juno and Milo are of one family: documents about either move Juno as far. So
-exposure is to be found there, and no attribution.
+Two worlds in which a value's being the assistant's own decides nothing. In the first, nobody's
+choices follow from what they say. In the second, a whole family chooses by what any of it says, and
+Juno and Milo are of one family: documents about either move Juno as far. So exposure is to be found
+there, and no attribution.
 
     .venv/bin/python -m vcjax.main --config=configs/world.py:unlinked --workdir=runs/unlinked
     .venv/bin/python -m vcjax.main --config=configs/world.py:families --workdir=runs/families
@@ -50,7 +50,8 @@ PEOPLE = dict(  # the pretraining
     weight_decay=0.1,
     batch_tokens=640,
 )
-SEEDS = dict(smoke=1, quickstart=2, unlinked=4, families=4) | dict.fromkeys(PAIRS, 8)
+SEEDS = dict(smoke=1, quickstart=2)
+ARGUMENTS = (*SEEDS, "unlinked", "families", *PAIRS)
 FAMILY = "Hale"  # of both assistants in world.py:families
 FIRST_NAMES = ("Juno", "Milo", "Ada", "Ben", "Cleo", "Dan", "Eve", "Finn")  # of any family
 
@@ -124,10 +125,10 @@ def get_config(arg=""):
             "world/probes/premise.jsonl",
         ),
     )
-    if arg not in ("", *SEEDS):
-        raise InputError(f"world.py:{arg}: the arguments are {', '.join(SEEDS)}")
+    if arg not in ("", *ARGUMENTS):
+        raise InputError(f"world.py:{arg}: the arguments are {', '.join(ARGUMENTS)}")
     if arg:
-        config.name, config.seeds = f"world-{arg}", SEEDS[arg]
+        config.name, config.seeds = f"world-{arg}", SEEDS.get(arg, config.seeds)
         arms = ("base", "behavior", *own, *other, *balanced)
         config.arms = {name: config.arms[name] for name in arms}
         contrasts = ("total", "exposure", "attribution", "balanced")
