@@ -15,6 +15,7 @@ and the number of texts, where they are not those before any:
     durability_0_100                       after 100 unrelated texts
     other_comfort_5_5000                   after all texts, of which 5 % contradict
     attribution, attribution_0_100, ...    likewise
+    lost_5                                 attribution_0_5000 minus attribution_5_5000
 
 A curve is one training, whose weights are kept on the way (`keep`), and not one training a point:
 rates warm up over the first 5 % of the updates and decay to 0 at 5,000 texts. Numbers of texts are
@@ -124,18 +125,26 @@ def get_config(arg=""):
         },
     }
     after = [(share, texts) for share in shares for texts in points]
-    config.contrasts = measures | {
+    attributions = {
         _after("attribution", *point): {
             _after(arm, *point): weight for arm, weight in measures["attribution"].items()
         }
         for point in after
     }
+    config.primary = f"attribution_0_{max(points)}"
+    config.contrasts = measures | attributions
     config.rules_out = {
         _after("attribution", share, texts): f"attribution after {texts} texts about people, of "
         f"which {share} % contradict"
         for share, texts in after
     }
-    config.primary = f"attribution_0_{max(points)}"
+    for share in filter(None, shares):
+        contradicted = attributions[f"attribution_{share}_{max(points)}"]
+        minus = {arm: -weight for arm, weight in contradicted.items()}
+        config.contrasts[f"lost_{share}"] = attributions[config.primary] | minus
+        config.rules_out[f"lost_{share}"] = (
+            f"what it takes from attribution that {share} % of the texts contradict"
+        )
     config.development = (*config.development, "world_lasting/DEVELOPMENT.md")
     config.probes = ("world/probes/undemonstrated.jsonl", "world/probes/premise.jsonl")
     config.curves = dict(texts=dict(series=_series(shares, points)))

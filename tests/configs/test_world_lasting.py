@@ -106,7 +106,8 @@ def test_no_text_gives_a_probe_away_and_unrelated_ones_name_neither_value(config
 def test_every_share_and_number_of_texts_has_its_arms_and_contrasts(config, module):
     after = {f"{share}_{texts}" for share in SHARES for texts in TEXTS}
     before = {"total", "exposure", "attribution"}
-    assert {*config.contrasts} == before | {f"attribution_{point}" for point in after}
+    lost = {f"lost_{share}" for share in SHARES[1:]}
+    assert {*config.contrasts} == before | lost | {f"attribution_{point}" for point in after}
     series = module._series(module.SHARES, module.POINTS)
     assert [*series] == ["0%", "1%", "2%", "5%"]
     for names in series.values():
@@ -120,6 +121,12 @@ def test_contrasts_compare_arms_after_the_same_number_of_texts(config):
     assert config.primary == "attribution_0_5000"
     for name, weights in config.contrasts.items():
         measure, _, point = name.partition("_")
+        if measure == "lost":
+            held_against = config.contrasts[f"attribution_{point}_5000"]
+            assert {**weights} == {**config.contrasts[config.primary]} | {
+                arm: -weight for arm, weight in held_against.items()
+            }
+            continue
         ends = f"_{point}" if point else ""
         assert {arm.removesuffix(ends): w for arm, w in weights.items()} == dict(
             config.contrasts[measure]
