@@ -453,7 +453,8 @@ def test_the_contrasts_are_those_of_the_results(run, heading):
 def test_the_curves_are_those_of_the_results(run, heading):
     table = pd.read_csv(ROOT / "results" / run / "report/factors.csv")
     text = section("results.md", heading)
-    _, *series = re.search(r"^\| (.*) \|$", text, re.MULTILINE)[1].split(" | ")
+    text = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)[0]
+    _, *series = re.match(r"\| (.*) \|\n", text)[1].split(" | ")
     shown = {
         (of, x): cell for x, *cells in rows(text) for of, cell in zip(series, cells, strict=True)
     }
@@ -463,6 +464,28 @@ def test_the_curves_are_those_of_the_results(run, heading):
         interval = "" if math.isnan(of.rate_seeds_low) else ends
         results[f"`{of.series}`", f"{of.x:,g}"] = f"{of.rate:+.3f}{interval}"
     assert {key: cell for key, cell in shown.items() if cell} == results
+
+
+def test_what_documents_save_is_that_of_the_results():
+    text = section("results.md", "How many demonstrations a reason saves")
+    _, table = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    documents = {"with_documents": "960", "quarter_documents": "240", "sixteenth_documents": "60"}
+    fewer = pd.read_csv(ROOT / "results/world_efficiency/report/fewer.csv")
+    results: dict[str, list[str]] = {}
+    for of in fewer.itertuples():
+        ends = f" [{of.seeds_low:.3f} to {of.seeds_high:.3f}]" if pd.notna(of.seeds_low) else ""
+        than = f"at {of.bound} " if pd.notna(of.bound) else ""
+        results.setdefault(documents[of.a], []).append(f"{than}{of.times:.4g}{ends}")
+    assert {count: cells for count, *cells in rows(table)} == results
+
+
+def test_what_contradictions_take_is_that_of_the_results():
+    text = section("results.md", "How long it lasts")
+    table = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)[1]
+    numbers = held_out_contrasts("world_lasting")
+    for _, name, domains, seeds in rows(table):
+        of = numbers.loc[name.strip("`")]
+        assert domains == interval(of, "domains") and seeds == seeds_of(of)
 
 
 def test_the_ladder_is_that_of_the_results():
