@@ -2,19 +2,19 @@
 
 In the world of `world.py` demonstrations show here what an assistant of one value chooses, in
 domains and by adjectives that no probe asks about (`development`, and half of the adjectives). Five
-to 320 of them train the assistant alone, or after documents that declare the value: all those of
-`world.py`, the first quarter of them or the first sixteenth. The documents alone are the level of
-none. The arms of the two values are subtracted, so that what an assistant prefers from the start
-cancels.
+to 320 of them train the assistant alone, or after documents that declare the value: the 960 of
+`world.py`, the first 240 of them or the first 60, which are 31, 8 and 2 updates. The documents
+alone are the level of none. The arms of the two values are subtracted, so that what an assistant
+prefers from the start cancels.
 
-    with_20        documents and 20 demonstrations of durability, minus the same of comfort
-    quarter_20     the same with a quarter of the documents
-    sixteenth_20   and with a sixteenth
+    with_20        960 documents and 20 demonstrations of durability, minus the same of comfort
+    quarter_20     the same with 240 documents
+    sixteenth_20   and with 60
     without_20     20 demonstrations of durability, minus 20 of comfort
     saved_20       with_20 minus without_20: what the documents add
 
-The report says at which number of demonstrations the arms with documents choose as those without
-do after 320.
+The report says how many times fewer demonstrations the arms with documents need to choose as those
+without do after 320.
 
     .venv/bin/python -m vcjax.main --config=configs/world_efficiency.py --workdir=runs/efficiency
     .venv/bin/python -m vcjax.main --config=configs/world_efficiency.py:smoke --workdir=runs/try
@@ -26,24 +26,21 @@ from pathlib import Path
 from vcjax.config import behavior, rationale
 from vcjax.errors import InputError
 
-PARTS = {"with": 1, "quarter": 4, "sixteenth": 16}  # of the documents, one in so many
-SAID = {"with": "the", "quarter": "a quarter of the", "sixteenth": "a sixteenth of the"}
+DOCUMENTS = {"with": 960, "quarter": 240, "sixteenth": 60, "without": 0}
 COUNTS = (5, 20, 80, 320)  # five are one update, without a warm-up
 LR = 1e-4  # a tenth of the documents': then 320 demonstrations only just teach the choice alone
 
 
 def _chain(start, value, n):
     """The stages of an arm."""
-    documents = (f"{start}_{value}",) if start in PARTS else ()
+    documents = (f"{start}_{value}",) if DOCUMENTS[start] else ()
     return ("people", *documents, *((f"{value}_{n}",) if n else ()))
 
 
-def _means(start, n):
+def _says(start, n):
     """What a contrast between the two values shows."""
-    if start not in PARTS:
-        return f"what {n} demonstrations do alone"
-    documents = f"{SAID[start]} documents"
-    return f"what {documents} {f'and {n} demonstrations do' if n else 'do without demonstrations'}"
+    texts = {"documents": DOCUMENTS[start], "demonstrations": n}
+    return f"what {' and '.join(f'{count} {name}' for name, count in texts.items() if count)} do"
 
 
 def get_config(arg=""):
@@ -53,18 +50,18 @@ def get_config(arg=""):
     a, b = pair = world["PAIR"]
     specs = {value: f"{world['WORLD']}#{value}" for value in pair}
     counts = (5, 20) if arg else COUNTS
-    levels = {**dict.fromkeys(PARTS, (0, *counts)), "without": counts}
+    levels = {start: (0, *counts) if count else counts for start, count in DOCUMENTS.items()}
     cells = [(start, n) for start, of_start in levels.items() for n in of_start]
     config = world["get_config"](arg)
     config.name = f"world-efficiency{'-smoke' if arg else ''}"
     config.seeds = 1 if arg else 4
-    documents = config.stages[a].documents
     config.stages = {
         "people": config.stages.people,
         **{
-            f"{part}_{value}": rationale(spec=spec, documents=documents // of)
-            for part, of in PARTS.items()
+            f"{start}_{value}": rationale(spec=spec, documents=count)
+            for start, count in DOCUMENTS.items()
             for value, spec in specs.items()
+            if count
         },
         **{
             f"{value}_{n}": behavior(spec=spec, demonstrations=n, lr=LR, warmup=0.0)
@@ -84,7 +81,7 @@ def get_config(arg=""):
     }
     config.contrasts = {**differ, **saved}
     config.rules_out = {
-        **{f"{start}_{n}": _means(start, n) for start, n in cells},
+        **{f"{start}_{n}": _says(start, n) for start, n in cells},
         **{f"saved_{n}": f"what the documents add to {n} demonstrations" for n in counts},
     }
     config.primary = "saved_20"

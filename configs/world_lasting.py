@@ -42,7 +42,7 @@ WORLD = "world/world.toml"
 A, B = PAIR = ("durability", "comfort")
 OPPOSITE = {A: B, B: A}
 SHARES = (0, 1, 2, 5)  # percent that contradict
-LR = 1e-4  # a tenth of the documents', at which these texts take the premise away
+LR = 1e-4  # a tenth of the documents' rate; that one takes the premise away
 POINTS = {100: 5, 300: 15, 1000: 51, 3000: 153, 5000: None}  # texts -> update; None: the end
 
 

@@ -34,8 +34,8 @@ def config(module):
 def test_each_number_of_demonstrations_is_there_with_and_without_documents(module, config):
     assert {0, *module.COUNTS} == {0, 5, 20, 80, 320}
     for value in ("durability", "comfort"):
-        for part, documents in (("with", 960), ("quarter", 240), ("sixteenth", 60)):
-            stage = f"{part}_{value}"
+        for start, documents in (("with", 960), ("quarter", 240), ("sixteenth", 60)):
+            stage = f"{start}_{value}"
             assert config.stages[stage].documents == documents
             assert config.arms[f"{stage}_0"] == ("people", stage)
             for n in module.COUNTS:
@@ -46,9 +46,9 @@ def test_each_number_of_demonstrations_is_there_with_and_without_documents(modul
 
 def test_the_curve_has_every_level_once(module, config):
     series = config.curves.demonstrations.series
-    for part in module.PARTS:
-        assert sorted(series[f"{part}_documents"].values()) == [0, *module.COUNTS]
-    assert sorted(series.without_documents.values()) == [*module.COUNTS]
+    for start, documents in module.DOCUMENTS.items():
+        levels = [0, *module.COUNTS] if documents else [*module.COUNTS]
+        assert sorted(series[f"{start}_documents"].values()) == levels
     assert {name for levels in series.values() for name in levels} <= {*config.contrasts}
 
 

@@ -67,6 +67,8 @@ def test_arms_of_the_question_that_lost_it_in_training_are_named():
     assert shown["holds"]
     end = "gone with it: own, of people who only ever declared 0.80 [0.700 to 0.900]."
     assert shown["sentence"].endswith(end)
+    never = pd.concat([tables((0.6, 0.5), arm=arm)["arms"] for arm in ("base", "own")])
+    assert "gone with it" not in premise.premise({"arms": never}, CONFIG)["sentence"]
     kept = pd.concat([tables((0.97, 0.93), arm=arm)["arms"] for arm in ("base", "own")])
     assert "gone with it" not in premise.premise({"arms": kept}, CONFIG)["sentence"]
 

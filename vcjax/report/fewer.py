@@ -71,10 +71,14 @@ def table(curves: Iterable[str], tables: dict[str, pd.DataFrame], config: dict) 
     rows: list[list[Any]] = []
     for name in curves:
         series, b = config["curves"][name]["series"], config["curves"][name]["fewer_than"]
-        others = [of for of in series if b and of != b]
-        for a, measure in itertools.product(others, statistics.MEASURES):
+        if not b:
+            continue
+        for a, measure in itertools.product([a for a in series if a != b], statistics.MEASURES):
             effects = _by_seed(tables["seeds"], config, measure)
-            found = [times(*(_levels(series[of], row) for of in (a, b))) for row in effects.iloc]
+            found = [
+                times(_levels(series[a], of_seed), _levels(series[b], of_seed))
+                for of_seed in effects.iloc
+            ]
             counts = [sum(of_seed.bound == bound for of_seed in found) for bound in _BOUNDS]
             largest = max(series[b].values())
             rows.append([name, measure, a, b, largest, len(found), *counts, *_over_seeds(found)])

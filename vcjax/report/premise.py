@@ -51,25 +51,27 @@ def premise(tables: dict[str, pd.DataFrame], config: dict) -> dict | None:
 
     Returns:
       None where it was not measured; else holds (bool) and sentence, which names the arms in which
-      it fails, too: those of other pretrainings, and those that the question compares, after they
-      were trained.
+      it fails, too: those of other pretrainings, and where it holds, those that the question
+      compares and that lost it in training.
     """
     rows = shares(tables, config)
     if rows.empty:
         return None
+    held = holds(rows)
     meaning = (
         "The premise holds: before any documents, people choose what they declare that they care "
         "about"
-        if holds(rows)
+        if held
         else "The premise fails, so this run cannot tell whether a value that documents declare "
         "decides choices: before any documents, people do not choose what they declare that they "
         "care about"
     )
     untouched, pretrained = {*rows["name"]}, {*design.pretrained(config)}
     elsewhere = _where_it_fails(tables, pretrained - untouched)
-    after = _where_it_fails(tables, {*configs.primary_contrast(config)} - pretrained - untouched)
+    compared = {*configs.primary_contrast(config)} - pretrained - untouched
+    after = _where_it_fails(tables, compared) if held else ""
     return {
-        "holds": holds(rows),
+        "holds": held,
         "sentence": f"{meaning}. Share of their choices: {_said(rows)}. (In brackets 95% t "
         f"intervals over people; the premise holds where all are above {PREMISE}.)"
         + f" It fails in other pretrainings, and what follows them cannot tell: {elsewhere}."
@@ -80,7 +82,7 @@ def premise(tables: dict[str, pd.DataFrame], config: dict) -> dict | None:
 
 
 def _where_it_fails(tables: dict[str, pd.DataFrame], arms: Collection[str]) -> str:
-    """These arms, if it fails in them, and whose choices do not follow."""
+    """Those of these arms in which it fails, and for whom."""
     failing = _failing(of_arms(tables, arms)).groupby("name", sort=False)
     return "; ".join(f"{arm}, {_said(rows)}" for arm, rows in failing)
 

@@ -66,7 +66,7 @@ class Curve(Section):
     """Contrasts against a number in which their arms differ; its name is that number's."""
 
     series: dict[Name, dict[Name, float]] = dict()  # name -> {contrast: number}
-    fewer_than: str = ""  # a series: how many times fewer others need for what it has at its end
+    fewer_than: str = ""  # a series: how many times fewer do others need for what it has at last
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Curve":
