@@ -529,6 +529,37 @@ def test_the_ladder_is_that_of_the_results():
         assert rows(table) == expected
 
 
+def test_the_two_runs_of_the_ladder_are_compared_as_they_came_out():
+    text = section("results.md", "Where it begins")
+    runs = [ROOT / "results" / name / "report" for name in ("world_ladder", "world_ladder_float32")]
+    first = pd.read_csv(runs[1] / "by_premise.csv").itertuples()
+    assert (
+        "{} [{}] and {} [{}] over seeds".format(
+            *(part for of in first for part in (f"{of.margin:+.3f}", seeds_of(of)))
+        )
+        in text
+    )
+    below, above = (
+        f"{of.rate:+.3f} [{of.rate_seeds_low:+.3f} to {of.rate_seeds_high:+.3f}"
+        for of in pd.read_csv(runs[0] / "by_premise.csv").itertuples()
+    )
+    assert f"{below} over seeds] and {above}]" in text
+    models = [pd.read_csv(run / "pretrained.csv") for run in runs]
+    ranks = [of[["premise", "margin", "rate"]].rank().corr()["premise"] for of in models]
+    here, before = ([f"{of[measure]:+.2f}" for measure in ("margin", "rate")] for of in ranks)
+    assert (
+        f"{here[0]} here and {before[0]} in the first run (in rates {here[1]} and {before[1]})"
+        in text
+    )
+    of_high = [of.loc[of["premise"] > 0.95, "margin"] for of in models]
+    counted = (
+        "The {} models above 0.95 have {:+.2f} nats a token on average, {} of the first run {:+.2f}"
+    )
+    assert counted.format(*(x for of in of_high for x in (len(of), of.mean()))) in text
+    here, there = (f"between {of.min():+.2f} and {of.max():+.2f}" for of in of_high)
+    assert f"{here} (there {there})" in text
+
+
 def test_the_sizes_are_those_of_the_results():
     report = ROOT / "results/world_sizes/report"
     text = section("results.md", "How large the model must be")
@@ -618,10 +649,11 @@ def test_the_readme_quotes_the_results():
         assert f"{says} {of.rate:+.3f} {over}" in README
     below, above = pd.read_csv(ROOT / "results/world_ladder/report/by_premise.csv").itertuples()
     assert f"of {below.models + above.models} models in 13 such worlds" in README
+    assert f"in rates the two differ less ({above.rate:+.2f}, {below.rate:+.2f})" in README
     for side, says in (
         (above, f"the {above.models} that expect so in more than 75 % of the choices"),
         (below, f"the other {below.models} of"),
     ):
-        ends = f"{side.rate_seeds_low:+.2f} to {side.rate_seeds_high:+.2f}"
-        assert re.search(f"{says}.*?{re.escape(f'{side.rate:+.2f}')}.*?{re.escape(ends)}", README)
+        ends = f"{side.margin_seeds_low:+.2f} to {side.margin_seeds_high:+.2f}"
+        assert re.search(f"{says}.*?{re.escape(f'{side.margin:+.2f}')}.*?{re.escape(ends)}", README)
     assert os.path.samefile(ROOT / "docs/cheese-arms.svg", ROOT / "results/cheese/report/arms.svg")
