@@ -416,9 +416,9 @@ def test_the_list_of_files_is_whole():
 # --- Figures
 
 
-def held_out_contrasts(run):
+def held_out_contrasts(run, table="contrasts"):
     """Of the choices that answer the question, by name."""
-    table = pd.read_csv(ROOT / "results" / run / "report/contrasts.csv")
+    table = pd.read_csv(ROOT / "results" / run / f"report/{table}.csv")
     held_out = table[(table["split"] == "held_out") & (table["contrast"] == "values")]
     return held_out[held_out["scope"] == "out_of_domain"].set_index("name")
 
@@ -602,6 +602,11 @@ def test_the_table_and_the_picture_of_explanations_are_those_of_the_results():
             results[of.name, i] = f"{of.margin:+.2f} {ends}"
     assert shown == results
     assert (ROOT / "docs/explanations.svg").read_text() == explanations_figure.draw()
+    by_seed = held_out_contrasts("world_explanations", "seeds").pivot(columns="seed")["margin"]
+    for variant, says in (("", "the mean over the seven kinds is"), ("_new", "means over kinds")):
+        names = [f"attribution_{kind}{variant}" for kind in explanations_figure.kinds()]
+        means = ", ".join(f"{mean:+.2f}" for mean in by_seed.loc[names].mean())
+        assert f"{says} {means}" in text
 
 
 def test_the_premise_of_the_primed_model_is_that_of_the_results():
