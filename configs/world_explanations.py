@@ -61,9 +61,9 @@ KINDS = dict(  # -> its texts in the world
 # A pretraining -> kinds that it does without. Each keeps two of declaration, because and objection:
 # without all three its premise failed.
 LEFT_OUT = {
-    "without_a": ("declaration", "principle", "neutral"),
+    "without_a": ("declaration", "consequence", "neutral"),
     "without_b": ("because", "story", "rule"),
-    "without_c": ("objection", "consequence", "co_occurrence"),
+    "without_c": ("objection", "principle", "co_occurrence"),
 }
 OF_NO_VALUE = ("rule", "neutral")
 VARIANTS = {  # what an arm's or contrast's name ends with -> how it differs

@@ -183,7 +183,7 @@ def test_no_two_stages_are_one_by_their_documents(documents):
 
 def test_the_dry_run_trains_once_what_arms_share(module, tmp_path, capsys):
     config = module.get_config("smoke")
-    for name in ("people", "without_a", "without_b"):
+    for name in ("people", "without_b"):
         config.stages[name].update(documents=1200)
     experiment.run(config, CONFIGS, epath.Path(tmp_path / "run"), dry_run=True)
     shown = capsys.readouterr().out
@@ -192,7 +192,7 @@ def test_the_dry_run_trains_once_what_arms_share(module, tmp_path, capsys):
     assert "arm base_without_b: without_b\n" in shown
     warned = [line for line in shown.splitlines() if line.startswith("warning")]
     assert all("few updates" in line for line in warned)
-    assert f"to train: {3 + 12 + 15} of 30 stages" in shown
+    assert f"to train: {2 + 12 + 14} of 28 stages" in shown
 
 
 def test_it_ends_in_time(config):
@@ -213,6 +213,6 @@ def test_it_ends_in_time(config):
 
 def test_the_short_run_has_one_seed_and_two_kinds(module):
     config = module.get_config("smoke")
-    assert config.seeds == 1 and len(config.stages) == 3 + 4 + 2 + 1
+    assert config.seeds == 1 and len(config.stages) == 2 + 4 + 2 + 1
     with pytest.raises(InputError, match=r"world_explanations.py:smok: the only argument is smoke"):
         module.get_config("smok")
