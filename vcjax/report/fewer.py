@@ -73,11 +73,11 @@ def table(curves: Iterable[str], tables: dict[str, pd.DataFrame], config: dict) 
         series, b = config["curves"][name]["series"], config["curves"][name]["fewer_than"]
         if not b:
             continue
-        for a, measure in itertools.product([a for a in series if a != b], statistics.MEASURES):
-            effects = _by_seed(tables["seeds"], config, measure)
+        effects = {of: _by_seed(tables["seeds"], config, of) for of in statistics.MEASURES}
+        for a, measure in itertools.product([a for a in series if a != b], effects):
             found = [
                 times(_levels(series[a], of_seed), _levels(series[b], of_seed))
-                for of_seed in effects.iloc
+                for of_seed in effects[measure].iloc
             ]
             counts = [sum(of_seed.bound == bound for of_seed in found) for bound in _BOUNDS]
             largest = max(series[b].values())
