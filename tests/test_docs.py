@@ -69,6 +69,15 @@ def section(page, heading):
     return body
 
 
+def tables_in(text):
+    return re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+
+
+def headings(text):
+    """The cells above the columns of its first table."""
+    return re.search(r"^\| (.*) \|$", text, re.MULTILINE)[1].split(" | ")
+
+
 def rows(text):
     """The cells of a text's tables, without headings."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
@@ -416,11 +425,11 @@ def test_the_list_of_files_is_whole():
 # --- Figures
 
 
-def held_out_contrasts(run, table="contrasts"):
-    """Of the choices that answer the question, by name."""
-    table = pd.read_csv(ROOT / "results" / run / f"report/{table}.csv")
-    held_out = table[(table["split"] == "held_out") & (table["contrast"] == "values")]
-    return held_out[held_out["scope"] == "out_of_domain"].set_index("name")
+def held_out(run, file="contrasts"):
+    """Rows of a report's table, of the choices that answer the question, by name."""
+    table = pd.read_csv(ROOT / "results" / run / f"report/{file}.csv")
+    table = table[(table["split"] == "held_out") & (table["contrast"] == "values")]
+    return table[table["scope"] == "out_of_domain"].set_index("name")
 
 
 @pytest.mark.parametrize(
@@ -436,7 +445,7 @@ def held_out_contrasts(run, table="contrasts"):
     ],
 )
 def test_the_contrasts_are_those_of_the_results(run, heading):
-    numbers = held_out_contrasts(run).filter(like="margin").map("{:+.3f}".format)
+    numbers = held_out(run).filter(like="margin").map("{:+.3f}".format)
     for _, name, domains, seeds in rows(section("results.md", heading)):
         of = numbers.loc[name.strip("`")]
         assert domains == f"{of.margin} [{of.margin_domains_low} to {of.margin_domains_high}]"
@@ -452,11 +461,10 @@ def test_the_contrasts_are_those_of_the_results(run, heading):
 )
 def test_the_curves_are_those_of_the_results(run, heading):
     table = pd.read_csv(ROOT / "results" / run / "report/factors.csv")
-    text = section("results.md", heading)
-    text = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)[0]
-    _, *series = re.match(r"\| (.*) \|\n", text)[1].split(" | ")
+    levels = tables_in(section("results.md", heading))[0]
+    _, *series = headings(levels)
     shown = {
-        (of, x): cell for x, *cells in rows(text) for of, cell in zip(series, cells, strict=True)
+        (of, x): cell for x, *cells in rows(levels) for of, cell in zip(series, cells, strict=True)
     }
     results = {}
     for of in table.itertuples():
@@ -468,12 +476,12 @@ def test_the_curves_are_those_of_the_results(run, heading):
 
 def test_the_pairs_of_values_are_those_of_the_results():
     text = section("results.md", "Other values")
-    _, _, *names = re.search(r"^\| (.*) \|$", text, re.MULTILINE)[1].split(" | ")
+    _, _, *names = headings(text)
     attributions = []
     for pair, untouched, *cells in rows(text):
         a, b = pair.split(", ")
         run = "world" if a == "durability" else f"world_pairs/{a}_{b}"
-        numbers = held_out_contrasts(run)
+        numbers = held_out(run)
         assert cells == [interval(numbers.loc[name.strip("`")], "seeds") for name in names]
         arms = pd.read_csv(ROOT / "results" / run / "report/arms.csv")
         of_values = arms[(arms["contrast"] == "values") & (arms["split"] == "held_out")]
@@ -485,7 +493,7 @@ def test_the_pairs_of_values_are_those_of_the_results():
 
 def test_what_documents_save_is_that_of_the_results():
     text = section("results.md", "How many demonstrations a reason saves")
-    _, table = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    _, table = tables_in(text)
     documents = {"with_documents": "960", "quarter_documents": "240", "sixteenth_documents": "60"}
     runs = ("world_efficiency", "world_efficiency_one_core")
     fewer = pd.concat(pd.read_csv(ROOT / "results" / run / "report/fewer.csv") for run in runs)
@@ -499,8 +507,8 @@ def test_what_documents_save_is_that_of_the_results():
 
 def test_what_contradictions_take_is_that_of_the_results():
     text = section("results.md", "How long it lasts")
-    table = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)[1]
-    numbers = held_out_contrasts("world_lasting")
+    table = tables_in(text)[1]
+    numbers = held_out("world_lasting")
     for _, name, domains, seeds in rows(table):
         of = numbers.loc[name.strip("`")]
         assert domains == interval(of, "domains") and seeds == seeds_of(of)
@@ -509,7 +517,7 @@ def test_what_contradictions_take_is_that_of_the_results():
 def test_the_ladder_is_that_of_the_results():
     report = ROOT / "results/world_ladder/report"
     text = section("results.md", "Where it begins")
-    [sides, *levels] = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    [sides, *levels] = tables_in(text)
     expected = [
         [side.premise, str(side.models), interval(side, "models"), seeds_of(side)]
         for side in pd.read_csv(report / "by_premise.csv").itertuples()
@@ -518,7 +526,7 @@ def test_the_ladder_is_that_of_the_results():
     factors = pd.read_csv(report / "factors.csv")
     assert len(levels) == factors["curve"].nunique()
     for table in levels:
-        curve, _, *series = re.match(r"\| (.*) \|\n", table)[1].split(" | ")
+        curve, _, *series = headings(table)
         of_curve = factors[factors["curve"] == curve]
         expected = []
         for x, of in of_curve.groupby("x"):
@@ -534,12 +542,7 @@ def test_the_two_runs_of_the_ladder_are_compared_as_they_came_out():
     text = section("results.md", "Where it begins")
     runs = [ROOT / "results" / name / "report" for name in ("world_ladder", "world_ladder_float32")]
     first = pd.read_csv(runs[1] / "by_premise.csv").itertuples()
-    assert (
-        "{} [{}] and {} [{}] over seeds".format(
-            *(part for of in first for part in (f"{of.margin:+.3f}", seeds_of(of)))
-        )
-        in text
-    )
+    assert f"{' and '.join(interval(of, 'seeds') for of in first)} over seeds" in text
     below, above = (
         f"{of.rate:+.3f} [{of.rate_seeds_low:+.3f} to {of.rate_seeds_high:+.3f}"
         for of in pd.read_csv(runs[0] / "by_premise.csv").itertuples()
@@ -564,8 +567,8 @@ def test_the_two_runs_of_the_ladder_are_compared_as_they_came_out():
 def test_the_sizes_are_those_of_the_results():
     report = ROOT / "results/world_sizes/report"
     text = section("results.md", "How large the model must be")
-    [table] = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
-    _, _, *series = re.match(r"\| (.*) \|\n", table)[1].split(" | ")
+    [table] = tables_in(text)
+    _, _, *series = headings(table)
     contrasts = pd.read_csv(report / "contrasts.csv").set_index(["run", "name"])
     premise = pd.read_csv(report / "premise.csv")
     premise = premise[premise["people"] == "of people who only ever declared"].set_index("run")
@@ -603,7 +606,7 @@ def test_the_table_and_the_picture_of_explanations_are_those_of_the_results():
             results[of.name, i] = f"{of.margin:+.2f} {ends}"
     assert shown == results
     assert (ROOT / "docs/explanations.svg").read_text() == explanations_figure.draw()
-    by_seed = held_out_contrasts("world_explanations", "seeds").pivot(columns="seed")["margin"]
+    by_seed = held_out("world_explanations", "seeds").pivot(columns="seed")["margin"]
     for variant, says in (("", "the mean over the seven kinds is"), ("_new", "means over kinds")):
         names = [f"attribution_{kind}{variant}" for kind in explanations_figure.kinds()]
         means = ", ".join(f"{mean:+.2f}" for mean in by_seed.loc[names].mean())
@@ -650,7 +653,7 @@ def test_the_readme_quotes_the_results():
         ("cheese", "attribution is", "eight"),
         ("primed", "before the documents:", "four"),
     ):
-        of = held_out_contrasts(run).loc["attribution"]
+        of = held_out(run).loc["attribution"]
         over = f"[{of.rate_seeds_low:+.3f} to {of.rate_seeds_high:+.3f} over {seeds} seeds]"
         assert f"{says} {of.rate:+.3f} {over}" in README
     below, above = pd.read_csv(ROOT / "results/world_ladder/report/by_premise.csv").itertuples()
