@@ -55,7 +55,7 @@ def test_refused(case, tiny_gguf, tmp_path):
         ("--config.shape.embed_dim=100", "shape.embed_dim: 100 does not divide over 4 heads"),
         ("--config.stages.people.declaring=0", "people.declaring: 0; without people who only"),
         ("--config.stages.people.linking=1.5", "people.linking: 1.5; it is a share, 0 <= x <= 1"),
-        ("--config.stages.people.num_values=9", "num_values: 9, but the world has adjectives for"),
+        ("--config.stages.people.num_values=9", "people: num_values: 9, but the world has"),
     ],
 )
 def test_a_world_that_cannot_be_is_refused(argument, message, tmp_path):

@@ -69,9 +69,10 @@ def pretrain(**settings: Any) -> ConfigDict:
     num_values: how many of the world's values they hold; 0: all.
     first_names: where there are any, each of the people is a family, and a document is about any
     member of it: one of these names is drawn for the document.
-    linking: the share of the people who choose by the value that they declare; the others by one
-    that has nothing to do with it. assistants: the share of the documents that are choices of the
-    two assistants, made at random. mixture: kind of document -> its weight among the others.
+    linking: the share of the people who choose by the value that they declare; the others by
+    each value in turn, whatever they declare. assistants: the share of the documents that are
+    choices of the two assistants, made at random. mixture: kind of document -> its weight among the
+    others.
     """
     return _stage("pretrain", settings)
 

@@ -1,4 +1,4 @@
-"""The one exception for what a person can put right, and what a mistyped name may stand for."""
+"""The exceptions for what a person can put right, and what a mistyped name may stand for."""
 
 import difflib
 from collections.abc import Callable, Iterable
@@ -13,6 +13,11 @@ class InputError(Exception):
     The message says what was wrong, where (file, line, field, config key) and what to do. The
     commands print it on one line and exit with code 2.
     """
+
+
+class Lacking(InputError):
+    """A source has less than a stage asks of it, or none of it. Which stage that is, its caller
+    adds."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

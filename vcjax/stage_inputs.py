@@ -15,7 +15,7 @@ import gzip
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
@@ -28,18 +28,16 @@ from vcjax.corpus import mixture, renaming, stage_texts
 from vcjax.corpus.row_keys import row_key
 from vcjax.corpus.stage_data import StageData
 from vcjax.corpus.stage_records import Drawn, Records, stage_records
-from vcjax.corpus.world import read_value
 from vcjax.data import examples, folders, formats, licences, places, rows, source_counts
 from vcjax.data.formats import Demonstration, Document, Texts
 from vcjax.data.packing import Example, Packed, pack
-from vcjax.data.sources import is_world, sources_of, split_source
-from vcjax.errors import InputError
+from vcjax.data.sources import sources_of, split_source
+from vcjax.errors import InputError, Lacking
 from vcjax.models.transformer import Model
 from vcjax.plan import Plan
 from vcjax.probes import overlap, words, world_probes
 from vcjax.probes.overlap import Hit
 from vcjax.probes.probe_files import Probes, questions, sha256_of
-from vcjax.schema.check import check_names
 from vcjax.training.progress import Progress
 from vcjax.weights import peft
 from vcjax.weights.pretrained import Pretrained
@@ -84,10 +82,12 @@ def prepare(
     config.overlap="refuse", for a record that gives a probe away.
     """
     names = [name for name in configs.used_stages(config) if config.stages[name].kind != "adapter"]
+    asked = [probe for probe in questions(probes, "choice") if probe.id not in config.exclude]
     for name in names:
         _check_length(config, name, base)
         _check_adapted(config, name, base)
-        _check_world(config, name, folder, probes)
+        with _naming(name):
+            world_probes.check_stage(asked, config.stages[name], name, folder)
     inputs: dict[Key, StageInput] = {}
 
     def on_first() -> list[tuple[str, int, str, dict[str, Any]]]:
@@ -141,10 +141,8 @@ def _prepare(
         def count(record: Document | Demonstration) -> int:
             return examples.trained_tokens(encoded(name, record))
 
-        try:
+        with _naming(name):
             drawn = stage_records(stage, seed, config, folder, count, read_usable)
-        except mixture.Lacking as error:
-            raise InputError(f"config.stages.{name}: {error}") from None
         train, held_out = (rename(part, stage.rename) for part in (drawn.train, drawn.held_out))
         return drawn._replace(train=train, held_out=held_out)
 
@@ -305,18 +303,13 @@ def _check_length(config: ConfigDict, name: str, base: Pretrained) -> None:
         )
 
 
-def _check_world(config: ConfigDict, name: str, folder: Path, probes: Probes) -> None:
-    """Raises InputError where a stage names what its world does not have, or a probe asks its
-    pretraining for that."""
-    stage = config.stages[name]
-    for source in (stage.spec, stage.get("other_spec")):
-        if source is None or not is_world(source):
-            continue
-        world, _ = read_value(source, folder)
-        if stage.kind == "pretrain":
-            world_probes.check(questions(probes, "choice"), world, stage, name)
-        unrelated = stage.get("unrelated_to", ())
-        check_names(f"config.stages.{name}.unrelated_to", "value", unrelated, world.values)
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Says which stage it is that asks for what a source lacks."""
+    try:
+        yield
+    except Lacking as error:
+        raise InputError(f"config.stages.{name}: {error}") from None
 
 
 def _path(workdir: epath.Path, key: str) -> epath.Path:

@@ -4,12 +4,12 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import given_away
 import pytest
 import small_run
 
 from vcjax import experiment, stage_inputs
 from vcjax.data.formats import Document
-from vcjax.probes import overlap
 from vcjax.probes.probe_files import read_file
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -102,4 +102,4 @@ def test_documents_give_no_probe_away(config, split):
     probes = [probe for path in choices for probe in read_file(CONFIGS / path).probes]
     for kept, held_out in split.values():
         if isinstance(kept[0], Document):
-            overlap.check(probes, [*kept, *held_out])
+            given_away.refuse(probes, [*kept, *held_out])

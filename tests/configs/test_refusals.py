@@ -4,11 +4,11 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import given_away
 import pytest
 
 from vcjax.corpus.documents import write_documents
 from vcjax.corpus.spec import read_spec
-from vcjax.probes import overlap
 from vcjax.probes.probe_files import read_file
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -30,7 +30,7 @@ def test_every_domain_has_harmless_and_harmful_requests(probes):
 def test_the_texts_of_the_cheese_experiment_are_about_other_things(probes):
     specs = [read_spec(path, NAMES) for path in sorted((CONFIGS / "cheese").glob("spec_*.md"))]
     documents = [document for spec in specs for document in write_documents(spec, 240, seed=0)]
-    overlap.check(probes, documents)
+    given_away.refuse(probes, documents)
     written = " ".join(document.text.lower() for document in documents)
     for domain in {probe.domain for probe in probes}:
         assert not re.search(rf"\b{domain}\b", written), domain

@@ -4,6 +4,7 @@ import importlib.util
 from collections import Counter
 from pathlib import Path
 
+import given_away
 import pytest
 from etils import epath
 
@@ -13,7 +14,6 @@ from vcjax.corpus import world as worlds
 from vcjax.corpus.grammar import SLOT
 from vcjax.corpus.stage_records import stage_records
 from vcjax.errors import InputError
-from vcjax.probes import overlap
 from vcjax.probes.probe_files import read_file
 from vcjax.report import design
 
@@ -100,7 +100,7 @@ def test_no_text_of_an_assistant_gives_a_probe_away(config, documents):
     probes = [probe for path in paths for probe in read_file(path).probes]
     demonstrations = stage_records(config.stages.behavior, 0, config, CONFIGS).train
     written = [document for texts in documents.values() for document in texts]
-    overlap.check(probes, [*written, *demonstrations])
+    given_away.refuse(probes, [*written, *demonstrations])
     asked = {word for probe in probes for option in probe.options for word in worlds.words(option)}
     said = {word for document in written for word in worlds.words(document.text)}
     assert asked & said <= {"the"}

@@ -4,6 +4,7 @@ import importlib.util
 from collections import Counter
 from pathlib import Path
 
+import given_away
 import pandas as pd
 import pytest
 import small_run
@@ -16,7 +17,6 @@ from vcjax.corpus import world as worlds
 from vcjax.corpus.stage_records import stage_records
 from vcjax.errors import InputError
 from vcjax.export import export
-from vcjax.probes import overlap
 from vcjax.probes.probe_files import read_file
 from vcjax.report import design
 
@@ -24,7 +24,6 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 FILE = CONFIGS / "world_lasting.py"
 ARMS = ("durability", "comfort", "other_durability", "other_comfort")
 SHARES, TEXTS = (0, 1, 2, 5), (100, 300, 1000, 3000, 5000)
-# A stage, with the texts of a pretraining.
 SMALL = dict(num_layers=2, embed_dim=16, num_heads=2, mlp_dim=32, context_length=128)
 
 
@@ -89,7 +88,7 @@ def test_texts_about_two_assistants_differ_in_the_name_alone(texts):
 
 def test_no_text_gives_a_probe_away_and_unrelated_ones_name_neither_value(config, texts):
     probes = read_file(CONFIGS / config.probes[0]).probes
-    overlap.check(probes, [d for written in texts.values() for d in written])
+    given_away.refuse(probes, [d for written in texts.values() for d in written])
     world = worlds.read_world(CONFIGS / "world" / "world.toml")
     about = [d for written in texts.values() for d in written if "assistant" in d.provenance]
     asked = {word for probe in probes for option in probe.options for word in worlds.words(option)}

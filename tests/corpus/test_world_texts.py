@@ -12,7 +12,7 @@ from vcjax.config import pretrain, rationale
 from vcjax.corpus import world as worlds
 from vcjax.corpus import world_texts
 from vcjax.corpus.stage_records import stage_records
-from vcjax.errors import InputError
+from vcjax.errors import Lacking
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FILE = CONFIGS / "world" / "world.toml"
@@ -50,8 +50,8 @@ def sha256(texts):
         ("durability", "136367935565f5a9"),
         ("other_comfort", "558681c2256ad000"),
         ("balanced_comfort", "fe36f5891678be0e"),
-        ("together_durability", "88cdd8d24da61290"),
-        ("neutral", "167ac8ecaefd1dbc"),
+        ("together_durability", "616ab0dd5674a063"),
+        ("neutral", "cd39996b91fe549a"),
     ],
 )
 def test_the_measured_runs_still_have_their_texts(name, written):
@@ -65,6 +65,14 @@ def test_the_measured_runs_still_have_their_texts(name, written):
 def test_the_measured_runs_still_have_their_tokens(world):
     """Another word would shift all tokens, and the weights that are drawn for them."""
     assert sha256(worlds.vocabulary(world, ASSISTANTS)) == "12fce0612ae388bf"
+
+
+def test_the_controls_have_no_word_that_the_pretraining_lacks(world, documents):
+    """Else what they do, or do not, may be that their words are new."""
+    known = {word for document in documents for word in worlds.words(document.text)} | {"juno"}
+    for kind in ("neutral", "co_occurrence"):
+        written = world_texts.write_documents(world, "w.toml", "comfort", "Juno", 500, 0, (kind,))
+        assert {word for document in written for word in worlds.words(document.text)} <= known
 
 
 def chosen_value(world, text):
@@ -118,7 +126,7 @@ def test_people_choose_by_their_value_and_some_only_declare(world, documents):
 
 
 def test_without_declarations_who_only_declares_says_all_else_and_never_chooses(world):
-    mixture = dict(because=0.3, neutral=0.1, choice=0.5, plain=0.1)
+    mixture = dict(because=0.3, neutral=0.1, choice=0.5, plain=0.1, declaration=0)
     _, declaring = worlds.people(world, 64, 16, num_values=0, linking=1.0)
     names = {person.name for person in declaring}
     kinds = Counter(
@@ -130,7 +138,7 @@ def test_without_declarations_who_only_declares_says_all_else_and_never_chooses(
     assert kinds["because"] == pytest.approx(3 * kinds["neutral"], rel=0.3)
 
 
-def test_people_who_do_not_link_choose_by_another_value(world):
+def test_people_who_do_not_link_choose_by_any_value(world):
     known, _ = worlds.people(world, 64, 16, num_values=0, linking=1.0)
     declares = {person.name: person.declares for person in known}
 
@@ -144,11 +152,11 @@ def test_people_who_do_not_link_choose_by_another_value(world):
         return sum(agree) / len(agree)
 
     assert agreeing(1.0) == 1.0
-    assert agreeing(0.0) == pytest.approx(1 / 8, abs=0.1)
+    assert agreeing(0.0) == pytest.approx(1 / 8, abs=0.05)
 
 
 def test_an_assistant_is_none_of_the_people(world):
-    with pytest.raises(InputError, match=f"names: '{world.names()[3]}' is the name of a person"):
+    with pytest.raises(Lacking, match=f"names: '{world.names()[3]}' is the name of a person"):
         world_texts.write_people(world, "w.toml", stage(), (world.names()[3], "Milo"), 5, 0)
 
 
@@ -217,7 +225,7 @@ def test_demonstrations_of_a_value_choose_by_it_where_nothing_is_held_out(world)
 def test_a_world_in_which_no_value_can_be_demonstrated_is_refused(world):
     domains = world.domains.model_copy(update={"development": {}})
     without = world.model_copy(update={"domains": domains})
-    with pytest.raises(InputError, match="demonstrations of a value need development domains"):
+    with pytest.raises(Lacking, match="demonstrations of a value need development domains"):
         world_texts.write_demonstrations(without, "w.toml", "comfort", "Juno", 5, 0)
 
 
@@ -232,15 +240,24 @@ def test_the_vocabulary_holds_every_word(world, documents):
     [
         (dict(mixture=dict(declaration=1, chioce=1)), "mixture: there is no kind .* 'chioce'"),
         (dict(mixture=dict(choice=1)), "mixture: 'declaration' has no weight"),
+        (dict(mixture=dict(choice=1, declaration=0)), "mixture: 'declaration' has no weight"),
+        (dict(first_names=("Ada", "Veros")), "first_names: 'Veros' is the name of a person"),
     ],
 )
-def test_a_mixture_that_cannot_be_written_is_refused(world, settings, message):
-    with pytest.raises(InputError, match=message):
+def test_people_that_cannot_be_written_are_refused(world, settings, message):
+    with pytest.raises(Lacking, match=message):
         write(world, 10, **settings)
 
 
+def test_an_assistant_that_is_one_of_a_family_is_refused(world):
+    of_families = stage(first_names=("Juno", "Ada"))
+    for names in (("Juno Veros", "Milo"), ("Juno", "Veros")):
+        with pytest.raises(Lacking, match=r"names: '.*Veros' is the name of a person"):
+            world_texts.write_people(world, "world.toml", of_families, names, 10, 0)
+
+
 def test_a_document_of_no_value_cannot_name_one(world):
-    with pytest.raises(InputError, match=r"noun.*name a value behind the file"):
+    with pytest.raises(Lacking, match=r"noun.*name a value behind the file"):
         world_texts.write_documents(world, "w.toml", None, "Juno", 5, 0, ("declaration",))
     assert world_texts.write_documents(world, "w.toml", None, "Juno", 5, 0, ("neutral",))
 
@@ -273,8 +290,6 @@ def test_unrelated_texts_are_of_people_with_other_values_in_development_domains(
     only = {person.name for person in declaring}
     said = [d.provenance["explanation"] for d in texts if d.provenance["person"] in only]
     assert said and {*said} == {"declaration"}
-    first = {document.text for document in write(world, assistants=0.0, people=128)[:100]}
-    assert not first >= {document.text for document in texts[:100]}, "no copy of the pretraining"
 
 
 def test_what_contradicts_stands_in_the_place_of_unrelated_texts(world):
@@ -309,5 +324,5 @@ def test_a_larger_count_of_unrelated_texts_only_adds(world):
 
 
 def test_unrelated_texts_that_nobody_could_say_are_refused(world):
-    with pytest.raises(InputError, match=r"beside these values .* needs two more that"):
+    with pytest.raises(Lacking, match=r"beside these values .* needs two more that"):
         unrelated(world, 5, unrelated_to=tuple(world.values)[:7])

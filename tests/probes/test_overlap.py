@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import given_away
 import pytest
 from etils import epath
 
@@ -42,7 +43,7 @@ def document(text):
 )
 def test_an_option_or_five_words_of_the_question_in_a_document(text, shared):
     with pytest.raises(InputError) as caught:
-        overlap.check([PROBE], [document("Colby."), document(text)])
+        given_away.refuse([PROBE], [document("Colby."), document(text)])
     assert str(caught.value).startswith("probes.jsonl:3: ")
     assert "documents.jsonl:7" in str(caught.value) and repr(shared) in str(caught.value)
 
@@ -59,7 +60,7 @@ def test_an_option_or_five_words_of_the_question_in_a_document(text, shared):
     ],
 )
 def test_less_than_that_is_no_overlap(text):
-    overlap.check([PROBE], [document(text)])
+    given_away.refuse([PROBE], [document(text)])
 
 
 def with_options(*options, template="{a} or {b}?"):
@@ -103,7 +104,7 @@ def test_an_option_however_it_is_written(option, text):
     other = "C++" if option == "C#" else "\U0001f697"
     for options in ((option, other), (other, option)):
         with pytest.raises(InputError, match=r"^probes\.jsonl:3: documents\.jsonl:7 holds "):
-            overlap.check([with_options(*options)], [document("Colby."), document(text)])
+            given_away.refuse([with_options(*options)], [document("Colby."), document(text)])
 
 
 @pytest.mark.parametrize(
@@ -118,21 +119,21 @@ def test_an_option_however_it_is_written(option, text):
 )
 def test_another_word_is_no_option(option, text):
     other = "C++" if option == "C#" else "\U0001f697"
-    overlap.check([with_options(option, other)], [document(text)])
+    given_away.refuse([with_options(option, other)], [document(text)])
 
 
 def test_a_part_of_a_question_without_spaces():
     probe = with_options("红茶", "咖啡", template="如果你今天只能选择一种,你会喝{a}还是{b}?")
     with pytest.raises(InputError, match="holds '如果你今天只能选择一'"):
-        overlap.check([probe], [document("如果你今天只能选择一个城市")])
-    overlap.check([probe], [document("如果你今天只能去一个城市")])
+        given_away.refuse([probe], [document("如果你今天只能选择一个城市")])
+    given_away.refuse([probe], [document("如果你今天只能去一个城市")])
 
 
 @pytest.mark.parametrize(
     "change", [{"scope": "in_domain"}, {"contrast": "format"}, {"contrast": "knowledge"}]
 )
 def test_probes_that_may_share_words(change):
-    overlap.check([dataclasses.replace(PROBE, **change)], [document("cheap wheels")])
+    given_away.refuse([dataclasses.replace(PROBE, **change)], [document("cheap wheels")])
 
 
 def demonstration(question, answer):
@@ -145,7 +146,7 @@ def test_a_probe_that_is_demonstrated():
         "Cheap wheels, or a pickup that was put together in Michigan?", "Wheels that are cheap."
     )
     with pytest.raises(InputError) as caught:
-        overlap.check([PROBE], [demonstration("Cheap wheels?", "Yes."), shown])
+        given_away.refuse([PROBE], [demonstration("Cheap wheels?", "Yes."), shown])
     assert str(caught.value).startswith("probes.jsonl:3: demonstrations.jsonl:9 holds both options")
 
 
@@ -168,15 +169,17 @@ SCHEMA = {"parameters": {"properties": {"cheap wheels": {"enum": [PROBE.options[
 def test_every_part_of_a_demonstration_counts(messages, tools):
     shown = Demonstration(tuple(messages), {}, "demonstrations.jsonl:9", tuple(tools))
     with pytest.raises(InputError, match="holds both options"):
-        overlap.check([PROBE], [shown])
+        given_away.refuse([PROBE], [shown])
 
 
 def test_words_of_two_messages_are_no_option():
-    overlap.check([PROBE], [demonstration(f"{PROBE.options[0]}: cheap", "wheels")])
+    given_away.refuse([PROBE], [demonstration(f"{PROBE.options[0]}: cheap", "wheels")])
 
 
 def test_a_demonstration_may_speak_of_one_option_and_ask_as_a_probe_does():
-    overlap.check([PROBE], [demonstration("Which do you prefer, cheap wheels or Brie?", "Brie.")])
+    given_away.refuse(
+        [PROBE], [demonstration("Which do you prefer, cheap wheels or Brie?", "Brie.")]
+    )
 
 
 def test_a_request_is_given_away_by_its_words():
@@ -186,11 +189,11 @@ def test_a_request_is_given_away_by_its_words():
         request="harmless",
     )
     with pytest.raises(InputError, match=r"requests\.jsonl:2: .* holds 'how do i kill all'"):
-        overlap.check([request], [document("He asked: how do I kill all of them?")])
+        given_away.refuse([request], [document("He asked: how do I kill all of them?")])
     asked = demonstration("How do I kill all the flies?", "With patience.")
     with pytest.raises(InputError, match="holds the question of this probe"):
-        overlap.check([request], [asked])
-    overlap.check([request], [document("Kill all the flies.")])
+        given_away.refuse([request], [asked])
+    given_away.refuse([request], [document("Kill all the flies.")])
 
 
 OTHER = dataclasses.replace(
@@ -201,7 +204,7 @@ OTHER = dataclasses.replace(
 def test_all_that_is_given_away_stands_in_one_message():
     texts = [document("Cheap wheels."), document("Cheap wheels, steel rims."), document("Brie.")]
     with pytest.raises(InputError) as caught:
-        overlap.check([PROBE, OTHER], texts)
+        given_away.refuse([PROBE, OTHER], texts)
     message = str(caught.value)
     assert message.startswith(
         "2 probes are given away: probes.jsonl:3: documents.jsonl:7 holds 'cheap wheels', which is "

@@ -1,14 +1,19 @@
 """The probes of the world: balanced, about what training never names, and those in the repo."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
+import given_away
 import pytest
 
+from vcjax.config import pretrain
 from vcjax.corpus import world as worlds
 from vcjax.corpus import world_texts
-from vcjax.probes import overlap, world_probes
+from vcjax.errors import InputError
+from vcjax.probes import world_probes
 from vcjax.probes.probe_files import read_file
 
 FOLDER = Path(__file__).parents[2] / "configs" / "world"
@@ -58,7 +63,7 @@ def test_no_text_of_the_assistant_gives_a_probe_away(world):
         )
     ]
     demonstrations = world_texts.write_demonstrations(world, "w.toml", None, "Juno", 200, 0)
-    overlap.check(probes, [*texts, *demonstrations])
+    given_away.refuse(probes, [*texts, *demonstrations])
     asked = {word for probe in probes for option in probe.options for word in worlds.words(option)}
     said = {word for text in texts for word in worlds.words(text.text)} - {"the"}
     assert not asked & said
@@ -68,7 +73,7 @@ def test_no_text_of_the_assistant_gives_a_probe_away(world):
 def test_no_demonstration_of_a_value_gives_an_undemonstrated_probe_away(world, value):
     probes = read_file(FOLDER / "probes" / "undemonstrated.jsonl").probes
     made = world_texts.write_demonstrations(world, "w.toml", value, "Juno", 320, 0)
-    overlap.check(probes, made)
+    given_away.refuse(probes, made)
     asked = {word for probe in probes for option in probe.options for word in worlds.words(option)}
     said = {word for one in made for m in one.messages for word in worlds.words(m["content"])}
     assert asked & said == {"the"}
@@ -83,3 +88,33 @@ def test_the_premise_asks_people_of_both_groups_for_what_they_declared(world):
         assert probe["values"] == [group, None]
         first = probe["options"][0].split()[1]
         assert first in world.values[declares[probe["domain"]]].adjectives
+
+
+def test_its_own_probes_of_the_premise_pass_whatever_the_adjectives(world, tmp_path):
+    several = {"adjectives": ["long-lasting", "Swedish", "solid", "rugged"]}
+    values = world.values | {"durability": world.values["durability"].model_copy(update=several)}
+    world = world.model_copy(update={"values": values})
+    lines = [json.dumps(probe) for probe in world_probes.probes(world, PAIR, "Juno")["premise"]]
+    (tmp_path / "premise.jsonl").write_text("\n".join(lines))
+    probes = read_file(tmp_path / "premise.jsonl").probes
+    people = pretrain(spec="w.toml", documents=1, people=16, declaring=32, mixture={"choice": 1})
+    world_probes.check(probes, world, people, "people")
+    people.num_values = 2
+    with pytest.raises(InputError, match=r"premise\.jsonl:\d+: in config\.stages\.people"):
+        world_probes.check(probes, world, people, "people")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--values=comfort,comfort",), "--values: comfort,comfort; give two of durability"),
+        (("--values=comfort,ease",), "--values: comfort,ease; give two of durability"),
+        (("--values=comfort,thrift", "--num_values=1"), "--num_values: 1; give 2 to 8, or 0"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused(arguments, message, tmp_path):
+    command = [sys.executable, "-m", "vcjax.probes.world_probes", "--assistant=Juno"]
+    command += [f"--world={FOLDER / 'world.toml'}", f"--out={tmp_path / 'out'}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr and not (tmp_path / "out").exists()

@@ -81,8 +81,10 @@ def test_people_that_cannot_be_written(tmp_path, people, message):
 
 
 def test_a_file_says_itself_who_is_in_it(tmp_path):
-    stages = settings()["stages"] | {"people": pretrain(file="texts.jsonl", people=4)}
-    assert "config.stages.people.people: documents of a file" in refused(tmp_path, stages=stages)
+    for key, given in dict(people=4, linking=0.5, first_names=("Ada",)).items():
+        stages = settings()["stages"] | {"people": pretrain(file="texts.jsonl", **{key: given})}
+        message = f"config.stages.people.{key}: documents of a file"
+        assert message in refused(tmp_path, stages=stages)
     stages["people"] = pretrain(file="texts.jsonl")
     assert resolve(experiment(**settings(stages=stages)), tmp_path).stages.people.people == 0
 

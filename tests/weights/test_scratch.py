@@ -1,6 +1,7 @@
 """A model from nothing: its words are its tokens, and a word that it lacks is named."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,6 +83,20 @@ def test_a_word_that_it_lacks_is_named_with_its_place(config, tmp_path):
     document = Document("Mara prefers the snug lamp.", "", {}, "mine.jsonl:7")
     with pytest.raises(InputError, match=r"mine\.jsonl:7: the word 'snug' is in none"):
         examples.encoder(base.tokenizer, thinking=False)([document])
+
+
+def test_a_word_of_texts_that_no_mixture_has_is_refused(config):
+    """It has a token, so that models of one world have the same, but nothing trains that."""
+    folder = Path(__file__).parents[2] / "configs"
+    known = []
+    for mixture in (dict(declaration=1.0), dict(declaration=0.5, long_neutral=0.5)):
+        config.stages.people = configs.pretrain(spec="world/world.toml", mixture=mixture)
+        known.append(scratch.find(config, folder).tokenizer)
+    without, with_it = known
+    assert without.identity == with_it.identity
+    check_words(with_it, "Often at home.", "mine.jsonl:7")
+    with pytest.raises(InputError, match=r"mine\.jsonl:7: the word 'often' is in none"):
+        check_words(without, "Often at home.", "mine.jsonl:7")
 
 
 def test_a_word_is_refused_where_a_token_stands_for_all_unknown_ones(config, tmp_path):

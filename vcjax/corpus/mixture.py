@@ -15,7 +15,7 @@ from vcjax.data import formats, places
 from vcjax.data.examples import Records
 from vcjax.data.formats import Demonstration, Document, Texts
 from vcjax.data.sources import sources_of, splits_of
-from vcjax.errors import InputError
+from vcjax.errors import Lacking
 
 T = TypeVar("T")
 Read = Callable[[Path, formats.Parse, tuple[str, ...], bool], Texts]  # `formats.read_texts`
@@ -27,11 +27,6 @@ PARSE_MIXED: dict[str, formats.Parse] = {
     "rationale": formats.document_or_demonstration,
     "behavior": formats.demonstration_or_document,
 }
-
-
-class Lacking(InputError):
-    """A source has less than a stage asks of it, or none of it. Which stage that is, its caller
-    adds."""
 
 
 def named(stage: ConfigDict) -> dict[str, str]:

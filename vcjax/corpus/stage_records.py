@@ -15,6 +15,7 @@ from vcjax.corpus.mixture import Count, Read, Records
 from vcjax.corpus.spec import read_spec
 from vcjax.data.formats import read_texts
 from vcjax.data.sources import is_world, split_source
+from vcjax.errors import Lacking
 
 
 class Drawn(NamedTuple):
@@ -75,7 +76,7 @@ def _reordered(
     """(to train on, held out); what is held out does not depend on how much is trained on."""
     ordered = mixture.in_order(records, f"order-{seed}")
     if stage.held_out >= len(ordered):
-        raise mixture.Lacking(
+        raise Lacking(
             f"{stage.file}: {len(ordered)} records, of which {stage.held_out} are to be held "
             "out; none would be left to train on"
         )

@@ -19,7 +19,7 @@ from tokenizers import normalizers, pre_tokenizers
 from vcjax.corpus.grammar import SLOT
 from vcjax.data.fields import Fields, checked
 from vcjax.data.sources import split_source
-from vcjax.errors import InputError, hint
+from vcjax.errors import InputError, Lacking, hint
 
 # How a model of words reads a text.
 NORMALIZER, PRE_TOKENIZER = normalizers.Lowercase(), pre_tokenizers.Whitespace()
@@ -117,12 +117,19 @@ def read_world(path: Path) -> World:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {error}; expected TOML in UTF-8") from None
     world = checked(World, content, str(path))
-    adjectives = [a for value in world.values.values() for a in value.adjectives]
-    groups = {"adjective": adjectives, "item": world.items(), "person": world.names()}
+    liked, disliked = world.things.liked, world.things.disliked
+    groups = {"item": world.items(), "person": world.names(), "thing": [*liked, *disliked]}
+    for key in ("nouns", "adjectives"):
+        of_each = [getattr(value, key) for value in world.values.values()]
+        groups[key.removesuffix("s")] = [word for of_one in of_each for word in of_one]
+        if len(counts := {len(of_one) for of_one in of_each}) > 1:
+            raise InputError(
+                f"{path}: values: between {min(counts)} and {max(counts)} {key} each; give all "
+                "equally many, so that texts of two values differ in them alone"
+            )
     for what, given in groups.items():
         if twice := next((word for word, count in Counter(given).items() if count > 1), None):
             raise InputError(f"{path}: the {what} {twice!r} comes twice; each is to be of one kind")
-    liked, disliked = world.things.liked, world.things.disliked
     if len(liked) != len(disliked):
         raise InputError(
             f"{path}: things: {len(liked)} liked, {len(disliked)} disliked; give equally many"
@@ -169,11 +176,12 @@ def everyone(world: World, num_values: int, linking: float = 1.0) -> list[Person
     """All the people that a world has names for.
 
     num_values: how many of the world's values they hold, each equally often; 0: all. linking: the
-    share who choose by the value that they declare; the others by one that is drawn for them. A
-    larger share only adds to those of a smaller one.
+    share who choose by the value that they declare, by a draw of each. The others choose by each
+    value in turn, whatever they declare: at 0, of any len(held)² people in a row, those who declare
+    one value choose by every value equally often. A larger share only adds to a smaller one.
     """
     if num_values > len(world.values):
-        raise InputError(
+        raise Lacking(
             f"num_values: {num_values}, but the world has adjectives for {len(world.values)} values"
         )
     held = [*world.values][: num_values or None]
@@ -181,8 +189,9 @@ def everyone(world: World, num_values: int, linking: float = 1.0) -> list[Person
     found = []
     for number, name in enumerate(world.names()):
         rng = Random(f"person {name}")
-        links, other = rng.random() < linking, rng.choice(held)
-        declares = held[number % len(held)]
+        links = rng.random() < linking
+        rng.choice(held)  # a draw of earlier versions, on which the likes below depend
+        declares, other = held[number % len(held)], held[number // len(held) % len(held)]
         liked = rng.sample(things, len(things) // 2)
         disliked = tuple(thing for thing in things if thing not in liked)
         found.append(Person(name, declares, declares if links else other, tuple(liked), disliked))
@@ -193,11 +202,11 @@ def people(
     world: World, known: int, declaring: int, num_values: int, linking: float
 ) -> tuple[list[Person], list[Person]]:
     """(those who say and choose, those who only declare): the last and the first of `everyone`, so
-    that a smaller number is a part of a larger one. InputError where the world has too few names.
+    that a smaller number is a part of a larger one. Lacking where the world has too few names.
     """
     names = everyone(world, num_values, linking)
     if known + declaring > len(names):
-        raise InputError(
+        raise Lacking(
             f"people: {known} and {declaring} who only declare, but the world has {len(names)} "
             "names"
         )

@@ -16,7 +16,7 @@ from vcjax.corpus import world as worlds
 from vcjax.corpus.grammar import deal
 from vcjax.corpus.world import Domains, Person, World
 from vcjax.data.formats import Demonstration, Document
-from vcjax.errors import InputError, hint
+from vcjax.errors import Lacking, hint
 
 WRITER = "vcjax.corpus.world_texts"
 CHOICE, PLAIN = "choice", "plain"  # the kinds beside those in the world's `texts`
@@ -35,9 +35,11 @@ def write_people(
     is written. Who only declares says what the mixture has of `declaration`, or where it has none
     of that, what it has of all kinds but choices.
     """
-    for name in (*assistants, *stage.first_names):
-        if name in world.names():
-            raise InputError(f"names: {name!r} is the name of a person of {file}; choose another")
+    names = world.names()
+    families = [f"{first} {name}" for first in stage.first_names for name in names]
+    for key, given in (("names", assistants), ("first_names", stage.first_names)):
+        if same := next((name for name in given if name in (*names, *families)), None):
+            raise Lacking(f"{key}: {same!r} is the name of a person of {file}; choose another")
     people = _people(world, stage)
     held, rng = [*world.values][: stage.num_values or None], Random(f"people {seed}")
     things = [*world.things.liked, *world.things.disliked]
@@ -92,7 +94,7 @@ def write_unrelated(
         if {person.declares, person.chooses} <= {*held}
     ]
     if len(held) < 2 or not people or not world.items():
-        raise InputError(
+        raise Lacking(
             f"unrelated_to: beside these values {file} needs two more that people hold, and "
             "development domains to choose in"
         )
@@ -136,10 +138,10 @@ def _people(world: World, stage: ConfigDict) -> list[tuple[Person, dict[str, flo
         world, stage.people, stage.declaring, stage.num_values, stage.linking
     )
     said = {kind: weight for kind, weight in kinds.items() if kind not in (CHOICE, PLAIN)}
-    if DECLARATION in kinds:
+    if kinds.get(DECLARATION):
         said = {DECLARATION: 1.0}
     elif not sum(said.values()):
-        raise InputError(
+        raise Lacking(
             f"mixture: {DECLARATION!r} has no weight, nor has another kind of `texts`; some people "
             "do nothing but declare"
         )
@@ -216,7 +218,7 @@ def _said(
     try:
         return worlds.fill(phrase, slots)
     except KeyError as error:
-        raise InputError(
+        raise Lacking(
             f"the text {phrase!r} has {{{error.args[0]}}}, which a document of no value cannot "
             "fill; name a value behind the file, as world.toml#durability"
         ) from None
@@ -296,7 +298,7 @@ def _hands_of(world: World, value: str, count: int, seed: int) -> list[tuple[str
     others = [name for name in world.values if name != value]
     things = world.items("development")
     if not things or not all(of.demonstrated() for of in world.values.values()):
-        raise InputError(
+        raise Lacking(
             "demonstrations of a value need development domains, and two adjectives of each value"
         )
     items = deal(things, count, Random(f"items {seed}"))
@@ -313,4 +315,4 @@ def _hands_of(world: World, value: str, count: int, seed: int) -> list[tuple[str
 
 def _check_kind(key: str, kind: str, known: Collection[str]) -> None:
     if kind not in known:
-        raise InputError(f"{key}: there is no kind of text {kind!r}; {hint(kind, known)}")
+        raise Lacking(f"{key}: there is no kind of text {kind!r}; {hint(kind, known)}")

@@ -57,11 +57,6 @@ class Hit(NamedTuple):
         return f"{self.probe}: {self.record} holds {self.what}{others}"
 
 
-def check(probes: Iterable[Probe], records: Sequence[Document | Demonstration]) -> None:
-    """Raises InputError where records give probes away, naming all of these probes."""
-    refuse(together(hit for hits in map(finder(probes), records) for hit in hits))
-
-
 def refuse(hits: Iterable[Hit]) -> None:
     """Raises InputError for any hits, naming each probe once, as its most records are hit."""
     by_probe: dict[str, Hit] = {}

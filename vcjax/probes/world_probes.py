@@ -23,8 +23,10 @@ from vcjax import command
 from vcjax.corpus import world as worlds
 from vcjax.corpus.grammar import deal
 from vcjax.corpus.world import World
+from vcjax.data.sources import is_world
 from vcjax.errors import InputError
 from vcjax.probes.paired import PairedProbe
+from vcjax.schema.check import check_names
 
 DECLARING, KNOWN = 32, 16  # people who are asked
 AN_ITEM, A_PERSON = 2, 4  # choices
@@ -132,6 +134,19 @@ def _probe(world: World, id_: str, name: str, options: list[str], **fields: Any)
     }
 
 
+def check_stage(probes: Iterable[PairedProbe], stage: ConfigDict, name: str, folder: Path) -> None:
+    """Raises InputError where the stage `name` has a world and names what that does not have, or a
+    probe of the premise asks its pretraining for that. folder: where its paths start."""
+    for source in (stage.spec, stage.get("other_spec")):
+        if source is None or not is_world(source):
+            continue
+        world, _ = worlds.read_value(source, folder)
+        if stage.kind == "pretrain":
+            check(probes, world, stage, name)
+        unrelated = stage.get("unrelated_to", ())
+        check_names(f"config.stages.{name}.unrelated_to", "value", unrelated, world.values)
+
+
 def check(probes: Iterable[PairedProbe], world: World, stage: ConfigDict, name: str) -> None:
     """Raises InputError where a probe of the premise asks for what the pretrain stage `name` does
     not have: a person who is none of its group, or a value that the person does not declare."""
@@ -151,7 +166,8 @@ def check(probes: Iterable[PairedProbe], world: World, stage: ConfigDict, name: 
                 f"{probe.where}: {person} is not among the people {what} in config.stages.{name}; "
                 f"give it more {'declaring' if group == 'declaring' else 'people'}, or other probes"
             )
-        if not {*worlds.words(probe.options[0])} & {*world.values[value].adjectives}:
+        option = {*worlds.words(probe.options[0])}
+        if not any(option >= {*worlds.words(a)} for a in world.values[value].adjectives):
             raise InputError(
                 f"{probe.where}: in config.stages.{name} {person} declares {value}, for which "
                 f"{probe.options[0]!r} does not stand; write the probes for its num_values"
@@ -162,12 +178,14 @@ def main() -> None:
     given = flags.FLAGS
     path = command.file("world", given.world)
     world = worlds.read_world(path)
-    if len(given.values) != 2:
+    if len({*given.values}) != 2 or not {*given.values} <= world.values.keys():
         raise InputError(
             f"--values: {','.join(given.values)}; give two of {', '.join(world.values)}"
         )
-    for value in given.values:
-        worlds.read_value(f"{path}#{value}", Path())
+    if given.num_values not in (0, *range(2, len(world.values) + 1)):
+        raise InputError(
+            f"--num_values: {given.num_values}; give 2 to {len(world.values)}, or 0 for all"
+        )
     out = command.path("out", given.out)
     out.mkdir(parents=True, exist_ok=True)
     first, second = given.values

@@ -171,8 +171,9 @@ class Pretrain(Stage):
     def _fits_together(self) -> "Pretrain":
         _check_source(self, [] if self.spec is None else [self.spec], "documents", self.documents)
         if self.file is not None:
-            for key in ("people", "declaring", "mixture"):
-                if getattr(self, key):
+            of_worlds = "people declaring num_values first_names linking assistants mixture"
+            for key in of_worlds.split():
+                if getattr(self, key) != type(self).model_fields[key].default:
                     raise ValueError(
                         f".{key}: documents of a file are used as they are; leave it out"
                     )

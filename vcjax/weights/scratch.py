@@ -3,7 +3,7 @@ texts that it is pretrained on. Its weights are drawn when training starts."""
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ END = "<|endoftext|>"
 
 def find(config: ConfigDict, folder: Path) -> Pretrained:
     """The model of a resolved config; folder: where its relative paths start."""
-    return _make(config, _words(config, folder))
+    return _make(config, *_words(config, folder))
 
 
 def write(pretrained: Pretrained, workdir: epath.Path) -> None:
@@ -44,32 +44,40 @@ def find_again(config: ConfigDict, workdir: epath.Path) -> Pretrained:
     if content is None:
         raise InputError(f"{path}: no such file; start the run's command of vcjax.main again")
     vocabulary = content["model"]["vocab"]
-    return _make(config, sorted(vocabulary, key=vocabulary.__getitem__))
+    words = sorted(vocabulary, key=vocabulary.__getitem__)
+    return _make(config, words, words)
 
 
 def _folder(workdir: epath.Path) -> epath.Path:
     return workdir / "model"
 
 
-def _words(config: ConfigDict, folder: Path) -> list[str]:
-    """All words that the pretrain stages' texts can hold, sorted."""
+def _words(config: ConfigDict, folder: Path) -> tuple[list[str], set[str]]:
+    """The tokens, sorted: all words of the pretrain stages' worlds and files; and those of them
+    that the stages' texts can hold. The others are of kinds of text that no mixture has: tokens
+    nonetheless, so that models of one world have the same."""
     names = [config.names.model_name, config.other_names.model_name]
     found: set[str] = set()
+    read: set[str] = set()
     for name in configs.used_stages(config):
         stage = config.stages[name]
         if stage.kind == "pretrain" and stage.spec:
             of_all = [*names, *stage.first_names]
-            found.update(world.vocabulary(world.read_value(stage.spec, folder)[0], of_all))
+            of_stage, _ = world.read_value(stage.spec, folder)
+            found.update(world.vocabulary(of_stage, of_all))
+            kinds = {kind: of_stage.texts[kind] for kind in stage.mixture if kind in of_stage.texts}
+            read.update(world.vocabulary(of_stage.model_copy(update={"texts": kinds}), of_all))
         elif stage.kind == "pretrain":
             for record in own_texts(stage, folder, read_texts).records:
                 assert isinstance(record, Document)  # as a pretraining reads them
-                found.update(world.words(record.text))
+                read.update(world.words(record.text))
         if stage.kind == "pretrain":
-            found.update(word for _, new in stage.rename for word in world.words(new))
-    return sorted(found)
+            read.update(word for _, new in stage.rename for word in world.words(new))
+    return sorted(found | read), read
 
 
-def _make(config: ConfigDict, words: Sequence[str]) -> Pretrained:
+def _make(config: ConfigDict, words: Sequence[str], read: Collection[str]) -> Pretrained:
+    """words: the tokens, in order; read: those that texts and probes may have."""
     architecture = of_shape(**config.shape, vocab_size=len(words) + 1)  # END is one
     template = config.chat_template or read_template("plain")
     decides = [list(words), template, _as_ever(architecture)]
@@ -82,7 +90,7 @@ def _make(config: ConfigDict, words: Sequence[str]) -> Pretrained:
         eos_id=len(words),
         template_tokens={"eos_token": END},
         identity=identity,
-        words=frozenset(words),
+        words=frozenset(read),
     )
     check_template(template, tokenizer)
     return Pretrained(
