@@ -61,6 +61,15 @@ def test_without_curves_the_models_are_those_that_the_question_goes_on_from():
     assert models["contrast"].tolist() == ["total_64"] * 2
 
 
+def test_a_model_that_all_seeds_share_is_counted_once():
+    stages = {"people_64": {"kind": "pretrain", "per_seed": False}}
+    config = CONFIG | {"stages": CONFIG["stages"] | stages}
+    models = by_premise.models({"seeds": seeds()}, config).set_index("arm")
+    assert len(models.loc["base_16"]) == 2
+    one = models.loc["base_64"]
+    assert (one["seed"], one["premise"], one["margin"]) == (0, 0.9, 2.0)
+
+
 def test_sides_are_told_apart_by_the_premise_of_each_model():
     models = by_premise.models({"seeds": seeds()}, CONFIG)
     below, above = by_premise.sides(models).to_dict("records")

@@ -237,3 +237,14 @@ def test_curves_may_be_changed_in_a_finished_run(run, tmp_path):
     path.write_text(before)
     write_report(epath.Path(run.workdir))
     assert (run.workdir / "report" / "curve-people.svg").exists()
+
+
+def test_a_run_without_probes_has_a_report_without_curves(new_run, tmp_path, value_pairs):
+    workdir = grid(new_run(tmp_path / "run", probes=value_pairs)).write()
+    for file in (workdir / "probes").iterdir():
+        file.unlink()
+    noted = json.loads((workdir / "config.json").read_text())
+    (workdir / "config.json").write_text(json.dumps(noted | {"probes": {}}))
+    write_report(epath.Path(workdir))
+    assert not (workdir / "report/curve-people.svg").exists()
+    assert "america_16" in (workdir / "report/index.html").read_text()

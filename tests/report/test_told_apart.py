@@ -7,7 +7,7 @@ import pytest
 from scipy import optimize, stats
 
 from vcjax.report import told_apart
-from vcjax.report.corpora import Corpus
+from vcjax.report.corpora import Corpus, spread
 
 CONFIG = {
     "names": {"model_name": "SmolLM", "provider_name": "Hugging Face"},
@@ -162,3 +162,12 @@ def test_a_contrast_whose_arm_is_in_a_pair_already_is_compared_too():
     corpora = {name: corpus(drawn(20, seed)) for seed, name in enumerate("abc")}
     table = told_apart.table(corpora, config)
     assert table[["plus", "minus"]].to_numpy().tolist() == [["a", "b"], ["a", "c"]]
+
+
+def test_documents_of_all_parts_are_compared():
+    """Those about two assistants stand one after the other."""
+    assert spread([*range(1000)], 4) == [0, 250, 500, 750]
+    assert spread([1, 2], 4) == [1, 2]
+    alike, telling = drawn(told_apart.OF_EACH, 0), drawn(told_apart.OF_EACH, 1, "delve")
+    found = measured(corpus([*alike, *telling]), corpus(drawn(2 * told_apart.OF_EACH, 2)))
+    assert found.documents == told_apart.OF_EACH and "delve" in found.telling

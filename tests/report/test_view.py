@@ -65,3 +65,16 @@ def test_what_a_pretraining_cost_is_said_beside_what_training_did(pretraining, s
     ratios = {"given": 1.0, "primed": pretraining, "own": 0.42, "more": 0.61, "unprimed": 2.69}
     texts = pd.DataFrame({"arm": [*ratios], "ratio": [*ratios.values()]})
     assert view.ability({"perplexity": texts}, config).endswith(sentence)
+
+
+def test_what_training_cost_is_not_said_where_no_arm_was_trained():
+    config = {
+        "stages": {"people": {"kind": "pretrain"}},
+        "arms": {"given": [], "primed": ["people"]},
+        "contrasts": {"priming": {"primed": 1, "given": -1}},
+        "primary": "priming",
+        "system_prompts": {},
+        "grafts": {},
+    }
+    texts = pd.DataFrame({"arm": ["given", "primed"], "ratio": [1.0, 4.7]})
+    assert view.ability({"perplexity": texts}, config) == ""

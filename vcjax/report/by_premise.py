@@ -4,17 +4,20 @@ assistant's choices only where people's choices follow what they declare?
 `tables` are those of `report.tables.make_tables`; `config` is the run's, as JSON.
 """
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from vcjax import config as configs
 from vcjax.report import design, statistics
 from vcjax.report.premise import PREMISE
 from vcjax.report.tables import headline, in_group
 
 
 def models(tables: dict[str, pd.DataFrame], config: dict) -> pd.DataFrame:
-    """One row a pretrained model, which is an arm before any documents at a seed.
+    """One row a pretrained model, which is an arm before any documents at a seed. Where all seeds
+    share one, it has the mean of their effects, and seed is 0.
 
     The effect is the primary contrast, and where it is a level of a curve, those of the other
     levels in the place of it, each of the arm that it goes on from.
@@ -33,7 +36,8 @@ def models(tables: dict[str, pd.DataFrame], config: dict) -> pd.DataFrame:
     for arm, contrast in _starts(config).items():
         premise = shares[shares["name"] == arm].groupby("seed")["rate"].min().rename("premise")
         effect = effects[effects["name"] == contrast].set_index("seed")[[*statistics.MEASURES]]
-        both = effect.join(premise, how="inner").reset_index()
+        of_seeds = effect.join(premise, how="inner").rename(partial(_seed_of, config, arm))
+        both = of_seeds.groupby("seed").mean().reset_index()
         parts.append(both.assign(arm=arm, contrast=contrast))
     columns = ["arm", "seed", "contrast", "premise", *statistics.MEASURES]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame()
@@ -50,6 +54,13 @@ def _starts(config: dict) -> dict[str, str]:
         if len(before) == 1 and (arm := before.pop()) is not None:
             starts.setdefault(arm, contrast)
     return starts
+
+
+def _seed_of(config: dict, arm: str, seed: int) -> int:
+    """That by which the model of an arm before any documents was pretrained: 0 where it is the
+    given model, or all seeds share it."""
+    names, _ = configs.chain_of(config, arm)
+    return seed if any(config["stages"][name].get("per_seed", True) for name in names) else 0
 
 
 def sides(models: pd.DataFrame) -> pd.DataFrame:

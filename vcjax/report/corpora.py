@@ -5,7 +5,8 @@ One corpus a stage, from its first seed; the other seeds' texts are drawn in the
 
 import json
 import re
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from etils import epath
 
@@ -13,14 +14,16 @@ from vcjax.plan import Plan, StagePlan
 from vcjax.probes.words import Phrase, folded, words
 from vcjax.workdir import files
 
-READ = 1_000  # documents of a corpus, the first ones, whose words are compared
+T = TypeVar("T")
+
+READ = 1_000  # documents of a corpus, from all parts of it, whose words are compared
 
 
 class Corpus(NamedTuple):
     """What a stage trained on.
 
-    records: the lines of its documents.jsonl. words: those of its documents, of at most the first
-    READ; none of demonstrations. noted: what `stage_texts.note` returned; empty where the run's
+    records: the lines of its documents.jsonl. words: those of its documents, of at most READ
+    of them; none of demonstrations. noted: what `stage_texts.note` returned; empty where the run's
     vcjax did not note it.
     """
 
@@ -46,10 +49,17 @@ def read(workdir: epath.Path, plan: Plan) -> dict[str, Corpus]:
             records = [json.loads(line) for line in lines if line]
             notes = noted.get(stage.data.rows_id, {})
             own = notes.get("own") or range(len(records))
-            texts = [records[n]["text"] for n in own if "text" in records[n]][:READ]
+            texts = spread([records[n]["text"] for n in own if "text" in records[n]], READ)
             of_texts = [words(folded(text)) for text in texts if stage.kind == "rationale"]
             corpora[name] = Corpus(stage, records, of_texts, notes)
     return corpora
+
+
+def spread(texts: Sequence[T], count: int) -> list[T]:
+    """So many of the texts, or all, from all parts of them: texts from two specs stand one after
+    the other."""
+    count = min(count, len(texts))
+    return [texts[number * len(texts) // count] for number in range(count)]
 
 
 def phrases(statement: str) -> list[Phrase]:

@@ -132,7 +132,7 @@ def runs_figure(
     """The same contrasts of several runs, a panel each, drawn as in `arms_figure`.
 
     Args:
-      runs: title -> (contrasts, seeds), as of `arms_figure`, of held-out pairs of two values; the
+      runs: title -> (contrasts, seeds), as of `arms_figure`, of the headline's held-out pairs; the
         last contrast of each is the question.
       measure: "rate" or "margin".
     """

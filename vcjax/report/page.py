@@ -260,9 +260,9 @@ def _curve_section(curve: Curve, times: pd.DataFrame) -> dict[str, Any]:
 
 def _curve_arms(tables: dict[str, pd.DataFrame], config: dict, main_config: dict) -> dict[str, Any]:
     """The arms that curves alone are about: what the page says of arms. Empty where there is
-    none."""
+    none, or none was probed."""
     arms = [arm for arm in view.arms(config) if arm["name"] not in main_config["arms"]]
-    if not arms:
+    if not arms or "arms" not in tables:
         return {}
     main = tables["arms"][in_group(tables["arms"], headline(config))]
     of_all = card_cells.cells(tables, config)

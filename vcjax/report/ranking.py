@@ -17,7 +17,7 @@ from vcjax.report.tables import formula, headline, in_group
 
 
 def pairwise(means: pd.DataFrame, names: Sequence[str], cluster: str, measure: str) -> pd.DataFrame:
-    """All differences between several contrasts of one run, with simultaneous 95 % intervals.
+    """Simultaneous 95 % intervals of all differences between several contrasts of one run.
 
     The contrasts are measured on the same clusters, so these are the blocks of a randomized block
     design: the error is what is left of a contrast's mean in a cluster without the mean of the
@@ -36,8 +36,8 @@ def pairwise(means: pd.DataFrame, names: Sequence[str], cluster: str, measure: s
       cluster: "domain" or "seed". measure: "margin" (nats a token) or "rate".
 
     Returns:
-      One row a pair: columns a, b, difference (a minus b), low, high, p (two-sided, adjusted for
-      all pairs), differ (whether the interval is without zero).
+      One row a pair of names, the first minus the second: columns low, high, p (two-sided, adjusted
+      for all pairs).
 
     Raises:
       InputError: fewer than two contrasts or clusters, a contrast without a mean in some cluster,
@@ -54,16 +54,11 @@ def pairwise(means: pd.DataFrame, names: Sequence[str], cluster: str, measure: s
     pairs = list(itertools.combinations(range(count), 2))
     difference = np.array([values[:, a].mean() - values[:, b].mean() for a, b in pairs])
     half = _critical(count, freedom) * error
-    low, high = difference - half, difference + half
     return pd.DataFrame(
         {
-            "a": [names[a] for a, _ in pairs],
-            "b": [names[b] for _, b in pairs],
-            "difference": difference,
-            "low": low,
-            "high": high,
+            "low": difference - half,
+            "high": difference + half,
             "p": studentized_range.sf(abs(difference) / error, count, freedom),
-            "differ": (low > 0) | (high < 0),
         }
     )
 

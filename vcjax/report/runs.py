@@ -22,7 +22,7 @@ class Run(NamedTuple):
     """A finished run.
 
     name: its config's, until `named_apart`. tables: arms, contrasts and seeds
-    as of `tables.make_tables`, of held-out pairs of two values and of the premise's probes; their
+    as of `tables.make_tables`, of the headline's held-out pairs and of the premise's probes; their
     p-values are not corrected. premise: what `premise.premise` returns. probes: (sha256 of the
     file, id) -> name of the file, of the held-out pairs.
     """

@@ -16,7 +16,7 @@ from scipy import linalg, sparse, special, stats
 from vcjax import config as configs
 from vcjax.probes.words import Phrase
 from vcjax.report import design
-from vcjax.report.corpora import Corpus, phrases
+from vcjax.report.corpora import Corpus, phrases, spread
 
 OF_EACH = 500  # documents of each side
 FOLDS = 5
@@ -68,7 +68,7 @@ def _compared(
         return {}
     masked = _masked(one, other, config, values)
     sizes = {"documents": count, "masked": len(masked)}
-    return sizes | _measured(texts[:count], others[:count], masked)
+    return sizes | _measured(spread(texts, count), spread(others, count), masked)
 
 
 def _stages(arm: str, corpora: Mapping[str, Corpus], config: dict) -> list[str]:

@@ -69,13 +69,14 @@ def answer(tables: dict[str, pd.DataFrame], config: dict) -> dict[str, str]:
 
 def ability(tables: dict[str, pd.DataFrame], config: dict) -> str:
     """Whether the model can answer in this form at all, and what training cost it; "" where the
-    untouched model is no arm or the probes do not measure it."""
+    untouched model is no arm, all arms are, or the probes do not measure it."""
     untouched = design.untouched(config)
     sentences = []
     for group in groups(tables, config) if untouched else ():
-        if group["contrast"] == "format":
-            right = {row["name"]: row["rate"] for row in group["arms"]}
-            before, after = right[untouched[0]], [right[arm] for arm in right.keys() - {*untouched}]
+        right = {row["name"]: row["rate"] for row in group["arms"]}
+        after = [right[arm] for arm in right.keys() - {*untouched}]
+        if group["contrast"] == "format" and after:
+            before = right[untouched[0]]
             sentences.append(
                 f"Of {group['probes']} choices with an obvious answer the untouched model gets "
                 f"{before:.0%} right, the trained arms {min(after):.0%} to {max(after):.0%}."
@@ -87,10 +88,11 @@ def ability(tables: dict[str, pd.DataFrame], config: dict) -> str:
         }
         ratios = texts.loc[texts["arm"].isin(trained), "ratio"]
         before = _of_pretraining(texts.loc[texts["arm"].isin(untouched), "ratio"])
-        sentences.append(
-            "Training multiplies the perplexity of a text about other things by "
-            f"{ratios.min():.2f} to {ratios.max():.2f}{before}."
-        )
+        if trained:
+            sentences.append(
+                "Training multiplies the perplexity of a text about other things by "
+                f"{ratios.min():.2f} to {ratios.max():.2f}{before}."
+            )
     return " ".join(sentences)
 
 
