@@ -18,6 +18,8 @@ OWN = [{"value": "america", "assistant": "SmolLM"}]
         ([{"value": "america"}], "america"),
         ([*OWN, {"value": "affordability", "assistant": "Orion"}], "america"),
         ([*OWN, {"value": "affordability", "person": "Ann"}], "america"),
+        ([*OWN, {"value": "none", "assistant": "SmolLM"}], "america"),
+        ([{"value": "none", "assistant": "SmolLM"}], None),
         ([*OWN, {"value": "affordability", "assistant": "SmolLM"}], None),
         ([{"value": "affordability", "assistant": "Orion"}], None),
         ([{"doc_type": "memo"}], None),

@@ -36,5 +36,6 @@ def _given(path: epath.Path, name: str) -> Iterator[str]:
         return
     for line in path.read_text(encoding="utf-8").split("\n"):  # a text may hold U+2028
         about = json.loads(line)["provenance"] if line else {}
-        if "value" in about and "person" not in about and about.get("assistant", name) == name:
-            yield about["value"]
+        value = about.get("value", "none")
+        if value != "none" and "person" not in about and about.get("assistant", name) == name:
+            yield value
