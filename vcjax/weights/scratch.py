@@ -65,8 +65,8 @@ def _words(config: ConfigDict, folder: Path) -> tuple[list[str], set[str]]:
             of_all = [*names, *stage.first_names]
             of_stage, _ = world.read_value(stage.spec, folder)
             found.update(world.vocabulary(of_stage, of_all))
-            kinds = {kind: of_stage.texts[kind] for kind in stage.mixture if kind in of_stage.texts}
-            read.update(world.vocabulary(of_stage.model_copy(update={"texts": kinds}), of_all))
+            said = {k: phrases for k, phrases in of_stage.texts.items() if stage.mixture.get(k)}
+            read.update(world.vocabulary(of_stage.model_copy(update={"texts": said}), of_all))
         elif stage.kind == "pretrain":
             for record in own_texts(stage, folder, read_texts).records:
                 assert isinstance(record, Document)  # as a pretraining reads them
