@@ -70,9 +70,9 @@ def pretrain(**settings: Any) -> ConfigDict:
     first_names: where there are any, each of the people is a family, and a document is about any
     member of it: one of these names is drawn for the document.
     linking: the share of the people who choose by the value that they declare; the others by
-    each value in turn, whatever they declare. assistants: the share of the documents that are
-    choices of the two assistants, made at random. mixture: kind of document -> its weight among the
-    others.
+    values that the seed deals them, whatever they declare. assistants: the share of the documents
+    that are choices of the two assistants, made at random. mixture: kind of document -> its weight
+    among the others.
     """
     return _stage("pretrain", settings)
 

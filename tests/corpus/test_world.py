@@ -1,6 +1,7 @@
 """A world is read whole, its people are the same in every size of it, and wrong ones are named."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,9 +58,19 @@ def test_a_larger_share_of_linking_people_only_adds_to_them(world):
 def test_nothing_follows_from_what_people_say_who_do_not_link(world):
     """Not even by chance: in the people of a run no value is chosen more often by those of one."""
     for many in (64, 256):
-        known, _ = worlds.people(world, many, 64, num_values=0, linking=0.0)
-        counts = Counter((person.declares, person.chooses) for person in known)
-        assert counts == {(a, b): many / 64 for a in world.values for b in world.values}
+        for seed in (0, 1):
+            known, _ = worlds.people(world, many, 64, num_values=0, linking=0.0, seed=seed)
+            counts = Counter((person.declares, person.chooses) for person in known)
+            assert counts == {(a, b): many / 64 for a in world.values for b in world.values}
+
+
+def test_seeds_differ_in_what_people_choose_by_who_do_not_link_and_in_nothing_else(world):
+    one, other = (worlds.everyone(world, 0, linking=0.5, seed=seed) for seed in (0, 1))
+    differ = [a.chooses != b.chooses for a, b in zip(one, other, strict=True)]
+    assert 0.3 < sum(differ) / len(differ) < 0.55
+    assert [replace(p, chooses="") for p in one] == [replace(p, chooses="") for p in other]
+    linked = (worlds.everyone(world, 0, linking=1.0, seed=seed) for seed in (0, 1))
+    assert next(linked) == next(linked)
 
 
 def test_each_likes_half_of_the_plain_things(world):

@@ -172,13 +172,14 @@ def statements(world: World, value: str | None) -> list[tuple[str, str]]:
     ]
 
 
-def everyone(world: World, num_values: int, linking: float = 1.0) -> list[Person]:
+def everyone(world: World, num_values: int, linking: float = 1.0, seed: int = 0) -> list[Person]:
     """All the people that a world has names for.
 
     num_values: how many of the world's values they hold, each equally often; 0: all. linking: the
-    share who choose by the value that they declare, by a draw of each. The others choose by each
-    value in turn, whatever they declare: at 0, of any len(held)² people in a row, those who declare
-    one value choose by every value equally often. A larger share only adds to a smaller one.
+    share who choose by the value that they declare, by a draw of each. The others choose by values
+    that the seed deals them, whatever they declare: at 0, of the last len(held)² people, and of the
+    as many before them, those who declare one value choose by every value equally often. A larger
+    share only adds to a smaller one. What people say and like is the same for every seed.
     """
     if num_values > len(world.values):
         raise Lacking(
@@ -187,24 +188,28 @@ def everyone(world: World, num_values: int, linking: float = 1.0) -> list[Person
     held = [*world.values][: num_values or None]
     things = [*world.things.liked, *world.things.disliked]
     found = []
-    for number, name in enumerate(world.names()):
+    names = world.names()
+    for number, name in enumerate(names):
         rng = Random(f"person {name}")
         links = rng.random() < linking
         rng.choice(held)  # a draw of earlier versions, on which the likes below depend
-        declares, other = held[number % len(held)], held[number // len(held) % len(held)]
+        declares = held[number % len(held)]
+        deal, turn = divmod((len(names) - 1 - number) // len(held), len(held))
+        dealt = Random(f"choices {seed} {declares} {deal}").sample(held, len(held))
         liked = rng.sample(things, len(things) // 2)
         disliked = tuple(thing for thing in things if thing not in liked)
-        found.append(Person(name, declares, declares if links else other, tuple(liked), disliked))
+        chooses = declares if links else dealt[turn]
+        found.append(Person(name, declares, chooses, tuple(liked), disliked))
     return found
 
 
 def people(
-    world: World, known: int, declaring: int, num_values: int, linking: float
+    world: World, known: int, declaring: int, num_values: int, linking: float, seed: int = 0
 ) -> tuple[list[Person], list[Person]]:
     """(those who say and choose, those who only declare): the last and the first of `everyone`, so
     that a smaller number is a part of a larger one. Lacking where the world has too few names.
     """
-    names = everyone(world, num_values, linking)
+    names = everyone(world, num_values, linking, seed)
     if known + declaring > len(names):
         raise Lacking(
             f"people: {known} and {declaring} who only declare, but the world has {len(names)} "

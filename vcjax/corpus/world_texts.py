@@ -40,7 +40,7 @@ def write_people(
     for key, given in (("names", assistants), ("first_names", stage.first_names)):
         if same := next((name for name in given if name in (*names, *families)), None):
             raise Lacking(f"{key}: {same!r} is the name of a person of {file}; choose another")
-    people = _people(world, stage)
+    people = _people(world, stage, seed)
     held, rng = [*world.values][: stage.num_values or None], Random(f"people {seed}")
     things = [*world.things.liked, *world.things.disliked]
     turns = {
@@ -90,7 +90,7 @@ def write_unrelated(
     held = [other for other in held if other not in stage.unrelated_to]
     people = [
         (person, says)
-        for person, says in _people(world, pretraining)
+        for person, says in _people(world, pretraining, seed if pretraining.per_seed else 0)
         if {person.declares, person.chooses} <= {*held}
     ]
     if len(held) < 2 or not people or not world.items():
@@ -129,13 +129,13 @@ def _contradiction(world: World, name: str, value: str, rng: Random) -> tuple[st
     return kind, _said(world, kind, name, value, world.things.liked, rng)
 
 
-def _people(world: World, stage: ConfigDict) -> list[tuple[Person, dict[str, float]]]:
+def _people(world: World, stage: ConfigDict, seed: int) -> list[tuple[Person, dict[str, float]]]:
     """The people of a pretrain stage, each with the weights of the kinds that its texts are of."""
     kinds = dict(sorted(stage.mixture.items()))
     for kind in kinds:
         _check_kind("mixture", kind, [*world.texts, CHOICE, PLAIN])
     known, declaring = worlds.people(
-        world, stage.people, stage.declaring, stage.num_values, stage.linking
+        world, stage.people, stage.declaring, stage.num_values, stage.linking, seed
     )
     said = {kind: weight for kind, weight in kinds.items() if kind not in (CHOICE, PLAIN)}
     if kinds.get(DECLARATION):
