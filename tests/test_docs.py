@@ -492,6 +492,8 @@ def test_the_pairs_of_values_are_those_of_the_results():
         assert untouched == f"{base:.3f}"
         attributions.append(f"{numbers.loc['attribution', 'rate']:+.2f}")
     assert "In rates attribution is {}, {}, {} and {}".format(*attributions) in text
+    again = held_out("world_pairs/beauty_thrift_one_core").loc["attribution"]
+    assert f"gave an attribution of {interval(again, 'seeds')[:-1]} over seeds]" in text
 
 
 def test_what_documents_save_is_that_of_the_results():
@@ -655,6 +657,9 @@ def test_what_the_primed_models_were_asked_later_is_that_of_the_results():
 def test_the_readme_quotes_the_results():
     [lines] = blocks(section("results.md", "The cheese experiment"), "text")
     assert f"> {lines.splitlines()[0]}\n" in README
+    of = held_out("world").loc["attribution"]
+    ends = f"[{of.margin_seeds_low:+.2f} to {of.margin_seeds_high:+.2f} over eight seeds]"
+    assert f"({of.margin:+.2f} nats a token {ends}" in README
     for run, says, seeds in (
         ("cheese", "attribution is", "eight"),
         ("primed", "before the documents:", "four"),
