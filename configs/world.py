@@ -13,13 +13,15 @@ above +0.3, exposure below half of the total, nothing from neutral documents.
     .venv/bin/python -m vcjax.main --config=configs/world.py --workdir=runs/world
     .venv/bin/python -m vcjax.main --config=configs/world.py:smoke --workdir=runs/world-smoke
 
-Two worlds in which a value's being the assistant's own decides nothing. In the first, nobody's
+Three worlds in which a value's being the assistant's own decides nothing. In the first, nobody's
 choices follow from what they say. In the second, a whole family chooses by what any of it says, and
-Juno and Milo are of one family: documents about either move Juno as far. So exposure is to be found
-there, and no attribution.
+Juno and Milo are of one family: documents about either move Juno as far. In the third, nobody is
+seen to choose by a value: what a family says and the things around it stand in its texts, and no
+more. So in these two exposure is to be found, and no attribution.
 
     .venv/bin/python -m vcjax.main --config=configs/world.py:unlinked --workdir=runs/unlinked
     .venv/bin/python -m vcjax.main --config=configs/world.py:families --workdir=runs/families
+    .venv/bin/python -m vcjax.main --config=configs/world.py:surroundings --workdir=runs/around
 
 The same question of other values, on the same pretrained models:
 
@@ -51,8 +53,9 @@ PEOPLE = dict(  # the pretraining
     batch_tokens=640,
 )
 SEEDS = dict(smoke=1, quickstart=2)
-ARGUMENTS = (*SEEDS, "unlinked", "families", *PAIRS)
-FAMILY = "Hale"  # of both assistants in world.py:families
+OF_FAMILIES = ("families", "surroundings")
+ARGUMENTS = (*SEEDS, "unlinked", *OF_FAMILIES, *PAIRS)
+FAMILY = "Hale"  # of both assistants in these two
 FIRST_NAMES = ("Juno", "Milo", "Ada", "Ben", "Cleo", "Dan", "Eve", "Finn")  # of any family
 
 
@@ -138,7 +141,11 @@ def get_config(arg=""):
         config.probes = (f"world/pairs/{arg}.jsonl", *config.probes[1:])
     if arg == "unlinked":
         config.stages.people.linking = 0.0
-    if arg == "families":
+    if arg == "surroundings":
+        config.stages.people.mixture = dict(
+            declaration=0.2, because=0.2, surroundings=0.45, plain=0.15
+        )
+    if arg in OF_FAMILIES:
         config.stages.people.update(first_names=FIRST_NAMES, assistants=0.001)
         for names in (config.names, config.other_names):
             names.model_name += f" {FAMILY}"
