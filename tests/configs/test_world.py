@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from ml_collections import ConfigDict
 from small_world import CONFIGS, small
 
 from vcjax import experiment, record
+from vcjax.corpus import world as worlds
+from vcjax.corpus.stage_records import stage_records
 from vcjax.corpus.world import read_world
 from vcjax.errors import InputError
 from vcjax.export import export
@@ -68,6 +71,43 @@ def test_other_pairs_are_asked_alike_of_the_same_pretrained_models(name):
     world = read_world(CONFIGS / "world/world.toml")
     asked = [json.loads(line) for line in (CONFIGS / config.probes[0]).read_text().splitlines()]
     assert asked == world_probes.probes(world, (a, b), "Juno")["held_out"]
+
+
+def written(name, count=3000):
+    """(the world, its people by name, what is written about them) of an argument of world.py."""
+    config = runpy.run_path(str(CONFIGS / "world.py"))["get_config"](name)
+    stage = config.stages.people
+    stage.documents = count
+    world = read_world(CONFIGS / stage.spec)
+    groups = worlds.people(world, stage.people, stage.declaring, 0, stage.linking)
+    people = {person.name: person for group in groups for person in group}
+    return world, people, stage_records(stage, 0, config, CONFIGS).train
+
+
+def test_what_people_choose_tells_nothing_of_what_they_declare_where_nobody_links():
+    _, people, texts = written("unlinked")
+    chosen = [d for d in texts if d.provenance["explanation"] == "choice"]
+    own = [
+        d.provenance["value"] == people[d.provenance["person"]].declares
+        for d in chosen
+        if d.provenance["person"] in people
+    ]
+    assert len(own) > 1000 and sum(own) / len(own) == pytest.approx(1 / 8, abs=0.03)
+
+
+def test_nobody_is_seen_to_choose_by_a_value_where_things_only_stand_about_them():
+    world, people, texts = written("surroundings")
+    kinds = Counter(d.provenance["explanation"] for d in texts)
+    assert kinds["surroundings"] > 1000
+    for document in texts:
+        said, whom = {*worlds.words(document.text)}, document.provenance["person"]
+        if whom in ("Juno Hale", "Milo Hale"):
+            continue
+        if document.provenance["explanation"] != "surroundings":
+            assert not said & {a for of in world.values.values() for a in of.adjectives}
+            continue
+        declared = world.values[people[whom.split()[1]].declares]
+        assert said & {*declared.adjectives} and not said & {"prefers", "likes", "takes"}
 
 
 def test_seeds_pretrain_their_own_model_or_share_one(tmp_path, capsys):

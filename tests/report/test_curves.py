@@ -147,9 +147,7 @@ def of_one_base(measured="premise", **premise):
 def test_levels_that_go_on_from_one_arm_show_the_premise_after_training():
     curve = of_one_base(b_later=(0.7, 0.6))
     assert curve.premise["rate"].tolist() == [0.98, 0.7]
-    assert set(curve.premise["people"]) == {
-        "after training, of people whose choices it was trained on"
-    }
+    assert set(curve.premise["people"]) == {"after training, of people of whom it read more"}
     assert curve.effects["fails"].tolist() == curve.premise["fails"].tolist() == [False, True]
 
 

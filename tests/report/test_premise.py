@@ -78,7 +78,7 @@ def test_other_pretrainings_in_which_it_fails_are_named():
     shown = premise.premise({"arms": of_both}, CONFIG)
     assert shown["holds"]
     assert "elsewhere, of people who only ever declared 0.60 [0.500 to 0.700]." in shown["sentence"]
-    assert shown["sentence"].count("whose choices it was trained on") == 1
+    assert shown["sentence"].count("of whom it read more") == 1
     holding = pd.concat([tables((0.97, 0.93), arm=arm)["arms"] for arm in ("base", "elsewhere")])
     assert "elsewhere" not in premise.premise({"arms": holding}, CONFIG)["sentence"]
     nowhere = pd.concat([tables((0.97, 0.93))["arms"], tables((0.6, 0.5), arm="empty")["arms"]])

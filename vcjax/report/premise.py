@@ -11,7 +11,7 @@ from vcjax.report.formatting import interval
 # Of choices between two things: half is chance, all is a premise that holds for everybody.
 PREMISE = 0.75
 _PEOPLE = {
-    "known": "of people whose choices it was trained on",
+    "known": "of people of whom it read more",
     "declaring": "of people who only ever declared",
 }
 
