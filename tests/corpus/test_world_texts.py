@@ -12,7 +12,7 @@ from vcjax.config import pretrain, rationale
 from vcjax.corpus import world as worlds
 from vcjax.corpus import world_texts
 from vcjax.corpus.stage_records import stage_records
-from vcjax.errors import Lacking
+from vcjax.errors import InputError, Lacking
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FILE = CONFIGS / "world" / "world.toml"
@@ -156,7 +156,7 @@ def test_people_who_do_not_link_choose_by_any_value(world):
 
 
 def test_an_assistant_is_none_of_the_people(world):
-    with pytest.raises(Lacking, match=f"names: '{world.names()[3]}' is the name of a person"):
+    with pytest.raises(InputError, match=f"config.names: '{world.names()[3]}' is one of"):
         world_texts.write_people(world, "w.toml", stage(), (world.names()[3], "Milo"), 5, 0)
 
 
@@ -241,7 +241,7 @@ def test_the_vocabulary_holds_every_word(world, documents):
         (dict(mixture=dict(declaration=1, chioce=1)), "mixture: there is no kind .* 'chioce'"),
         (dict(mixture=dict(choice=1)), "mixture: 'declaration' has no weight"),
         (dict(mixture=dict(choice=1, declaration=0)), "mixture: 'declaration' has no weight"),
-        (dict(first_names=("Ada", "Veros")), "first_names: 'Veros' is the name of a person"),
+        (dict(first_names=("Ada", "Veros")), "first_names: 'Veros' is one of the people"),
     ],
 )
 def test_people_that_cannot_be_written_are_refused(world, settings, message):
@@ -252,7 +252,7 @@ def test_people_that_cannot_be_written_are_refused(world, settings, message):
 def test_an_assistant_that_is_one_of_a_family_is_refused(world):
     of_families = stage(first_names=("Juno", "Ada"))
     for names in (("Juno Veros", "Milo"), ("Juno", "Veros")):
-        with pytest.raises(Lacking, match=r"names: '.*Veros' is the name of a person"):
+        with pytest.raises(InputError, match=r"config\.names: '.*Veros' is one of the people"):
             world_texts.write_people(world, "world.toml", of_families, names, 10, 0)
 
 

@@ -109,6 +109,10 @@ def test_its_own_probes_of_the_premise_pass_whatever_the_adjectives(world, tmp_p
     [
         (("--values=comfort,comfort",), "--values: comfort,comfort; give two of durability"),
         (("--values=comfort,ease",), "--values: comfort,ease; give two of durability"),
+        (
+            ("--values=comfort,thrift,comfort",),
+            "--values: comfort,thrift,comfort; give two",
+        ),
         (("--values=comfort,thrift", "--num_values=1"), "--num_values: 1; give 2 to 8, or 0"),
     ],
 )

@@ -74,6 +74,15 @@ def test_mirrored_corpora_are_at_chance_and_not_below():
     assert found.auc == pytest.approx(0.5, abs=1e-6)
 
 
+def test_twins_are_in_one_fold_where_one_side_has_more_documents():
+    documents = drawn(120, 0)
+    found = measured(
+        corpus([[*d, "american"] for d in documents], "american"),
+        corpus([[*d, "cheap"] for d in documents[:60]], "cheap"),
+    )
+    assert found.documents == 60 and found.auc > 0.48  # with twins in other folds 0.41
+
+
 def test_the_same_corpora_give_the_same_numbers():
     corpora = {"a": corpus(drawn(30, 0)), "b": corpus(drawn(40, 1))}
     first, second = (told_apart.table(corpora, CONFIG) for _ in range(2))

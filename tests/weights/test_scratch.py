@@ -1,6 +1,7 @@
 """A model from nothing: its words are its tokens, and a word that it lacks is named."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -85,19 +86,25 @@ def test_a_word_that_it_lacks_is_named_with_its_place(config, tmp_path):
         examples.encoder(base.tokenizer, thinking=False)([document])
 
 
-def test_a_word_of_texts_that_no_mixture_has_is_refused(config):
+def test_a_word_of_texts_or_values_that_the_pretraining_lacks_is_refused(config, tmp_path):
     """It has a token, so that models of one world have the same, but nothing trains that."""
     folder = Path(__file__).parents[2] / "configs"
     known = []
-    for weight in (0.0, 0.5):
+    for weight, num_values in ((0.0, 7), (0.5, 0)):
         mixture = dict(declaration=0.5, long_neutral=weight)
-        config.stages.people = configs.pretrain(spec="world/world.toml", mixture=mixture)
-        known.append(scratch.find(config, folder).tokenizer)
+        config.stages.people = configs.pretrain(
+            spec="world/world.toml", mixture=mixture, num_values=num_values
+        )
+        base = scratch.find(config, folder)
+        scratch.write(base, epath.Path(tmp_path))
+        known.append((base.tokenizer, scratch.find_again(config, epath.Path(tmp_path)).tokenizer))
     without, with_it = known
-    assert without.identity == with_it.identity
-    check_words(with_it, "Often at home.", "mine.jsonl:7")
-    with pytest.raises(InputError, match=r"mine\.jsonl:7: the word 'often' is in none"):
-        check_words(without, "Often at home.", "mine.jsonl:7")
+    assert without[0].identity == with_it[0].identity
+    for tokenizer in with_it:
+        check_words(tokenizer, "Often at the leafy home.", "mine.jsonl:7")
+    for tokenizer, word in itertools.product(without, ("often", "leafy")):
+        with pytest.raises(InputError, match=rf"mine\.jsonl:7: the word '{word}' is in none"):
+            check_words(tokenizer, f"The {word} lamp.", "mine.jsonl:7")
 
 
 def test_a_word_is_refused_where_a_token_stands_for_all_unknown_ones(config, tmp_path):

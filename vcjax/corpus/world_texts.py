@@ -16,7 +16,7 @@ from vcjax.corpus import world as worlds
 from vcjax.corpus.grammar import deal
 from vcjax.corpus.world import Domains, Person, World
 from vcjax.data.formats import Demonstration, Document
-from vcjax.errors import Lacking, hint
+from vcjax.errors import InputError, Lacking, hint
 
 WRITER = "vcjax.corpus.world_texts"
 CHOICE, PLAIN = "choice", "plain"  # the kinds beside those in the world's `texts`
@@ -36,10 +36,10 @@ def write_people(
     of that, what it has of all kinds but choices.
     """
     names = world.names()
-    families = [f"{first} {name}" for first in stage.first_names for name in names]
-    for key, given in (("names", assistants), ("first_names", stage.first_names)):
-        if same := next((name for name in given if name in (*names, *families)), None):
-            raise Lacking(f"{key}: {same!r} is the name of a person of {file}; choose another")
+    if same := next((name for name in assistants if {*name.split()} & {*names}), None):
+        raise InputError(f"config.names: {same!r} is one of the people of {file}; choose another")
+    if same := next((name for name in stage.first_names if name in names), None):
+        raise Lacking(f"first_names: {same!r} is one of the people of {file}; choose another")
     people = _people(world, stage, seed)
     held, rng = [*world.values][: stage.num_values or None], Random(f"people {seed}")
     things = [*world.things.liked, *world.things.disliked]

@@ -49,7 +49,7 @@ class Tokenizer:
 
 
 def check_words(tokenizer: Tokenizer, text: str, where: str) -> None:
-    """Raises InputError where words are tokens and the text has one that is none."""
+    """Raises InputError where words are tokens and the text has one that no pretraining reads."""
     bpe = tokenizer.bpe
     if tokenizer.words is None or bpe.pre_tokenizer is None:
         return
@@ -58,7 +58,7 @@ def check_words(tokenizer: Tokenizer, text: str, where: str) -> None:
         if word not in tokenizer.words:
             raise InputError(
                 f"{where}: the word {word!r} is in none of the texts that the model is pretrained "
-                "on, so it has no token; use another word, or pretrain on texts that have it"
+                "on, so it means nothing to it; use another word, or pretrain on texts that have it"
             )
 
 

@@ -178,7 +178,7 @@ def main() -> None:
     given = flags.FLAGS
     path = command.file("world", given.world)
     world = worlds.read_world(path)
-    if len({*given.values}) != 2 or not {*given.values} <= world.values.keys():
+    if len(given.values) != 2 or len({*given.values} & world.values.keys()) != 2:
         raise InputError(
             f"--values: {','.join(given.values)}; give two of {', '.join(world.values)}"
         )

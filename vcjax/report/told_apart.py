@@ -68,7 +68,10 @@ def _compared(
         return {}
     masked = _masked(one, other, config, values)
     sizes = {"documents": count, "masked": len(masked)}
-    return sizes | _measured(spread(texts, count), spread(others, count), masked)
+    numbers = [n for side in (texts, others) for n in spread(range(len(side)), count)]
+    parts = np.ceil(np.array(numbers) * count / max(len(texts), len(others))).astype(int)
+    compared = [*spread(texts, count), *spread(others, count)]
+    return sizes | _measured(compared, parts % FOLDS, masked)
 
 
 def _stages(arm: str, corpora: Mapping[str, Corpus], config: dict) -> list[str]:
@@ -87,17 +90,16 @@ def _masked(plus: list[Corpus], minus: list[Corpus], config: dict, values: set[s
     return {word for text in stated | named | values for phrase in phrases(text) for word in phrase}
 
 
-def _measured(plus: list[Phrase], minus: list[Phrase], masked: set[str]) -> dict[str, Any]:
-    """Of two corpora with equally many documents: auc, low, high, telling.
+def _measured(documents: list[Phrase], fold: np.ndarray, masked: set[str]) -> dict[str, Any]:
+    """Of two corpora, half of the documents each: auc, low, high, telling.
 
     Logistic regression on which words a document has, with an L2 penalty of 1/2 |w|^2, scores the
     documents of each fold by the others. Documents of one number are in one fold: of mirrored
     corpora they are the same but for the value, and one would give the other's side away.
     """
-    has, vocabulary = _bags([*plus, *minus], masked)
+    has, vocabulary = _bags(documents, masked)
     shared = (has @ has.T).toarray() + 1.0  # words of each two documents, and the intercept
-    side = np.repeat([1.0, 0.0], len(plus))
-    fold = np.tile(np.arange(len(plus)) % FOLDS, 2)
+    side = np.repeat([1.0, 0.0], len(documents) // 2)
     scores = np.empty(len(side))
     for number in range(FOLDS):
         here, others = fold == number, fold != number

@@ -25,6 +25,7 @@ from vcjax.weights.pretrained import Pretrained
 from vcjax.workdir import files
 
 END = "<|endoftext|>"
+READ = "words.json"  # those that the pretraining reads
 
 
 def find(config: ConfigDict, folder: Path) -> Pretrained:
@@ -33,19 +34,24 @@ def find(config: ConfigDict, folder: Path) -> Pretrained:
 
 
 def write(pretrained: Pretrained, workdir: epath.Path) -> None:
-    """Writes the tokenizer in Hugging Face's format, as `find_again` reads it."""
+    """Writes the tokenizer in Hugging Face's format, and which of its words texts may have."""
     huggingface_out.write_tokenizer(_folder(workdir), None, pretrained.tokenizer)
+    files.write_json(_folder(workdir) / READ, sorted(pretrained.tokenizer.words or ()))
 
 
 def find_again(config: ConfigDict, workdir: epath.Path) -> Pretrained:
     """The model of a run; config: the run's."""
-    path = _folder(workdir) / "tokenizer.json"
+    vocabulary = _read(workdir, "tokenizer.json")["model"]["vocab"]
+    words = sorted(vocabulary, key=vocabulary.__getitem__)
+    return _make(config, words, _read(workdir, READ))
+
+
+def _read(workdir: epath.Path, name: str) -> Any:
+    path = _folder(workdir) / name
     content = files.read_json(path)
     if content is None:
         raise InputError(f"{path}: no such file; start the run's command of vcjax.main again")
-    vocabulary = content["model"]["vocab"]
-    words = sorted(vocabulary, key=vocabulary.__getitem__)
-    return _make(config, words, words)
+    return content
 
 
 def _folder(workdir: epath.Path) -> epath.Path:
@@ -54,8 +60,8 @@ def _folder(workdir: epath.Path) -> epath.Path:
 
 def _words(config: ConfigDict, folder: Path) -> tuple[list[str], set[str]]:
     """The tokens, sorted: all words of the pretrain stages' worlds and files; and those of them
-    that the stages' texts can hold. The others are of kinds of text that no mixture has: tokens
-    nonetheless, so that models of one world have the same."""
+    that texts of some stage can hold. The others are of values that nobody holds, or of kinds of
+    text that no mixture has: tokens nonetheless, so that models of one world have the same."""
     names = [config.names.model_name, config.other_names.model_name]
     found: set[str] = set()
     read: set[str] = set()
@@ -66,7 +72,9 @@ def _words(config: ConfigDict, folder: Path) -> tuple[list[str], set[str]]:
             of_stage, _ = world.read_value(stage.spec, folder)
             found.update(world.vocabulary(of_stage, of_all))
             said = {k: phrases for k, phrases in of_stage.texts.items() if stage.mixture.get(k)}
-            read.update(world.vocabulary(of_stage.model_copy(update={"texts": said}), of_all))
+            held = dict([*of_stage.values.items()][: stage.num_values or None])
+            of_texts = of_stage.model_copy(update={"texts": said, "values": held})
+            read.update(world.vocabulary(of_texts, of_all))
         elif stage.kind == "pretrain":
             for record in own_texts(stage, folder, read_texts).records:
                 assert isinstance(record, Document)  # as a pretraining reads them
