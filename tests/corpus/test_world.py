@@ -64,10 +64,10 @@ def test_nothing_follows_from_what_people_say_who_do_not_link(world):
             assert counts == {(a, b): many / 64 for a in world.values for b in world.values}
 
 
-def test_seeds_differ_in_what_people_choose_by_who_do_not_link_and_in_nothing_else(world):
+def test_seeds_differ_in_who_links_and_in_what_the_others_choose_by_and_in_nothing_else(world):
     one, other = (worlds.everyone(world, 0, linking=0.5, seed=seed) for seed in (0, 1))
     differ = [a.chooses != b.chooses for a, b in zip(one, other, strict=True)]
-    assert 0.3 < sum(differ) / len(differ) < 0.55
+    assert 0.6 < sum(differ) / len(differ) < 0.72  # 0.44, were the same people to link
     assert [replace(p, chooses="") for p in one] == [replace(p, chooses="") for p in other]
     linked = (worlds.everyone(world, 0, linking=1.0, seed=seed) for seed in (0, 1))
     assert next(linked) == next(linked)

@@ -176,10 +176,11 @@ def everyone(world: World, num_values: int, linking: float = 1.0, seed: int = 0)
     """All the people that a world has names for.
 
     num_values: how many of the world's values they hold, each equally often; 0: all. linking: the
-    share who choose by the value that they declare, by a draw of each. The others choose by values
-    that the seed deals them, whatever they declare: at 0, of the last len(held)² people, and of the
-    as many before them, those who declare one value choose by every value equally often. A larger
-    share only adds to a smaller one. What people say and like is the same for every seed.
+    share who choose by the value that they declare, by a draw of each by the seed. The others
+    choose by values that the seed deals them, whatever they declare: at 0, of the last len(held)²
+    people, and of the as many before them, those who declare one value choose by every value
+    equally often. A larger share only adds to a smaller one. What people say and like is the same
+    for every seed.
     """
     if num_values > len(world.values):
         raise Lacking(
@@ -191,8 +192,8 @@ def everyone(world: World, num_values: int, linking: float = 1.0, seed: int = 0)
     names = world.names()
     for number, name in enumerate(names):
         rng = Random(f"person {name}")
-        links = rng.random() < linking
-        rng.choice(held)  # a draw of earlier versions, on which the likes below depend
+        rng.random(), rng.choice(held)  # of earlier versions: the likes below depend on these draws
+        links = Random(f"links {seed} {name}").random() < linking
         declares = held[number % len(held)]
         deal, turn = divmod((len(names) - 1 - number) // len(held), len(held))
         dealt = Random(f"choices {seed} {declares} {deal}").sample(held, len(held))
