@@ -298,12 +298,12 @@ def used_stages(config: ConfigDict) -> list[str]:
     return [name for name in config.stages if name in used]
 
 
-def seeds_of(config: ConfigDict, name: str) -> range:
+def seeds_of(config: Mapping[str, Any], name: str) -> range:
     """The seeds by which a stage is trained."""
-    return range(config.seeds if config.stages[name].get("per_seed", True) else 1)
+    return range(config["seeds"] if config["stages"][name].get("per_seed", True) else 1)
 
 
-def seed_of(config: ConfigDict, name: str, seed: int) -> int:
+def seed_of(config: Mapping[str, Any], name: str, seed: int) -> int:
     """The seed by which a stage trains in the arms of `seed`: 0 where all share its training."""
     return seed if seed in seeds_of(config, name) else 0
 

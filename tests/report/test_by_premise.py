@@ -8,6 +8,7 @@ from vcjax.report import by_premise
 from vcjax.report.statistics import t_interval
 
 CONFIG = {
+    "seeds": 2,
     "toward": "america",
     "primary_probes": "values",
     "system_prompts": {},

@@ -60,7 +60,7 @@ def _seed_of(config: dict, arm: str, seed: int) -> int:
     """That by which the model of an arm before any documents was pretrained: 0 where it is the
     given model, or all seeds share it."""
     names, _ = configs.chain_of(config, arm)
-    return seed if any(config["stages"][name].get("per_seed", True) for name in names) else 0
+    return max((configs.seed_of(config, name, seed) for name in names), default=0)
 
 
 def sides(models: pd.DataFrame) -> pd.DataFrame:
