@@ -52,9 +52,9 @@ PEOPLE = dict(  # the pretraining
     weight_decay=0.1,
     batch_tokens=640,
 )
-SEEDS = dict(smoke=1, quickstart=2)
+SEEDS = dict(smoke=1, quickstart=2, surroundings=16)  # where models vary more, more of them
 OF_FAMILIES = ("families", "surroundings")
-ARGUMENTS = (*SEEDS, "unlinked", *OF_FAMILIES, *PAIRS)
+ARGUMENTS = (*SEEDS, "unlinked", "families", *PAIRS)
 FAMILY = "Hale"  # of both assistants in these two
 FIRST_NAMES = ("Juno", "Milo", "Ada", "Ben", "Cleo", "Dan", "Eve", "Finn")  # of any family
 
@@ -142,6 +142,7 @@ def get_config(arg=""):
     if arg == "unlinked":
         config.stages.people.linking = 0.0
     if arg == "surroundings":
+        config.stages.people.documents = 200_000
         config.stages.people.mixture = dict(
             declaration=0.2, because=0.2, surroundings=0.45, plain=0.15
         )
