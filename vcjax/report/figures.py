@@ -335,7 +335,8 @@ def training_figure(curves: pd.DataFrame, config: dict) -> str:
                 panel.plot(
                     held_out["step"], held_out["held_out_loss"], "o--", color=colour, markersize=3
                 )
-            panel.set_title(f"Stage {stage}")
+            title = f"Stage {stage}"
+            panel.set_title(title, fontsize=min(10, 270 / len(title)))  # wider ones would overlap
             panel.set_xlabel("update")
         for panel in panels[:, 0]:
             panel.set_ylabel("loss, nats a token")
