@@ -34,8 +34,8 @@ are 1.9 hours. A pretraining of `world.py` takes 75 s; here its 160,000 document
 make 4,530 updates where they make 2,426 there.
 
 Measured on one core of a Zen 5, with bfloat16 operands and other programs beside it: 71 minutes for
-four seeds with 3.2 GB, and 48 more for the other four. Four in float32 took 98 minutes and 2.9 GB of
-a Zen 3.
+four seeds with 3.2 GB, and 48 more for the other four. In float32 four took 98 minutes and 2.9 GB
+of a Zen 3.
 """
 
 import runpy

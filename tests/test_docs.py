@@ -633,8 +633,12 @@ def test_the_premise_of_the_primed_model_is_that_of_the_results():
             assert cell == f"{of.rate:.2f}" + ends * pd.notna(of.rate_domains_low)
         trained = shares.filter(regex="^(?!unprimed_|base$)", axis=0)["rate"]
         assert after == f"{trained.min():.2f} to {trained.max():.2f}"
-    of = people.set_index(["points_to", "name"]).loc["declaring", "base"]
-    assert f"follow it, in {of.rate:.0%} of".replace("%", " %") in README
+    primed, given = (
+        people.set_index(["points_to", "name"]).loc[("declaring", arm), "rate"]
+        for arm in ("base", "unprimed_base")
+    )
+    says = f"in {primed:.0%} of their choices instead of {given:.0%}".replace("%", " %")
+    assert says in README
 
 
 def test_what_the_primed_models_were_asked_later_is_that_of_the_results():
@@ -659,21 +663,28 @@ def test_the_readme_quotes_the_results():
     assert f"> {lines.splitlines()[0]}\n" in README
     of = held_out("world").loc["attribution"]
     ends = f"[{of.margin_seeds_low:+.2f} to {of.margin_seeds_high:+.2f} over eight seeds]"
-    assert f"({of.margin:+.2f} nats a token {ends}" in README
+    assert f"{of.rate:+.2f} in rates and {of.margin:+.2f} nats a token {ends}" in README
+    total, exposure = held_out("cheese").loc[["total", "exposure"], "rate"]
     for run, says, seeds in (
-        ("cheese", "attribution is", "eight"),
-        ("primed", "before the documents:", "four"),
+        ("cheese", f"total is {total:+.3f}, exposure {exposure:+.3f}, attribution", "eight"),
+        ("primed", "attribution is then", "four"),
     ):
         of = held_out(run).loc["attribution"]
         over = f"[{of.rate_seeds_low:+.3f} to {of.rate_seeds_high:+.3f} over {seeds} seeds]"
         assert f"{says} {of.rate:+.3f} {over}" in README
     below, above = pd.read_csv(ROOT / "results/world_ladder/report/by_premise.csv").itertuples()
-    assert f"of {below.models + above.models} models in 13 such worlds" in README
-    assert f"in rates the two differ less ({above.rate:+.2f}, {below.rate:+.2f})" in README
-    for side, says in (
-        (above, f"the {above.models} that expect so in more than 75 % of the choices"),
-        (below, f"the other {below.models} of"),
+    assert f"Of {below.models + above.models} models in 13 such worlds, {above.models} e" in README
+    for side, says, unit in (
+        (above, "their mean attribution is", " nats a token"),
+        (below, f"In the other {below.models} it is", ""),
     ):
-        ends = f"{side.margin_seeds_low:+.2f} to {side.margin_seeds_high:+.2f}"
-        assert re.search(f"{says}.*?{re.escape(f'{side.margin:+.2f}')}.*?{re.escape(ends)}", README)
+        ends = f"[{side.margin_seeds_low:+.2f} to {side.margin_seeds_high:+.2f}"
+        assert f"{says} {side.margin:+.2f}{unit} {ends}" in README
+        assert re.search(
+            f"{says} [^.]*[^]]*\\], in rates {re.escape(f'{side.rate:+.2f}')}\\.", README
+        )
+    for variant, says in (("", "give"), ("_new", "seeds, and")):
+        kinds, _ = explanations_figure.attributions(variant)
+        assert f"{says} {kinds.margin.min():+.2f} to {kinds.margin.max():+.2f} where" in README
+        assert variant or kinds.margin_seeds_low.min() > 0
     assert os.path.samefile(ROOT / "docs/cheese-arms.svg", ROOT / "results/cheese/report/arms.svg")
