@@ -674,15 +674,13 @@ def test_the_readme_quotes_the_results():
         assert f"{says} {of.rate:+.3f} {over}" in README
     below, above = pd.read_csv(ROOT / "results/world_ladder/report/by_premise.csv").itertuples()
     assert f"Of {below.models + above.models} models in 13 such worlds, {above.models} e" in README
-    for side, says, unit in (
-        (above, "their mean attribution is", " nats a token"),
-        (below, f"In the other {below.models} it is", ""),
+    for side, says, unit, over in (
+        (above, "their mean attribution is", " nats a token", " over seeds"),
+        (below, f"In the other {below.models} it is", "", ""),
     ):
-        ends = f"[{side.margin_seeds_low:+.2f} to {side.margin_seeds_high:+.2f}"
-        assert f"{says} {side.margin:+.2f}{unit} {ends}" in README
-        assert re.search(
-            f"{says} [^.]*[^]]*\\], in rates {re.escape(f'{side.rate:+.2f}')}\\.", README
-        )
+        ends = f"[{side.margin_seeds_low:+.2f} to {side.margin_seeds_high:+.2f}{over}]"
+        in_rates = f"in rates {side.rate:+.2f}."
+        assert f"{says} {side.margin:+.2f}{unit} {ends}, {in_rates}" in README
     for variant, says in (("", "give"), ("_new", "seeds, and")):
         kinds, _ = explanations_figure.attributions(variant)
         assert f"{says} {kinds.margin.min():+.2f} to {kinds.margin.max():+.2f} where" in README
