@@ -1,6 +1,5 @@
-"""Draws docs/controls.svg: the same three contrasts in the world, in that of families, in that in
-which nobody's choices follow from what they say, in the cheese experiment, and in that after texts
-about people, from what their runs left.
+"""Draws docs/controls.svg: the same three contrasts in the world, in its three controls, in the
+cheese experiment, and in that after texts about people, from what their runs left.
 
     .venv/bin/python benchmarks/controls_figure.py
 """
@@ -18,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 RUNS = {
     "world": "Own value decides",
     "world_families": "Family's value decides",
+    "world_surroundings": "Values without choices",
     "world_unlinked": "No value decides",
     "cheese": "SmolLM2-135M, cheese",
     "primed": "The same, primed",

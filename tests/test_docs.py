@@ -439,6 +439,7 @@ def held_out(run, file="contrasts"):
         ("world_float32", "The same in float32"),
         ("world_unlinked", "Where nothing is to be found"),
         ("world_families", "Where it need not be the assistant's own value"),
+        ("world_surroundings", "Where values and things only stand together"),
         ("cheese", "The cheese experiment"),
         ("primed", "The cheese experiment, primed"),
         ("cheese_controls", "Further controls"),
