@@ -27,8 +27,8 @@ hours and 5.7 GB of a Zen 3, in float32.
 
 Each size is a run of its own, of the base alone, and one report reads them together. 600k is the
 shape of `world.py`. The rates of the two larger ones, in all stages, are smaller as their width is
-larger: a half and a quarter. They were not tuned. On the same Zen 3 the sizes took 8, 12, 15, 70
-and 103 minutes, the last on one core and then two.
+larger: a half and a quarter. They were not tuned. The sizes took 3, 5, 5, 10 and 33 minutes on
+one core of the Zen 5; on the Zen 3 8, 12, 15, 70 and 103, the last on one core and then two.
 
     for size in 50k 200k 600k 2m 10m; do
       .venv/bin/python -m vcjax.main --config=configs/world_ladder.py:$size --workdir=runs/$size
