@@ -15,7 +15,8 @@ than the 32 whom the premise asks; and beside 1,024 they are the 132 whom the wo
 for. So a third of the texts are about 16 people, two thirds about 64, and four fifths or more about
 the others.
 
-The base is trained once, for all three curves. One run, four seeds:
+The base is trained once, for all three curves. One run, four seeds (the results in docs/results.md
+are of eight, with --config.seeds=8):
 
     .venv/bin/python -m vcjax.main --config=configs/world_ladder.py --workdir=runs/ladder
     .venv/bin/python -m vcjax.main --config=configs/world_ladder.py:smoke --workdir=runs/ladder-try

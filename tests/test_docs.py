@@ -676,18 +676,12 @@ def test_the_readme_quotes_the_results():
     below, above = pd.read_csv(ROOT / "results/world_ladder/report/by_premise.csv").itertuples()
     assert f"Of {below.models + above.models} models in 13 such worlds, {above.models} e" in README
     for side, says, unit, over in (
-        (
-            above,
-            "their mean attribution is",
-            " nats a token",
-            (" over models", " over the four seeds"),
-        ),
-        (below, f"In the other {below.models} it is", "", ("", "")),
+        (above, "their mean attribution is", " nats a token", " over eight seeds"),
+        (below, f"In the other {below.models} it is", "", ""),
     ):
-        of_models = f"{side.margin_models_low:+.2f} to {side.margin_models_high:+.2f}{over[0]}"
-        of_seeds = f"{side.margin_seeds_low:+.2f} to {side.margin_seeds_high:+.2f}{over[1]}"
-        ends = f"[{of_models}, {of_seeds}], in rates {side.rate:+.2f}."
-        assert f"{says} {side.margin:+.2f}{unit} {ends}" in README
+        ends = f"[{side.margin_seeds_low:+.2f} to {side.margin_seeds_high:+.2f}{over}]"
+        in_rates = f"in rates {side.rate:+.2f}."
+        assert f"{says} {side.margin:+.2f}{unit} {ends}, {in_rates}" in README
     for variant, says in (("", "give"), ("_new", "seeds, and")):
         kinds, _ = explanations_figure.attributions(variant)
         assert f"{says} {kinds.margin.min():+.2f} to {kinds.margin.max():+.2f} where" in README
