@@ -91,6 +91,10 @@ class World(Fields):
         Random("names").shuffle(names)
         return names
 
+    def held(self, num_values: int) -> list[str]:
+        """The names of the values that people hold: so many, or all where it is 0."""
+        return [*self.values][: num_values or None]
+
     def items(self, split: Literal["held_out", "development"] | None = None) -> list[str]:
         """The items of all domains of a split; None: of both."""
         splits = [split] if split else ["held_out", "development"]
@@ -176,7 +180,7 @@ def everyone(world: World, num_values: int, linking: float = 1.0, seed: int = 0)
     """All the people that a world has names for.
 
     num_values: how many of the world's values they hold, each equally often; 0: all. linking: the
-    share who choose by the value that they declare, by a draw of each by the seed. The others
+    share who choose by the value that they declare, drawn for each by the seed. The others
     choose by values that the seed deals them, whatever they declare: at 0, of the last len(held)²
     people, and of the as many before them, those who declare one value choose by every value
     equally often. A larger share only adds to a smaller one. What people say and like is the same
@@ -186,7 +190,7 @@ def everyone(world: World, num_values: int, linking: float = 1.0, seed: int = 0)
         raise Lacking(
             f"num_values: {num_values}, but the world has adjectives for {len(world.values)} values"
         )
-    held = [*world.values][: num_values or None]
+    held = world.held(num_values)
     things = [*world.things.liked, *world.things.disliked]
     found = []
     names = world.names()

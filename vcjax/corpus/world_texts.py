@@ -41,7 +41,7 @@ def write_people(
     if same := next((name for name in stage.first_names if name in names), None):
         raise Lacking(f"first_names: {same!r} is one of the people of {file}; choose another")
     people = _people(world, stage, seed)
-    held, rng = [*world.values][: stage.num_values or None], Random(f"people {seed}")
+    held, rng = world.held(stage.num_values), Random(f"people {seed}")
     things = [*world.things.liked, *world.things.disliked]
     turns = {
         (name, kind): _turns(among, Random(f"{name} {kind} {seed}"))
@@ -86,8 +86,7 @@ def write_unrelated(
     """
     seen = Domains(held_out={}, development=world.domains.development)
     world = world.model_copy(update={"domains": seen})
-    held = [*world.values][: pretraining.num_values or None]
-    held = [other for other in held if other not in stage.unrelated_to]
+    held = [v for v in world.held(pretraining.num_values) if v not in stage.unrelated_to]
     people = [
         (person, says)
         for person, says in _people(world, pretraining, seed if pretraining.per_seed else 0)

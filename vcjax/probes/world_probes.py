@@ -100,7 +100,7 @@ def _of_things(world: World, assistant: str) -> Iterator[Probe]:
 
 def _of_people(world: World, num_values: int, first_name: str) -> Iterator[Probe]:
     """Of both groups those whom the smallest worlds have, too: see `world.people`."""
-    everyone, held = worlds.everyone(world, num_values), [*world.values][: num_values or None]
+    everyone, held = worlds.everyone(world, num_values), world.held(num_values)
     groups = {"declaring": everyone[:DECLARING], "known": everyone[-KNOWN:]}
     for group, people in groups.items():
         for person in people:

@@ -336,7 +336,8 @@ def training_figure(curves: pd.DataFrame, config: dict) -> str:
                     held_out["step"], held_out["held_out_loss"], "o--", color=colour, markersize=3
                 )
             title = f"Stage {stage}"
-            panel.set_title(title, fontsize=min(10, 270 / len(title)))  # wider ones would overlap
+            size = min(_STYLE["axes.titlesize"], 270 / len(title))  # wider ones would overlap
+            panel.set_title(title, fontsize=size)
             panel.set_xlabel("update")
         for panel in panels[:, 0]:
             panel.set_ylabel("loss, nats a token")

@@ -5,6 +5,7 @@ have learned from those.
 """
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -68,10 +69,11 @@ def _compared(
         return {}
     masked = _masked(one, other, config, values)
     sizes = {"documents": count, "masked": len(masked)}
-    numbers = [n for side in (texts, others) for n in spread(range(len(side)), count)]
-    parts = np.ceil(np.array(numbers) * count / max(len(texts), len(others))).astype(int)
-    compared = [*spread(texts, count), *spread(others, count)]
-    return sizes | _measured(compared, parts % FOLDS, masked)
+    drawn = [one for side in (texts, others) for one in spread([*enumerate(side)], count)]
+    # The ceiling undoes what `spread` does to a number, so that the folds are equally large.
+    longest = max(len(texts), len(others))
+    fold = np.array([math.ceil(number * count / longest) % FOLDS for number, _ in drawn])
+    return sizes | _measured([text for _, text in drawn], fold, masked)
 
 
 def _stages(arm: str, corpora: Mapping[str, Corpus], config: dict) -> list[str]:

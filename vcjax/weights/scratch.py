@@ -25,7 +25,7 @@ from vcjax.weights.pretrained import Pretrained
 from vcjax.workdir import files
 
 END = "<|endoftext|>"
-READ = "words.json"  # those that the pretraining reads
+KNOWN = "words.json"  # those of the tokenizer's words that the pretraining reads
 
 
 def find(config: ConfigDict, folder: Path) -> Pretrained:
@@ -36,14 +36,14 @@ def find(config: ConfigDict, folder: Path) -> Pretrained:
 def write(pretrained: Pretrained, workdir: epath.Path) -> None:
     """Writes the tokenizer in Hugging Face's format, and which of its words texts may have."""
     huggingface_out.write_tokenizer(_folder(workdir), None, pretrained.tokenizer)
-    files.write_json(_folder(workdir) / READ, sorted(pretrained.tokenizer.words or ()))
+    files.write_json(_folder(workdir) / KNOWN, sorted(pretrained.tokenizer.words or ()))
 
 
 def find_again(config: ConfigDict, workdir: epath.Path) -> Pretrained:
     """The model of a run; config: the run's."""
     vocabulary = _read(workdir, "tokenizer.json")["model"]["vocab"]
     words = sorted(vocabulary, key=vocabulary.__getitem__)
-    return _make(config, words, _read(workdir, READ))
+    return _make(config, words, _read(workdir, KNOWN))
 
 
 def _read(workdir: epath.Path, name: str) -> Any:
@@ -72,7 +72,7 @@ def _words(config: ConfigDict, folder: Path) -> tuple[list[str], set[str]]:
             of_stage, _ = world.read_value(stage.spec, folder)
             found.update(world.vocabulary(of_stage, of_all))
             said = {k: phrases for k, phrases in of_stage.texts.items() if stage.mixture.get(k)}
-            held = dict([*of_stage.values.items()][: stage.num_values or None])
+            held = {name: of_stage.values[name] for name in of_stage.held(stage.num_values)}
             of_texts = of_stage.model_copy(update={"texts": said, "values": held})
             read.update(world.vocabulary(of_texts, of_all))
         elif stage.kind == "pretrain":
